@@ -1,0 +1,265 @@
+// Package otp is the domain: what a recipient and a verification are, and how
+// they change. It decides; it never reads, writes, sends or looks at a clock.
+//
+// A transition takes the old Recipient, a request, the Policy and now, and
+// returns the new Recipient with an outcome or an *Error. The new Recipient is
+// valid, and has to be kept, in either case: a refused check is a spent check.
+// No transition changes its arguments, so one may run it again on a newer state.
+package otp
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Status is where a verification stands.
+type Status string
+
+// The statuses. Only Pending can change, and each change is final.
+const (
+	Pending       Status = "pending"
+	Approved      Status = "approved"
+	Canceled      Status = "canceled"      // by the client
+	Denied        Status = "denied"        // by the person
+	Expired       Status = "expired"       // by time
+	Exhausted     Status = "exhausted"     // by wrong codes
+	Undeliverable Status = "undeliverable" // the provider cannot reach the address
+)
+
+// Day is the window of the daily limits, and how long an ended verification is
+// remembered.
+const Day = 24 * time.Hour
+
+// SendWindow is the window of Policy.MaxSends.
+const SendWindow = 10 * time.Minute
+
+// MaxSkew is how far ahead of ours another process's clock may be. A
+// verification made later than that in the future was made by a clock that is
+// wrong, and its expiry with it: it is refused as expired.
+const MaxSkew = 2 * time.Minute
+
+// Bounds of what one recipient's row remembers.
+const (
+	MaxLive    = 4 // live verifications, one a purpose
+	maxKept    = 8 // live and ended ones together
+	MaxCounted = 100
+)
+
+// Policy is the rules of DESIGN section 4.
+type Policy struct {
+	Shape             Shape
+	TTL               time.Duration // 1 min to 24 h, whole seconds
+	MaxChecks         int           // per verification, 1 to MaxCounted
+	MaxFailuresPerDay int           // per address, 1 to MaxCounted
+	MaxSends          int           // per address and SendWindow, 1 to MaxCounted
+	MaxSendsPerDay    int           // per address, 1 to MaxCounted
+	ResendAfter       time.Duration // pause between sends to one address, 0 to 1 h
+}
+
+// DefaultPolicy is what holds where the operator sets nothing.
+func DefaultPolicy() Policy {
+	return Policy{
+		Shape:             Shape{Length: 6, Alphabet: Digits},
+		TTL:               10 * time.Minute,
+		MaxChecks:         5,
+		MaxFailuresPerDay: 10,
+		MaxSends:          5,
+		MaxSendsPerDay:    20,
+		ResendAfter:       30 * time.Second,
+	}
+}
+
+// Context is what the person approves with the code, bound to it (PSD2 RTS
+// art. 5). The zero Context is none.
+type Context struct {
+	Amount, Payee string
+}
+
+// Verification is one code's life.
+type Verification struct {
+	ID        ID
+	Purpose   string
+	Channel   string // of the last message
+	Context   Context
+	Nonce     [16]byte // random; the code is derived from it and ID
+	Key       [4]byte  // names the secret that the code is derived from
+	Shape     Shape    // as it was when the code was made
+	Status    Status
+	CreatedAt time.Time
+	ExpiresAt time.Time // whole seconds; valid while now is before it
+	EndedAt   time.Time // when Status left Pending, else zero
+	Checks    int       // spent
+	Sends     int       // messages, the first included
+}
+
+// Recipient is all that the service remembers of one address.
+type Recipient struct {
+	Address       string // E.164; "" for a recipient that was never seen
+	Verifications []Verification
+	Sends         []time.Time // of the last Day, oldest first
+	Failures      []time.Time // wrong codes of the last Day, oldest first
+}
+
+// clone returns a copy that shares no slice with r.
+func (r Recipient) clone() Recipient {
+	r.Verifications = slices.Clone(r.Verifications)
+	r.Sends = slices.Clone(r.Sends)
+	r.Failures = slices.Clone(r.Failures)
+	return r
+}
+
+// Settle returns the recipient as it stands at now: expired verifications are
+// marked (so that a clock that steps back cannot revive them), and what no rule
+// needs any more is dropped. A time in the future, written by a clock that ran
+// ahead, is taken as now: it still counts, and still ends within a Day.
+func (r Recipient) Settle(now time.Time) Recipient {
+	r = r.clone()
+	r.Sends = settleTimes(r.Sends, now)
+	r.Failures = settleTimes(r.Failures, now)
+	for i := range r.Verifications {
+		v := &r.Verifications[i]
+		if v.Status == Pending && !now.Before(v.ExpiresAt) {
+			v.Status, v.EndedAt = Expired, v.ExpiresAt
+		}
+	}
+	r.Verifications = slices.DeleteFunc(r.Verifications, func(v Verification) bool {
+		return v.Status != Pending && !now.Before(v.ExpiresAt.Add(Day))
+	})
+	return r
+}
+
+func settleTimes(times []time.Time, now time.Time) []time.Time {
+	times = slices.DeleteFunc(times, func(t time.Time) bool { return now.Sub(t) >= Day })
+	for i, t := range times {
+		if t.After(now) {
+			times[i] = stamp(now)
+		}
+	}
+	return times
+}
+
+// stamp is how events are kept: in UTC and whole milliseconds.
+func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// KeepUntil is when the recipient's row becomes worthless: no verification and
+// no window reaches beyond it.
+func (r Recipient) KeepUntil() time.Time {
+	var until time.Time
+	for _, v := range r.Verifications {
+		until = later(until, v.ExpiresAt.Add(Day))
+	}
+	for _, t := range r.Sends {
+		until = later(until, t.Add(Day))
+	}
+	for _, t := range r.Failures {
+		until = later(until, t.Add(Day))
+	}
+	return until
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// Find returns the verification of that id, or a NotFound error.
+func (r Recipient) Find(id ID) (Verification, error) {
+	for _, v := range r.Verifications {
+		if v.ID == id {
+			return v, nil
+		}
+	}
+	return Verification{}, errNotFound()
+}
+
+// Latest returns the newest verification of a purpose, live or ended, or a
+// NotFound error.
+func (r Recipient) Latest(purpose string) (Verification, error) {
+	for i := len(r.Verifications) - 1; i >= 0; i-- {
+		if r.Verifications[i].Purpose == purpose {
+			return r.Verifications[i], nil
+		}
+	}
+	return Verification{}, errNotFound()
+}
+
+func errNotFound() *Error {
+	return &Error{Kind: NotFound, Detail: "There is no such verification. It may be over a day old, or replaced by a newer one."}
+}
+
+// put replaces the verification with v's id.
+func (r *Recipient) put(v Verification) {
+	for i := range r.Verifications {
+		if r.Verifications[i].ID == v.ID {
+			r.Verifications[i] = v
+		}
+	}
+}
+
+// ChecksLeft is how many more wrong codes the verification can take: what is
+// left of its own checks or of the address's day, whichever is less. Zero for
+// one that has ended.
+func (r Recipient) ChecksLeft(v Verification, p Policy) int {
+	if v.Status != Pending {
+		return 0
+	}
+	return max(0, min(p.MaxChecks-v.Checks, p.MaxFailuresPerDay-len(r.Failures)))
+}
+
+// SendsLeft is how many more messages may go to the address within its present
+// windows. r has to be settled.
+func (r Recipient) SendsLeft(p Policy, now time.Time) int {
+	return max(0, min(p.MaxSends-len(recent(r.Sends, now)), p.MaxSendsPerDay-len(r.Sends)))
+}
+
+// ResendAfter is from when on the next message may go to the address, as far as
+// the pause is concerned. It is zero for an address that was never sent to.
+func (r Recipient) ResendAfter(p Policy) time.Time {
+	if len(r.Sends) == 0 {
+		return time.Time{}
+	}
+	return r.Sends[len(r.Sends)-1].Add(p.ResendAfter)
+}
+
+// recent is the part of the sends that lies in SendWindow.
+func recent(sends []time.Time, now time.Time) []time.Time {
+	i := 0
+	for i < len(sends) && now.Sub(sends[i]) >= SendWindow {
+		i++
+	}
+	return sends[i:]
+}
+
+// live returns an error unless v can still be used at now.
+func (v Verification) live(now time.Time) *Error {
+	switch v.Status {
+	case Pending:
+		if v.CreatedAt.After(now.Add(MaxSkew)) {
+			return &Error{Kind: KindExpired, Detail: "This verification was made by a clock that is ahead of ours. Start a new one."}
+		}
+		return nil
+	case Approved:
+		return &Error{Kind: AlreadyUsed, Detail: "This verification was approved before. A code works once."}
+	case Canceled:
+		return &Error{Kind: KindCanceled, Detail: "This verification was canceled. Start a new one."}
+	case Denied:
+		return &Error{Kind: KindDenied, Detail: "The person who got the code says that it was not them."}
+	case Expired:
+		return &Error{Kind: KindExpired, Detail: "The code is over its time. Start a new verification."}
+	case Exhausted:
+		return &Error{Kind: TooManyChecks, Detail: "The checks of this verification are spent. Start a new one.", ChecksLeft: left(0)}
+	case Undeliverable:
+		return &Error{Kind: KindUndeliverable, Detail: "The message could not be delivered to this address."}
+	}
+	return &Error{Kind: Internal, Detail: "The verification is in an unknown state.", Err: fmt.Errorf("otp: status %q", v.Status)}
+}
+
+func left(n int) *int { return &n }
+
+// errRowTaken: two addresses share a row key (64 bits of a keyed hash; about
+// one chance in 10^7 among ten million addresses). Neither may act for the other.
+var errRowTaken = errors.New("otp: the row belongs to another address")

@@ -1,0 +1,229 @@
+package otp
+
+import (
+	"slices"
+	"time"
+)
+
+// StartRequest asks for a new verification. Its fields have been checked.
+type StartRequest struct {
+	ID      ID
+	Nonce   [16]byte // random
+	Key     [4]byte  // the current secret
+	Address string   // E.164
+	Purpose string
+	Channel string
+	Context Context
+}
+
+// Start makes a new verification and spends a send. A live one of the same
+// purpose is canceled by it: a code belongs to the request that made it.
+func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient, Verification, error) {
+	r := old.Settle(now)
+	if r.Address != "" && r.Address != req.Address {
+		return r, Verification{}, &Error{Kind: Internal, Detail: "This address cannot be used.", Err: errRowTaken}
+	}
+	r.Address = req.Address
+	if err := r.maySend(p, now); err != nil {
+		return r, Verification{}, err
+	}
+	for i := range r.Verifications {
+		if v := &r.Verifications[i]; v.Status == Pending && v.Purpose == req.Purpose {
+			v.Status, v.EndedAt = Canceled, stamp(now)
+		}
+	}
+	if wait, full := r.livePurposes(now); full {
+		return old.Settle(now), Verification{}, &Error{
+			Kind: TooManySends, RetryAfter: wait,
+			Detail: "This address has verifications pending for 4 other purposes. Finish or cancel one of them.",
+		}
+	}
+	v := Verification{
+		ID: req.ID, Purpose: req.Purpose, Channel: req.Channel, Context: req.Context,
+		Nonce: req.Nonce, Key: req.Key, Shape: p.Shape,
+		Status: Pending, CreatedAt: stamp(now),
+		// Rounded down, so that the time a client reads is the exact one.
+		ExpiresAt: now.UTC().Add(p.TTL).Truncate(time.Second),
+		Sends:     1,
+	}
+	r.Verifications = append(r.Verifications, v)
+	r.forgetEnded()
+	r.Sends = append(r.Sends, stamp(now))
+	return r, v, nil
+}
+
+// livePurposes reports whether MaxLive verifications are pending, and how long
+// until the first of them ends.
+func (r Recipient) livePurposes(now time.Time) (wait time.Duration, full bool) {
+	n := 0
+	for _, v := range r.Verifications {
+		if v.Status == Pending {
+			if left := v.ExpiresAt.Sub(now); n == 0 || left < wait {
+				wait = left
+			}
+			n++
+		}
+	}
+	return wait, n >= MaxLive
+}
+
+// forgetEnded drops the oldest ended verifications beyond maxKept.
+func (r *Recipient) forgetEnded() {
+	for len(r.Verifications) > maxKept {
+		i := slices.IndexFunc(r.Verifications, func(v Verification) bool { return v.Status != Pending })
+		r.Verifications = slices.Delete(r.Verifications, i, i+1)
+	}
+}
+
+// maySend returns an error unless the address may be sent one more message.
+func (r Recipient) maySend(p Policy, now time.Time) *Error {
+	if wait, over := spent(r.Failures, p.MaxFailuresPerDay, Day, now); over {
+		return tooManyFailures(wait) // a code that cannot be checked is not sent
+	}
+	if wait, over := spent(r.Sends, p.MaxSendsPerDay, Day, now); over {
+		return &Error{Kind: TooManySends, RetryAfter: wait, Detail: "This address has had its messages for 24 hours."}
+	}
+	if wait, over := spent(recent(r.Sends, now), p.MaxSends, SendWindow, now); over {
+		return &Error{Kind: TooManySends, RetryAfter: wait, Detail: "This address has had its messages for 10 minutes."}
+	}
+	if wait := r.ResendAfter(p).Sub(now); len(r.Sends) > 0 && wait > 0 {
+		return &Error{Kind: ResendTooSoon, RetryAfter: wait, Detail: "A message went to this address a moment ago. Give it time to arrive."}
+	}
+	return nil
+}
+
+// spent reports whether a sliding window holds limit events or more, and how
+// long until it holds fewer.
+func spent(events []time.Time, limit int, window time.Duration, now time.Time) (wait time.Duration, over bool) {
+	if len(events) < limit {
+		return 0, false
+	}
+	return events[len(events)-limit].Add(window).Sub(now), true
+}
+
+func tooManyFailures(wait time.Duration) *Error {
+	return &Error{
+		Kind: TooManyChecks, RetryAfter: wait, ChecksLeft: left(0),
+		Detail: "Too many wrong codes for this address within 24 hours. A new code does not help before they are over.",
+	}
+}
+
+// Resend spends another send on a pending verification. The code stays the
+// same, and so does its expiry.
+func Resend(old Recipient, id ID, channel string, p Policy, now time.Time) (Recipient, Verification, error) {
+	r, v, err := pending(old, id, now)
+	if err != nil {
+		return r, v, err
+	}
+	if err := r.maySend(p, now); err != nil {
+		return r, v, err
+	}
+	v.Channel = channel
+	v.Sends++
+	r.put(v)
+	r.Sends = append(r.Sends, stamp(now))
+	return r, v, nil
+}
+
+// Cancel ends a pending verification on the client's behalf. Canceling one that
+// is canceled is no error: the answer may have been lost.
+func Cancel(old Recipient, id ID, now time.Time) (Recipient, Verification, error) {
+	r := old.Settle(now)
+	if v, err := r.Find(id); err == nil && v.Status == Canceled {
+		return r, v, nil
+	}
+	return end(old, id, Canceled, now)
+}
+
+// FailDelivery ends a pending verification whose message cannot be delivered.
+func FailDelivery(old Recipient, id ID, now time.Time) (Recipient, Verification, error) {
+	return end(old, id, Undeliverable, now)
+}
+
+func end(old Recipient, id ID, status Status, now time.Time) (Recipient, Verification, error) {
+	r, v, err := pending(old, id, now)
+	if err != nil {
+		return r, v, err
+	}
+	v.Status, v.EndedAt = status, stamp(now)
+	r.put(v)
+	return r, v, nil
+}
+
+// pending settles the recipient and finds a verification that is still usable.
+func pending(old Recipient, id ID, now time.Time) (Recipient, Verification, error) {
+	r := old.Settle(now)
+	v, err := r.Find(id)
+	if err != nil {
+		return r, v, err
+	}
+	if err := v.live(now); err != nil {
+		return r, v, err
+	}
+	return r, v, nil
+}
+
+// CheckRequest asks whether a code is right.
+type CheckRequest struct {
+	// ID names the verification; "" means the newest one of Purpose.
+	ID      ID
+	Purpose string
+	// Address, if it is known, has to be the recipient's own.
+	Address string
+	// Code is as ReadCode returned it.
+	Code    string
+	Context Context
+}
+
+// Check spends one check, and approves the verification if the code and the
+// context are right. Which of the two was wrong is not told.
+func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) (Recipient, Verification, error) {
+	r := old.Settle(now)
+	v, err := r.choose(req)
+	if err != nil {
+		return r, v, err
+	}
+	if err := v.live(now); err != nil {
+		return r, v, err
+	}
+	if wait, over := spent(r.Failures, p.MaxFailuresPerDay, Day, now); over {
+		return r, v, tooManyFailures(wait)
+	}
+	if v.Checks >= p.MaxChecks { // the operator lowered the limit meanwhile
+		v.Status, v.EndedAt = Exhausted, stamp(now)
+		r.put(v)
+		return r, v, v.live(now)
+	}
+	code, ok := v.Code(keys)
+	if !ok {
+		return r, v, &Error{Kind: KindExpired, Detail: "The secret that made this code was taken out of service. Start a new verification."}
+	}
+
+	v.Checks++
+	right := equal(req.Code, code)
+	right = equal(req.Context.Amount, v.Context.Amount) && right
+	right = equal(req.Context.Payee, v.Context.Payee) && right
+	if right {
+		v.Status, v.EndedAt = Approved, stamp(now)
+		r.put(v)
+		return r, v, nil
+	}
+	r.Failures = append(r.Failures, stamp(now))
+	remaining := r.ChecksLeft(v, p)
+	if v.Checks >= p.MaxChecks {
+		v.Status, v.EndedAt = Exhausted, stamp(now)
+	}
+	r.put(v)
+	return r, v, &Error{Kind: WrongCode, ChecksLeft: &remaining, Detail: "The code is not right."}
+}
+
+// choose finds the verification that a check means.
+func (r Recipient) choose(req CheckRequest) (Verification, error) {
+	if req.Address != "" && req.Address != r.Address {
+		return Verification{}, errNotFound()
+	}
+	if req.ID != "" {
+		return r.Find(req.ID)
+	}
+	return r.Latest(req.Purpose)
+}

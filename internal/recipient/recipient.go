@@ -1,0 +1,110 @@
+// Package recipient keeps otp.Recipients in a store: it finds the row of an
+// address, opens and seals it, and makes every change a compare-and-swap.
+//
+// The whole row is sealed (AES-256-GCM, bound to its key): a copy of the table
+// tells nothing of a person, and a row that was altered or moved does not open.
+// The package decides nothing and must never log what it reads.
+package recipient
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"twofa/internal/otp"
+	"twofa/internal/secret"
+	"twofa/internal/store"
+)
+
+// Book is all recipients.
+type Book struct {
+	Table store.Table
+	Keys  *secret.Keyring
+}
+
+// RowKey is where the recipient of an address lies.
+func (b *Book) RowKey(address string) string {
+	return otp.RowKey(b.Keys.Index(address))
+}
+
+// Load reads a recipient. An unknown one is the zero Recipient. One round trip.
+//
+// Errors are of kind StorageUnavailable or, for a row that cannot be read,
+// Internal.
+func (b *Book) Load(ctx context.Context, rowKey string) (otp.Recipient, error) {
+	row, err := b.Table.Get(ctx, store.Key(rowKey))
+	if errors.Is(err, store.ErrNotFound) {
+		return otp.Recipient{}, nil
+	}
+	if err != nil {
+		return otp.Recipient{}, storageError(err)
+	}
+	r, _, err := b.open(row.Data, rowKey)
+	return r, err
+}
+
+// Change lets decide turn the recipient into a new one and keeps that, also
+// where decide returns an error: a refusal may well have changed something (a
+// spent check). It returns decide's error only when the new state is kept, so
+// what it returns may be answered as it is. Otherwise the error is of kind
+// StorageUnavailable (unknown whether it is kept; nothing may be told of what
+// decide found) or Internal.
+//
+// decide may run several times and must have no other effect than to set
+// variables of its caller. Two round trips, one where nothing changed.
+func (b *Book) Change(ctx context.Context, rowKey string, decide func(otp.Recipient) (otp.Recipient, error)) error {
+	var decided error
+	err := b.Table.Update(ctx, store.Key(rowKey), func(old []byte) (store.Row, error) {
+		r, plain, err := b.open(old, rowKey)
+		if err != nil {
+			return store.Row{}, err
+		}
+		var next otp.Recipient
+		next, decided = decide(r)
+		encoded, err := next.Encode()
+		if err != nil {
+			return store.Row{}, &otp.Error{Kind: otp.Internal, Err: err}
+		}
+		until := next.KeepUntil()
+		if bytes.Equal(encoded, plain) || until.IsZero() {
+			return store.Row{}, store.SkipWrite
+		}
+		return store.Row{Data: b.Keys.Seal(encoded, rowKey), KeepUntil: until.Add(time.Minute)}, nil
+	})
+	if err != nil {
+		return storageError(err)
+	}
+	return decided
+}
+
+// open reads a sealed row; no data is the zero Recipient.
+func (b *Book) open(data []byte, rowKey string) (r otp.Recipient, plain []byte, err error) {
+	if data == nil {
+		return r, nil, nil
+	}
+	if plain, err = b.Keys.Open(data, rowKey); err == nil {
+		r, err = otp.Decode(plain)
+	}
+	if err != nil {
+		return r, nil, &otp.Error{Kind: otp.Internal, Err: err}
+	}
+	return r, plain, nil
+}
+
+// retryAfter is what a client is told when storage is unavailable.
+const retryAfter = 2 * time.Second
+
+func storageError(err error) error {
+	var known *otp.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	if errors.Is(err, store.ErrUnavailable) {
+		return &otp.Error{
+			Kind: otp.StorageUnavailable, RetryAfter: retryAfter, Err: err,
+			Detail: "Storage did not answer. Nothing was approved; try again.",
+		}
+	}
+	return &otp.Error{Kind: otp.Internal, Err: err}
+}

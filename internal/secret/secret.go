@@ -1,0 +1,216 @@
+// Package secret is the keyring: every key that twofa uses is derived from the
+// secrets in TWOFA_SECRET, with HKDF-SHA256 (RFC 5869) and one label for each
+// use, so that no key ever serves two purposes.
+//
+// A keyring holds one or more secrets, the current one first. New codes are
+// derived and rows sealed with the current one; the others are still accepted.
+// The last one alone keys the index, because the index says where a row lies:
+// rotating means putting a new secret in front, and rows stay where they are.
+//
+// The package must never put a secret, a key or a plain text into an error.
+package secret
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// MinBytes is the least length of a secret: as many bytes as the hash has, so
+// that deriving loses nothing.
+const MinBytes = 32
+
+// minDistinct is how many different byte values a secret must have. 32 random
+// bytes have 30 on average; fewer than 16 is next to impossible by chance
+// (under 2^-60), and typical of text typed again and again.
+const minDistinct = 16
+
+// The labels, one a use. Changing one changes every key under it.
+const (
+	labelID    = "twofa/v1/key-id"
+	labelCode  = "twofa/v1/code"
+	labelSeal  = "twofa/v1/seal"
+	labelIndex = "twofa/v1/index"
+)
+
+// KeyID names the secret that a key was derived from. It is itself derived, so
+// it tells nothing of the secret.
+type KeyID [4]byte
+
+// ErrSealed is returned by Open when the box was not sealed by this keyring for
+// this place, or was changed since.
+var ErrSealed = errors.New("secret: the box does not open")
+
+// Keyring derives, seals, opens and indexes. It is safe for concurrent use.
+type Keyring struct {
+	keys  []key
+	index []byte
+}
+
+type key struct {
+	id   KeyID
+	code []byte
+	seal cipher.AEAD
+}
+
+// Parse reads the setting: base64 (standard alphabet, padding optional),
+// comma-separated, current first. The error says which entry is at fault and
+// why, by position, never with a value.
+func Parse(setting string) (*Keyring, error) {
+	var ring Keyring
+	var secrets [][]byte
+	for i, entry := range strings.Split(setting, ",") {
+		s, err := decode(strings.TrimSpace(entry))
+		if err != nil {
+			return nil, fmt.Errorf("entry %d %w", i+1, err)
+		}
+		for j, earlier := range secrets {
+			if bytes.Equal(s, earlier) {
+				return nil, fmt.Errorf("entry %d repeats entry %d", i+1, j+1)
+			}
+		}
+		secrets = append(secrets, s)
+		k, err := newKey(s)
+		if err != nil {
+			return nil, err
+		}
+		ring.keys = append(ring.keys, k)
+	}
+	index, err := derive(secrets[len(secrets)-1], labelIndex)
+	if err != nil {
+		return nil, err
+	}
+	ring.index = index
+	return &ring, nil
+}
+
+// Generate makes a new secret in the form that Parse reads.
+func Generate() string {
+	s := make([]byte, MinBytes)
+	_, _ = rand.Read(s) // never fails: crypto/rand ends the process instead
+	return base64.StdEncoding.EncodeToString(s)
+}
+
+func decode(entry string) ([]byte, error) {
+	if entry == "" {
+		return nil, errors.New("is empty")
+	}
+	s, err := base64.RawStdEncoding.Strict().DecodeString(strings.TrimRight(entry, "="))
+	if err != nil {
+		return nil, errors.New("is not base64; make one with: openssl rand -base64 32")
+	}
+	if len(s) < MinBytes {
+		return nil, fmt.Errorf("has %d bytes, needs %d or more; make one with: openssl rand -base64 32", len(s), MinBytes)
+	}
+	var seen [256]bool
+	distinct := 0
+	for _, b := range s {
+		if !seen[b] {
+			seen[b] = true
+			distinct++
+		}
+	}
+	if distinct < minDistinct {
+		return nil, errors.New("repeats a few bytes and can be guessed; make one with: openssl rand -base64 32")
+	}
+	return s, nil
+}
+
+func derive(s []byte, label string) ([]byte, error) {
+	return hkdf.Key(sha256.New, s, nil, label, 32)
+}
+
+func newKey(s []byte) (k key, err error) {
+	id, err := derive(s, labelID)
+	if err != nil {
+		return k, err
+	}
+	copy(k.id[:], id)
+	if k.code, err = derive(s, labelCode); err != nil {
+		return k, err
+	}
+	sealKey, err := derive(s, labelSeal)
+	if err != nil {
+		return k, err
+	}
+	block, err := aes.NewCipher(sealKey)
+	if err != nil {
+		return k, err
+	}
+	k.seal, err = cipher.NewGCMWithRandomNonce(block)
+	return k, err
+}
+
+// Current is the secret that new codes are derived from.
+func (r *Keyring) Current() KeyID { return r.keys[0].id }
+
+func (r *Keyring) find(id KeyID) (key, bool) {
+	for _, k := range r.keys {
+		if k.id == id {
+			return k, true
+		}
+	}
+	return key{}, false
+}
+
+// CodeMAC is HMAC-SHA256 of the message under the secret's code key. It reports
+// false if the secret is no longer in the ring.
+func (r *Keyring) CodeMAC(id KeyID, message []byte) (mac [32]byte, ok bool) {
+	k, ok := r.find(id)
+	if !ok {
+		return mac, false
+	}
+	h := hmac.New(sha256.New, k.code)
+	h.Write(message)
+	h.Sum(mac[:0])
+	return mac, true
+}
+
+// Index is HMAC-SHA256 of a text under the index key: the same for as long as
+// the last secret of the ring stays the last.
+func (r *Keyring) Index(text string) (mac [32]byte) {
+	h := hmac.New(sha256.New, r.index)
+	h.Write([]byte(text))
+	h.Sum(mac[:0])
+	return mac
+}
+
+// Overhead is how many bytes Seal adds.
+const Overhead = len(KeyID{}) + 12 + 16
+
+// Seal encrypts with AES-256-GCM under the current secret and a random nonce of
+// 96 bits. place is authenticated with it: the box opens nowhere else. The box
+// is the key id, the nonce, the cipher text and the tag.
+func (r *Keyring) Seal(plain []byte, place string) []byte {
+	k := r.keys[0]
+	box := make([]byte, 0, len(plain)+Overhead)
+	box = append(box, k.id[:]...)
+	return k.seal.Seal(box, nil, plain, []byte(place))
+}
+
+// Open reverses Seal, for any secret in the ring. It returns ErrSealed if the
+// box is not whole, was sealed for another place, or by a secret not in the ring.
+func (r *Keyring) Open(box []byte, place string) ([]byte, error) {
+	var id KeyID
+	if len(box) < Overhead {
+		return nil, fmt.Errorf("%w: too short", ErrSealed)
+	}
+	n := copy(id[:], box)
+	k, ok := r.find(id)
+	if !ok {
+		return nil, fmt.Errorf("%w: sealed with a secret that is not in TWOFA_SECRET", ErrSealed)
+	}
+	plain, err := k.seal.Open(nil, nil, box[n:], []byte(place))
+	if err != nil {
+		return nil, ErrSealed
+	}
+	return plain, nil
+}
