@@ -40,7 +40,9 @@ type Sender interface {
 	// accepted or refused it, at the latest when ctx ends. It returns nil when
 	// the message was accepted, otherwise an error that is or wraps a *Failure.
 	// It never sends twice after a failure that may have sent (see
-	// Failure.Sent), except for one repetition as the provider's rules allow.
+	// Failure.MayHaveSent), except for one repetition as the provider's rules
+	// allow. Where ctx or a time-out ended the work, the error also is
+	// context.Canceled or context.DeadlineExceeded for errors.Is.
 	Send(ctx context.Context, m Message) error
 }
 
