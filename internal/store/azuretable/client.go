@@ -1,0 +1,286 @@
+package azuretable
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+
+	"twofa/internal/store"
+)
+
+// This file is the only one that knows the SDK. The methods of client are one
+// request each (reads are repeated by the SDK) and return what happened as a
+// fault, never as one of the SDK's errors.
+
+// kind is what a failed request tells about the row.
+type kind int
+
+const (
+	unclear  kind = iota // no answer, or none that tells whether it was applied
+	conflict             // the row is not as the condition said
+	absent               // there is no such row
+	noTable              // there is no such table
+	refused              // not applied, and it would not be at the next try either
+)
+
+// fault is a failed request, reduced to what may be shown to anybody.
+type fault struct {
+	kind       kind
+	status     int    // 0 if there was no answer
+	code       string // the service's error code, or a few words of ours
+	retryAfter time.Duration
+}
+
+type client struct {
+	// reads are repeated by the SDK. writes are not: a repetition that meets the
+	// traces of the first copy looks like a conflict, and Update can tell one
+	// from the other only if it knows that a conflict is a conflict.
+	reads, writes *aztables.Client
+	transport     http.RoundTripper
+	pageSize      int32
+}
+
+// tryTimeout bounds a single request, so that one that hangs leaves time to find
+// out what became of it. The service answers in milliseconds.
+const tryTimeout = 1500 * time.Millisecond
+
+func newClient(o Options, table string) (*client, error) {
+	a, err := parseAddress(o)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{transport: o.Transport, pageSize: o.pageSize}
+	if c.transport == nil {
+		c.transport = newTransport(a.url)
+	}
+	retry := policy.RetryOptions{
+		MaxRetries:    2,
+		TryTimeout:    tryTimeout,
+		RetryDelay:    100 * time.Millisecond,
+		MaxRetryDelay: time.Second,
+	}
+	if c.reads, err = newTableClient(a, o.ClientID, table, c.transport, retry); err != nil {
+		return nil, err
+	}
+	retry.MaxRetries = -1
+	if c.writes, err = newTableClient(a, o.ClientID, table, c.transport, retry); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func newTableClient(a address, clientID, table string, rt http.RoundTripper, retry policy.RetryOptions) (*aztables.Client, error) {
+	options := &aztables.ClientOptions{ClientOptions: azcore.ClientOptions{
+		Retry:           retry,
+		Transport:       transporter{rt},
+		Telemetry:       policy.TelemetryOptions{Disabled: true},
+		PerCallPolicies: []policy.Policy{preferNoContent{}},
+	}}
+	var (
+		service *aztables.ServiceClient
+		err     error
+	)
+	switch {
+	case a.key != "":
+		cred, cerr := aztables.NewSharedKeyCredential(a.account, a.key)
+		if cerr != nil {
+			return nil, errors.New("the connection string's AccountKey is not base64")
+		}
+		service, err = aztables.NewServiceClientWithSharedKey(a.url, cred, options)
+	case a.signature != "":
+		service, err = aztables.NewServiceClientWithNoCredential(a.url+"/?"+a.signature, options)
+	default:
+		id := &azidentity.ManagedIdentityCredentialOptions{}
+		if clientID != "" {
+			id.ID = azidentity.ClientID(clientID)
+		}
+		cred, cerr := azidentity.NewManagedIdentityCredential(id)
+		if cerr != nil {
+			return nil, errors.New("the managed identity can't be used")
+		}
+		service, err = aztables.NewServiceClient(a.url, cred, options)
+	}
+	if err != nil {
+		return nil, errors.New("the storage client can't be made") // the SDK's text may quote the options
+	}
+	return service.NewClient(table), nil
+}
+
+// transporter sends one try. It goes without http.Client, whose redirects and
+// cookies the service has no use for: a redirect is a fault.
+type transporter struct{ rt http.RoundTripper }
+
+func (t transporter) Do(req *http.Request) (*http.Response, error) {
+	store.CountTrip(req.Context())
+	return t.rt.RoundTrip(req)
+}
+
+// preferNoContent asks the service not to send back what we have inserted, which
+// the SDK has no option for.
+type preferNoContent struct{}
+
+func (preferNoContent) Do(req *policy.Request) (*http.Response, error) {
+	if req.Raw().Method == http.MethodPost {
+		req.Raw().Header.Set("Prefer", "return-no-content")
+	}
+	return req.Next()
+}
+
+// noMetadata leaves out of an answer what we know: types and addresses.
+var noMetadata = aztables.MetadataFormatNone
+
+func (c *client) get(ctx context.Context, key store.Key) (entity, *fault) {
+	resp, err := c.reads.GetEntity(ctx, string(key), rowKey, &aztables.GetEntityOptions{Format: &noMetadata})
+	if err != nil {
+		return entity{}, faultOf(err)
+	}
+	e, ok := parseEntity(resp.Value, string(resp.ETag))
+	if !ok {
+		return entity{}, &fault{kind: unclear, code: "malformed row"}
+	}
+	return e, nil
+}
+
+func (c *client) insert(ctx context.Context, body []byte) *fault {
+	_, err := c.writes.AddEntity(ctx, body, &aztables.AddEntityOptions{Format: &noMetadata})
+	return faultOf(err)
+}
+
+func (c *client) replace(ctx context.Context, body []byte, etag string) *fault {
+	match := azcore.ETag(etag)
+	_, err := c.writes.UpdateEntity(ctx, body, &aztables.UpdateEntityOptions{
+		IfMatch:    &match,
+		UpdateMode: aztables.UpdateModeReplace,
+	})
+	return faultOf(err)
+}
+
+func (c *client) remove(ctx context.Context, key store.Key, etag string) *fault {
+	match := azcore.ETag(etag)
+	_, err := c.writes.DeleteEntity(ctx, string(key), rowKey, &aztables.DeleteEntityOptions{IfMatch: &match})
+	return faultOf(err)
+}
+
+func (c *client) createTable(ctx context.Context) *fault {
+	_, err := c.reads.CreateTable(ctx, nil) // safe to repeat
+	f := faultOf(err)
+	if f != nil && f.code == string(aztables.TableAlreadyExists) {
+		return nil
+	}
+	return f
+}
+
+// expired asks for one page of the rows with KeepUntil at or before the given
+// Unix time.
+func (c *client) expired(ctx context.Context, before int64, from cursor) ([]store.Ref, cursor, *fault) {
+	// Nothing but our own digits gets into the filter.
+	filter := "KeepUntil le " + strconv.FormatInt(before, 10) + "L"
+	fields := "PartitionKey"
+	// The ETag of a listed row is in its metadata, and only full metadata is
+	// documented to have it.
+	format := aztables.MetadataFormatFull
+	top := c.pageSize
+	options := &aztables.ListEntitiesOptions{Filter: &filter, Select: &fields, Top: &top, Format: &format}
+	if from.partitionKey != "" {
+		options.NextPartitionKey = &from.partitionKey
+	}
+	if from.rowKey != "" {
+		options.NextRowKey = &from.rowKey
+	}
+	page, err := c.reads.NewListEntitiesPager(options).NextPage(ctx)
+	if err != nil {
+		return nil, cursor{}, faultOf(err)
+	}
+
+	refs := make([]store.Ref, len(page.Entities))
+	for i, raw := range page.Entities {
+		var e struct {
+			PartitionKey store.Key
+			ETag         string `json:"odata.etag"`
+		}
+		if err := json.Unmarshal(raw, &e); err != nil || !e.PartitionKey.Valid() || !validETag(e.ETag) {
+			return nil, cursor{}, &fault{kind: unclear, code: "malformed row"}
+		}
+		refs[i] = store.Ref{Key: e.PartitionKey, Version: e.ETag}
+	}
+	var next cursor
+	if page.NextPartitionKey != nil {
+		next.partitionKey = *page.NextPartitionKey
+	}
+	if page.NextRowKey != nil {
+		next.rowKey = *page.NextRowKey
+	}
+	return refs, next, nil
+}
+
+func (c *client) close() {
+	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// faultOf reduces an error of the SDK, whose own text must not get any further:
+// it quotes the URL and with it the row's key.
+func faultOf(err error) *fault {
+	if err == nil {
+		return nil
+	}
+	var re *azcore.ResponseError
+	if !errors.As(err, &re) {
+		var auth *azidentity.AuthenticationFailedError
+		switch {
+		case errors.As(err, &auth):
+			return &fault{kind: refused, code: "no token from the managed identity"}
+		case errors.Is(err, context.DeadlineExceeded):
+			return &fault{kind: unclear, code: "timed out"}
+		default:
+			return &fault{kind: unclear, code: "no usable answer"}
+		}
+	}
+
+	f := &fault{status: re.StatusCode, code: plainCode(re.ErrorCode)}
+	switch code := aztables.TableErrorCode(re.ErrorCode); {
+	case re.StatusCode == http.StatusPreconditionFailed,
+		re.StatusCode == http.StatusConflict && code == aztables.EntityAlreadyExists:
+		f.kind = conflict
+	case re.StatusCode == http.StatusNotFound && code == aztables.TableNotFound:
+		f.kind = noTable
+	case re.StatusCode == http.StatusNotFound && (code == aztables.ResourceNotFound || code == aztables.EntityNotFound):
+		f.kind = absent
+	case re.StatusCode == http.StatusRequestTimeout, re.StatusCode == http.StatusTooManyRequests:
+		f.kind = unclear
+	case re.StatusCode >= 400 && re.StatusCode < 500:
+		// Also a 404 that doesn't say what is missing: it comes from something
+		// on the way, and to take it for an absent row would be to forget
+		// counted failures.
+		f.kind = refused
+	}
+	if re.RawResponse != nil {
+		if s, err := strconv.Atoi(re.RawResponse.Header.Get("Retry-After")); err == nil && s > 0 {
+			f.retryAfter = time.Duration(min(s, 3600)) * time.Second
+		}
+	}
+	return f
+}
+
+// plainCode returns an error code if it looks like one. It comes from the
+// answer's body, and something on the way could have put anything there.
+func plainCode(s string) string {
+	if len(s) > 64 {
+		return ""
+	}
+	for i := range len(s) {
+		if c := s[i] | 0x20; c < 'a' || c > 'z' {
+			return ""
+		}
+	}
+	return s
+}
