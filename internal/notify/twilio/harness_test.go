@@ -1,0 +1,150 @@
+package twilio
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"twofa/internal/notify"
+	"twofa/internal/notify/twiliotest"
+)
+
+// recipient and code are canaries: they must appear in the call and nowhere
+// else.
+const (
+	recipient = "+14155550123"
+	code      = "739184"
+)
+
+func message() notify.Message {
+	return notify.Message{To: recipient, Code: code, Brand: "Acme", ValidFor: 10 * time.Minute}
+}
+
+func options() Options {
+	return Options{
+		AccountSID: twiliotest.AccountSID,
+		AuthToken:  twiliotest.AuthToken,
+		From:       twiliotest.WhatsAppFrom,
+		ContentSID: twiliotest.ContentSID,
+	}
+}
+
+// start starts a double on loopback and a Sender with its own transport.
+func start(tb testing.TB, change func(*Options)) (*twiliotest.Server, *Sender) {
+	tb.Helper()
+	server := twiliotest.Start(twiliotest.Account{})
+	tb.Cleanup(server.Close)
+	o := options()
+	o.BaseURL = server.URL
+	if change != nil {
+		change(&o)
+	}
+	s, err := New(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if tr, ok := s.transport.(*http.Transport); ok {
+		tb.Cleanup(tr.CloseIdleConnections)
+	}
+	return server, s
+}
+
+// world is the same in a synctest bubble: the Sender's real transport speaks
+// HTTP with the double over pipes, and time is fake, so that time-outs and
+// pauses are exact and cost nothing.
+type world struct {
+	*twiliotest.Double
+	sender *Sender
+	log    *bytes.Buffer
+
+	conns   chan net.Conn
+	closed  chan struct{}
+	dials   atomic.Int64
+	refused atomic.Int64 // so many dials are refused
+	stuck   atomic.Bool  // dials never end
+}
+
+// inBubble must be called inside synctest.Test.
+func inBubble(t *testing.T, change func(*Options)) *world {
+	t.Helper()
+	w := &world{
+		Double: twiliotest.New(twiliotest.Account{}),
+		log:    new(bytes.Buffer),
+		conns:  make(chan net.Conn),
+		closed: make(chan struct{}),
+	}
+	transport := newTransport()
+	transport.DialContext = w.dial
+	o := options()
+	o.BaseURL = "http://127.0.0.1:1"
+	o.Transport = transport
+	o.Logger = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if change != nil {
+		change(&o)
+	}
+	var err error
+	if w.sender, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+
+	server := &http.Server{Handler: w.Double}
+	go func() { _ = server.Serve(w) }()
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		w.Double.Close()
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+func (w *world) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	w.dials.Add(1)
+	if w.stuck.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	if w.refused.Add(-1) >= 0 {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}
+	ours, theirs := net.Pipe()
+	select {
+	case w.conns <- theirs:
+		return ours, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (w *world) Accept() (net.Conn, error) {
+	select {
+	case c := <-w.conns:
+		return c, nil
+	case <-w.closed:
+		return nil, io.EOF
+	}
+}
+
+// Double also has a Close; the listener's must be its own.
+func (w *world) Close() error { close(w.closed); return nil }
+
+func (w *world) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+// failure returns what Send failed with.
+func failure(tb testing.TB, err error) *notify.Failure {
+	tb.Helper()
+	var f *notify.Failure
+	if !errors.As(err, &f) {
+		tb.Fatalf("Send returned %v, which is no *notify.Failure", err)
+	}
+	return f
+}

@@ -1,0 +1,151 @@
+package twilio
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"time"
+)
+
+// Options are the settings of a Sender. Every fault that New reports names the
+// environment variable that main reads the field from, never a value.
+type Options struct {
+	// AccountSID (TWILIO_ACCOUNT_SID) is always needed: it is part of the
+	// address of every call.
+	AccountSID string
+	// AuthToken (TWILIO_AUTH_TOKEN), or else APIKey and APISecret
+	// (TWILIO_API_KEY, TWILIO_API_SECRET), which can be revoked one by one and
+	// so are used for the calls where both are given: the token may be there
+	// because Twilio signs its webhooks with it.
+	AuthToken string `json:"-"`
+	APIKey    string
+	APISecret string `json:"-"`
+
+	// From (TWILIO_WHATSAPP_FROM) is the WhatsApp sender in E.164. Without it
+	// MessagingServiceSID (TWILIO_MESSAGING_SERVICE_SID) names the service that
+	// picks one. With both From is used alone, because the service may hold
+	// nothing but SMS senders.
+	From                string
+	MessagingServiceSID string
+	// ContentSID (TWILIO_CONTENT_SID) is the approved authentication template,
+	// which has the code as its only variable, "1". Without it the text goes as
+	// Body, which WhatsApp delivers only in the sandbox and within 24 hours of
+	// the person's last message.
+	ContentSID string
+
+	// BaseURL (TWILIO_BASE_URL) replaces scheme and host of every call; empty
+	// means https://api.twilio.com. It has no path. Plain http is accepted for
+	// loopback only: every call carries the credentials and the code.
+	BaseURL string
+	// Timeout bounds each try, from dialling to the end of the answer; 0 means
+	// 5 s. TotalTimeout bounds a Send with its pauses and repetitions; 0 means
+	// 12 s, which has room for two full tries. A shorter deadline of the
+	// caller's context always wins.
+	Timeout, TotalTimeout time.Duration
+	// Transport replaces the Sender's own transport, for tests. It must not
+	// repeat requests by itself.
+	Transport http.RoundTripper
+	// Logger is told of repetitions (reason, error number, pause; never whom or
+	// what). Nil means silence: the caller logs the outcome.
+	Logger *slog.Logger
+}
+
+// Format hides the credentials whatever verb prints Options.
+func (o Options) Format(f fmt.State, _ rune) { fmt.Fprint(f, "twilio.Options(hidden)") }
+
+// LogValue implements slog.LogValuer for the same reason.
+func (o Options) LogValue() slog.Value { return slog.StringValue("twilio.Options(hidden)") }
+
+const (
+	defaultBaseURL = "https://api.twilio.com"
+	defaultTimeout = 5 * time.Second
+	defaultTotal   = 12 * time.Second
+)
+
+var (
+	e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+	// twilio-go refuses credentials that are not alphanumeric, at every call;
+	// here the fault shows at the start.
+	alphanumeric = regexp.MustCompile(`^[0-9A-Za-z]+$`)
+	sidDigits    = regexp.MustCompile(`^[0-9a-fA-F]{32}$`)
+)
+
+func isSID(prefix, s string) bool {
+	return len(s) == 34 && s[:2] == prefix && sidDigits.MatchString(s[2:])
+}
+
+// check returns the base URL, or all that is wrong.
+func (o Options) check() (*url.URL, error) {
+	var faults []error
+	fault := func(text string) { faults = append(faults, errors.New(text)) }
+
+	if !isSID("AC", o.AccountSID) {
+		fault("TWILIO_ACCOUNT_SID must be AC and 32 hexadecimal digits")
+	}
+	if o.AuthToken != "" && !alphanumeric.MatchString(o.AuthToken) {
+		fault("TWILIO_AUTH_TOKEN must be letters and digits only")
+	}
+	switch {
+	case o.APIKey == "" && o.APISecret == "":
+		if o.AuthToken == "" {
+			fault("TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET, must be set")
+		}
+	case o.APISecret == "":
+		fault("TWILIO_API_SECRET must be set with TWILIO_API_KEY")
+	case o.APIKey == "":
+		fault("TWILIO_API_KEY must be set with TWILIO_API_SECRET")
+	default:
+		if !isSID("SK", o.APIKey) {
+			fault("TWILIO_API_KEY must be SK and 32 hexadecimal digits")
+		}
+		if !alphanumeric.MatchString(o.APISecret) {
+			fault("TWILIO_API_SECRET must be letters and digits only")
+		}
+	}
+
+	if o.From == "" && o.MessagingServiceSID == "" {
+		fault("TWILIO_WHATSAPP_FROM or TWILIO_MESSAGING_SERVICE_SID must be set")
+	}
+	if o.From != "" && !e164.MatchString(o.From) {
+		fault("TWILIO_WHATSAPP_FROM must be a number in E.164, such as +14155238886, without whatsapp:")
+	}
+	if o.MessagingServiceSID != "" && !isSID("MG", o.MessagingServiceSID) {
+		fault("TWILIO_MESSAGING_SERVICE_SID must be MG and 32 hexadecimal digits")
+	}
+	if o.ContentSID != "" && !isSID("HX", o.ContentSID) {
+		fault("TWILIO_CONTENT_SID must be HX and 32 hexadecimal digits")
+	}
+	if o.Timeout < 0 || o.TotalTimeout < 0 {
+		fault("the time-outs must not be negative")
+	}
+	base, err := parseBaseURL(o.BaseURL)
+	if err != nil {
+		faults = append(faults, err)
+	}
+	return base, errors.Join(faults...)
+}
+
+// parseBaseURL never repeats its input: a URL may hold a password.
+func parseBaseURL(s string) (*url.URL, error) {
+	if s == "" {
+		s = defaultBaseURL
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
+		return nil, errors.New("TWILIO_BASE_URL must be an absolute https URL")
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Path != "" && u.Path != "/":
+		return nil, errors.New("TWILIO_BASE_URL must be scheme and host only")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return nil, errors.New("TWILIO_BASE_URL must be https, except on loopback: calls carry the credentials")
+	}
+	return u, nil
+}
+
+func isLoopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}

@@ -1,0 +1,148 @@
+package twiliotest
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"time"
+)
+
+// Reply is what the double does with a valid request. The zero value accepts
+// the message, as Accept does.
+type Reply struct {
+	status   int
+	code     int
+	body     *string
+	header   map[string]string
+	accepted bool
+	after    time.Duration
+	ending   ending
+}
+
+type ending int
+
+const (
+	complete ending = iota
+	hang
+	drop
+	cut
+)
+
+// Accept accepts the message: 201 and the Message resource.
+func Accept() Reply { return Reply{status: http.StatusCreated, accepted: true} }
+
+// AcceptFailed answers 201 with a Message resource that has failed already,
+// for the reason of the given error number.
+func AcceptFailed(code int) Reply { return Reply{status: http.StatusCreated, code: code} }
+
+// Refuse answers with the given status and an error in Twilio's form, whose
+// words quote number and text, as Twilio's do.
+func Refuse(status, code int) Reply { return Reply{status: status, code: code} }
+
+// Raw answers with exactly this body, as proxies and broken servers do.
+func Raw(status int, body string) Reply { return Reply{status: status, body: &body} }
+
+// Redirect answers 307, which asks for the same POST at another place.
+func Redirect(location string) Reply {
+	return Raw(http.StatusTemporaryRedirect, "").With("Location", location)
+}
+
+// Hang never answers, until the caller goes or the double is closed.
+func Hang() Reply { return Reply{ending: hang} }
+
+// Drop closes the connection instead of answering.
+func Drop() Reply { return Reply{ending: drop} }
+
+// Cut accepts the message and closes the connection in the middle of the
+// answer.
+func Cut() Reply { return Reply{status: http.StatusCreated, accepted: true, ending: cut} }
+
+// With adds a header to the answer, Retry-After for example.
+func (r Reply) With(name, value string) Reply {
+	r.header = maps.Clone(r.header)
+	if r.header == nil {
+		r.header = make(map[string]string)
+	}
+	r.header[name] = value
+	return r
+}
+
+// Accepting is the same reply, to a message that is nevertheless sent: what
+// makes a time-out or a server error ambiguous.
+func (r Reply) Accepting() Reply {
+	r.accepted = true
+	return r
+}
+
+// After is the same reply, later.
+func (r Reply) After(pause time.Duration) Reply {
+	r.after = pause
+	return r
+}
+
+func (r Reply) serve(d *Double, w http.ResponseWriter, req *http.Request, call *Call, m Message) {
+	if r.status == 0 && r.ending == complete { // the zero value, perhaps with a pause or a header
+		r.status, r.accepted = http.StatusCreated, true
+	}
+	if r.accepted {
+		m = d.accept(call, m)
+	}
+	if r.after > 0 || r.ending == hang {
+		if !d.wait(req, r) {
+			panic(http.ErrAbortHandler)
+		}
+	}
+	if r.ending == drop {
+		panic(http.ErrAbortHandler) // net/http closes the connection and stays quiet
+	}
+	for name, value := range r.header {
+		w.Header().Set(name, value)
+	}
+	body := r.text(d, m)
+	if r.ending == cut {
+		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+		w.WriteHeader(r.status)
+		_, _ = w.Write([]byte(body[:len(body)/2]))
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	d.answer(w, call, r.status, r.code, body)
+}
+
+// wait pauses, and reports whether there is still somebody to answer.
+func (d *Double) wait(req *http.Request, r Reply) bool {
+	var timer <-chan time.Time // nil, so for ever, where it hangs
+	if r.ending != hang {
+		t := time.NewTimer(r.after)
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case <-timer:
+		return true
+	case <-req.Context().Done():
+	case <-d.ended:
+	}
+	return false
+}
+
+func (r Reply) text(d *Double, m Message) string {
+	switch {
+	case r.body != nil:
+		return *r.body
+	case r.status < 300 && r.code != 0:
+		m.SID, m.Time = fmt.Sprintf("SM%032x", 0), time.Now()
+		return d.resource(m, "failed", r.code)
+	case r.status < 300:
+		status := "queued"
+		if m.From == "" {
+			status = "accepted" // the service has yet to choose a sender
+		}
+		return d.resource(m, status, 0)
+	}
+	quoted := m.Body
+	if quoted == "" {
+		quoted = fmt.Sprint(m.Variables)
+	}
+	return (&refusal{r.status, r.code, fmt.Sprintf("Refused %s to %s", quoted, m.To)}).body()
+}

@@ -1,0 +1,341 @@
+// Package twiliotest is a double of Twilio's Messages API for WhatsApp, on
+// loopback, for tests and local trials. It is as strict as Twilio where Twilio
+// is strict, and stricter where Twilio would swallow a mistake: a parameter
+// that it does not know or that is repeated, a query string, a Body beside a
+// ContentSid. What it would do next can be scripted, down to lost connections.
+//
+// It must never be part of a production binary, and it never calls anybody.
+// It does not send status callbacks.
+package twiliotest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The account that the double knows unless another Account is given. They have
+// the form of real ones and are none.
+const (
+	AccountSID          = "AC" + "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+	AuthToken           = "5ec2e7" + "70c4a1b0d9e8f7a6b5c4d3e2f1"
+	APIKey              = "SK" + "1f2e3d4c5b6a79880716253443526170"
+	APISecret           = "Kq7Zp2" + "Xw9Lm4Rt6Yv8Bn1Cs3Df5Gh0Jk"
+	WhatsAppFrom        = "+14155238886"
+	MessagingServiceSID = "MG" + "9f8e7d6c5b4a39281706f5e4d3c2b1a0"
+	ContentSID          = "HX" + "00112233445566778899aabbccddeeff"
+)
+
+// Account is what the double holds: credentials, senders and templates. Empty
+// fields stand for the constants of this package.
+type Account struct {
+	AccountSID, AuthToken string
+	APIKey, APISecret     string
+	WhatsAppFrom          string // E.164, without "whatsapp:"
+	MessagingServiceSID   string
+	ContentSID            string // an authentication template: one variable, "1"
+}
+
+func (a Account) withDefaults() Account {
+	for _, f := range []struct {
+		field *string
+		value string
+	}{
+		{&a.AccountSID, AccountSID},
+		{&a.AuthToken, AuthToken},
+		{&a.APIKey, APIKey},
+		{&a.APISecret, APISecret},
+		{&a.WhatsAppFrom, WhatsAppFrom},
+		{&a.MessagingServiceSID, MessagingServiceSID},
+		{&a.ContentSID, ContentSID},
+	} {
+		if *f.field == "" {
+			*f.field = f.value
+		}
+	}
+	return a
+}
+
+// Message is a message that the double has accepted, and so would have sent.
+type Message struct {
+	SID                 string
+	To, From            string // with "whatsapp:"
+	MessagingServiceSID string
+	Body                string            // empty with a template
+	ContentSID          string            // empty without a template
+	Variables           map[string]string // nil without a template
+	ValidityPeriod      time.Duration     // 0 where none was given
+	Time                time.Time
+}
+
+// Call is a request that reached the double, good or bad.
+type Call struct {
+	Time   time.Time
+	Method string
+	Path   string
+	Header http.Header // without Authorization
+	Form   url.Values
+	// Status and Code are what it was answered; Status is 0 where it got no
+	// answer (yet).
+	Status, Code int
+	// Accepted is true where the message would have been sent.
+	Accepted bool
+}
+
+// Double is the API as an http.Handler, for a server of one's own. Start also
+// makes the server.
+type Double struct {
+	account Account
+	ended   chan struct{}
+	end     func()
+
+	mu       sync.Mutex
+	next     []Reply
+	always   map[string]Reply // by E.164 number
+	calls    []*Call
+	accepted []Message
+	sids     int
+}
+
+// New returns a double of account.
+func New(account Account) *Double {
+	ended := make(chan struct{})
+	return &Double{
+		account: account.withDefaults(),
+		ended:   ended,
+		end:     sync.OnceFunc(func() { close(ended) }),
+		always:  make(map[string]Reply),
+	}
+}
+
+// Next queues replies, one for each of the next valid requests. An invalid
+// request is refused as always and takes none.
+func (d *Double) Next(replies ...Reply) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.next = append(d.next, replies...)
+}
+
+// For sets the reply to every valid request for one number (E.164), after
+// whatever Next has queued.
+func (d *Double) For(number string, r Reply) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.always[number] = r
+}
+
+// Calls returns what has reached the double, in order of arrival.
+func (d *Double) Calls() []Call {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	calls := make([]Call, len(d.calls))
+	for i, c := range d.calls {
+		calls[i] = *c
+		calls[i].Header = c.Header.Clone()
+		calls[i].Form = url.Values(http.Header(c.Form).Clone())
+	}
+	return calls
+}
+
+// CallCount is len(Calls()).
+func (d *Double) CallCount() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.calls)
+}
+
+// Accepted returns the messages that would have been sent, in order.
+func (d *Double) Accepted() []Message {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	messages := slices.Clone(d.accepted)
+	for i := range messages {
+		messages[i].Variables = maps.Clone(messages[i].Variables)
+	}
+	return messages
+}
+
+// Reset forgets calls, messages and scripted replies.
+func (d *Double) Reset() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.next, d.calls, d.accepted = nil, nil, nil
+	clear(d.always)
+}
+
+// Close ends the requests that hang.
+func (d *Double) Close() { d.end() }
+
+// ServeHTTP implements http.Handler.
+func (d *Double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	form, formRefusal := readForm(r)
+	header := r.Header.Clone()
+	header.Del("Authorization")
+	call := &Call{Time: time.Now(), Method: r.Method, Path: r.URL.Path, Header: header, Form: form}
+	d.mu.Lock()
+	d.calls = append(d.calls, call)
+	d.mu.Unlock()
+
+	refusal := d.checkRequest(r)
+	if refusal == nil {
+		refusal = formRefusal
+	}
+	var message Message
+	if refusal == nil {
+		message, refusal = d.checkForm(form)
+	}
+	if refusal != nil {
+		d.answer(w, call, refusal.status, refusal.code, refusal.body())
+		return
+	}
+	d.take(message.To).serve(d, w, r, call, message)
+}
+
+// maxBody is far more than a message of 1,600 characters needs.
+const maxBody = 64 << 10
+
+// readForm reads the whole body, always: the server notices that a caller has
+// gone only after that.
+func readForm(r *http.Request) (url.Values, *refusal) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	if err != nil {
+		return nil, &refusal{http.StatusRequestEntityTooLarge, 20001, "the body is too long or was cut short"}
+	}
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/x-www-form-urlencoded" {
+		return nil, &refusal{http.StatusUnsupportedMediaType, 20001, "the content type is not application/x-www-form-urlencoded"}
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, &refusal{http.StatusBadRequest, 20001, "the body is no form"}
+	}
+	return form, nil
+}
+
+// take returns the reply that is due for a message to the given address.
+func (d *Double) take(to string) Reply {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.next) > 0 {
+		r := d.next[0]
+		d.next = d.next[1:]
+		return r
+	}
+	return d.always[to[len("whatsapp:"):]]
+}
+
+// accept records m and returns it with its SID.
+func (d *Double) accept(call *Call, m Message) Message {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sids++
+	m.SID = fmt.Sprintf("SM%032x", d.sids)
+	m.Time = time.Now()
+	d.accepted = append(d.accepted, m)
+	call.Accepted = true
+	return m
+}
+
+// answer records and writes a complete answer.
+func (d *Double) answer(w http.ResponseWriter, call *Call, status, code int, body string) {
+	d.mu.Lock()
+	call.Status, call.Code = status, code
+	d.mu.Unlock()
+	if w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", "application/json;charset=utf-8")
+	}
+	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="Twilio API"`)
+	}
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body) // a caller that has gone is the caller's business
+}
+
+// resource is the Message resource as Twilio answers it right after creation.
+func (d *Double) resource(m Message, status string, errorCode int) string {
+	nullable := func(zero bool, v any) any {
+		if zero {
+			return nil
+		}
+		return v
+	}
+	date := m.Time.UTC().Format(time.RFC1123Z)
+	uri := "/2010-04-01/Accounts/" + d.account.AccountSID + "/Messages/" + m.SID
+	return mustJSON(map[string]any{
+		"account_sid":           d.account.AccountSID,
+		"api_version":           "2010-04-01",
+		"body":                  m.Body,
+		"date_created":          date,
+		"date_sent":             nil,
+		"date_updated":          date,
+		"direction":             "outbound-api",
+		"error_code":            nullable(errorCode == 0, errorCode),
+		"error_message":         nullable(errorCode == 0, "Delivery to "+m.To+" failed: "+m.Body),
+		"from":                  nullable(m.From == "", m.From),
+		"messaging_service_sid": nullable(m.MessagingServiceSID == "", m.MessagingServiceSID),
+		"num_media":             "0",
+		"num_segments":          "1",
+		"price":                 nil,
+		"price_unit":            nil,
+		"sid":                   m.SID,
+		"status":                status,
+		"subresource_uris":      map[string]string{"media": uri + "/Media.json"},
+		"to":                    m.To,
+		"uri":                   uri + ".json",
+	})
+}
+
+func mustJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only maps of plain values are passed
+	}
+	return string(b)
+}
+
+// Server is a Double that listens on a free port of 127.0.0.1.
+type Server struct {
+	*Double
+	// URL is what TWILIO_BASE_URL is set to.
+	URL string
+
+	server      *httptest.Server
+	connections atomic.Int64
+}
+
+// Start starts a server; the caller closes it.
+func Start(account Account) *Server {
+	s := &Server{Double: New(account)}
+	s.server = httptest.NewUnstartedServer(s.Double)
+	// Set before Start: httptest keeps a hook that it finds and calls it too.
+	s.server.Config.ConnState = s.countConnections
+	s.server.Start()
+	s.URL = s.server.URL
+	return s
+}
+
+// Close ends what hangs and stops listening.
+func (s *Server) Close() {
+	s.Double.Close()
+	s.server.Close()
+}
+
+// Connections is how many connections have been opened to the server.
+func (s *Server) Connections() int { return int(s.connections.Load()) }
+
+func (s *Server) countConnections(_ net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		s.connections.Add(1)
+	}
+}
