@@ -1,0 +1,346 @@
+// Gen compiles the metadata of github.com/nyaruka/phonenumbers, a port of
+// Google's libphonenumber, into the tables that package phone embeds: an
+// automaton over digits, and a list of the calling codes.
+//
+// The library itself must not be linked into the service: see
+// docs/decisions/0002-phone-metadata-at-build-time.md.
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"go/format"
+	"log"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nyaruka/phonenumbers"
+)
+
+// The generated files, relative to package phone, where go generate runs.
+const (
+	automatonFile = "automaton.bin"
+	tableFile     = "metadata_gen.go"
+)
+
+func main() {
+	log.SetFlags(0)
+	files, err := generate()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for name, content := range files {
+		if err := os.WriteFile(name, content, 0o644); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+// maxDigits is the length of the longest number, calling code included (ITU-T E.164, 6.2.1).
+const maxDigits = 15
+
+// generate returns the generated files by name.
+func generate() (map[string][]byte, error) {
+	collection, err := phonenumbers.MetadataCollection()
+	if err != nil {
+		return nil, err
+	}
+	g := generator{automaton: newAutomaton(), metadata: map[string]*phonenumbers.PhoneMetadata{}}
+	for _, m := range collection.GetMetadata() {
+		g.metadata[metadataKey(m.GetId(), int(m.GetCountryCode()))] = m
+	}
+	// As strings, not as numbers: the package searches them by prefix.
+	codes := map[string]int{}
+	for code := range phonenumbers.GetSupportedCallingCodes() {
+		codes[strconv.Itoa(code)] = code
+	}
+	var countries []country
+	for _, text := range slices.Sorted(maps.Keys(codes)) {
+		c, err := g.add(text, codes[text])
+		if err != nil {
+			return nil, fmt.Errorf("calling code %s: %w", text, err)
+		}
+		countries = append(countries, c)
+	}
+	data, addresses, err := g.automaton.encode()
+	if err != nil {
+		return nil, err
+	}
+	table, err := g.table(countries, addresses)
+	if err != nil {
+		return nil, err
+	}
+	return map[string][]byte{automatonFile: data, tableFile: table}, nil
+}
+
+// metadataKey is the region, or the calling code where the region is that of
+// the non-geographic ones, which they all share.
+func metadataKey(region string, callingCode int) string {
+	if region == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY {
+		return strconv.Itoa(callingCode)
+	}
+	return region
+}
+
+type generator struct {
+	automaton *automaton
+	metadata  map[string]*phonenumbers.PhoneMetadata
+	outcomes  []outcome // an outcome's number in the automaton is its index here plus one
+}
+
+// An outcome is what a valid number is: its region, as the index into the
+// regions of its calling code, and its type.
+type outcome struct {
+	region   int
+	typeName string // the constant's name in package phone
+}
+
+// A country is everything under one calling code.
+type country struct {
+	code    string
+	regions []string
+	lengths lengths
+	root    int
+}
+
+// The lengths of a calling code's national numbers, for the errors that tell
+// a person of a digit too few or too many. They are those of the lines that
+// people have: Canada's seven-digit service numbers must not make a number
+// that lacks a digit look like one that is wrong otherwise.
+type lengths struct{ min, max int }
+
+// The constants of package phone for the lines that people have.
+var lineTypes = []string{"FixedLine", "Mobile", "FixedLineOrMobile", "VoIP"}
+
+func (l *lengths) add(length int) {
+	if l.min == 0 || length < l.min {
+		l.min = length
+	}
+	l.max = max(l.max, length)
+}
+
+// add enters the numbers of one calling code into the automaton.
+func (g *generator) add(text string, code int) (country, error) {
+	c := country{code: text, regions: phonenumbers.GetRegionCodesForCountryCode(code)}
+	set := patternSet{byExpr: map[string]int{}}
+	var regions []region
+	for _, name := range c.regions {
+		m := g.metadata[metadataKey(name, code)]
+		if m == nil {
+			return country{}, fmt.Errorf("no metadata for region %s", name)
+		}
+		r, err := set.region(m)
+		if err != nil {
+			return country{}, fmt.Errorf("region %s: %w", name, err)
+		}
+		regions = append(regions, r)
+	}
+	stripped, err := set.stripped(g.metadata[metadataKey(c.regions[0], code)])
+	if err != nil {
+		return country{}, err
+	}
+
+	var lines, all lengths
+	c.root = g.automaton.add(set.patterns, maxDigits-len(text), func(states []int, length int) int {
+		n := nationalNumber{set.patterns, states, length}
+		i, typeName := n.classify(regions)
+		if typeName == "" || n.matches(stripped) {
+			return 0
+		}
+		all.add(length)
+		if slices.Contains(lineTypes, typeName) {
+			lines.add(length)
+		}
+		return g.outcome(outcome{i, typeName})
+	})
+	if c.root == 0 {
+		return country{}, errors.New("no number is valid")
+	}
+	c.lengths = lines
+	if lines == (lengths{}) {
+		c.lengths = all
+	}
+	return c, nil
+}
+
+// outcome returns the number of o.
+func (g *generator) outcome(o outcome) int {
+	i := slices.Index(g.outcomes, o)
+	if i < 0 {
+		i = len(g.outcomes)
+		g.outcomes = append(g.outcomes, o)
+	}
+	return i + 1
+}
+
+// A desc is the library's PhoneNumberDesc: numbers of these lengths, or of
+// any if there are none, that match this pattern of the patternSet.
+type desc struct {
+	pattern int
+	lengths []int32
+}
+
+// none is the desc that no number matches.
+var none = desc{pattern: -1}
+
+// A region is the library's PhoneMetadata.
+type region struct {
+	leadingDigits      desc
+	general            desc
+	types              []typeDesc // in the order in which the library tries them
+	fixedLine, mobile  desc
+	sameMobileAndFixed bool
+}
+
+type typeDesc struct {
+	name string
+	desc desc
+}
+
+// A patternSet holds the patterns of one calling code, each once.
+type patternSet struct {
+	patterns []*pattern
+	byExpr   map[string]int
+}
+
+func (s *patternSet) desc(expr string, lengths []int32) (desc, error) {
+	if expr == "" {
+		return none, nil
+	}
+	i, ok := s.byExpr[expr]
+	if !ok {
+		p, err := newPattern(expr)
+		if err != nil {
+			return none, err
+		}
+		i = len(s.patterns)
+		s.patterns = append(s.patterns, p)
+		s.byExpr[expr] = i
+	}
+	return desc{i, lengths}, nil
+}
+
+func (s *patternSet) region(m *phonenumbers.PhoneMetadata) (region, error) {
+	var failed error
+	read := func(d *phonenumbers.PhoneNumberDesc) desc {
+		out, err := s.desc(d.GetNationalNumberPattern(), d.GetPossibleLength())
+		if err != nil {
+			failed = err
+		}
+		return out
+	}
+	r := region{
+		leadingDigits: none,
+		general:       read(m.GetGeneralDesc()),
+		types: []typeDesc{
+			{"PremiumRate", read(m.GetPremiumRate())},
+			{"TollFree", read(m.GetTollFree())},
+			{"SharedCost", read(m.GetSharedCost())},
+			{"VoIP", read(m.GetVoip())},
+			{"PersonalNumber", read(m.GetPersonalNumber())},
+			{"Pager", read(m.GetPager())},
+			{"UAN", read(m.GetUan())},
+			{"Voicemail", read(m.GetVoicemail())},
+		},
+		fixedLine:          read(m.GetFixedLine()),
+		mobile:             read(m.GetMobile()),
+		sameMobileAndFixed: m.GetSameMobileAndFixedLinePattern(),
+	}
+	if failed == nil && m.GetLeadingDigits() != "" {
+		r.leadingDigits, failed = s.desc("(?:"+m.GetLeadingDigits()+`)\d*`, nil)
+	}
+	return r, failed
+}
+
+// stripped describes the numbers from which the library's parser strips a
+// national prefix although they were given with a + and are complete as they
+// are: +375 810 5608940 becomes +375 105608940. That happens to a number
+// whose remainder looks like a number of the country as well. Such a number
+// has two spellings to the library, so it is not to be in the tables.
+//
+// Where a country's rule rewrites the prefix instead of stripping it, the
+// result differs in length from any complete number. TestAgreesWithLibrary
+// would tell if that, or this reading of the parser, became wrong.
+func (s *patternSet) stripped(main *phonenumbers.PhoneMetadata) (desc, error) {
+	prefix := main.GetNationalPrefixForParsing()
+	if prefix == "" || main.GetNationalPrefixTransformRule() != "" {
+		return none, nil
+	}
+	return s.desc("(?:"+prefix+")(?:"+main.GetGeneralDesc().GetNationalNumberPattern()+")", nil)
+}
+
+// A nationalNumber is all strings of one length that bring the patterns to the same states.
+type nationalNumber struct {
+	patterns []*pattern
+	states   []int
+	length   int
+}
+
+func (n nationalNumber) matches(d desc) bool {
+	return d.pattern >= 0 &&
+		(len(d.lengths) == 0 || slices.Contains(d.lengths, int32(n.length))) &&
+		n.patterns[d.pattern].states[n.states[d.pattern]].match
+}
+
+// classify returns the index of the number's region and its type, or "" if it
+// is not valid. It is the library's IsValidNumber, GetRegionCodeForNumber and
+// GetNumberType in one, and keeps their order.
+func (n nationalNumber) classify(regions []region) (int, string) {
+	if len(regions) == 1 {
+		return 0, n.typeIn(regions[0])
+	}
+	for i, r := range regions {
+		if r.leadingDigits.pattern >= 0 {
+			if n.matches(r.leadingDigits) {
+				return i, n.typeIn(r) // the region's even if it is not valid there
+			}
+		} else if t := n.typeIn(r); t != "" {
+			return i, t
+		}
+	}
+	return 0, ""
+}
+
+// typeIn is the library's getNumberTypeHelper.
+func (n nationalNumber) typeIn(r region) string {
+	if !n.matches(r.general) {
+		return ""
+	}
+	for _, t := range r.types {
+		if n.matches(t.desc) {
+			return t.name
+		}
+	}
+	switch fixed := n.matches(r.fixedLine); {
+	case fixed && (r.sameMobileAndFixed || n.matches(r.mobile)):
+		return "FixedLineOrMobile"
+	case fixed:
+		return "FixedLine"
+	case !r.sameMobileAndFixed && n.matches(r.mobile):
+		return "Mobile"
+	}
+	return ""
+}
+
+// table writes the Go file. Everything in it is constant, so that the linker
+// lays it out and nothing runs when the program starts.
+func (g *generator) table(countries []country, addresses []int) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteString("// Code generated by internal/phone/gen from github.com/nyaruka/phonenumbers; DO NOT EDIT.\n\n")
+	b.WriteString("package phone\n\n")
+	b.WriteString("var countries = [...]country{\n")
+	for _, c := range countries {
+		// Two letters each, run together: one string costs less than a slice.
+		fmt.Fprintf(&b, "{%q, %d, %d, %d, %q},\n", c.code, addresses[c.root], c.lengths.min, c.lengths.max, strings.Join(c.regions, ""))
+	}
+	b.WriteString("}\n\nvar outcomes = [...]outcome{\n{},\n")
+	for _, o := range g.outcomes {
+		fmt.Fprintf(&b, "{%d, %s},\n", o.region, o.typeName)
+	}
+	b.WriteString("}\n")
+	return format.Source(b.Bytes())
+}
