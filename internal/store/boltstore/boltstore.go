@@ -162,7 +162,7 @@ func (s *Store) Update(ctx context.Context, key store.Key, fn func(old []byte) (
 // before.
 func (s *Store) Expired(ctx context.Context, before time.Time, cursor string) (store.Page, error) {
 	from, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || len(from) > 0 && len(from) <= 8 {
+	if err != nil || len(from) > 0 && (len(from) <= 8 || len(from) > 8+64) {
 		return store.Page{}, fmt.Errorf("%w: cursor", store.ErrInvalid)
 	}
 	limit := expiryKey(before.Unix()+1, "") // KeepUntil at most before.Unix() sorts before it

@@ -1,0 +1,290 @@
+package storetest
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"twofa/internal/store"
+)
+
+func testCanceledContext(t *testing.T, s *suite) {
+	table := s.open(t)
+	put(t, table, "k", "kept", epoch)
+	ref := listed(t, table, epoch)[0]
+
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	for _, ctx := range []context.Context{canceled, late} {
+		check := func(what string, err error) {
+			t.Helper()
+			if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrNotFound) {
+				t.Errorf("%s with a context that is over: %v, want ErrUnavailable", what, err)
+			}
+			if !errors.Is(err, ctx.Err()) {
+				t.Errorf("%s: %v does not wrap %v", what, err, ctx.Err())
+			}
+		}
+		_, err := table.Get(ctx, "k")
+		check("Get", err)
+		for _, key := range []store.Key{"k", "absent"} {
+			check("Update", table.Update(ctx, key, func([]byte) (store.Row, error) {
+				t.Error("Update called fn although the context is over")
+				return store.Row{Data: []byte("late"), KeepUntil: epoch}, nil
+			}))
+		}
+		_, err = table.Expired(ctx, epoch, "")
+		check("Expired", err)
+		ok, err := table.Delete(ctx, ref)
+		check("Delete", err)
+		if ok {
+			t.Error("Delete says that it deleted")
+		}
+	}
+	want(t, table, "k", "kept", epoch)
+	want(t, table, "absent", "", time.Time{})
+}
+
+// While one Update is stuck in fn, another one on the same row either gets
+// through or gives up when its time is over.
+func testDeadlineWhileBlocked(t *testing.T, s *suite) {
+	table := s.open(t)
+	put(t, table, "k", "x", epoch)
+	inFn, leaveFn, left := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	var once sync.Once
+	go func() {
+		left <- table.Update(t.Context(), "k", func(old []byte) (store.Row, error) {
+			once.Do(func() { close(inFn); <-leaveFn })
+			return store.Row{Data: append(old, 'a'), KeepUntil: epoch}, nil
+		})
+	}()
+	<-inFn
+
+	const limit = 300 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	began := time.Now()
+	err := table.Update(ctx, "k", func(old []byte) (store.Row, error) {
+		return store.Row{Data: append(old, 'b'), KeepUntil: epoch}, nil
+	})
+	if took := time.Since(began); took > limit+2*time.Second {
+		t.Errorf("returned after %v, want at most about %v", took, limit)
+	}
+	close(leaveFn)
+	if err := <-left; err != nil {
+		t.Fatalf("the Update that was stuck: %v", err)
+	}
+	switch {
+	case err == nil:
+		want(t, table, "k", "xba", epoch)
+	case errors.Is(err, store.ErrUnavailable):
+		row, err := table.Get(t.Context(), "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(row.Data); got != "xa" && got != "xab" && got != "xba" {
+			t.Errorf("row is %q", got)
+		}
+	default:
+		t.Errorf("error %v, want none or ErrUnavailable", err)
+	}
+}
+
+// Another write comes between the reading and the writing of an Update, if the
+// store lets it, on a row that is there and on one that isn't.
+func testConflict(t *testing.T, s *suite) {
+	for _, before := range []string{"", "x"} {
+		t.Run(fmt.Sprintf("%q", before), func(t *testing.T) {
+			table := s.open(t)
+			put(t, table, "bystander", "x", epoch)
+			if before != "" {
+				put(t, table, "k", before, epoch)
+			}
+			appendTo := func(c byte, hook func()) error {
+				return table.Update(t.Context(), "k", func(old []byte) (store.Row, error) {
+					data := append(append([]byte(nil), old...), c)
+					if hook != nil {
+						hook()
+					}
+					return store.Row{Data: data, KeepUntil: epoch}, nil
+				})
+			}
+			calls, other := 0, make(chan error, 1)
+			err := appendTo('a', func() {
+				if calls++; calls > 1 {
+					return
+				}
+				done := make(chan error, 1)
+				go func() { done <- appendTo('b', nil) }()
+				select {
+				case err := <-done:
+					other <- err
+				case <-time.After(500 * time.Millisecond): // a store that locks
+					go func() { other <- <-done }()
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := <-other; err != nil {
+				t.Fatal(err)
+			}
+			order := "ab"
+			if calls > 1 {
+				order = "ba"
+			}
+			want(t, table, "k", before+order, epoch)
+		})
+	}
+}
+
+// race runs n goroutines that begin together.
+func race(n int, run func(i int)) {
+	var wg sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		wg.Go(func() {
+			<-start
+			run(i)
+		})
+	}
+	close(start)
+	wg.Wait()
+}
+
+// Of 64 compare-and-swaps from the same state exactly one succeeds, and the
+// others learn that they have lost. This is what makes a code work once.
+func testOneWinner(t *testing.T, s *suite) {
+	table := s.open(t)
+	put(t, table, "bystander", "x", epoch)
+	const n = 64
+	lost := errors.New("somebody else was first")
+	state := "" // no row; then, whoever won last
+	for range 3 {
+		errs := make([]error, n)
+		race(n, func(i int) {
+			errs[i] = table.Update(t.Context(), "k", func(old []byte) (store.Row, error) {
+				if string(old) != state {
+					return store.Row{}, lost
+				}
+				return store.Row{Data: fmt.Appendf(nil, "%s.%d", state, i), KeepUntil: epoch}, nil
+			})
+		})
+		winner := -1
+		for i, err := range errs {
+			switch {
+			case err == nil && winner >= 0:
+				t.Fatalf("%d and %d both won", winner, i)
+			case err == nil:
+				winner = i
+			case err != lost:
+				t.Errorf("%d: %v, want the error of fn", i, err)
+			}
+		}
+		if winner < 0 {
+			t.Fatal("nobody won")
+		}
+		state = fmt.Sprintf("%s.%d", state, winner)
+		want(t, table, "k", state, epoch)
+	}
+}
+
+// Many goroutines append to one log. Each append writes a number that is used
+// once, even when it is done again because the one before is in doubt. So
+// afterwards each number that was reported as written has to be there once, at
+// the very place where its fn saw the log's end, and each number in doubt at
+// most once: nothing is lost, doubled or misreported.
+func testNoUpdateLostOrDoubled(t *testing.T, s *suite) {
+	table := s.open(t)
+	const writers, each = 32, 3
+	type written struct {
+		id uint32
+		at int // the log's length before
+	}
+	results := make([][]written, writers)
+	doubt := make([]map[uint32]bool, writers)
+	race(writers, func(w int) {
+		doubt[w] = map[uint32]bool{}
+		deadline := time.Now().Add(time.Minute)
+		for id := uint32(w) << 16; len(results[w]) < each; id++ {
+			if time.Now().After(deadline) {
+				t.Errorf("writer %d got %d of %d updates through within a minute", w, len(results[w]), each)
+				return
+			}
+			var at int
+			err := table.Update(t.Context(), "log", func(old []byte) (store.Row, error) {
+				at = len(old) / 4
+				data := append([]byte(nil), old...)
+				return store.Row{Data: binary.BigEndian.AppendUint32(data, id), KeepUntil: epoch}, nil
+			})
+			switch {
+			case err == nil:
+				results[w] = append(results[w], written{id, at})
+			case errors.Is(err, store.ErrUnavailable):
+				doubt[w][id] = true
+			default:
+				t.Errorf("writer %d: %v", w, err)
+				return
+			}
+		}
+	})
+
+	row, err := table.Get(t.Context(), "log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(row.Data)%4 != 0 {
+		t.Fatalf("the log has %d bytes", len(row.Data))
+	}
+	count := map[uint32]int{}
+	log := make([]uint32, len(row.Data)/4)
+	for i := range log {
+		log[i] = binary.BigEndian.Uint32(row.Data[4*i:])
+		count[log[i]]++
+	}
+	sure, doubtful := 0, 0
+	for w := range results {
+		for _, r := range results[w] {
+			sure++
+			if count[r.id] != 1 {
+				t.Errorf("%x was reported as written and is there %d times", r.id, count[r.id])
+			} else if r.at >= len(log) || log[r.at] != r.id {
+				t.Errorf("%x is not where its last fn put it, at %d", r.id, r.at)
+			}
+		}
+		for id := range doubt[w] {
+			if count[id] > 1 {
+				t.Errorf("%x is there %d times", id, count[id])
+			}
+			doubtful += count[id]
+		}
+	}
+	if sure+doubtful != len(log) {
+		t.Errorf("the log has %d entries, but only %d were written", len(log), sure+doubtful)
+	}
+}
+
+// The very first writes to a new store come at the same time.
+func testFirstWrites(t *testing.T, s *suite) {
+	table := s.open(t)
+	const n = 16
+	race(n, func(i int) {
+		key := store.Key(fmt.Sprintf("k%d", i))
+		err := table.Update(t.Context(), key, func([]byte) (store.Row, error) {
+			return store.Row{Data: []byte(key), KeepUntil: epoch}, nil
+		})
+		if err != nil {
+			t.Errorf("Update(%s): %v", key, err)
+		}
+	})
+	for i := range n {
+		key := store.Key(fmt.Sprintf("k%d", i))
+		want(t, table, key, string(key), epoch)
+	}
+}
