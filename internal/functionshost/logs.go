@@ -1,0 +1,144 @@
+package functionshost
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Level is the level at which the host logs a line.
+type Level string
+
+// The levels in use.
+const (
+	Information Level = "Information"
+	Warning     Level = "Warning"
+	Error       Level = "Error"
+)
+
+// Stream is where a log line comes from.
+type Stream string
+
+// The streams.
+const (
+	Stdout     Stream = "stdout"     // a line that the handler wrote
+	Stderr     Stream = "stderr"     // a line that the handler wrote
+	Invocation Stream = "invocation" // an element of Logs in the reply to a timer
+	FromHost   Stream = "host"       // the host's own words
+)
+
+// Entry is one line of the host's log.
+type Entry struct {
+	Level  Level
+	Stream Stream
+	Text   string
+}
+
+// journal collects the entries in their order.
+type journal struct {
+	// callback is called for one entry at a time, in order, under emitting.
+	callback func(Entry)
+	emitting sync.Mutex
+
+	mu      sync.Mutex
+	entries []Entry
+	changed chan struct{} // closed and replaced with every entry
+}
+
+func newJournal(callback func(Entry)) *journal {
+	return &journal{callback: callback, changed: make(chan struct{})}
+}
+
+func (j *journal) add(level Level, stream Stream, text string) {
+	e := Entry{level, stream, text}
+	j.emitting.Lock()
+	defer j.emitting.Unlock()
+	j.mu.Lock()
+	j.entries = append(j.entries, e)
+	close(j.changed)
+	j.changed = make(chan struct{})
+	j.mu.Unlock()
+	if j.callback != nil {
+		j.callback(e)
+	}
+}
+
+// close sees to it that callback is not called any more.
+func (j *journal) close() {
+	j.emitting.Lock()
+	defer j.emitting.Unlock()
+	j.callback = nil
+}
+
+func (j *journal) host(level Level, format string, args ...any) {
+	j.add(level, FromHost, fmt.Sprintf(format, args...))
+}
+
+// Logs returns all entries so far.
+func (h *Host) Logs() []Entry {
+	h.journal.mu.Lock()
+	defer h.journal.mu.Unlock()
+	return slices.Clone(h.journal.entries)
+}
+
+// AwaitLog returns the first entry, past or to come, for which match is true. The
+// handler's output reaches the host some time after the handler wrote it, even
+// after its answer to the same request: a test that reads a log line has to wait.
+func (h *Host) AwaitLog(ctx context.Context, match func(Entry) bool) (Entry, error) {
+	for seen := 0; ; {
+		h.journal.mu.Lock()
+		entries, changed := h.journal.entries[seen:], h.journal.changed
+		h.journal.mu.Unlock()
+		if i := slices.IndexFunc(entries, match); i >= 0 {
+			return entries[i], nil
+		}
+		seen += len(entries)
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return Entry{}, fmt.Errorf("functionshost: no such log entry: %w", ctx.Err())
+		}
+	}
+}
+
+// stdoutLine and stderrLine are the host's rules for what a handler writes.
+func (j *journal) stdoutLine(line string) {
+	j.add(Information, Stdout, line)
+}
+
+func (j *journal) stderrLine(line string) {
+	level := Error
+	if strings.Contains(strings.ToLower(line), "warn") {
+		level = Warning
+	}
+	j.add(level, Stderr, line)
+}
+
+// lineWriter passes on what is written to it line by line.
+type lineWriter struct {
+	line    func(string)
+	pending []byte
+}
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.pending = append(w.pending, p...)
+	for {
+		line, rest, found := bytes.Cut(w.pending, []byte("\n"))
+		if !found {
+			return len(p), nil
+		}
+		w.line(strings.TrimSuffix(string(line), "\r"))
+		w.pending = rest
+	}
+}
+
+// flush passes on a last line without an end.
+func (w *lineWriter) flush() {
+	if len(w.pending) > 0 {
+		w.line(string(w.pending))
+		w.pending = nil
+	}
+}

@@ -1,0 +1,317 @@
+package functionshost_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"twofa/internal/functionshost"
+)
+
+// The test binary is the handler too: the host starts it again, and then the
+// port's variable is set.
+func TestMain(m *testing.M) {
+	if port := os.Getenv("FUNCTIONS_CUSTOMHANDLER_PORT"); port != "" {
+		os.Exit(handlerMain(port))
+	}
+	os.Exit(m.Run())
+}
+
+// seen is what the handler tells of a request that it got.
+type seen struct {
+	Method, URI, Host, Body string
+	Header                  http.Header
+	Length                  int64
+	Chunked                 bool
+}
+
+// about is what the handler tells of itself.
+type about struct {
+	Env  []string
+	Args []string
+	Dir  string
+}
+
+// handlerMain is the handler. What it does before it listens is up to variables,
+// what it answers is up to the path.
+func handlerMain(port string) int {
+	if mark := os.Getenv("HANDLER_TERM_MARK"); mark != "" {
+		terminated := make(chan os.Signal, 1)
+		signal.Notify(terminated, syscall.SIGTERM)
+		go func() {
+			<-terminated
+			_ = os.WriteFile(mark, nil, 0o600)
+			os.Exit(1)
+		}()
+	}
+	if code := os.Getenv("HANDLER_EXIT"); code != "" {
+		n, _ := strconv.Atoi(code)
+		return n
+	}
+	awaitFile(context.Background(), os.Getenv("HANDLER_GATE"))
+	l, err := net.Listen("tcp4", "127.0.0.1:"+port)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if os.Getenv("HANDLER_FIRST") == "hangup" {
+		if c, err := l.Accept(); err == nil {
+			_ = c.Close()
+		}
+	}
+	err = http.Serve(l, http.HandlerFunc(handle))
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+}
+
+var ticks struct {
+	sync.Mutex
+	last seen
+}
+
+func handle(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	request := seen{r.Method, r.RequestURI, r.Host, string(body), r.Header, r.ContentLength, len(r.TransferEncoding) > 0}
+	q := r.URL.Query()
+	switch r.URL.Path {
+	case "/":
+		w.WriteHeader(http.StatusTeapot) // any answer means ready
+	case "/do/exit":
+		code, _ := strconv.Atoi(q.Get("status"))
+		os.Exit(code)
+	case "/do/say":
+		fmt.Fprint(os.Stdout, q.Get("out"))
+		fmt.Fprint(os.Stderr, q.Get("err"))
+	case "/do/wait":
+		fmt.Println("waiting")
+		if awaitFile(r.Context(), q.Get("for")) {
+			fmt.Println("finished")
+		} else {
+			fmt.Println("canceled")
+		}
+	case "/do/redirect":
+		http.Redirect(w, r, "/do/elsewhere", http.StatusSeeOther)
+	case "/do/stream":
+		w.Header().Set("X-Own", "value")
+		w.WriteHeader(http.StatusAccepted)
+		for range 3 {
+			fmt.Fprint(w, "part")
+			_ = http.NewResponseController(w).Flush()
+		}
+	case "/do/about":
+		dir, _ := os.Getwd()
+		_ = json.NewEncoder(w).Encode(about{os.Environ(), os.Args[1:], dir})
+	case "/do/ticks":
+		ticks.Lock()
+		defer ticks.Unlock()
+		_ = json.NewEncoder(w).Encode(ticks.last)
+	case "/tick":
+		ticks.Lock()
+		ticks.last = request
+		ticks.Unlock()
+		if t := os.Getenv("TICK_TYPE"); t != "" {
+			w.Header().Set("Content-Type", t)
+		}
+		status, _ := strconv.Atoi(os.Getenv("TICK_STATUS"))
+		w.WriteHeader(status)
+		fmt.Fprint(w, os.Getenv("TICK_BODY"))
+	default:
+		_ = json.NewEncoder(w).Encode(request)
+	}
+}
+
+// awaitFile waits for a file to appear and reports whether it did before ctx
+// ended. No name means no wait.
+func awaitFile(ctx context.Context, name string) bool {
+	for name != "" {
+		if _, err := os.Stat(name); err == nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return true
+}
+
+const hostJSON = `{"version": "2.0", "extensions": {"http": {"routePrefix": ""}},
+	"customHandler": {"description": {"defaultExecutablePath": "handler", "arguments": []}, "enableForwardingHttpRequest": true}}`
+
+// httpFunction is the text of a function.json.
+func httpFunction(route, level string, methods ...string) string {
+	list, _ := json.Marshal(methods)
+	if methods == nil {
+		list = []byte(`null`)
+	}
+	return fmt.Sprintf(`{"bindings": [{"type": "httpTrigger", "direction": "in", "name": "req", "authLevel": %q, "methods": %s, "route": %q},
+		{"type": "http", "direction": "out", "name": "res"}]}`, level, list, route)
+}
+
+const timerFunction = `{"bindings": [{"type": "timerTrigger", "direction": "in", "name": "clock", "schedule": "0 7 * * * *"}]}`
+
+type files map[string]string
+
+// newApp makes an app whose handler is this test binary. The files come on top,
+// and an empty text takes one away.
+func newApp(t *testing.T, extra files) string {
+	t.Helper()
+	dir := t.TempDir()
+	all := files{
+		"host.json":          hostJSON,
+		"do/function.json":   httpFunction("do/{*path}", "anonymous"),
+		"echo/function.json": httpFunction("echo/{*path}", "anonymous"),
+		"tick/function.json": timerFunction,
+	}
+	for name, text := range extra {
+		all[name] = text
+	}
+	for name, text := range all {
+		if text == "" {
+			continue
+		}
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	linkHandler(t, filepath.Join(dir, "handler"))
+	return dir
+}
+
+func linkHandler(t *testing.T, name string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// storage is what a timer asks for.
+const storage = "AzureWebJobsStorage=UseDevelopmentStorage=true"
+
+// start starts the app, with storage unless an environment is given.
+func start(t *testing.T, o functionshost.Options) *functionshost.Host {
+	t.Helper()
+	if o.Root == "" {
+		o.Root = newApp(t, nil)
+	}
+	if o.Env == nil {
+		o.Env = []string{storage}
+	}
+	h, err := functionshost.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		h.Close()
+		if t.Failed() {
+			t.Logf("host log: %q", h.Logs())
+		}
+	})
+	return h
+}
+
+// call sends a request and returns the answer with its body read. The URL is
+// used as it is written.
+func call(t *testing.T, method, url string, body io.Reader, header http.Header) (*http.Response, []byte) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(timeLimit(t), method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	if host := r.Header.Get("Host"); host != "" {
+		r.Host = host
+	}
+	response, err := http.DefaultTransport.RoundTrip(r) // which follows no redirects
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, text
+}
+
+// get is call for the simplest case; it returns the status.
+func get(t *testing.T, url string) int {
+	t.Helper()
+	response, _ := call(t, http.MethodGet, url, nil, nil)
+	return response.StatusCode
+}
+
+// callEcho returns what the handler saw of a request.
+func callEcho(t *testing.T, method, url string, body io.Reader, header http.Header) seen {
+	t.Helper()
+	response, text := call(t, method, url, body, header)
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: status %d", method, url, response.StatusCode)
+	}
+	return decode[seen](t, text)
+}
+
+func decode[T any](t *testing.T, text []byte) T {
+	t.Helper()
+	var v T
+	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&v); err != nil {
+		t.Fatalf("%v in %q", err, text)
+	}
+	return v
+}
+
+// timeLimit keeps a test that would wait for ever from doing so.
+func timeLimit(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func await(t *testing.T, h *functionshost.Host, want functionshost.State) {
+	t.Helper()
+	if err := h.Wait(timeLimit(t), want); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitLine waits for a log entry that has the text in it.
+func awaitLine(t *testing.T, h *functionshost.Host, part string) functionshost.Entry {
+	t.Helper()
+	e, err := h.AwaitLog(timeLimit(t), func(e functionshost.Entry) bool { return strings.Contains(e.Text, part) })
+	if err != nil {
+		t.Fatalf("%v: %q in %q", err, part, h.Logs())
+	}
+	return e
+}
+
+func touch(t *testing.T, name string) {
+	t.Helper()
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

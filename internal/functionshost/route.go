@@ -1,0 +1,181 @@
+package functionshost
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+type segmentKind int
+
+const (
+	literal  segmentKind = iota // text
+	single                      // {name}: one segment that is not empty
+	optional                    // {name?}: one segment or none; only at the end
+	catchAll                    // {*name}: all that follows, nothing included; only at the end
+)
+
+type segment struct {
+	kind segmentKind
+	text string // of a literal
+}
+
+type route []segment
+
+var parameter = regexp.MustCompile(`^\{(\*?)[A-Za-z_][A-Za-z0-9_]*(\??)\}$`)
+
+// parseRoute reads a route template. Inline constraints, default values and
+// segments that mix text and parameters are refused: this stand-in does not
+// imitate them.
+func parseRoute(template string) (route, error) {
+	var r route
+	parts := strings.Split(template, "/")
+	for i, part := range parts {
+		m := parameter.FindStringSubmatch(part)
+		switch {
+		case part == "":
+			return nil, fmt.Errorf("route %s has an empty segment", template)
+		case m == nil && strings.ContainsAny(part, "{}*?"):
+			return nil, fmt.Errorf("route %s: segment %s is not covered by this stand-in", template, part)
+		case m == nil:
+			r = append(r, segment{literal, part})
+			continue
+		case m[1] != "" && m[2] != "":
+			return nil, fmt.Errorf("route %s: a catch-all parameter can't be optional", template)
+		case m[1] != "":
+			r = append(r, segment{kind: catchAll})
+		case m[2] != "":
+			r = append(r, segment{kind: optional})
+		default:
+			r = append(r, segment{kind: single})
+			continue
+		}
+		if i != len(parts)-1 {
+			return nil, fmt.Errorf("route %s: %s must be the last segment", template, part)
+		}
+	}
+	return r, nil
+}
+
+// match reports whether the route takes the decoded path. A slash at the end
+// does not count.
+func (r route) match(path string) bool {
+	var parts []string
+	if path = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"); path != "" {
+		parts = strings.Split(path, "/")
+	}
+	for _, s := range r {
+		switch s.kind {
+		case catchAll:
+			return true
+		case optional:
+			return len(parts) == 0 || len(parts) == 1 && parts[0] != ""
+		case single:
+			if len(parts) == 0 || parts[0] == "" {
+				return false
+			}
+		case literal:
+			if len(parts) == 0 || !strings.EqualFold(parts[0], s.text) {
+				return false
+			}
+		}
+		parts = parts[1:]
+	}
+	return len(parts) == 0
+}
+
+// overlaps reports whether some path matches both routes.
+func (r route) overlaps(other route) bool {
+	if len(r) == 0 && len(other) == 0 {
+		return true
+	}
+	if len(r) == 0 {
+		return other[0].kind == optional || other[0].kind == catchAll
+	}
+	if len(other) == 0 {
+		return other.overlaps(r)
+	}
+	a, b := r[0], other[0]
+	switch {
+	case a.kind == catchAll || b.kind == catchAll:
+		return true // it takes whatever path the other one takes
+	case a.kind == optional:
+		return route(nil).overlaps(other) || route{{kind: single}}.overlaps(other)
+	case b.kind == optional:
+		return other.overlaps(r)
+	case a.kind == literal && b.kind == literal && !strings.EqualFold(a.text, b.text):
+		return false
+	}
+	return r[1:].overlaps(other[1:])
+}
+
+func (f *function) allows(method string) bool {
+	return f.methods == nil || slices.Contains(f.methods, strings.ToUpper(method))
+}
+
+// sharesMethod reports whether some method is for both functions.
+func (f *function) sharesMethod(other *function) bool {
+	return f.methods == nil || other.methods == nil || slices.ContainsFunc(f.methods, other.allows)
+}
+
+// match returns the first HTTP function, in load order or against it, that takes
+// the method and the decoded path, or nil. There is no precedence: a literal does
+// not win over a parameter.
+func (a *app) match(method, path string, reverse bool) *function {
+	functions := a.functions
+	if reverse {
+		functions = slices.Clone(functions)
+		slices.Reverse(functions)
+	}
+	for _, f := range functions {
+		if !f.timer && f.allows(method) && f.route.match(path) {
+			return f
+		}
+	}
+	return nil
+}
+
+// sameRoutes refuses what the host itself refuses: two functions with the very
+// same route and a method in common.
+func sameRoutes(functions []*function) error {
+	var faults []error
+	for i, f := range functions {
+		for _, g := range functions[:i] {
+			if !f.timer && !g.timer && strings.EqualFold(f.template, g.template) && f.sharesMethod(g) {
+				faults = append(faults, fmt.Errorf("function %s: the route %s is also that of function %s", f.name, f.template, g.name))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Overlap is a pair of HTTP functions whose routes can both match one request.
+type Overlap struct {
+	Functions [2]string
+	Routes    [2]string
+}
+
+func (o Overlap) String() string {
+	return fmt.Sprintf("%s (%s) and %s (%s)", o.Functions[0], o.Routes[0], o.Functions[1], o.Routes[1])
+}
+
+// Overlaps lists the pairs of functions of the app at root that overlap. The host
+// accepts them, and then the order of loading decides who gets a request: an
+// anonymous function may shadow one that asks for a key. An app should have none.
+func Overlaps(root string) ([]Overlap, error) {
+	a, err := load(root)
+	if err != nil {
+		return nil, err
+	}
+	var found []Overlap
+	for i, f := range a.functions {
+		for _, g := range a.functions[i+1:] {
+			if !f.timer && !g.timer && f.sharesMethod(g) && f.route.overlaps(g.route) {
+				found = append(found, Overlap{[2]string{f.name, g.name}, [2]string{f.template, g.template}})
+			}
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,138 @@
+package functionshost
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"time"
+)
+
+// ErrHangs is wrapped by the errors of FireTimer for replies after which the real
+// host does not end the invocation before functionTimeout: an empty body or null.
+var ErrHangs = errors.New("the real host hangs on this reply until functionTimeout")
+
+// Timer varies what a timer call carries. The zero value is a call in time with a
+// schedule's status whose times have a zone.
+type Timer struct {
+	// NoStatus sends null for ScheduleStatus, as for a schedule that is not monitored.
+	NoStatus bool
+	// Zoneless writes the status's times without a zone and the last one as
+	// 0001-01-01T00:00:00, as before the first run. time.Time refuses such times.
+	Zoneless bool
+	// PastDue says that the call comes too late.
+	PastDue bool
+}
+
+type timerStatus struct {
+	Last, Next, LastUpdated string
+}
+
+type timerInfo struct {
+	Schedule struct {
+		AdjustForDST bool
+	}
+	ScheduleStatus *timerStatus
+	IsPastDue      bool
+}
+
+// envelope returns what the host sends for a timer.
+func (t Timer) envelope(f *function, now time.Time) ([]byte, error) {
+	now = now.UTC().Truncate(time.Millisecond)
+	layout, last := time.RFC3339Nano, now.Add(-time.Hour)
+	if t.Zoneless {
+		layout, last = "2006-01-02T15:04:05.999999999", time.Time{}
+	}
+	info := timerInfo{IsPastDue: t.PastDue}
+	info.Schedule.AdjustForDST = true
+	if !t.NoStatus {
+		info.ScheduleStatus = &timerStatus{
+			Last:        last.Format(layout),
+			Next:        now.Add(time.Hour).Format(layout),
+			LastUpdated: last.Format(layout),
+		}
+	}
+	return json.Marshal(map[string]any{
+		"Data": map[string]any{f.trigger: info},
+		"Metadata": map[string]any{"sys": map[string]string{
+			"MethodName": f.name,
+			"UtcNow":     now.Format(time.RFC3339Nano),
+			"RandGuid":   newUUID(),
+		}},
+	})
+}
+
+// FireTimer calls the timer function of that name once, now, and returns when the
+// handler has answered. Like a request it waits for the handler to be ready. An
+// error means that the real host would count the invocation as failed, or that it
+// would hang (ErrHangs).
+func (h *Host) FireTimer(ctx context.Context, name string, t Timer) error {
+	if err := h.fireTimer(ctx, name, t); err != nil {
+		err = fmt.Errorf("functionshost: timer %s: %w", name, err)
+		h.journal.host(Error, "Executed 'Functions.%s' (Failed): %v", name, err)
+		return err
+	}
+	return nil
+}
+
+func (h *Host) fireTimer(ctx context.Context, name string, t Timer) error {
+	f := h.app.function(name)
+	if f == nil || !f.timer {
+		return errors.New("there is no such timer function")
+	}
+	body, err := t.envelope(f, h.options.Now())
+	if err != nil {
+		return err
+	}
+	worker, err := h.ready(ctx)
+	if err != nil {
+		return err
+	}
+	// The route prefix does not count here. A reader of unknown length is sent in
+	// chunks, as the host may send it.
+	request, err := http.NewRequest(http.MethodPost, "http://"+worker.address+"/"+f.name, io.NopCloser(bytes.NewReader(body)))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json; charset=utf-8")
+	addInvocation(request.Header)
+	answer, err := h.send(ctx, worker, request)
+	if err != nil {
+		return err
+	}
+	return h.readResult(answer)
+}
+
+// readResult applies the host's rules for a reply to anything but HTTP.
+func (h *Host) readResult(answer *reply) error {
+	if answer.StatusCode < 200 || answer.StatusCode > 299 {
+		return fmt.Errorf("the reply's status is %d, not 2xx", answer.StatusCode)
+	}
+	body := bytes.TrimSpace(answer.body)
+	if len(body) == 0 || bytes.Equal(body, []byte("null")) {
+		return fmt.Errorf("the reply's body is empty or null: %w", ErrHangs)
+	}
+	// The host picks its reader by media type and has none for text/plain, which is
+	// what net/http guesses for JSON.
+	switch media, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); media {
+	case "application/json", "text/json":
+	default:
+		return fmt.Errorf("the reply's content type is %q, not JSON", answer.Header.Get("Content-Type"))
+	}
+	var result struct {
+		Outputs     map[string]any
+		Logs        []string
+		ReturnValue any
+	}
+	if err := json.Unmarshal(body, &result); err != nil {
+		return fmt.Errorf("the reply is not the JSON object that the host wants: %w", err)
+	}
+	for _, line := range result.Logs {
+		h.journal.add(Information, Invocation, line)
+	}
+	return nil
+}
