@@ -37,7 +37,7 @@ const SendWindow = 10 * time.Minute
 
 // MaxSkew is how far ahead of ours another process's clock may be. A
 // verification made later than that in the future was made by a clock that is
-// wrong, and its expiry with it: it is refused as expired.
+// wrong, and its expiry with it: Settle ends it as expired.
 const MaxSkew = 2 * time.Minute
 
 // Bounds of what one recipient's row remembers.
@@ -74,7 +74,8 @@ func DefaultPolicy() Policy {
 // Context is what the person approves with the code, bound to it (PSD2 RTS
 // art. 5). The zero Context is none.
 type Context struct {
-	Amount, Payee string
+	Amount string `json:"amount"`
+	Payee  string `json:"payee"`
 }
 
 // Verification is one code's life.
@@ -112,20 +113,23 @@ func (r Recipient) clone() Recipient {
 
 // Settle returns the recipient as it stands at now: expired verifications are
 // marked (so that a clock that steps back cannot revive them), and what no rule
-// needs any more is dropped. A time in the future, written by a clock that ran
-// ahead, is taken as now: it still counts, and still ends within a Day.
+// needs any more is dropped. An event in the future, written by a clock that ran
+// ahead, is taken as now: it still counts, and is forgotten within a Day.
 func (r Recipient) Settle(now time.Time) Recipient {
 	r = r.clone()
 	r.Sends = settleTimes(r.Sends, now)
 	r.Failures = settleTimes(r.Failures, now)
 	for i := range r.Verifications {
 		v := &r.Verifications[i]
-		if v.Status == Pending && !now.Before(v.ExpiresAt) {
+		if v.Status == Pending && (!now.Before(v.ExpiresAt) || v.CreatedAt.After(now.Add(MaxSkew))) {
 			v.Status, v.EndedAt = Expired, v.ExpiresAt
+		}
+		if v.EndedAt.After(now) {
+			v.EndedAt = stamp(now)
 		}
 	}
 	r.Verifications = slices.DeleteFunc(r.Verifications, func(v Verification) bool {
-		return v.Status != Pending && !now.Before(v.ExpiresAt.Add(Day))
+		return v.Status != Pending && now.Sub(v.EndedAt) >= Day
 	})
 	return r
 }
@@ -148,7 +152,11 @@ func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 func (r Recipient) KeepUntil() time.Time {
 	var until time.Time
 	for _, v := range r.Verifications {
-		until = later(until, v.ExpiresAt.Add(Day))
+		end := v.EndedAt
+		if v.Status == Pending {
+			end = v.ExpiresAt
+		}
+		until = later(until, end.Add(Day))
 	}
 	for _, t := range r.Sends {
 		until = later(until, t.Add(Day))
@@ -234,13 +242,11 @@ func recent(sends []time.Time, now time.Time) []time.Time {
 	return sends[i:]
 }
 
-// live returns an error unless v can still be used at now.
-func (v Verification) live(now time.Time) *Error {
+// live returns an error unless v can still be used. Its recipient has to be
+// settled.
+func (v Verification) live() *Error {
 	switch v.Status {
 	case Pending:
-		if v.CreatedAt.After(now.Add(MaxSkew)) {
-			return &Error{Kind: KindExpired, Detail: "This verification was made by a clock that is ahead of ours. Start a new one."}
-		}
 		return nil
 	case Approved:
 		return &Error{Kind: AlreadyUsed, Detail: "This verification was approved before. A code works once."}

@@ -20,8 +20,8 @@ var errRow = errors.New("otp: not an encoded recipient")
 var statuses = []Status{Pending, Approved, Canceled, Denied, Expired, Exhausted, Undeliverable}
 
 // Encode writes the recipient as bytes: numbers in big-endian order, texts and
-// lists behind their length, times in Unix milliseconds (0 for none). It fails
-// where a text is longer than 255 bytes or a status is unknown.
+// lists behind their length in bytes, times in Unix milliseconds. It fails where
+// a text is longer than 255 bytes or a status is unknown.
 func (r Recipient) Encode() ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, 64+192*len(r.Verifications)+8*(len(r.Sends)+len(r.Failures))))
 	b.AddUint8(rowVersion)
@@ -116,11 +116,7 @@ func readText(s *cryptobyte.String, out *string) bool {
 }
 
 func addTime(b *cryptobyte.Builder, t time.Time) {
-	var ms int64
-	if !t.IsZero() {
-		ms = t.UnixMilli()
-	}
-	b.AddUint64(uint64(ms))
+	b.AddUint64(uint64(t.UnixMilli())) // the zero Time too is a whole millisecond
 }
 
 func readTime(s *cryptobyte.String, out *time.Time) bool {
@@ -128,28 +124,26 @@ func readTime(s *cryptobyte.String, out *time.Time) bool {
 	if !s.ReadUint64(&ms) {
 		return false
 	}
-	*out = time.Time{}
-	if ms != 0 {
-		*out = time.UnixMilli(int64(ms)).UTC()
-	}
+	*out = time.UnixMilli(int64(ms)).UTC()
 	return true
 }
 
 func addTimes(b *cryptobyte.Builder, times []time.Time) {
-	b.AddUint8(uint8(len(times))) // at most MaxCounted
-	for _, t := range times {
-		addTime(b, t)
-	}
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, t := range times {
+			addTime(b, t)
+		}
+	})
 }
 
 func readTimes(s *cryptobyte.String, out *[]time.Time) bool {
-	var n uint8
-	if !s.ReadUint8(&n) {
+	var list cryptobyte.String
+	if !s.ReadUint16LengthPrefixed(&list) {
 		return false
 	}
-	for range n {
+	for !list.Empty() {
 		var t time.Time
-		if !readTime(s, &t) {
+		if !readTime(&list, &t) {
 			return false
 		}
 		*out = append(*out, t)

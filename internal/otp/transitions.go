@@ -27,15 +27,15 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 	if err := r.maySend(p, now); err != nil {
 		return r, Verification{}, err
 	}
+	if wait, full := r.otherPurposes(req.Purpose, now); full {
+		return r, Verification{}, &Error{
+			Kind: TooManySends, RetryAfter: wait,
+			Detail: "This address has verifications pending for 4 other purposes. Finish or cancel one of them.",
+		}
+	}
 	for i := range r.Verifications {
 		if v := &r.Verifications[i]; v.Status == Pending && v.Purpose == req.Purpose {
 			v.Status, v.EndedAt = Canceled, stamp(now)
-		}
-	}
-	if wait, full := r.livePurposes(now); full {
-		return old.Settle(now), Verification{}, &Error{
-			Kind: TooManySends, RetryAfter: wait,
-			Detail: "This address has verifications pending for 4 other purposes. Finish or cancel one of them.",
 		}
 	}
 	v := Verification{
@@ -52,12 +52,12 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 	return r, v, nil
 }
 
-// livePurposes reports whether MaxLive verifications are pending, and how long
-// until the first of them ends.
-func (r Recipient) livePurposes(now time.Time) (wait time.Duration, full bool) {
+// otherPurposes reports whether MaxLive verifications of other purposes are
+// pending, and how long until the first of them ends.
+func (r Recipient) otherPurposes(purpose string, now time.Time) (wait time.Duration, full bool) {
 	n := 0
 	for _, v := range r.Verifications {
-		if v.Status == Pending {
+		if v.Status == Pending && v.Purpose != purpose {
 			if left := v.ExpiresAt.Sub(now); n == 0 || left < wait {
 				wait = left
 			}
@@ -75,30 +75,40 @@ func (r *Recipient) forgetEnded() {
 	}
 }
 
-// maySend returns an error unless the address may be sent one more message.
+// maySend returns an error unless the address may be sent one more message. Of
+// the rules that refuse it, the one that does so for longest is told: after its
+// RetryAfter, all of them are over.
 func (r Recipient) maySend(p Policy, now time.Time) *Error {
-	if wait, over := spent(r.Failures, p.MaxFailuresPerDay, Day, now); over {
-		return tooManyFailures(wait) // a code that cannot be checked is not sent
+	var longest *Error
+	for _, rule := range []*Error{
+		tooManyFailures(spent(r.Failures, p.MaxFailuresPerDay, Day, now)), // a code that cannot be checked is not sent
+		{
+			Kind: TooManySends, RetryAfter: spent(r.Sends, p.MaxSendsPerDay, Day, now),
+			Detail: "This address has had its messages for 24 hours.",
+		},
+		{
+			Kind: TooManySends, RetryAfter: spent(r.Sends, p.MaxSends, SendWindow, now),
+			Detail: "This address has had its messages for 10 minutes.",
+		},
+		{
+			Kind: ResendTooSoon, RetryAfter: spent(r.Sends, 1, p.ResendAfter, now),
+			Detail: "A message went to this address a moment ago. Give it time to arrive.",
+		},
+	} {
+		if rule.RetryAfter > 0 && (longest == nil || rule.RetryAfter > longest.RetryAfter) {
+			longest = rule
+		}
 	}
-	if wait, over := spent(r.Sends, p.MaxSendsPerDay, Day, now); over {
-		return &Error{Kind: TooManySends, RetryAfter: wait, Detail: "This address has had its messages for 24 hours."}
-	}
-	if wait, over := spent(recent(r.Sends, now), p.MaxSends, SendWindow, now); over {
-		return &Error{Kind: TooManySends, RetryAfter: wait, Detail: "This address has had its messages for 10 minutes."}
-	}
-	if wait := r.ResendAfter(p).Sub(now); len(r.Sends) > 0 && wait > 0 {
-		return &Error{Kind: ResendTooSoon, RetryAfter: wait, Detail: "A message went to this address a moment ago. Give it time to arrive."}
-	}
-	return nil
+	return longest
 }
 
-// spent reports whether a sliding window holds limit events or more, and how
-// long until it holds fewer.
-func spent(events []time.Time, limit int, window time.Duration, now time.Time) (wait time.Duration, over bool) {
+// spent is how long the sliding window that ends at now goes on to hold limit
+// events or more, 0 if it holds fewer. events are in order, none after now.
+func spent(events []time.Time, limit int, window time.Duration, now time.Time) time.Duration {
 	if len(events) < limit {
-		return 0, false
+		return 0
 	}
-	return events[len(events)-limit].Add(window).Sub(now), true
+	return max(0, events[len(events)-limit].Add(window).Sub(now))
 }
 
 func tooManyFailures(wait time.Duration) *Error {
@@ -128,11 +138,11 @@ func Resend(old Recipient, id ID, channel string, p Policy, now time.Time) (Reci
 // Cancel ends a pending verification on the client's behalf. Canceling one that
 // is canceled is no error: the answer may have been lost.
 func Cancel(old Recipient, id ID, now time.Time) (Recipient, Verification, error) {
-	r := old.Settle(now)
-	if v, err := r.Find(id); err == nil && v.Status == Canceled {
+	r, v, err := end(old, id, Canceled, now)
+	if v.Status == Canceled {
 		return r, v, nil
 	}
-	return end(old, id, Canceled, now)
+	return r, v, err
 }
 
 // FailDelivery ends a pending verification whose message cannot be delivered.
@@ -157,7 +167,7 @@ func pending(old Recipient, id ID, now time.Time) (Recipient, Verification, erro
 	if err != nil {
 		return r, v, err
 	}
-	if err := v.live(now); err != nil {
+	if err := v.live(); err != nil {
 		return r, v, err
 	}
 	return r, v, nil
@@ -183,16 +193,16 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	if err != nil {
 		return r, v, err
 	}
-	if err := v.live(now); err != nil {
+	if err := v.live(); err != nil {
 		return r, v, err
 	}
-	if wait, over := spent(r.Failures, p.MaxFailuresPerDay, Day, now); over {
+	if wait := spent(r.Failures, p.MaxFailuresPerDay, Day, now); wait > 0 {
 		return r, v, tooManyFailures(wait)
 	}
 	if v.Checks >= p.MaxChecks { // the operator lowered the limit meanwhile
 		v.Status, v.EndedAt = Exhausted, stamp(now)
 		r.put(v)
-		return r, v, v.live(now)
+		return r, v, v.live()
 	}
 	code, ok := v.Code(keys)
 	if !ok {

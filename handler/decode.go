@@ -1,0 +1,153 @@
+package handler
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"twofa/internal/otp"
+)
+
+// MaxBody is the largest request body in bytes.
+const MaxBody = 16 << 10
+
+const (
+	typeJSON = "application/json"
+	typeForm = "application/x-www-form-urlencoded"
+)
+
+// decode reads a request's body, JSON or a form, into a struct of strings (and
+// structs of strings). It is strict: one object, no unknown or repeated names,
+// valid UTF-8.
+//
+// The error is of kind InvalidRequest, PayloadTooLarge or UnsupportedMediaType.
+func decode(r *http.Request, into any) error {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	charset := strings.ToLower(params["charset"])
+	if err != nil || media != typeJSON && media != typeForm || charset != "" && charset != "utf-8" {
+		return &otp.Error{Kind: otp.UnsupportedMediaType, Detail: "Send Content-Type: application/json (or application/x-www-form-urlencoded), in UTF-8."}
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	if media == typeForm {
+		return decodeForm(body, into)
+	}
+	return decodeJSON(body, into)
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	tooLarge := &otp.Error{Kind: otp.PayloadTooLarge, Detail: "A body is at most 16 KiB."}
+	if r.ContentLength > MaxBody {
+		return nil, tooLarge
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	switch {
+	case err != nil:
+		return nil, &otp.Error{Kind: otp.InvalidRequest, Detail: "The body did not arrive whole."}
+	case len(body) > MaxBody:
+		return nil, tooLarge
+	case len(body) == 0:
+		return nil, &otp.Error{Kind: otp.InvalidRequest, Detail: "The body is empty. If you did send one: the Functions host drops a body without Content-Length (chunked encoding), so send its length."}
+	}
+	return body, nil
+}
+
+func decodeJSON(body []byte, into any) error {
+	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) == 0 || first[0] != '{' {
+		return &otp.Error{Kind: otp.InvalidRequest, Detail: "The body has to be one JSON object. If it is a form, send Content-Type: application/x-www-form-urlencoded."}
+	}
+	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true)); err != nil {
+		return jsonFault(err)
+	}
+	return nil
+}
+
+// jsonFault says what is wrong with a JSON text in our own words: the
+// library's quote the values, and a value may be a code.
+func jsonFault(err error) error {
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
+		name := fieldName(semantic.JSONPointer)
+		if errors.Is(err, json.ErrUnknownName) {
+			return otp.Invalid(name, "There is no such field.")
+		}
+		return otp.Invalid(name, "The field has the wrong type; all fields are strings, context is an object of strings.")
+	}
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+			return otp.Invalid(fieldName(syntactic.JSONPointer), "The field is given twice.")
+		}
+	}
+	return &otp.Error{Kind: otp.InvalidRequest, Detail: "The body is not valid JSON (RFC 8259, in UTF-8): one object, with nothing behind it."}
+}
+
+// fieldName is a JSON pointer as a dotted name, cut to a length that an answer
+// can hold.
+func fieldName(p jsontext.Pointer) string {
+	var names []string
+	for token := range p.Tokens() {
+		names = append(names, token)
+	}
+	return short(strings.Join(names, "."))
+}
+
+func short(name string) string {
+	const most = 64
+	if len(name) <= most {
+		return name
+	}
+	return strings.ToValidUTF8(name[:most], "") + "…"
+}
+
+// decodeForm reads a form by way of JSON, so that one decoder makes the rules.
+// context.amount stands for the member of an object.
+func decodeForm(body []byte, into any) error {
+	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) > 0 && first[0] == '{' {
+		return &otp.Error{Kind: otp.InvalidRequest, Detail: "The body looks like JSON, but its Content-Type says that it is a form. Send Content-Type: application/json (curl: --json)."}
+	}
+	values, err := url.ParseQuery(string(body))
+	if err != nil {
+		return &otp.Error{Kind: otp.InvalidRequest, Detail: "The body is not a valid form: every % is followed by two hexadecimal digits, and fields are separated by &."}
+	}
+	object := make(map[string]any, len(values))
+	for name, all := range values {
+		value := all[0]
+		switch {
+		case !utf8.ValidString(name) || !utf8.ValidString(value):
+			return &otp.Error{Kind: otp.InvalidRequest, Detail: "The form is not valid UTF-8."}
+		case len(all) > 1:
+			return otp.Invalid(short(name), "The field is given %d times.", len(all))
+		case name == "to" && strings.HasPrefix(value, " "):
+			return otp.Invalid(name, "In a form a + is written %%2B; a bare one means a space.")
+		}
+		if outer, inner, dotted := strings.Cut(name, "."); dotted {
+			nested, _ := object[outer].(map[string]any)
+			if nested == nil {
+				nested = make(map[string]any)
+			}
+			if object[outer] != nil && len(nested) == 0 {
+				return otp.Invalid(short(name), "The field is given both as a text and as an object.")
+			}
+			nested[inner], object[outer] = value, nested
+			continue
+		}
+		if object[name] != nil {
+			return otp.Invalid(short(name), "The field is given both as a text and as an object.")
+		}
+		object[name] = value
+	}
+	text, err := json.Marshal(object)
+	if err != nil {
+		return &otp.Error{Kind: otp.InvalidRequest, Detail: "The form cannot be read."}
+	}
+	return decodeJSON(text, into)
+}

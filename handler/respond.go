@@ -1,0 +1,133 @@
+package handler
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"twofa/internal/otp"
+)
+
+// answer is what an endpoint returns. There is one writer, respond.
+type answer struct {
+	status int
+	body   any
+	allow  string // for 405
+}
+
+// statusOf is the error table of DESIGN section 3: the only place that maps a
+// kind to a status and a title.
+var statusOf = map[otp.Kind]struct {
+	status int
+	title  string
+}{
+	otp.InvalidRequest:        {http.StatusBadRequest, "The request is not valid"},
+	otp.WrongCode:             {http.StatusUnprocessableEntity, "The code is not right"},
+	otp.NotFound:              {http.StatusNotFound, "Not found"},
+	otp.AlreadyUsed:           {http.StatusConflict, "The code was used before"},
+	otp.KindExpired:           {http.StatusGone, "The verification is over its time"},
+	otp.KindCanceled:          {http.StatusGone, "The verification was canceled"},
+	otp.KindDenied:            {http.StatusGone, "The verification was denied"},
+	otp.TooManyChecks:         {http.StatusTooManyRequests, "Too many wrong codes"},
+	otp.TooManySends:          {http.StatusTooManyRequests, "Too many messages"},
+	otp.ResendTooSoon:         {http.StatusTooManyRequests, "Too soon for another message"},
+	otp.DestinationRefused:    {http.StatusForbidden, "This destination is not sent to"},
+	otp.KindUndeliverable:     {http.StatusUnprocessableEntity, "The address cannot be reached"},
+	otp.ProviderUnavailable:   {http.StatusBadGateway, "The provider did not take the message"},
+	otp.ProviderMisconfigured: {http.StatusBadGateway, "The provider refuses this service's settings"},
+	otp.StorageUnavailable:    {http.StatusServiceUnavailable, "Storage is unavailable"},
+	otp.PayloadTooLarge:       {http.StatusRequestEntityTooLarge, "The body is too large"},
+	otp.UnsupportedMediaType:  {http.StatusUnsupportedMediaType, "The content type is not supported"},
+	otp.MethodNotAllowed:      {http.StatusMethodNotAllowed, "The method is not allowed here"},
+	otp.Internal:              {http.StatusInternalServerError, "Something went wrong inside"},
+}
+
+var errNoRoute = &otp.Error{Kind: otp.NotFound, Detail: "There is no such path. The API is POST /api/otpsend and POST /api/otpverify."}
+
+// problem is an error's body (RFC 9457).
+type problem struct {
+	Type       string  `json:"type"`
+	Title      string  `json:"title"`
+	Status     int     `json:"status"`
+	Detail     string  `json:"detail,omitempty"`
+	ID         otp.ID  `json:"id,omitempty"`
+	ChecksLeft *int    `json:"checks_left,omitempty"`
+	RetryAfter int     `json:"retry_after,omitzero"` // seconds, as the header
+	Errors     []field `json:"errors,omitempty"`
+}
+
+type field struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+// asError returns the refusal or failure that an endpoint's error stands for.
+// What is not known becomes a generic Internal, with the cause for the log.
+func asError(err error) *otp.Error {
+	var e *otp.Error
+	if !errors.As(err, &e) {
+		return &otp.Error{Kind: otp.Internal, Err: err}
+	}
+	if _, known := statusOf[e.Kind]; !known {
+		return &otp.Error{Kind: otp.Internal, Err: err}
+	}
+	return e
+}
+
+// asProblem is the error as its client reads it.
+func asProblem(e *otp.Error) problem {
+	s := statusOf[e.Kind]
+	p := problem{
+		Type: "urn:twofa:" + string(e.Kind), Title: s.title, Status: s.status,
+		Detail: e.Detail, ID: e.ID, ChecksLeft: e.ChecksLeft,
+	}
+	if e.RetryAfter > 0 {
+		p.RetryAfter = int(math.Ceil(e.RetryAfter.Seconds())) // who waits is not too soon
+	}
+	if e.Kind == otp.Internal {
+		p.Detail = "The failure was logged under the request id of this answer."
+	}
+	for _, f := range e.Fields {
+		p.Errors = append(p.Errors, field{f.Name, f.Message})
+	}
+	if p.Detail == "" && len(p.Errors) > 0 {
+		p.Detail = "See errors for what to mend."
+	}
+	return p
+}
+
+// respond writes an answer, or the problem that stands in its place, and
+// returns the status.
+func respond(w http.ResponseWriter, ans answer, failed *otp.Error) int {
+	header := w.Header()
+	status, body := ans.status, ans.body
+	if failed == nil {
+		header.Set("Content-Type", "application/json")
+	} else {
+		p := asProblem(failed)
+		status, body = p.Status, p
+		header.Set("Content-Type", "application/problem+json")
+		if p.RetryAfter > 0 {
+			header.Set("Retry-After", strconv.Itoa(p.RetryAfter))
+		}
+		if ans.allow != "" {
+			header.Set("Allow", ans.allow)
+		}
+	}
+	text, err := json.Marshal(body)
+	if err != nil { // our own types: a defect, and nothing may look approved
+		status = http.StatusInternalServerError
+		text = []byte(`{"type":"urn:twofa:internal","title":"Something went wrong inside","status":500}`)
+	}
+	header.Set("Content-Length", strconv.Itoa(len(text)+1))
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) // the client may be gone; there is nobody to tell
+	return status
+}
+
+// milliseconds is a duration for the log, with three decimals.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,66 @@
+package handler
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+
+	"twofa/internal/otp"
+	"twofa/internal/reqlog"
+)
+
+// maxEnvelope is the largest envelope in bytes that the host may send.
+const maxEnvelope = 64 << 10
+
+// invocation is what the Functions host posts for a timer. The rest of the
+// envelope is left alone: ScheduleStatus may be null, and its times zoneless.
+type invocation struct {
+	Data struct {
+		Timer struct {
+			IsPastDue bool `json:"IsPastDue"`
+		} `json:"timer"`
+	} `json:"Data"`
+}
+
+// invocationResult is the reply that the host waits for. Without a body it
+// would wait until its functionTimeout.
+type invocationResult struct {
+	Outputs     struct{} `json:"Outputs"`
+	Logs        []string `json:"Logs"`
+	ReturnValue any      `json:"ReturnValue"`
+}
+
+// timer runs the purge when the host's timer says so.
+func (a *API) timer(r *http.Request) (answer, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxEnvelope+1))
+	if err != nil {
+		return answer{}, &otp.Error{Kind: otp.InvalidRequest, Detail: "The body did not arrive whole."}
+	}
+	call, err := readInvocation(body)
+	if err != nil {
+		return answer{}, err
+	}
+	res, err := a.Purge.Run(r.Context())
+	reqlog.Add(r.Context(), slog.Int("removed", res.Removed), slog.Int("changed", res.Changed),
+		slog.Bool("done", res.Done), slog.Bool("past_due", call.Data.Timer.IsPastDue))
+	if err != nil {
+		return answer{}, &otp.Error{Kind: otp.StorageUnavailable, Err: err}
+	}
+	summary := fmt.Sprintf("purge: removed %d rows, %d had changed, end of the table reached: %t", res.Removed, res.Changed, res.Done)
+	return answer{status: http.StatusOK, body: invocationResult{Logs: []string{summary}}}, nil
+}
+
+// readInvocation reads the host's envelope.
+func readInvocation(body []byte) (call invocation, err error) {
+	if len(body) > maxEnvelope {
+		return call, &otp.Error{Kind: otp.PayloadTooLarge}
+	}
+	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) || json.Unmarshal(body, &call) != nil {
+		return call, &otp.Error{Kind: otp.InvalidRequest, Detail: "This is not the Functions host's envelope."}
+	}
+	return call, nil
+}

@@ -1,0 +1,243 @@
+package config
+
+import (
+	"cmp"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"twofa/internal/notify"
+	"twofa/internal/otp"
+	"twofa/internal/phone"
+	"twofa/internal/secret"
+)
+
+// hostStorage is the storage settings that the Functions host itself uses.
+type hostStorage struct {
+	connection, accountName, tableURL, clientID string
+}
+
+// matches reports whether the whole value fits the pattern. Each pattern is
+// needed once, at the start, so none is kept.
+func matches(pattern, value string) bool {
+	return regexp.MustCompile(`^(?:` + pattern + `)$`).MatchString(value)
+}
+
+// settings turns texts into Settings and finds every fault on the way.
+func (e environment) settings(host hostStorage) (Settings, Faults) {
+	var faults Faults
+	s := Settings{
+		Addr:      cmp.Or(e.Addr, "127.0.0.1:7071"),
+		UnderHost: e.Port != "",
+		DataDir:   cmp.Or(e.DataDir, ".twofa"),
+		Brand:     cmp.Or(e.Brand, "twofa"),
+	}
+	store, messenger := StoreBolt, MessengerConsole
+	if s.UnderHost {
+		store, messenger = StoreAzure, MessengerTwilio
+		if port, err := strconv.ParseUint(e.Port, 10, 16); err != nil || port == 0 {
+			faults.add("FUNCTIONS_CUSTOMHANDLER_PORT", "is not a port number")
+		}
+		s.Addr = net.JoinHostPort("127.0.0.1", e.Port)
+	} else if _, err := netip.ParseAddrPort(s.Addr); err != nil {
+		faults.add("TWOFA_ADDR", "has to be an IP address and a port, like 127.0.0.1:7071")
+	}
+	s.Store = choice(&faults, "TWOFA_STORE", cmp.Or(e.Store, store), StoreAzure, StoreBolt)
+	s.Messenger = choice(&faults, "TWOFA_MESSENGER", cmp.Or(e.Messenger, messenger), MessengerTwilio, MessengerConsole)
+
+	if e.Secret != "" {
+		keys, err := secret.Parse(e.Secret)
+		if err != nil {
+			faults.add("TWOFA_SECRET", "%s", err)
+		}
+		s.Keys = keys
+	} else if s.UnderHost || s.Store == StoreAzure {
+		faults.add("TWOFA_SECRET", "is not set; make one with: openssl rand -base64 32")
+	}
+	if s.Store == StoreAzure {
+		s.Tables = e.tables(host, &faults)
+	}
+	for name := range strings.SplitSeq(cmp.Or(e.Channels, string(notify.WhatsApp)), ",") {
+		channel := notify.Channel(strings.TrimSpace(name))
+		if channel != notify.WhatsApp || len(s.Channels) > 0 {
+			faults.add("TWOFA_CHANNELS", "has to be whatsapp: this version sends over nothing else")
+			break
+		}
+		s.Channels = append(s.Channels, channel)
+	}
+	s.Countries = e.countries(s.Messenger, &faults)
+	if s.Messenger == MessengerTwilio {
+		s.Twilio = e.twilio(&faults)
+	}
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	if utf8.RuneCountInString(s.Brand) > 40 || strings.ContainsFunc(s.Brand, unprintable) || strings.Contains(s.Brand, "{{") {
+		faults.add("TWOFA_BRAND", "has to be at most 40 printable characters, without {{")
+	}
+	s.Policy = e.policy(&faults)
+	if err := s.LogLevel.UnmarshalText([]byte(cmp.Or(e.LogLevel, "info"))); err != nil {
+		s.LogLevel = slog.LevelInfo
+		faults.add("TWOFA_LOG_LEVEL", "has to be debug, info, warn or error")
+	}
+	return s, faults
+}
+
+func choice(faults *Faults, setting, value string, among ...string) string {
+	for _, a := range among {
+		if value == a {
+			return a
+		}
+	}
+	faults.add(setting, "has to be %s", strings.Join(among, " or "))
+	return ""
+}
+
+// tables finds the storage account: our own settings first, then the host's.
+func (e environment) tables(host hostStorage, faults *Faults) Tables {
+	t := Tables{
+		Connection: e.TablesConnection, URL: e.TablesURL, ClientID: e.TablesClientID,
+		Prefix: cmp.Or(e.TablePrefix, "twofa"),
+	}
+	if !matches(`[A-Za-z][A-Za-z0-9]{0,39}`, t.Prefix) {
+		faults.add("TWOFA_TABLE_PREFIX", "has to be a letter and up to 39 letters and digits")
+	}
+	urlSetting := "TWOFA_TABLES_URL"
+	switch {
+	case t.Connection != "" && t.URL != "":
+		faults.add("TWOFA_TABLES_URL", "and TWOFA_TABLES_CONNECTION are both set; leave one out")
+	case t.Connection != "" || t.URL != "":
+	case host.tableURL != "":
+		urlSetting = "AzureWebJobsStorage__tableServiceUri"
+		t.URL, t.ClientID = host.tableURL, cmp.Or(t.ClientID, host.clientID)
+	case host.accountName != "":
+		if !matches(`[a-z0-9]{3,24}`, host.accountName) {
+			faults.add("AzureWebJobsStorage__accountName", "is not the name of a storage account")
+			break
+		}
+		t.URL = "https://" + host.accountName + ".table.core.windows.net"
+		t.ClientID = cmp.Or(t.ClientID, host.clientID)
+	case host.connection != "":
+		t.Connection = host.connection
+	default:
+		faults.add("TWOFA_TABLES_CONNECTION", "is not set, and neither is TWOFA_TABLES_URL nor AzureWebJobsStorage")
+	}
+	if u, err := url.Parse(t.URL); t.URL != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+		faults.add(urlSetting, "has to be an https address")
+	}
+	if t.ClientID != "" && !matches(`[0-9a-fA-F-]{36}`, t.ClientID) {
+		faults.add("TWOFA_TABLES_CLIENT_ID", "has to be a client id like 00000000-0000-0000-0000-000000000000")
+	}
+	return t
+}
+
+func (e environment) countries(messenger string, faults *Faults) map[string]bool {
+	switch strings.TrimSpace(e.Countries) {
+	case "*":
+		return nil
+	case "":
+		if messenger == MessengerTwilio {
+			faults.add("TWOFA_COUNTRIES", "is not set; name the countries that may be sent to (IN,US), or * for all")
+		}
+		return nil
+	}
+	countries := make(map[string]bool)
+	for code := range strings.SplitSeq(e.Countries, ",") {
+		code = strings.TrimSpace(code)
+		if !matches(`[A-Z]{2}`, code) {
+			faults.add("TWOFA_COUNTRIES", "has to be country codes of two capitals (ISO 3166-1), comma-separated, or *")
+			break
+		}
+		countries[code] = true
+	}
+	return countries
+}
+
+func (e environment) twilio(faults *Faults) Twilio {
+	t := Twilio{
+		AccountSID: e.TwilioAccountSID, AuthToken: e.TwilioAuthToken,
+		APIKey: e.TwilioAPIKey, APISecret: e.TwilioAPISecret,
+		WhatsAppFrom:        strings.TrimPrefix(e.TwilioWhatsAppFrom, "whatsapp:"),
+		MessagingServiceSID: e.TwilioMessagingServiceSID, ContentSID: e.TwilioContentSID,
+		BaseURL: e.TwilioBaseURL,
+	}
+	sid := func(setting, value, kind string) {
+		if value != "" && !matches(kind+`[0-9a-fA-F]{32}`, value) {
+			faults.add(setting, "has to be %s and 32 hexadecimal digits", kind)
+		}
+	}
+	token := func(setting, value string) {
+		if value != "" && !matches(`[A-Za-z0-9]{16,128}`, value) {
+			faults.add(setting, "has to be letters and digits, as the Twilio console shows it")
+		}
+	}
+	if t.AccountSID == "" {
+		faults.add("TWILIO_ACCOUNT_SID", "is not set")
+	}
+	sid("TWILIO_ACCOUNT_SID", t.AccountSID, "AC")
+	sid("TWILIO_API_KEY", t.APIKey, "SK")
+	sid("TWILIO_MESSAGING_SERVICE_SID", t.MessagingServiceSID, "MG")
+	sid("TWILIO_CONTENT_SID", t.ContentSID, "HX")
+	token("TWILIO_AUTH_TOKEN", t.AuthToken)
+	token("TWILIO_API_SECRET", t.APISecret)
+	switch {
+	case (t.APIKey == "") != (t.APISecret == ""):
+		faults.add("TWILIO_API_KEY", "and TWILIO_API_SECRET belong together; one of them is not set")
+	case t.APIKey == "" && t.AuthToken == "":
+		faults.add("TWILIO_AUTH_TOKEN", "is not set, and neither are TWILIO_API_KEY and TWILIO_API_SECRET")
+	}
+	switch _, err := phone.Parse(t.WhatsAppFrom); {
+	case t.WhatsAppFrom == "" && t.MessagingServiceSID == "":
+		faults.add("TWILIO_WHATSAPP_FROM", "is not set, and neither is TWILIO_MESSAGING_SERVICE_SID")
+	case t.WhatsAppFrom != "" && err != nil:
+		faults.add("TWILIO_WHATSAPP_FROM", "has to be the WhatsApp sender's number, like +14155238886")
+	}
+	if u, err := url.Parse(t.BaseURL); t.BaseURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		faults.add("TWILIO_BASE_URL", "has to be an http or https address")
+	}
+	return t
+}
+
+func (e environment) policy(faults *Faults) otp.Policy {
+	p := otp.DefaultPolicy()
+	p.Shape.Length = number(faults, "TWOFA_CODE_LENGTH", e.CodeLength, p.Shape.Length, otp.MinCodeLength, otp.MaxCodeLength)
+	if choice(faults, "TWOFA_CODE_ALPHABET", cmp.Or(e.CodeAlphabet, "digits"), "digits", "alphanumeric") == "alphanumeric" {
+		p.Shape.Alphabet = otp.Alphanumeric
+	}
+	p.TTL = duration(faults, "TWOFA_CODE_TTL", e.CodeTTL, p.TTL, time.Minute, 24*time.Hour)
+	p.MaxChecks = number(faults, "TWOFA_MAX_CHECKS", e.MaxChecks, p.MaxChecks, 1, otp.MaxCounted)
+	p.MaxFailuresPerDay = number(faults, "TWOFA_MAX_FAILURES_PER_DAY", e.MaxFailuresPerDay, p.MaxFailuresPerDay, 1, otp.MaxCounted)
+	p.MaxSends = number(faults, "TWOFA_MAX_SENDS", e.MaxSends, p.MaxSends, 1, otp.MaxCounted)
+	p.MaxSendsPerDay = number(faults, "TWOFA_MAX_SENDS_PER_DAY", e.MaxSendsPerDay, p.MaxSendsPerDay, 1, otp.MaxCounted)
+	p.ResendAfter = duration(faults, "TWOFA_RESEND_AFTER", e.ResendAfter, p.ResendAfter, 0, time.Hour)
+	return p
+}
+
+func number(faults *Faults, setting, value string, otherwise, least, most int) int {
+	if value == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < least || n > most {
+		faults.add(setting, "has to be a whole number from %d to %d", least, most)
+		return otherwise
+	}
+	return n
+}
+
+func duration(faults *Faults, setting, value string, otherwise, least, most time.Duration) time.Duration {
+	if value == "" {
+		return otherwise
+	}
+	d, err := time.ParseDuration(value)
+	if err != nil || d < least || d > most || d%time.Second != 0 {
+		faults.add(setting, "has to be whole seconds from %s to %s, written like 90s or 10m", least, most)
+		return otherwise
+	}
+	return d
+}

@@ -1,0 +1,283 @@
+package otp_test
+
+import (
+	"testing"
+	"time"
+
+	"twofa/internal/otp"
+)
+
+// inStatus returns a bench whose recipient holds one verification of that
+// status, which it reached the way it does in service.
+func inStatus(t *testing.T, status otp.Status) (*bench, otp.Verification) {
+	t.Helper()
+	b := newBench(t, quiet())
+	v := b.start("login")
+	var err error
+	switch status {
+	case otp.Pending:
+	case otp.Approved:
+		err = b.right(v)
+	case otp.Canceled:
+		b.r, _, err = otp.Cancel(b.r, v.ID, b.now)
+	case otp.Undeliverable:
+		b.r, _, err = otp.FailDelivery(b.r, v.ID, b.now)
+	case otp.Expired:
+		b.now = v.ExpiresAt
+		b.r = b.r.Settle(b.now)
+	case otp.Exhausted:
+		for range b.p.MaxChecks {
+			wantKind(t, b.wrong(v), otp.WrongCode)
+		}
+	default: // no transition leads there yet
+		b.r.Verifications[0].Status = status
+		b.r.Verifications[0].EndedAt = b.now
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.status(v); got != status {
+		t.Fatalf("the verification is %q, want %q", got, status)
+	}
+	v, _ = b.r.Find(v.ID)
+	return b, v
+}
+
+func TestTransitions_EveryStatusAgainstEachOne(t *testing.T) {
+	allStatuses := []otp.Status{
+		otp.Pending, otp.Approved, otp.Canceled, otp.Denied, otp.Expired, otp.Exhausted, otp.Undeliverable, "no such status",
+	}
+	refusedAs := map[otp.Status]otp.Kind{
+		otp.Approved:      otp.AlreadyUsed,
+		otp.Canceled:      otp.KindCanceled,
+		otp.Denied:        otp.KindDenied,
+		otp.Expired:       otp.KindExpired,
+		otp.Exhausted:     otp.TooManyChecks,
+		otp.Undeliverable: otp.KindUndeliverable,
+		"no such status":  otp.Internal,
+	}
+	type result struct {
+		kind   otp.Kind
+		status otp.Status
+	}
+	for _, tr := range []struct {
+		name  string
+		apply func(b *bench, v otp.Verification) (otp.Recipient, otp.Verification, error)
+		// accepted lists what is not refused, and where it leads.
+		accepted map[otp.Status]result
+	}{
+		{"resend", func(b *bench, v otp.Verification) (otp.Recipient, otp.Verification, error) {
+			return otp.Resend(b.r, v.ID, "sms", b.p, b.now)
+		}, map[otp.Status]result{otp.Pending: {"", otp.Pending}}},
+		{"check right", func(b *bench, v otp.Verification) (otp.Recipient, otp.Verification, error) {
+			return otp.Check(b.r, otp.CheckRequest{ID: v.ID, Code: codeOf(b.t, v)}, b.keys, b.p, b.now)
+		}, map[otp.Status]result{otp.Pending: {"", otp.Approved}}},
+		{"check wrong", func(b *bench, v otp.Verification) (otp.Recipient, otp.Verification, error) {
+			return otp.Check(b.r, otp.CheckRequest{ID: v.ID, Code: wrongCode(codeOf(b.t, v))}, b.keys, b.p, b.now)
+		}, map[otp.Status]result{otp.Pending: {otp.WrongCode, otp.Pending}}},
+		{"cancel", func(b *bench, v otp.Verification) (otp.Recipient, otp.Verification, error) {
+			return otp.Cancel(b.r, v.ID, b.now)
+		}, map[otp.Status]result{otp.Pending: {"", otp.Canceled}, otp.Canceled: {"", otp.Canceled}}},
+		{"fail delivery", func(b *bench, v otp.Verification) (otp.Recipient, otp.Verification, error) {
+			return otp.FailDelivery(b.r, v.ID, b.now)
+		}, map[otp.Status]result{otp.Pending: {"", otp.Undeliverable}}},
+	} {
+		for _, status := range allStatuses {
+			t.Run(tr.name+"/"+string(status), func(t *testing.T) {
+				b, v := inStatus(t, status)
+				want, accepted := tr.accepted[status]
+				if !accepted {
+					want = result{refusedAs[status], status}
+				}
+				before := b.r.Settle(b.now)
+				r, out, err := tr.apply(b, v)
+				if got := (result{kindOf(t, err), out.Status}); got != want {
+					t.Errorf("got %v, want %v", got, want)
+				}
+				if kept, err := r.Find(v.ID); err != nil || kept != out {
+					t.Errorf("the recipient keeps %+v (%v), the outcome was %+v", kept, err, out)
+				}
+				if changed := !same(r, before); changed != (status == otp.Pending) {
+					t.Errorf("changed the recipient: %v", changed)
+				}
+			})
+		}
+	}
+}
+
+func TestStart_AfterEveryStatusMakesANewPendingOne(t *testing.T) {
+	for _, status := range []otp.Status{
+		otp.Pending, otp.Approved, otp.Canceled, otp.Denied, otp.Expired, otp.Exhausted, otp.Undeliverable,
+	} {
+		t.Run(string(status), func(t *testing.T) {
+			b, old := inStatus(t, status)
+			v := b.start("login")
+			if v.ID == old.ID || b.status(v) != otp.Pending {
+				t.Errorf("got %v %v, want a new pending one", v.ID, v.Status)
+			}
+			want := status
+			if status == otp.Pending {
+				want = otp.Canceled
+			}
+			if got := b.status(old); got != want {
+				t.Errorf("the earlier one is %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestStart_MakesExactlyWhatWasAskedFor(t *testing.T) {
+	b := newBench(t, otp.DefaultPolicy())
+	b.now = noon.Add(1234567 * time.Nanosecond)
+	req := b.request(alice, "pay", otp.Context{Amount: "EUR 25.00", Payee: "Acme"})
+	r, v, err := otp.Start(b.r, req, b.p, b.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := otp.Verification{
+		ID: req.ID, Purpose: "pay", Channel: "whatsapp", Context: req.Context,
+		Nonce: req.Nonce, Key: req.Key, Shape: b.p.Shape, Status: otp.Pending,
+		CreatedAt: noon.Add(time.Millisecond), ExpiresAt: noon.Add(10 * time.Minute), Sends: 1,
+	}
+	if v != want {
+		t.Errorf("got  %+v\nwant %+v", v, want)
+	}
+	wantRecipient := otp.Recipient{
+		Address: alice, Verifications: []otp.Verification{want}, Sends: []time.Time{want.CreatedAt},
+	}
+	if !same(r, wantRecipient) {
+		t.Errorf("got  %+v\nwant %+v", r, wantRecipient)
+	}
+}
+
+func TestStart_RefusesAnAddressWhoseRowBelongsToAnother(t *testing.T) {
+	b := newBench(t, otp.DefaultPolicy())
+	b.start("login")
+	before := deepCopy(b.r)
+	r, _, err := otp.Start(b.r, b.request(bob, "login", otp.Context{}), b.p, noon.Add(time.Hour))
+	wantKind(t, err, otp.Internal)
+	if r.Address != alice || len(r.Sends) != len(before.Sends) {
+		t.Errorf("the refusal left %+v", r)
+	}
+}
+
+func TestStart_CancelsOnlyTheLiveOneOfItsOwnPurpose(t *testing.T) {
+	b := newBench(t, quiet())
+	login, pay := b.start("login"), b.start("pay")
+	second := b.start("login")
+	for _, want := range []struct {
+		v      otp.Verification
+		status otp.Status
+	}{{login, otp.Canceled}, {pay, otp.Pending}, {second, otp.Pending}} {
+		if got := b.status(want.v); got != want.status {
+			t.Errorf("%s %s is %v, want %v", want.v.Purpose, want.v.ID, got, want.status)
+		}
+	}
+	wantKind(t, b.right(login), otp.KindCanceled)
+}
+
+func TestResend_KeepsCodeAndExpiryAndNamesTheNewChannel(t *testing.T) {
+	b := newBench(t, quiet())
+	v := b.start("login")
+	b.now = noon.Add(time.Minute)
+	if err := b.resend(v, "voice"); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := b.r.Find(v.ID)
+	want := v
+	want.Channel, want.Sends = "voice", 2
+	if got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestCancel_TwiceKeepsTheFirstEnd(t *testing.T) {
+	b, v := inStatus(t, otp.Canceled)
+	_, again, err := otp.Cancel(b.r, v.ID, b.now.Add(time.Minute))
+	if err != nil || again != v {
+		t.Errorf("got %+v, %v; want %+v", again, err, v)
+	}
+}
+
+func TestTransitions_UnknownIDIsNotFound(t *testing.T) {
+	b := newBench(t, quiet())
+	b.start("login")
+	unknown := newID(alice, 999)
+	_, _, resent := otp.Resend(b.r, unknown, "sms", b.p, b.now)
+	_, _, checked := otp.Check(b.r, otp.CheckRequest{ID: unknown, Code: "000000"}, b.keys, b.p, b.now)
+	_, _, canceled := otp.Cancel(b.r, unknown, b.now)
+	_, _, failed := otp.FailDelivery(b.r, unknown, b.now)
+	_, _, noPurpose := otp.Check(b.r, otp.CheckRequest{Purpose: "pay", Code: "000000"}, b.keys, b.p, b.now)
+	_, _, nobody := otp.Check(otp.Recipient{}, otp.CheckRequest{Address: alice, Purpose: "login", Code: "000000"}, b.keys, b.p, b.now)
+	for name, err := range map[string]error{
+		"resend": resent, "check": checked, "cancel": canceled, "fail delivery": failed,
+		"check of an unused purpose": noPurpose, "check of a recipient never seen": nobody,
+	} {
+		t.Run(name, func(t *testing.T) { wantKind(t, err, otp.NotFound) })
+	}
+}
+
+func TestCheck_CodeOfARemovedSecretIsExpiredAndSpendsNothing(t *testing.T) {
+	b := newBench(t, quiet())
+	v := b.start("login")
+	code := codeOf(t, v)
+	before := deepCopy(b.r)
+	b.keys = mustParse(fixedSecret(100))
+	wantKind(t, b.check(v, code), otp.KindExpired)
+	if !same(b.r, before) {
+		t.Error("the check changed the recipient")
+	}
+	b.keys = mustParse(fixedSecret(100) + "," + fixedSecret(1)) // rotated, not removed
+	wantKind(t, b.check(v, code), "")
+}
+
+func TestCheck_ByPurposeMeansTheNewestOneEvenWhereItHasEnded(t *testing.T) {
+	b := newBench(t, quiet())
+	first := b.start("login")
+	second := b.start("login")
+	byPurpose := func(code string) error {
+		var err error
+		b.r, _, err = otp.Check(b.r, otp.CheckRequest{Purpose: "login", Code: code}, b.keys, b.p, b.now)
+		return err
+	}
+	wantKind(t, byPurpose(codeOf(t, first)), otp.WrongCode)
+	wantKind(t, byPurpose(codeOf(t, second)), "")
+	wantKind(t, byPurpose(codeOf(t, second)), otp.AlreadyUsed)
+}
+
+func TestForgetting_KeepsEightVerificationsAndNeverDropsALiveOne(t *testing.T) {
+	p := quiet()
+	p.MaxSends, p.MaxSendsPerDay = 100, 100
+	b := newBench(t, p)
+	live := []otp.Verification{b.start("a"), b.start("b"), b.start("c")}
+	var ended []otp.Verification
+	for range 20 {
+		ended = append(ended, b.start("d")) // each cancels the one before
+	}
+	if n := len(b.r.Verifications); n != 8 {
+		t.Errorf("keeps %d verifications, want 8", n)
+	}
+	for _, v := range append(live, ended[19]) {
+		if got := b.status(v); got != otp.Pending {
+			t.Errorf("%s is %v, want pending", v.Purpose, got)
+		}
+	}
+	wantKind(t, b.right(ended[15]), otp.KindCanceled)
+	wantKind(t, b.right(ended[14]), otp.NotFound)
+}
+
+func TestForgetting_AnEndedOneIsRememberedForADay(t *testing.T) {
+	for _, tc := range []struct {
+		status otp.Status
+		want   otp.Kind
+	}{
+		{otp.Approved, otp.AlreadyUsed},
+		{otp.Expired, otp.KindExpired},
+	} {
+		b, v := inStatus(t, tc.status)
+		b.now = v.EndedAt.Add(otp.Day - 1)
+		wantKind(t, b.right(v), tc.want)
+		b.now = v.EndedAt.Add(otp.Day)
+		wantKind(t, b.right(v), otp.NotFound)
+	}
+}

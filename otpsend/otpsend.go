@@ -1,0 +1,330 @@
+// Package otpsend is the use case behind the otpsend function: it starts,
+// resends, looks up and cancels verifications.
+//
+// It persists before it sends, and sends before it answers; nothing is left to
+// run after the answer. It must never return or log a code.
+package otpsend
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"twofa/internal/notify"
+	"twofa/internal/otp"
+	"twofa/internal/phone"
+	"twofa/internal/recipient"
+	"twofa/internal/reqlog"
+)
+
+// Service sends codes. Its fields are set once, before the first call.
+type Service struct {
+	Book   *recipient.Book
+	Policy otp.Policy
+	// Senders carries the messages, by channel.
+	Senders map[notify.Channel]notify.Sender
+	// Default is the channel of a request that names none; it is in Senders.
+	Default notify.Channel
+	// Countries are the regions (ISO 3166-1 alpha-2) that may be sent to; nil
+	// means all.
+	Countries map[string]bool
+	// Brand is the name in the messages.
+	Brand string
+	Now   func() time.Time
+}
+
+// Request starts a verification.
+type Request struct {
+	To       string      `json:"to"`
+	Channel  string      `json:"channel"`
+	Purpose  string      `json:"purpose"`
+	Locale   string      `json:"locale"`
+	Context  otp.Context `json:"context"`
+	ClientIP string      `json:"client_ip"`
+}
+
+// ResendRequest may name another channel.
+type ResendRequest struct {
+	Channel string `json:"channel"`
+}
+
+// Answer is a verification as its client sees it.
+type Answer struct {
+	ID          otp.ID     `json:"id"`
+	Status      otp.Status `json:"status"`
+	To          string     `json:"to"`
+	Channel     string     `json:"channel"`
+	Purpose     string     `json:"purpose"`
+	ExpiresAt   time.Time  `json:"expires_at"`
+	ApprovedAt  time.Time  `json:"approved_at,omitzero"`
+	ResendAfter time.Time  `json:"resend_after,omitzero"`
+	SendsLeft   int        `json:"sends_left"`
+	ChecksLeft  int        `json:"checks_left"`
+}
+
+// Start makes a verification and sends its code. Two storage round trips.
+func (s *Service) Start(ctx context.Context, req Request) (Answer, error) {
+	start, number, err := s.read(req)
+	if err != nil {
+		return Answer{}, err
+	}
+	reqlog.Add(ctx, slog.String("country", number.Region), slog.String("to", number.Masked()))
+	if err := s.mayReach(number); err != nil {
+		return Answer{}, err
+	}
+
+	rowKey := s.Book.RowKey(number.E164)
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the process instead
+	_, _ = rand.Read(start.Nonce[:])
+	start.ID = otp.NewID(rowKey, random)
+	start.Key = s.Book.Keys.Current()
+	return s.send(ctx, rowKey, func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
+		return otp.Start(r, start, s.Policy, now)
+	})
+}
+
+// Resend sends the code of a pending verification again, over the channel of
+// its last message unless the request names another.
+func (s *Service) Resend(ctx context.Context, id string, req ResendRequest) (Answer, error) {
+	parsed, bad := otp.ParseID(id)
+	if bad != nil {
+		return Answer{}, bad
+	}
+	if req.Channel != "" && s.Senders[notify.Channel(req.Channel)] == nil {
+		return Answer{}, otp.Invalid("channel", "%s", s.channelsText())
+	}
+	return s.send(ctx, parsed.RowKey(), func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
+		v, err := r.Find(parsed)
+		if err != nil {
+			return r, v, err
+		}
+		channel := s.channel(req.Channel, notify.Channel(v.Channel))
+		if err := s.mayShow(channel, v.Context); err != nil {
+			return r, v, err
+		}
+		return otp.Resend(r, parsed, string(channel), s.Policy, now)
+	})
+}
+
+// Status looks a verification up. One storage round trip; it changes nothing.
+func (s *Service) Status(ctx context.Context, id string) (Answer, error) {
+	parsed, bad := otp.ParseID(id)
+	if bad != nil {
+		return Answer{}, bad
+	}
+	r, err := s.Book.Load(ctx, parsed.RowKey())
+	if err != nil {
+		return Answer{}, err
+	}
+	now := s.Now()
+	r = r.Settle(now)
+	v, err := r.Find(parsed)
+	if err != nil {
+		return Answer{}, err
+	}
+	return s.answer(ctx, state{r, v, now}), nil
+}
+
+// Cancel ends a pending verification: its code is dead from then on.
+func (s *Service) Cancel(ctx context.Context, id string) (Answer, error) {
+	parsed, bad := otp.ParseID(id)
+	if bad != nil {
+		return Answer{}, bad
+	}
+	st, err := s.change(ctx, parsed.RowKey(), func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
+		return otp.Cancel(r, parsed, now)
+	})
+	if err != nil {
+		return Answer{}, err
+	}
+	return s.answer(ctx, st), nil
+}
+
+// read checks a start's fields, all of them, before anything is stored.
+func (s *Service) read(req Request) (otp.StartRequest, phone.Number, error) {
+	faults := &otp.Error{Kind: otp.InvalidRequest}
+	number, err := phone.Parse(req.To)
+	if err != nil {
+		faults.Add("to", "%s", err)
+	}
+	start := otp.StartRequest{
+		Address: number.E164,
+		Purpose: otp.CheckPurpose(req.Purpose, faults),
+		Context: req.Context,
+	}
+	start.Context.Check(faults)
+	channel := s.channel(req.Channel, s.Default)
+	if s.Senders[channel] == nil {
+		faults.Add("channel", "%s", s.channelsText())
+	} else if err := s.mayShow(channel, start.Context); err != nil {
+		faults.Fields = append(faults.Fields, err.Fields...)
+	}
+	start.Channel = string(channel)
+	if req.Locale != "" && (len(req.Locale) > 35 || !languageTag.MatchString(req.Locale)) {
+		faults.Add("locale", "A locale is a language tag (BCP 47) like en or pt-BR.")
+	}
+	if req.ClientIP != "" {
+		if _, err := netip.ParseAddr(req.ClientIP); err != nil {
+			faults.Add("client_ip", "This is no IP address.")
+		}
+	}
+	if len(faults.Fields) > 0 {
+		return start, number, faults
+	}
+	return start, number, nil
+}
+
+// languageTag is the shape of a BCP 47 tag.
+var languageTag = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
+
+func (s *Service) channel(asked string, otherwise notify.Channel) notify.Channel {
+	if asked != "" {
+		return notify.Channel(asked)
+	}
+	return otherwise
+}
+
+func (s *Service) channelsText() string {
+	var names []string
+	for _, c := range slices.Sorted(maps.Keys(s.Senders)) {
+		names = append(names, string(c))
+	}
+	return "This service sends over: " + strings.Join(names, ", ") + "."
+}
+
+// mayShow returns an error if the channel would leave out what the person has
+// to see before approving it.
+func (s *Service) mayShow(channel notify.Channel, c otp.Context) *otp.Error {
+	if c == (otp.Context{}) {
+		return nil
+	}
+	if shower, ok := s.Senders[channel].(notify.ContextShower); ok && !shower.ShowsContext() {
+		return otp.Invalid("context", "The %s template of this service cannot show an amount or a payee.", channel)
+	}
+	return nil
+}
+
+// mayReach returns an error for numbers that are never sent to.
+func (s *Service) mayReach(n phone.Number) error {
+	if n.Refused() {
+		return &otp.Error{Kind: otp.DestinationRefused, Detail: "Numbers of this kind are not sent to: they cost extra, or no person reads there."}
+	}
+	if s.Countries != nil && !s.Countries[n.Region] {
+		return &otp.Error{Kind: otp.DestinationRefused, Detail: "This service does not send to the number's country (" + n.Region + ")."}
+	}
+	return nil
+}
+
+// state is what a change found and left.
+type state struct {
+	recipient    otp.Recipient
+	verification otp.Verification
+	now          time.Time
+}
+
+type transition func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error)
+
+// change makes a transition and keeps it. A request is judged by the time at
+// which it came, however often the transition has to run.
+func (s *Service) change(ctx context.Context, rowKey string, t transition) (state, error) {
+	st := state{now: s.Now()}
+	err := s.Book.Change(ctx, rowKey, func(old otp.Recipient) (otp.Recipient, error) {
+		var err error
+		st.recipient, st.verification, err = t(old, st.now)
+		return st.recipient, err
+	})
+	return st, err
+}
+
+// send keeps the transition that spends a send, and then sends.
+func (s *Service) send(ctx context.Context, rowKey string, t transition) (Answer, error) {
+	st, err := s.change(ctx, rowKey, t)
+	if err != nil {
+		return Answer{}, err
+	}
+	v := st.verification
+	reqlog.Add(ctx, slog.String("channel", v.Channel))
+	code, ok := v.Code(s.Book.Keys)
+	if !ok {
+		return Answer{}, &otp.Error{Kind: otp.KindExpired, Detail: "The secret that made this code was taken out of service. Start a new verification."}
+	}
+	err = s.Senders[notify.Channel(v.Channel)].Send(ctx, notify.Message{
+		To: st.recipient.Address, Code: code, Brand: s.Brand,
+		// Both in whole seconds: ten minutes are not to read as nine.
+		ValidFor: v.ExpiresAt.Sub(st.now.Truncate(time.Second)),
+		Amount:   v.Context.Amount, Payee: v.Context.Payee,
+	})
+	if err != nil {
+		return Answer{}, s.sendFailed(ctx, rowKey, v, err)
+	}
+	return s.answer(ctx, st), nil
+}
+
+// sendFailed turns a sender's failure into an answer. Where the message cannot
+// arrive, the verification ends; where it may still arrive, it stays.
+func (s *Service) sendFailed(ctx context.Context, rowKey string, v otp.Verification, err error) error {
+	answer := &otp.Error{ID: v.ID, Err: err}
+	var f *notify.Failure
+	if !errors.As(err, &f) {
+		f = &notify.Failure{Reason: notify.Unavailable}
+	}
+	switch f.Reason {
+	case notify.InvalidAddress:
+		answer.Kind = otp.InvalidRequest
+		answer.Add("to", "The provider says that this is not a valid number.")
+	case notify.Undeliverable:
+		answer.Kind = otp.KindUndeliverable
+		answer.Detail = "The provider cannot reach this address over " + v.Channel + "."
+	case notify.Refused:
+		answer.Kind = otp.DestinationRefused
+		answer.Detail = "The provider blocks messages to this address."
+	case notify.Misconfigured:
+		answer.Kind = otp.ProviderMisconfigured
+		answer.Detail = "The provider refuses this service's own settings. Its operator's log says which."
+		return answer
+	default:
+		answer.Kind = otp.ProviderUnavailable
+		answer.RetryAfter = max(f.RetryAfter, s.Policy.ResendAfter)
+		answer.Detail = "The provider did not take the message. Resend it with this id after the pause."
+		if f.MayHaveSent {
+			answer.Detail = "The provider did not confirm the message. It may arrive, and its code will work; else resend it with this id after the pause."
+		}
+		return answer
+	}
+	_, failed := s.change(ctx, rowKey, func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
+		return otp.FailDelivery(r, v.ID, now)
+	})
+	if failed != nil {
+		// The answer holds all the same: no message is on its way, and the
+		// code, which nobody has, ends by its time.
+		reqlog.Add(ctx, slog.String("not_marked_undeliverable", failed.Error()))
+	}
+	return answer
+}
+
+func (s *Service) answer(ctx context.Context, st state) Answer {
+	r, v := st.recipient, st.verification
+	to := phone.Mask(r.Address)
+	reqlog.Add(ctx, slog.String("verification", string(v.ID)), slog.String("state", string(v.Status)))
+	a := Answer{
+		ID: v.ID, Status: v.Status, To: to, Channel: v.Channel, Purpose: v.Purpose,
+		ExpiresAt: v.ExpiresAt, ChecksLeft: r.ChecksLeft(v, s.Policy),
+	}
+	if v.Status == otp.Approved {
+		a.ApprovedAt = v.EndedAt.Truncate(time.Second)
+	}
+	if v.Status == otp.Pending {
+		a.SendsLeft = r.SendsLeft(s.Policy, st.now)
+		// Rounded up: who waits until then is not too soon.
+		a.ResendAfter = r.ResendAfter(s.Policy).Add(time.Second - 1).Truncate(time.Second)
+	}
+	return a
+}

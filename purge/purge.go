@@ -1,0 +1,117 @@
+// Package purge is the use case behind the timer: it removes rows that hold
+// nothing worth keeping, in bounded time, and goes on next time where it stopped.
+//
+// It trusts nothing but a row's own KeepUntil, and removes a row only in the
+// version that it saw. It never reads what is in a row.
+package purge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"twofa/internal/store"
+)
+
+// cursorKey is the row that remembers where the last run stopped. It lies
+// beside the recipients, whose keys are always 16 digits.
+const cursorKey store.Key = "purgecursor"
+
+// cursorKept is how long the cursor is worth anything; without it a run begins
+// at the beginning.
+const cursorKept = 365 * 24 * time.Hour
+
+// Service sweeps a table.
+type Service struct {
+	Table store.Table
+	Now   func() time.Time
+	// Budget bounds one run. It has to stay well under the host's
+	// functionTimeout (host.json).
+	Budget time.Duration
+}
+
+// Result is what a run did.
+type Result struct {
+	Removed int  `json:"removed"`
+	Changed int  `json:"changed"` // listed, but changed since: kept
+	Done    bool `json:"done"`    // reached the end of the table
+}
+
+// Run sweeps until the end of the table or of the budget. An error means that
+// the store failed; what was removed stays removed, and the next run goes on
+// from the last whole page.
+func (s *Service) Run(ctx context.Context) (Result, error) {
+	var res Result
+	cursor, err := s.loadCursor(ctx)
+	if err != nil {
+		return res, err
+	}
+	sweep, cancel := context.WithTimeout(ctx, s.Budget)
+	defer cancel()
+	for {
+		next, err := s.page(sweep, cursor, &res)
+		if err != nil && sweep.Err() != nil && ctx.Err() == nil {
+			// The budget is over in the middle of a page: the next run takes
+			// it again, without the rows that are gone.
+			return res, s.saveCursor(ctx, cursor)
+		}
+		if err != nil {
+			return res, errors.Join(err, s.saveCursor(ctx, cursor))
+		}
+		cursor = next
+		if cursor == "" {
+			res.Done = true
+			return res, s.saveCursor(ctx, "")
+		}
+		if sweep.Err() != nil {
+			return res, s.saveCursor(ctx, cursor)
+		}
+	}
+}
+
+// page removes what one page lists.
+func (s *Service) page(ctx context.Context, cursor string, res *Result) (next string, err error) {
+	page, err := s.Table.Expired(ctx, s.Now(), cursor)
+	if err != nil {
+		return "", fmt.Errorf("purge: list: %w", err)
+	}
+	for _, ref := range page.Rows {
+		removed, err := s.Table.Delete(ctx, ref)
+		if err != nil {
+			return "", fmt.Errorf("purge: remove: %w", err)
+		}
+		if removed {
+			res.Removed++
+		} else {
+			res.Changed++
+		}
+	}
+	return page.Next, nil
+}
+
+func (s *Service) loadCursor(ctx context.Context) (string, error) {
+	row, err := s.Table.Get(ctx, cursorKey)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("purge: read the cursor: %w", err)
+	}
+	return string(row.Data[1:]), nil
+}
+
+func (s *Service) saveCursor(ctx context.Context, cursor string) error {
+	// A row's data is never empty: one byte stands before the cursor.
+	data := append([]byte{'>'}, cursor...)
+	err := s.Table.Update(ctx, cursorKey, func(old []byte) (store.Row, error) {
+		if string(old) == string(data) || old == nil && cursor == "" {
+			return store.Row{}, store.SkipWrite
+		}
+		return store.Row{Data: data, KeepUntil: s.Now().Add(cursorKept)}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("purge: keep the cursor: %w", err)
+	}
+	return nil
+}
