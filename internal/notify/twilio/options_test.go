@@ -1,0 +1,100 @@
+package twilio
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"twofa/internal/notify/twiliotest"
+)
+
+func TestOptions(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(*Options)
+		want   []string // each fault names these; empty: no fault
+	}{
+		{"token", func(*Options) {}, nil},
+		{"key instead", func(o *Options) {
+			o.AuthToken, o.APIKey, o.APISecret = "", twiliotest.APIKey, twiliotest.APISecret
+		}, nil},
+		{"key and token", func(o *Options) { o.APIKey, o.APISecret = twiliotest.APIKey, twiliotest.APISecret }, nil},
+		{"service instead of a number", func(o *Options) { o.From, o.MessagingServiceSID = "", twiliotest.MessagingServiceSID }, nil},
+		{"service and number", func(o *Options) { o.MessagingServiceSID = twiliotest.MessagingServiceSID }, nil},
+		{"no template", func(o *Options) { o.ContentSID = "" }, nil},
+		{"https base", func(o *Options) { o.BaseURL = "https://proxy.example:8443/" }, nil},
+		{"http on loopback", func(o *Options) { o.BaseURL = "http://127.0.0.1:8080" }, nil},
+		{"http on loopback, IPv6", func(o *Options) { o.BaseURL = "http://[::1]:8080" }, nil},
+		{"http on localhost", func(o *Options) { o.BaseURL = "http://localhost:8080" }, nil},
+
+		{"no account", func(o *Options) { o.AccountSID = "" }, []string{"TWILIO_ACCOUNT_SID"}},
+		{"account of another kind", func(o *Options) { o.AccountSID = twiliotest.APIKey }, []string{"TWILIO_ACCOUNT_SID"}},
+		{"account with a path", func(o *Options) { o.AccountSID = "AC/../" + o.AccountSID[6:] }, []string{"TWILIO_ACCOUNT_SID"}},
+		{"no credentials", func(o *Options) { o.AuthToken = "" }, []string{"TWILIO_AUTH_TOKEN"}},
+		{"token with a space", func(o *Options) { o.AuthToken += " " }, []string{"TWILIO_AUTH_TOKEN"}},
+		{"key without secret", func(o *Options) { o.APIKey = twiliotest.APIKey }, []string{"TWILIO_API_SECRET"}},
+		{"secret without key", func(o *Options) { o.APISecret = twiliotest.APISecret }, []string{"TWILIO_API_KEY"}},
+		{"the account as key", func(o *Options) { o.APIKey, o.APISecret = o.AccountSID, twiliotest.APISecret }, []string{"TWILIO_API_KEY"}},
+		{"secret with a line end", func(o *Options) { o.APIKey, o.APISecret = twiliotest.APIKey, twiliotest.APISecret+"\n" }, []string{"TWILIO_API_SECRET"}},
+		{"no sender", func(o *Options) { o.From = "" }, []string{"TWILIO_WHATSAPP_FROM", "TWILIO_MESSAGING_SERVICE_SID"}},
+		{"sender with its channel", func(o *Options) { o.From = "whatsapp:" + o.From }, []string{"TWILIO_WHATSAPP_FROM"}},
+		{"service of another kind", func(o *Options) { o.MessagingServiceSID = twiliotest.ContentSID }, []string{"TWILIO_MESSAGING_SERVICE_SID"}},
+		{"template too short", func(o *Options) { o.ContentSID = o.ContentSID[:33] }, []string{"TWILIO_CONTENT_SID"}},
+		{"negative time-out", func(o *Options) { o.Timeout = -time.Second }, []string{"time-outs"}},
+		{"negative total", func(o *Options) { o.TotalTimeout = -time.Second }, []string{"time-outs"}},
+
+		{"http elsewhere", func(o *Options) { o.BaseURL = "http://api.twilio.com" }, []string{"TWILIO_BASE_URL"}},
+		{"http to a name that only looks local", func(o *Options) { o.BaseURL = "http://127.0.0.1.evil.test" }, []string{"TWILIO_BASE_URL"}},
+		{"another scheme", func(o *Options) { o.BaseURL = "ftp://127.0.0.1" }, []string{"TWILIO_BASE_URL"}},
+		{"no scheme", func(o *Options) { o.BaseURL = "api.twilio.com" }, []string{"TWILIO_BASE_URL"}},
+		{"no host", func(o *Options) { o.BaseURL = "https://:443" }, []string{"TWILIO_BASE_URL"}},
+		{"a path", func(o *Options) { o.BaseURL = "https://proxy.example/twilio" }, []string{"TWILIO_BASE_URL"}},
+		{"a query", func(o *Options) { o.BaseURL = "https://proxy.example/?a=b" }, []string{"TWILIO_BASE_URL"}},
+		{"a password", func(o *Options) { o.BaseURL = "https://user:canary@proxy.example" }, []string{"TWILIO_BASE_URL"}},
+		{"no URL", func(o *Options) { o.BaseURL = "https://canary\x7f" }, []string{"TWILIO_BASE_URL"}},
+
+		{"all at once", func(o *Options) { *o = Options{BaseURL: "x", ContentSID: "x"} },
+			[]string{"TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_WHATSAPP_FROM", "TWILIO_CONTENT_SID", "TWILIO_BASE_URL"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := options()
+			tc.change(&o)
+			s, err := New(o)
+			if len(tc.want) == 0 {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if err == nil {
+				t.Fatalf("no fault; want one that names %v", tc.want)
+			}
+			if s != nil {
+				t.Error("a Sender beside the error")
+			}
+			for _, name := range tc.want {
+				if !strings.Contains(err.Error(), name) {
+					t.Errorf("%q does not name %s", err, name)
+				}
+			}
+			for _, value := range []string{twiliotest.AuthToken, twiliotest.APISecret, twiliotest.APIKey, "canary"} {
+				if strings.Contains(err.Error(), value) {
+					t.Errorf("the error repeats a value: %s", err)
+				}
+			}
+		})
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	s, err := New(options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.timeout != 5*time.Second || s.total != 12*time.Second {
+		t.Errorf("time-outs %v and %v", s.timeout, s.total)
+	}
+	if got := s.base.String(); got != "https://api.twilio.com" {
+		t.Errorf("calls go to %s", got)
+	}
+}

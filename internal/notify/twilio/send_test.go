@@ -1,0 +1,286 @@
+package twilio
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"twofa/internal/notify"
+	"twofa/internal/notify/twiliotest"
+)
+
+// The exact parameters of every form of message.
+func TestParameters(t *testing.T) {
+	noTemplate := func(o *Options) { o.ContentSID = "" }
+	plain := message()
+	withContext := message()
+	withContext.Amount, withContext.Payee = "EUR 25.00", "Bike Shop"
+	hostile := message()
+	hostile.Code = `"}{<&`
+	for _, tc := range []struct {
+		name   string
+		change func(*Options)
+		m      notify.Message
+		want   url.Values
+		shows  bool
+	}{
+		{"template", nil, plain, url.Values{
+			"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155238886"}, "ValidityPeriod": {"600"},
+			"ContentSid": {twiliotest.ContentSID}, "ContentVariables": {`{"1":"739184"}`},
+		}, false},
+		{"template and service", func(o *Options) { o.From, o.MessagingServiceSID = "", twiliotest.MessagingServiceSID }, plain, url.Values{
+			"To": {"whatsapp:+14155550123"}, "MessagingServiceSid": {twiliotest.MessagingServiceSID}, "ValidityPeriod": {"600"},
+			"ContentSid": {twiliotest.ContentSID}, "ContentVariables": {`{"1":"739184"}`},
+		}, false},
+		{"From wins over the service", func(o *Options) { o.MessagingServiceSID = twiliotest.MessagingServiceSID }, plain, url.Values{
+			"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155238886"}, "ValidityPeriod": {"600"},
+			"ContentSid": {twiliotest.ContentSID}, "ContentVariables": {`{"1":"739184"}`},
+		}, false},
+		{"variables are JSON whatever the code holds", nil, hostile, url.Values{
+			"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155238886"}, "ValidityPeriod": {"600"},
+			"ContentSid": {twiliotest.ContentSID}, "ContentVariables": {`{"1":"\"}{\u003c\u0026"}`},
+		}, false},
+		{"text", noTemplate, plain, url.Values{
+			"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155238886"}, "ValidityPeriod": {"600"},
+			"Body": {"739184 is your Acme code. Valid for 10 minutes. Do not share it with anyone."},
+		}, true},
+		{"text with context", noTemplate, withContext, url.Values{
+			"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155238886"}, "ValidityPeriod": {"600"},
+			"Body": {"739184 is your Acme code to approve a payment of EUR 25.00 to Bike Shop. Valid for 10 minutes. Do not share it with anyone."},
+		}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := inBubble(t, tc.change)
+				if err := w.sender.Send(t.Context(), tc.m); err != nil {
+					t.Fatal(err)
+				}
+				calls := w.Calls()
+				if len(calls) != 1 || len(w.Accepted()) != 1 {
+					t.Fatalf("%d calls, %d messages", len(calls), len(w.Accepted()))
+				}
+				if got := calls[0].Form; !maps.EqualFunc(got, tc.want, slices.Equal[[]string]) {
+					t.Errorf("sent\n %v\nwant\n %v", got, tc.want)
+				}
+				if w.sender.ShowsContext() != tc.shows {
+					t.Errorf("ShowsContext is %t", w.sender.ShowsContext())
+				}
+				h := calls[0].Header
+				for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+					if _, ok := h[name]; ok {
+						t.Errorf("the header %s makes net/http repeat the POST", name)
+					}
+				}
+				if ua := h.Get("User-Agent"); !strings.HasSuffix(ua, " twofa") {
+					t.Errorf("User-Agent %q", ua)
+				}
+			})
+		})
+	}
+}
+
+func TestValidityPeriod(t *testing.T) {
+	for validFor, want := range map[time.Duration]time.Duration{
+		10 * time.Minute:         10 * time.Minute,
+		90*time.Second + 999e6:   90 * time.Second, // never longer than the code
+		time.Millisecond:         time.Second,      // Twilio's least
+		10 * time.Hour:           10 * time.Hour,
+		10*time.Hour + time.Hour: 10 * time.Hour, // Twilio's most
+		24 * time.Hour:           10 * time.Hour,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := inBubble(t, nil)
+			m := message()
+			m.ValidFor = validFor
+			if err := w.sender.Send(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.Accepted()[0].ValidityPeriod; got != want {
+				t.Errorf("a code valid for %v: %v, want %v", validFor, got, want)
+			}
+		})
+	}
+}
+
+// The second try tells Twilio what is left by then.
+func TestValidityPeriodShrinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := inBubble(t, nil)
+		w.Next(twiliotest.Hang(), twiliotest.Accept())
+		if err := w.sender.Send(t.Context(), message()); err != nil {
+			t.Fatal(err)
+		}
+		// 5 s time-out and a pause below a second: between 594 and 595 s are left.
+		if got := w.Accepted()[0].ValidityPeriod; got != 594*time.Second {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// What must not reach Twilio costs no call.
+func TestRefusedBeforeAnyCall(t *testing.T) {
+	server, s := start(t, nil)
+	change := func(f func(*notify.Message)) notify.Message {
+		m := message()
+		f(&m)
+		return m
+	}
+	for name, tc := range map[string]struct {
+		m      notify.Message
+		reason notify.Reason
+	}{
+		"no number":          {change(func(m *notify.Message) { m.To = "" }), notify.InvalidAddress},
+		"no plus":            {change(func(m *notify.Message) { m.To = "14155550123" }), notify.InvalidAddress},
+		"channel in front":   {change(func(m *notify.Message) { m.To = "whatsapp:+14155550123" }), notify.InvalidAddress},
+		"line end":           {change(func(m *notify.Message) { m.To = "+14155550123\n" }), notify.InvalidAddress},
+		"other digits":       {change(func(m *notify.Message) { m.To = "+१४१५५५५०१२३" }), notify.InvalidAddress},
+		"too long":           {change(func(m *notify.Message) { m.To = "+1234567890123456" }), notify.InvalidAddress},
+		"no code":            {change(func(m *notify.Message) { m.Code = "" }), notify.Unavailable},
+		"expired":            {change(func(m *notify.Message) { m.ValidFor = 0 }), notify.Unavailable},
+		"amount in template": {change(func(m *notify.Message) { m.Amount = "EUR 1" }), notify.Misconfigured},
+		"payee in template":  {change(func(m *notify.Message) { m.Payee = "Shop" }), notify.Misconfigured},
+	} {
+		f := failure(t, s.Send(t.Context(), tc.m))
+		if f.Reason != tc.reason || f.MayHaveSent {
+			t.Errorf("%s: got %+v", name, f)
+		}
+		if (f.Setting == "TWILIO_CONTENT_SID") != (f.Reason == notify.Misconfigured) {
+			t.Errorf("%s: names %q", name, f.Setting)
+		}
+	}
+	if n := server.CallCount(); n != 0 {
+		t.Errorf("%d calls", n)
+	}
+}
+
+// Both kinds of credentials get in, and the key is used where both are given.
+func TestCredentials(t *testing.T) {
+	key := func(o *Options) { o.APIKey, o.APISecret = twiliotest.APIKey, twiliotest.APISecret }
+	for name, change := range map[string]func(*Options){
+		"token":                          nil,
+		"key":                            func(o *Options) { key(o); o.AuthToken = "" },
+		"both, and the token is refused": func(o *Options) { key(o); o.AuthToken = strings.Repeat("0", 32) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, s := start(t, change)
+			if err := s.Send(t.Context(), message()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("wrong", func(t *testing.T) {
+		server, s := start(t, func(o *Options) { o.AuthToken = strings.Repeat("0", 32) })
+		f := failure(t, s.Send(t.Context(), message()))
+		if f.Reason != notify.Misconfigured || f.Code != 20003 || f.Setting != "TWILIO_AUTH_TOKEN" {
+			t.Errorf("got %+v", f)
+		}
+		if n := server.CallCount(); n != 1 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+// twilio-go would take these from the environment and change the host.
+func TestTheEnvironmentDoesNotMoveCalls(t *testing.T) {
+	t.Setenv("TWILIO_EDGE", "sydney")
+	t.Setenv("TWILIO_REGION", "au1")
+	server, s := start(t, nil)
+	if err := s.Send(t.Context(), message()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(server.Accepted()); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+// The redirect's target must not see the code or the credentials.
+func TestRedirectIsNotFollowed(t *testing.T) {
+	target := twiliotest.Start(twiliotest.Account{})
+	defer target.Close()
+	server, s := start(t, nil)
+	server.Next(twiliotest.Redirect(target.URL + "/2010-04-01/Accounts/" + twiliotest.AccountSID + "/Messages.json"))
+	f := failure(t, s.Send(t.Context(), message()))
+	if f.Reason != notify.Misconfigured || f.Setting != "TWILIO_BASE_URL" || f.MayHaveSent {
+		t.Errorf("got %+v", f)
+	}
+	if n, m := server.CallCount(), target.CallCount(); n != 1 || m != 0 {
+		t.Errorf("%d calls, %d at the redirect's target", n, m)
+	}
+}
+
+// The same over real sockets as in the bubble: hanging ends near the deadline.
+func TestDeadlineOnLoopback(t *testing.T) {
+	server, s := start(t, nil)
+	server.For(recipient, twiliotest.Hang())
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	err := s.Send(ctx, message())
+	if took := time.Since(began); took < 100*time.Millisecond || took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+	if f := failure(t, err); !f.MayHaveSent || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v (%+v)", err, f)
+	}
+	if n := server.CallCount(); n != 1 {
+		t.Errorf("%d calls", n)
+	}
+}
+
+// A port that nobody listens on: nothing was sent, and that is known.
+func TestNoListener(t *testing.T) {
+	server, s := start(t, func(o *Options) { o.Timeout = time.Second })
+	server.Close()
+	f := failure(t, s.Send(t.Context(), message()))
+	if f.Reason != notify.Unavailable || f.MayHaveSent || f.Detail != "no connection" {
+		t.Errorf("got %+v", f)
+	}
+}
+
+func TestConcurrentSends(t *testing.T) {
+	const n = 32
+	server, s := start(t, nil)
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			if err := s.Send(t.Context(), message()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := len(server.Accepted()); got != n {
+		t.Errorf("%d messages of %d", got, n)
+	}
+	before := server.Connections()
+	for range 20 {
+		if err := s.Send(t.Context(), message()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if opened := server.Connections() - before; opened > 1 {
+		t.Errorf("%d connections opened for 20 messages in a row", opened)
+	}
+}
+
+func BenchmarkSend(b *testing.B) {
+	server, s := start(b, nil)
+	m := message()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.Send(b.Context(), m); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	if n := server.Connections(); n != 1 {
+		b.Errorf("%d connections", n)
+	}
+}
