@@ -20,8 +20,7 @@ func TestRequestsWaitForTheHandler(t *testing.T) {
 	t.Parallel()
 	gate := filepath.Join(t.TempDir(), "gate")
 	h := start(t, functionshost.Options{Env: []string{storage, "HANDLER_GATE=" + gate}})
-	answered := make(chan int, 1)
-	go func() { answered <- get(t, h.URL()+"/echo") }()
+	answered := getLater(t, h.URL()+"/echo")
 	select {
 	case status := <-answered:
 		t.Fatalf("answered with %d before the handler was ready", status)
@@ -353,10 +352,7 @@ func TestEarlyExit(t *testing.T) {
 func TestKillFailsTheRequestUnderWay(t *testing.T) {
 	t.Parallel()
 	h := start(t, functionshost.Options{})
-	answered := make(chan int, 1)
-	go func() {
-		answered <- get(t, h.URL()+"/do/wait?for="+filepath.Join(t.TempDir(), "never"))
-	}()
+	answered := getLater(t, h.URL()+"/do/wait?for="+filepath.Join(t.TempDir(), "never"))
 	awaitLine(t, h, "waiting")
 	if err := h.Kill(); err != nil {
 		t.Fatal(err)

@@ -119,6 +119,7 @@ func handle(w http.ResponseWriter, r *http.Request) {
 		defer ticks.Unlock()
 		_ = json.NewEncoder(w).Encode(ticks.last)
 	case "/tick":
+		awaitFile(r.Context(), os.Getenv("TICK_GATE"))
 		ticks.Lock()
 		ticks.last = request
 		ticks.Unlock()
@@ -263,6 +264,27 @@ func get(t *testing.T, url string) int {
 	t.Helper()
 	response, _ := call(t, http.MethodGet, url, nil, nil)
 	return response.StatusCode
+}
+
+// getLater is get in the background. A failed request gives 0: only the test's own
+// goroutine may end the test.
+func getLater(t *testing.T, url string) <-chan int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(timeLimit(t), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := make(chan int, 1)
+	go func() {
+		response, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			status <- 0
+			return
+		}
+		_ = response.Body.Close()
+		status <- response.StatusCode
+	}()
+	return status
 }
 
 // callEcho returns what the handler saw of a request.

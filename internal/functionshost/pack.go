@@ -113,8 +113,9 @@ func (a *app) checkHandler() error {
 		return err
 	}
 	defer binary.Close()
-	if binary.Class != elf.ELFCLASS64 || binary.Machine != elf.EM_X86_64 {
-		return fmt.Errorf("it is built for %v, not for linux/amd64", binary.Machine)
+	// Linux binaries mostly name no system.
+	if binary.Machine != elf.EM_X86_64 || binary.OSABI != elf.ELFOSABI_NONE && binary.OSABI != elf.ELFOSABI_LINUX {
+		return fmt.Errorf("it is built for %v and %v, not for linux/amd64", binary.OSABI, binary.Machine)
 	}
 	for _, p := range binary.Progs {
 		if p.Type == elf.PT_INTERP {

@@ -1,0 +1,160 @@
+package functionshost_test
+
+import (
+	"strings"
+	"testing"
+
+	"twofa/internal/functionshost"
+)
+
+func TestRefusedApps(t *testing.T) {
+	t.Parallel()
+	host := func(old, new string) files {
+		if !strings.Contains(hostJSON, old) {
+			t.Fatalf("host.json has no %s", old)
+		}
+		return files{"host.json": strings.Replace(hostJSON, old, new, 1)}
+	}
+	bindings := func(list string) files {
+		return files{"bad/function.json": `{"bindings": [` + list + `]}`}
+	}
+	const (
+		in    = `{"type": "httpTrigger", "direction": "in", "name": "req"}`
+		out   = `{"type": "http", "direction": "out", "name": "res"}`
+		clock = `{"type": "timerTrigger", "direction": "in", "name": "clock", "schedule": "0 7 * * * *"}`
+	)
+	for _, c := range []struct {
+		name  string
+		files files
+		want  string
+	}{
+		{"no host.json", files{"host.json": ""}, "host.json"},
+		{"host.json is not JSON", files{"host.json": "{"}, "host.json"},
+		{"no version", host(`"version": "2.0", `, ""), "version"},
+		{"version 1", host(`"2.0"`, `"1.0"`), "version"},
+		{"no custom handler", files{"host.json": `{"version": "2.0"}`}, "description"},
+		{"no description", host(`"description"`, `"other"`), "description"},
+		{"no executable", host(`"defaultExecutablePath"`, `"other"`), "defaultExecutablePath"},
+		{"worker path", host(`"arguments": []`, `"defaultWorkerPath": "x"`), "defaultWorkerPath"},
+		{"no forwarding", host(`"enableForwardingHttpRequest": true`, `"x": 1`), "enableForwardingHttpRequest"},
+		{"proxying", host(`"enableForwardingHttpRequest": true`, `"enableForwardingHttpRequest": true, "enableProxyingHttpRequest": true`), "enableForwardingHttpRequest"},
+		{"bad time-out", host(`"version"`, `"functionTimeout": "60", "version"`), "functionTimeout"},
+		{"bad start time-out", host(`"customHandler": {`, `"customHandler": {"initializationTimeout": "00:60:00", `), "initializationTimeout"},
+		{"function.json is not JSON", files{"bad/function.json": "{"}, "bad"},
+		{"no trigger", bindings(out), "0 triggers"},
+		{"two triggers", bindings(in + "," + clock), "2 triggers"},
+		{"the same name twice", bindings(in + "," + strings.Replace(out, "res", "REQ", 1)), "used twice"},
+		{"no name", bindings(in + "," + strings.Replace(out, "res", "", 1)), "no name"},
+		{"no output", bindings(in), "one http output"},
+		{"other binding", bindings(in + "," + out + `,{"type": "queue", "direction": "out", "name": "q"}`), "type queue"},
+		{"other trigger", bindings(`{"type": "queueTrigger", "name": "q"}`), "queueTrigger"},
+		{"no schedule", bindings(strings.Replace(clock, "schedule", "x", 1)), "NCRONTAB"},
+		{"bad schedule", bindings(strings.Replace(clock, "0 7 * * * *", "hourly", 1)), "NCRONTAB"},
+		{"name with a capital", files{"Bad/function.json": httpFunction("x", "anonymous")}, "name does not match"},
+		{"name with a digit first", files{"1bad/function.json": httpFunction("x", "anonymous")}, "name does not match"},
+		{"long name", files{strings.Repeat("n", 129) + "/function.json": httpFunction("x", "anonymous")}, "name does not match"},
+		{"unknown level", files{"bad/function.json": httpFunction("x", "user")}, "authLevel user"},
+		{"the host's own route", files{"bad/function.json": httpFunction("admin/x", "anonymous")}, "/admin"},
+		{"the host's other route", files{"bad/function.json": httpFunction("Runtime", "anonymous")}, "/runtime"},
+		{"the same route", files{"bad/function.json": httpFunction("/ECHO/{*path}", "function", "get")}, "function echo"},
+		{"constraint", files{"bad/function.json": httpFunction("x/{id:int}", "anonymous")}, "{id:int}"},
+		{"mixed segment", files{"bad/function.json": httpFunction("x/a{id}", "anonymous")}, "a{id}"},
+		{"optional in the middle", files{"bad/function.json": httpFunction("x/{id?}/y", "anonymous")}, "last segment"},
+		{"catch-all in the middle", files{"bad/function.json": httpFunction("x/{*id}/y", "anonymous")}, "last segment"},
+		{"optional catch-all", files{"bad/function.json": httpFunction("x/{*id?}", "anonymous")}, "can't be optional"},
+		{"empty segment", files{"bad/function.json": httpFunction("x//y", "anonymous")}, "empty segment"},
+		{"local settings that are not JSON", files{"local.settings.json": "{"}, "local.settings.json"},
+		{"encrypted settings", files{"local.settings.json": `{"IsEncrypted": true, "Values": {}}`}, "encrypted"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := functionshost.Start(t.Context(), functionshost.Options{
+				Root: newApp(t, c.files), Mode: functionshost.CoreTools, Env: []string{storage},
+			})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestAllFaultsAreReportedTogether(t *testing.T) {
+	t.Parallel()
+	dir := newApp(t, files{"host.json": `{}`, "bad/function.json": `{"bindings": []}`, "worse/function.json": "{"})
+	_, err := functionshost.Start(t.Context(), functionshost.Options{Root: dir, Env: []string{storage}})
+	for _, want := range []string{"version", "description", "function bad", "worse"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
+
+func TestTimerNeedsStorage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		env  []string
+		fine bool
+	}{
+		{[]string{}, false},
+		{[]string{"AzureWebJobsStorage="}, false},
+		{[]string{"AzureWebJobsStorage=x"}, true},
+		{[]string{"AzureWebJobsStorage__accountName=x"}, true},
+		{[]string{"AzureWebJobsStorage__tableServiceUri=x"}, true},
+	} {
+		h, err := functionshost.Start(t.Context(), functionshost.Options{Root: newApp(t, nil), Env: c.env})
+		if err == nil {
+			h.Close()
+		}
+		if (err == nil) != c.fine {
+			t.Errorf("%v: error %v", c.env, err)
+		}
+	}
+	// Without a timer there is no need.
+	start(t, functionshost.Options{Root: newApp(t, files{"tick/function.json": ""}), Env: []string{}})
+}
+
+func TestOverlaps(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"x/{id}", "x/y", true},
+		{"x/{id}", "X/Y", true},
+		{"x/{id}", "y/{id}", false},
+		{"x", "x/{id?}", true},
+		{"x", "x/{id}", false},
+		{"x", "x/{*rest}", true},
+		{"x/{id?}", "x/{*rest}", true},
+		{"x/{id?}", "x/a/b", false},
+		{"x/{id?}", "x/{other}", true},
+		{"{*all}", "x/y/z", true},
+		{"x/{*all}", "y", false},
+		{"x/{id}/z", "x/y/{*rest}", true},
+		{"x/{id}/z", "x/{id}/w", false},
+		{"api/otpsend/{id?}", "api/otpverify", false},
+		{"api/{name}", "api/otpsend/{id?}", true},
+	} {
+		apps := newApp(t, files{
+			"a/function.json": httpFunction(c.a, "function", "get", "post"), "b/function.json": httpFunction(c.b, "anonymous"),
+			"do/function.json": "", "echo/function.json": "",
+		})
+		found, err := functionshost.Overlaps(apps)
+		if err != nil || (len(found) == 1) != c.want || len(found) > 1 {
+			t.Errorf("%s and %s: %v, %v", c.a, c.b, found, err)
+		}
+		if c.want && len(found) == 1 && found[0].String() != "a ("+c.a+") and b ("+c.b+")" {
+			t.Errorf("%s and %s: reported as %v", c.a, c.b, found[0])
+		}
+	}
+	apart := newApp(t, files{
+		"a/function.json": httpFunction("same/{id}", "function", "get"),
+		"b/function.json": httpFunction("same/{*rest}", "anonymous", "POST"),
+	})
+	if found, err := functionshost.Overlaps(apart); err != nil || len(found) > 0 {
+		t.Errorf("functions for other methods overlap: %v, %v", found, err)
+	}
+	if _, err := functionshost.Overlaps(newApp(t, files{"host.json": "{"})); err == nil {
+		t.Error("a broken app has no overlaps")
+	}
+}
