@@ -63,7 +63,9 @@ var (
 
 // SkipWrite is returned by an Update function that has decided to leave the row
 // as it is. Update then writes nothing and returns nil.
-var SkipWrite = errors.New("store: skip this write") //nolint: a sentinel in the manner of fs.SkipDir
+//
+//lint:ignore ST1012 named in the manner of fs.SkipDir: it is no failure.
+var SkipWrite = errors.New("store: skip this write")
 
 // Ref names one version of a row, as a sweep saw it.
 type Ref struct {

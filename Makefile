@@ -1,0 +1,65 @@
+# Every target does its own set-up, and nothing where that is done already.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# How the product ships: static, without symbols, the same bytes everywhere.
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w"
+GOTOOL := go tool -modfile=tools/go.mod
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## serve on 127.0.0.1:7071, rows in .twofa/, messages on the console (needs Go alone)
+	@$(BUILD) -o bin/twofa .
+	@exec bin/twofa
+
+.PHONY: test
+test: tools ## all tests, with the race detector, in random order
+	go test -race -shuffle=on -timeout 10m ./...
+
+.PHONY: lint
+lint: ## gofmt, vet, staticcheck, errcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	  if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
+	go vet ./...
+	$(GOTOOL) staticcheck ./...
+	$(GOTOOL) errcheck -ignoretests -exclude tools/errcheck.txt ./...
+	go mod verify > /dev/null
+	go mod tidy -diff
+
+.PHONY: bench
+bench: ## measure; prints a report (see docs/performance.md)
+	go run ./bench
+
+FUZZTIME ?= 5m
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME (default 5m) each
+	@for package in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    echo "$$package $$target"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+.PHONY: tools
+tools: tools/node_modules/.package-lock.json ## what the tests need: a C compiler for the race detector, Azurite
+	@command -v cc > /dev/null || { apt-get -qq update && apt-get -qq install -y gcc libc6-dev; } > /dev/null
+
+tools/node_modules/.package-lock.json: tools/package.json tools/package-lock.json
+	@npm --prefix tools ci --silent --no-audit --no-fund
+	@touch $@
+
+.PHONY: package
+package: ## dist/twofa.zip, which publishing would send: static linux/amd64
+	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/twofa .
+	go run ./internal/pack -root . -binary dist/twofa -out dist/twofa.zip
+
+.PHONY: start
+start: ## func start: the service under Azure Functions Core Tools
+	@command -v func > /dev/null || { echo "make start needs Azure Functions Core Tools (func); make run does without."; exit 1; }
+	@[ -f local.settings.json ] || { echo "Copy local.settings.json.example to local.settings.json and set TWOFA_SECRET first."; exit 1; }
+	$(BUILD) -o twofa .
+	func start

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The function packages: use cases, which know nothing of each other.
+var functionPackages = []string{"twofa/otpsend", "twofa/otpverify", "twofa/purge"}
+
+// concrete are the packages that only main may choose.
+var concrete = []string{
+	"twofa/internal/config",
+	"twofa/internal/store/azuretable", "twofa/internal/store/boltstore",
+	"twofa/internal/notify/console", "twofa/internal/notify/twilio",
+}
+
+// pure is all that the domain may import: no I/O, no clock of its own.
+var pure = []string{
+	"crypto/subtle", "encoding/binary", "encoding/hex", "errors", "fmt", "slices", "strings", "time",
+	"unicode", "unicode/utf8", "golang.org/x/crypto/cryptobyte",
+}
+
+// mayImport is the rule of docs/architecture.md: imports point down only.
+func mayImport(from, to string) bool {
+	switch {
+	case from == "twofa":
+		return true
+	case from == "twofa/internal/otp":
+		return slices.Contains(pure, to)
+	case slices.Contains(concrete, to):
+		return false
+	case !strings.HasPrefix(to, "twofa"):
+		useCase := slices.Contains(functionPackages, from) || from == "twofa/internal/recipient"
+		return !useCase || to != "net/http"
+	case from == "twofa/handler":
+		return slices.Contains(functionPackages, to) || strings.HasPrefix(to, "twofa/internal/")
+	default:
+		return strings.HasPrefix(to, "twofa/internal/")
+	}
+}
+
+// testSupport packages and commands are no part of the product; they may reach
+// for any part of it.
+func testSupport(path string) bool {
+	for _, prefix := range []string{
+		"twofa/bench", "twofa/e2e", "twofa/internal/azurite", "twofa/internal/functionshost", "twofa/internal/pack",
+		"twofa/internal/phone/gen", "twofa/internal/store/storetest", "twofa/internal/notify/twiliotest",
+	} {
+		if path == prefix || strings.HasPrefix(path, prefix+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func TestImportsPointDown(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	seen := 0
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); decoder.More(); {
+		var pkg struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := decoder.Decode(&pkg); err != nil {
+			t.Fatal(err)
+		}
+		if testSupport(pkg.ImportPath) {
+			continue
+		}
+		seen++
+		for _, to := range pkg.Imports {
+			if !mayImport(pkg.ImportPath, to) || testSupport(to) {
+				t.Errorf("%s must not import %s", pkg.ImportPath, to)
+			}
+		}
+	}
+	if seen < 12 {
+		t.Errorf("only %d packages were looked at", seen)
+	}
+}
+
+// The domain has no clock of its own: "time" is there for its types alone.
+func TestDomainNeverLooksAtAClock(t *testing.T) {
+	out, err := exec.Command("grep", "-rnE", `time\.(Now|Since|Until|After|Sleep|Tick|NewTimer)\(`, "internal/otp", "--include=*.go", "--exclude=*_test.go").CombinedOutput()
+	if err == nil || len(out) > 0 {
+		t.Errorf("internal/otp reads the clock:\n%s", out)
+	}
+}
