@@ -14,6 +14,9 @@ import (
 
 // These tests hold this package to the library that it was generated from.
 
+// raceDetector is set where the tests run under it.
+var raceDetector bool
+
 var libraryTypes = map[phonenumbers.PhoneNumberType]Type{
 	phonenumbers.FIXED_LINE:           FixedLine,
 	phonenumbers.MOBILE:               Mobile,
@@ -106,7 +109,10 @@ func TestAgreesOnEveryStep(t *testing.T) {
 		return best
 	}
 	steps := 0
-	for _, c := range countries {
+	for i, c := range countries {
+		if raceDetector && i%20 != 0 {
+			continue // the library is 25 times slower then
+		}
 		seen := map[int]bool{}
 		var visit func(node int, digits string)
 		visit = func(node int, digits string) {
@@ -148,15 +154,14 @@ func numbers(callingCode int) *rapid.Generator[string] {
 			m.GetPersonalNumber(), m.GetVoip(), m.GetPager(), m.GetUan(), m.GetVoicemail(), m.GetNoInternationalDialling(),
 		} {
 			if p := d.GetNationalNumberPattern(); p != "" {
-				// The patterns leave it to the lengths that \d is not any Unicode digit.
-				national = append(national, rapid.StringMatching(strings.ReplaceAll(p, `\d`, "[0-9]")))
+				national = append(national, rapid.StringMatching(p))
 			}
 		}
 		if p := m.GetNationalPrefixForParsing(); p != "" {
-			p = strings.ReplaceAll(strings.ReplaceAll(p, `\d`, "[0-9]"), "$", "")
+			// What the library might strip or rewrite, before what it might leave.
+			prefix, rest := rapid.StringMatching(strings.ReplaceAll(p, "$", "")), rapid.OneOf(national...)
 			national = append(national, rapid.Custom(func(t *rapid.T) string {
-				rest := rapid.SampledFrom(national[:len(national)-1]).Draw(t, "rest").Draw(t, "digits")
-				return rapid.StringMatching(p).Draw(t, "prefix") + rest
+				return prefix.Draw(t, "prefix") + rest.Draw(t, "rest")
 			}))
 		}
 	}

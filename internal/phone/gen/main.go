@@ -262,9 +262,9 @@ func (s *patternSet) region(m *phonenumbers.PhoneMetadata) (region, error) {
 // whose remainder looks like a number of the country as well. Such a number
 // has two spellings to the library, so it is not to be in the tables.
 //
-// Where a country's rule rewrites the prefix instead of stripping it, the
-// result differs in length from any complete number. TestAgreesWithLibrary
-// would tell if that, or this reading of the parser, became wrong.
+// The rules of some countries rewrite a prefix instead. They are not followed
+// here, for none touches a complete number; TestAgreesOnEveryStep and
+// TestAgreesOnRandomNumbers in package phone fail if that ceases to be so.
 func (s *patternSet) stripped(main *phonenumbers.PhoneMetadata) (desc, error) {
 	prefix := main.GetNationalPrefixForParsing()
 	if prefix == "" || main.GetNationalPrefixTransformRule() != "" {

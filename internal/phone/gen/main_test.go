@@ -61,6 +61,60 @@ func TestNewPatternRefuses(t *testing.T) {
 	}
 }
 
+// The library's rules on which today's metadata does not depend, and which
+// the differential tests therefore cannot see.
+func TestClassify(t *testing.T) {
+	set := patternSet{byExpr: map[string]int{}}
+	describe := func(expr string, lengths ...int32) desc {
+		d, err := set.desc(expr, lengths)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	digits := describe(`\d+`, 3, 4)
+	plain := region{leadingDigits: none, general: digits, fixedLine: describe(`[12]\d+`, 3), mobile: describe(`2\d+`, 3)}
+	same := region{leadingDigits: none, general: digits, fixedLine: describe(`[45]\d+`), mobile: describe(`6\d+`), sameMobileAndFixed: true}
+	leading := region{
+		leadingDigits: describe(`[17]\d*`), general: digits, fixedLine: describe(`[13]\d+`), mobile: none,
+		types: []typeDesc{{"PremiumRate", describe(`19\d+`)}, {"TollFree", describe(`199\d+`)}},
+	}
+	tests := []struct {
+		number  string
+		regions []region
+		index   int
+		want    string
+	}{
+		{"111", []region{plain, same}, 0, "FixedLine"},
+		{"222", []region{plain, same}, 0, "FixedLineOrMobile"},
+		{"1111", []region{plain, same}, 0, ""},    // the type's lengths
+		{"11111", []region{same, leading}, 1, ""}, // the general lengths
+		{"444", []region{plain, same}, 1, "FixedLineOrMobile"},
+		{"666", []region{plain, same}, 0, ""}, // mobile is not looked at
+		{"111", []region{leading, plain}, 0, "FixedLine"},
+		{"777", []region{leading, {leadingDigits: none, general: digits, fixedLine: describe(`7\d+`), mobile: none}}, 0, ""}, // the first region's, though the second has it
+		{"222", []region{leading, plain}, 1, "FixedLineOrMobile"},
+		{"199", []region{leading}, 0, "PremiumRate"}, // the first type wins
+		{"1990", []region{leading}, 0, "PremiumRate"},
+		{"333", []region{leading}, 0, "FixedLine"}, // nobody to share the code with: leading digits are not asked
+		{"333", []region{leading, plain}, 0, ""},
+		{"222", []region{leading}, 0, ""},
+	}
+	for _, test := range tests {
+		n := nationalNumber{patterns: set.patterns, length: len(test.number)}
+		for _, p := range set.patterns {
+			state := p.start()
+			for _, digit := range []byte(test.number) {
+				state = p.step(state, int(digit-'0'))
+			}
+			n.states = append(n.states, state)
+		}
+		if i, typeName := n.classify(test.regions); typeName != test.want || typeName != "" && i != test.index {
+			t.Errorf("%s is %q of region %d, want %q of %d", test.number, typeName, i, test.want, test.index)
+		}
+	}
+}
+
 // Metadata that no longer fits must stop the generator, not wrap around.
 func TestEncodeRefusesWhatDoesNotFit(t *testing.T) {
 	a := newAutomaton()
