@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"twofa/internal/otp"
 	"twofa/internal/secret"
 )
@@ -62,7 +64,7 @@ func quiet() otp.Policy {
 // bench drives one recipient. It keeps the recipient that a transition returns
 // in every case, as the contract asks.
 type bench struct {
-	t      testing.TB
+	t      rapid.TB
 	r      otp.Recipient
 	p      otp.Policy
 	keys   otp.Keys
@@ -70,7 +72,7 @@ type bench struct {
 	nextID uint64
 }
 
-func newBench(t testing.TB, p otp.Policy) *bench {
+func newBench(t rapid.TB, p otp.Policy) *bench {
 	return &bench{t: t, p: p, keys: keyring, now: noon}
 }
 
@@ -130,7 +132,7 @@ func (b *bench) status(v otp.Verification) otp.Status {
 	return found.Status
 }
 
-func codeOf(t testing.TB, v otp.Verification) string {
+func codeOf(t rapid.TB, v otp.Verification) string {
 	t.Helper()
 	code, ok := v.Code(keyring)
 	if !ok {
@@ -149,7 +151,7 @@ func wrongCode(code string) string {
 }
 
 // kindOf is the kind of a refusal, "" for none. Any other error fails the test.
-func kindOf(t testing.TB, err error) otp.Kind {
+func kindOf(t rapid.TB, err error) otp.Kind {
 	t.Helper()
 	if err == nil {
 		return ""
@@ -157,7 +159,7 @@ func kindOf(t testing.TB, err error) otp.Kind {
 	return refusal(t, err).Kind
 }
 
-func refusal(t testing.TB, err error) *otp.Error {
+func refusal(t rapid.TB, err error) *otp.Error {
 	t.Helper()
 	var e *otp.Error
 	if !errors.As(err, &e) || e == nil {
@@ -166,14 +168,14 @@ func refusal(t testing.TB, err error) *otp.Error {
 	return e
 }
 
-func wantKind(t testing.TB, err error, want otp.Kind) {
+func wantKind(t rapid.TB, err error, want otp.Kind) {
 	t.Helper()
 	if got := kindOf(t, err); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-func wantRefusal(t testing.TB, err error, want otp.Kind, retryAfter time.Duration) {
+func wantRefusal(t rapid.TB, err error, want otp.Kind, retryAfter time.Duration) {
 	t.Helper()
 	if err == nil {
 		t.Errorf("got no error, want %q", want)

@@ -20,8 +20,8 @@ var errRow = errors.New("otp: not an encoded recipient")
 var statuses = []Status{Pending, Approved, Canceled, Denied, Expired, Exhausted, Undeliverable}
 
 // Encode writes the recipient as bytes: numbers in big-endian order, texts and
-// lists behind their length in bytes, times in Unix milliseconds. It fails where
-// a text is longer than 255 bytes or a status is unknown.
+// lists behind their length in bytes, times in Unix milliseconds. It fails for
+// what Decode would not read again, and for texts longer than 255 bytes.
 func (r Recipient) Encode() ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, 64+192*len(r.Verifications)+8*(len(r.Sends)+len(r.Failures))))
 	b.AddUint8(rowVersion)
@@ -30,8 +30,8 @@ func (r Recipient) Encode() ([]byte, error) {
 	addTimes(b, r.Failures)
 	for _, v := range r.Verifications {
 		status := slices.Index(statuses, v.Status)
-		if status < 0 {
-			return nil, fmt.Errorf("otp: status %q cannot be kept", v.Status)
+		if _, bad := ParseID(string(v.ID)); status < 0 || bad != nil || !v.Shape.Valid() {
+			return nil, fmt.Errorf("otp: cannot keep the verification %q, %s, %+v", v.ID, v.Status, v.Shape)
 		}
 		addText(b, string(v.ID))
 		addText(b, v.Purpose)
