@@ -8,6 +8,7 @@ package handler
 import (
 	"log/slog"
 	"net/http"
+	"path"
 	"strings"
 	"time"
 
@@ -33,13 +34,13 @@ func (a *API) Handler() http.Handler {
 	mux.Handle("/{$}", a.methods("", byMethod{"GET": ready}))
 
 	mux.Handle("/api/otpsend", a.methods("otpsend", byMethod{"POST": a.start}))
-	mux.Handle("/api/otpsend/{$}", a.methods("otpsend", byMethod{"POST": a.start}))
 	mux.Handle("/api/otpsend/{id}", a.methods("otpsend", byMethod{"POST": a.resend, "GET": a.status, "DELETE": a.cancel}))
 	mux.Handle("/api/otpverify", a.methods("otpverify", byMethod{"POST": a.check}))
 	mux.Handle("/purge", a.methods("purge", byMethod{"POST": a.timer}))
 
-	mux.Handle("/", a.serve("", func(*http.Request) (answer, error) { return answer{}, errNoRoute }))
-	return foldRoute(mux)
+	unknown := a.serve("", func(*http.Request) (answer, error) { return answer{}, errNoRoute })
+	mux.Handle("/", unknown)
+	return foldRoute(mux, unknown)
 }
 
 // ready tells the host that the process is up; it polls this, and must get an
@@ -87,18 +88,28 @@ func (a *API) check(r *http.Request) (answer, error) {
 	return answer{status: http.StatusOK, body: res}, err
 }
 
-// foldRoute lower-cases the fixed part of a path (its first two segments), as
-// the Functions host matches routes without regard to case and forwards the
-// path as the client wrote it.
-func foldRoute(next http.Handler) http.Handler {
+// foldRoute brings a path to the form in which the routes are written, as the
+// Functions host is more lenient and forwards the path as the client wrote it:
+// the case of the fixed part (the first two segments) and a slash at the end do
+// not matter. A path that is not clean goes to unknown: ServeMux would redirect
+// it, past everything that an answer of ours has.
+func foldRoute(next, unknown http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		head, tail := r.URL.Path, ""
+		folded := r.URL.Path
+		if len(folded) > 1 {
+			folded = strings.TrimSuffix(folded, "/")
+		}
+		if path.Clean(folded) != folded {
+			unknown.ServeHTTP(w, r)
+			return
+		}
+		head, tail := folded, ""
 		if i := nthSlash(head, 3); i >= 0 {
 			head, tail = head[:i], head[i:]
 		}
-		if lower := strings.ToLower(head); lower != head {
+		if folded = strings.ToLower(head) + tail; folded != r.URL.Path {
 			u := *r.URL
-			u.Path, u.RawPath = lower+tail, ""
+			u.Path, u.RawPath = folded, ""
 			r2 := *r
 			r2.URL = &u
 			r = &r2

@@ -1,0 +1,20 @@
+package handler
+
+import (
+	"twofa/internal/otp"
+)
+
+// What the tests of the package's outside may know of its inside.
+const (
+	RequestTimeout = requestTimeout
+	MaxEnvelope    = maxEnvelope
+)
+
+// StatusOf is the error table of respond.go.
+func StatusOf() map[otp.Kind]int {
+	table := make(map[otp.Kind]int)
+	for kind, s := range statusOf {
+		table[kind] = s.status
+	}
+	return table
+}
