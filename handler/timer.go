@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -48,7 +49,10 @@ func (a *API) timer(r *http.Request) (answer, error) {
 	reqlog.Add(r.Context(), slog.Int("removed", res.Removed), slog.Int("changed", res.Changed),
 		slog.Bool("done", res.Done), slog.Bool("past_due", call.Data.Timer.IsPastDue))
 	if err != nil {
-		return answer{}, &otp.Error{Kind: otp.StorageUnavailable, Err: err}
+		return answer{}, &otp.Error{
+			Kind: otp.StorageUnavailable, RetryAfter: time.Minute, Err: err,
+			Detail: "Storage failed in the middle. What was removed stays removed; the next run goes on from there.",
+		}
 	}
 	summary := fmt.Sprintf("purge: removed %d rows, %d had changed, end of the table reached: %t", res.Removed, res.Changed, res.Done)
 	return answer{status: http.StatusOK, body: invocationResult{Logs: []string{summary}}}, nil
@@ -57,7 +61,7 @@ func (a *API) timer(r *http.Request) (answer, error) {
 // readInvocation reads the host's envelope.
 func readInvocation(body []byte) (call invocation, err error) {
 	if len(body) > maxEnvelope {
-		return call, &otp.Error{Kind: otp.PayloadTooLarge}
+		return call, &otp.Error{Kind: otp.PayloadTooLarge, Detail: "An envelope is at most 64 KiB."}
 	}
 	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) || json.Unmarshal(body, &call) != nil {
 		return call, &otp.Error{Kind: otp.InvalidRequest, Detail: "This is not the Functions host's envelope."}
