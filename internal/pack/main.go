@@ -1,0 +1,158 @@
+// Command pack makes the deployment package of a function app: the zip that
+// `func azure functionapp publish` (or any zip deployment) would send.
+//
+//	go run ./internal/pack -root . -binary dist/twofa -out dist/twofa.zip
+//
+// It takes what lies beneath the root except for what .funcignore lists, in the
+// publishing tool's own reading of that file, and the binary under the name
+// that host.json gives it. The same files make the same bytes: entries are
+// sorted and carry a fixed time. It must never take a file from outside the
+// root, or follow a link.
+package main
+
+import (
+	"archive/zip"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+func main() {
+	root := flag.String("root", ".", "the app's folder, with host.json")
+	binary := flag.String("binary", "", "the built handler")
+	out := flag.String("out", "", "the zip to write")
+	flag.Parse()
+	if err := pack(*root, *binary, *out); err != nil {
+		fmt.Fprintln(os.Stderr, "pack:", err)
+		os.Exit(1)
+	}
+}
+
+// file is one entry of the package.
+type file struct {
+	name string // in the package, with slashes
+	path string // where its content is
+	mode fs.FileMode
+}
+
+// pack writes the package of the app at root to out, all of it or nothing.
+func pack(root, binary, out string) error {
+	if binary == "" || out == "" {
+		return errors.New("-binary and -out are needed")
+	}
+	files, err := collect(root, binary)
+	if err != nil {
+		return err
+	}
+	draft, err := os.CreateTemp(filepath.Dir(out), filepath.Base(out)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(draft.Name()) }() // gone already if all went well
+	if err := errors.Join(write(draft, files), draft.Chmod(0o644), draft.Close()); err != nil {
+		return err
+	}
+	return os.Rename(draft.Name(), out)
+}
+
+// collect lists the package's files by name.
+func collect(root, binary string) ([]file, error) {
+	executable, err := executableName(root)
+	if err != nil {
+		return nil, err
+	}
+	ignored, err := readIgnoreFile(filepath.Join(root, ".funcignore"))
+	if err != nil {
+		return nil, err
+	}
+	files := []file{{executable, binary, 0o755}}
+	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		name := filepath.ToSlash(relative)
+		switch {
+		case entry.IsDir() && neverFolder(entry.Name()):
+			return fs.SkipDir
+		case entry.IsDir(), neverFile(entry.Name()), ignored.denies(name):
+			return nil
+		case name == executable:
+			return nil // what was built last stands in for what lies there
+		case !entry.Type().IsRegular():
+			return fmt.Errorf("%s is not a plain file", name)
+		}
+		files = append(files, file{name, path, 0o644})
+		return nil
+	})
+	slices.SortFunc(files, func(a, b file) int {
+		if a.name < b.name {
+			return -1
+		}
+		return 1
+	})
+	return files, err
+}
+
+// executableName reads host.json: the platform gives the exec bit only to the
+// entry with exactly this name.
+func executableName(root string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(root, "host.json"))
+	if err != nil {
+		return "", err
+	}
+	var host struct {
+		CustomHandler struct {
+			Description struct {
+				DefaultExecutablePath string `json:"defaultExecutablePath"`
+			} `json:"description"`
+		} `json:"customHandler"`
+	}
+	if err := json.Unmarshal(text, &host); err != nil {
+		return "", fmt.Errorf("host.json: %w", err)
+	}
+	name := host.CustomHandler.Description.DefaultExecutablePath
+	if name == "" || name != filepath.Base(name) {
+		return "", errors.New("host.json: defaultExecutablePath is not a plain file name")
+	}
+	return name, nil
+}
+
+// packed is the time of every entry. The format begins with 1980, in local time.
+var packed = time.Date(1980, 1, 2, 0, 0, 0, 0, time.UTC)
+
+func write(to io.Writer, files []file) error {
+	archive := zip.NewWriter(to)
+	for _, f := range files {
+		header := &zip.FileHeader{Name: f.name, Method: zip.Deflate, Modified: packed}
+		header.SetMode(f.mode)
+		if err := add(archive, header, f.path); err != nil {
+			return err
+		}
+	}
+	return archive.Close()
+}
+
+func add(archive *zip.Writer, header *zip.FileHeader, path string) error {
+	content, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	entry, err := archive.CreateHeader(header)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(entry, content)
+	return err
+}
