@@ -89,7 +89,7 @@ func (p *process) stop() {
 	select {
 	case <-p.exited:
 	case <-time.After(5 * time.Second):
-		p.cmd.Process.Kill()
+		_ = p.cmd.Process.Kill() // fails only if it has just ended
 		<-p.exited
 	}
 }
@@ -137,7 +137,7 @@ func start() (*process, error) {
 				port <- n
 			}
 		}
-		cmd.Wait()
+		_ = cmd.Wait() // how it ended matters only before it listens, and shows on stderr
 	}()
 
 	select {

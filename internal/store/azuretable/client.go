@@ -57,6 +57,10 @@ func newClient(o Options, table string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	connect, err := connector(a, o.ClientID)
+	if err != nil {
+		return nil, err
+	}
 	c := &client{transport: o.Transport, pageSize: o.pageSize}
 	if c.transport == nil {
 		c.transport = newTransport(a.url)
@@ -67,49 +71,57 @@ func newClient(o Options, table string) (*client, error) {
 		RetryDelay:    100 * time.Millisecond,
 		MaxRetryDelay: time.Second,
 	}
-	if c.reads, err = newTableClient(a, o.ClientID, table, c.transport, retry); err != nil {
+	if c.reads, err = newTableClient(connect, table, c.transport, retry); err != nil {
 		return nil, err
 	}
-	retry.MaxRetries = -1
-	if c.writes, err = newTableClient(a, o.ClientID, table, c.transport, retry); err != nil {
+	retry.MaxRetries = -1 // none; 0 would mean three
+	if c.writes, err = newTableClient(connect, table, c.transport, retry); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-func newTableClient(a address, clientID, table string, rt http.RoundTripper, retry policy.RetryOptions) (*aztables.Client, error) {
-	options := &aztables.ClientOptions{ClientOptions: azcore.ClientOptions{
+// connect makes a client of the service at an address, with the credential for it.
+type connect func(*aztables.ClientOptions) (*aztables.ServiceClient, error)
+
+func connector(a address, clientID string) (connect, error) {
+	switch {
+	case a.key != "":
+		cred, err := aztables.NewSharedKeyCredential(a.account, a.key)
+		if err != nil {
+			return nil, errors.New("the connection string's AccountKey is not base64")
+		}
+		return func(o *aztables.ClientOptions) (*aztables.ServiceClient, error) {
+			return aztables.NewServiceClientWithSharedKey(a.url, cred, o)
+		}, nil
+	case a.signature != "":
+		return func(o *aztables.ClientOptions) (*aztables.ServiceClient, error) {
+			return aztables.NewServiceClientWithNoCredential(a.url+"/?"+a.signature, o)
+		}, nil
+	default:
+		var o azidentity.ManagedIdentityCredentialOptions
+		if clientID != "" {
+			o.ID = azidentity.ClientID(clientID)
+		}
+		cred, err := azidentity.NewManagedIdentityCredential(&o)
+		if err != nil {
+			return nil, errors.New("the managed identity can't be used")
+		}
+		return func(o *aztables.ClientOptions) (*aztables.ServiceClient, error) {
+			return aztables.NewServiceClient(a.url, cred, o)
+		}, nil
+	}
+}
+
+func newTableClient(connect connect, table string, rt http.RoundTripper, retry policy.RetryOptions) (*aztables.Client, error) {
+	service, err := connect(&aztables.ClientOptions{ClientOptions: azcore.ClientOptions{
 		Retry:           retry,
 		Transport:       transporter{rt},
 		Telemetry:       policy.TelemetryOptions{Disabled: true},
 		PerCallPolicies: []policy.Policy{preferNoContent{}},
-	}}
-	var (
-		service *aztables.ServiceClient
-		err     error
-	)
-	switch {
-	case a.key != "":
-		cred, cerr := aztables.NewSharedKeyCredential(a.account, a.key)
-		if cerr != nil {
-			return nil, errors.New("the connection string's AccountKey is not base64")
-		}
-		service, err = aztables.NewServiceClientWithSharedKey(a.url, cred, options)
-	case a.signature != "":
-		service, err = aztables.NewServiceClientWithNoCredential(a.url+"/?"+a.signature, options)
-	default:
-		id := &azidentity.ManagedIdentityCredentialOptions{}
-		if clientID != "" {
-			id.ID = azidentity.ClientID(clientID)
-		}
-		cred, cerr := azidentity.NewManagedIdentityCredential(id)
-		if cerr != nil {
-			return nil, errors.New("the managed identity can't be used")
-		}
-		service, err = aztables.NewServiceClient(a.url, cred, options)
-	}
+	}})
 	if err != nil {
-		return nil, errors.New("the storage client can't be made") // the SDK's text may quote the options
+		return nil, errors.New("the storage client can't be made") // the SDK's text may quote the address
 	}
 	return service.NewClient(table), nil
 }

@@ -209,7 +209,11 @@ func TestLostAnswerRepeatedBelow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.faulty.client.writes, err = newTableClient(a, "", r.options.TablePrefix+"recipients", r.faulty.client.transport,
+		connect, err := connector(a, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.faulty.client.writes, err = newTableClient(connect, r.options.TablePrefix+"recipients", r.faulty.client.transport,
 			policy.RetryOptions{MaxRetries: 2, RetryDelay: time.Millisecond, TryTimeout: tryTimeout})
 		if err != nil {
 			t.Fatal(err)
@@ -407,6 +411,7 @@ func TestDeletedMeanwhile(t *testing.T) {
 // Faults come at random to 8 writers at a time: answers lost, requests lost,
 // requests that arrive later, overload.
 func TestRandomFaults(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 0)
 	var late sync.WaitGroup
 	r.disturb = func(req *http.Request) (*http.Response, error) {
@@ -453,6 +458,7 @@ func (s settledTable) Get(ctx context.Context, key store.Key) (store.Row, error)
 }
 
 func TestOverloadedRead(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 0)
 	r.append(t, "k", "x")
 	reads := 0
@@ -477,6 +483,7 @@ func TestOverloadedRead(t *testing.T) {
 }
 
 func TestOverloadedWrite(t *testing.T) {
+	t.Parallel()
 	bothWays(t, func(t *testing.T, r *rig, before string) {
 		writes := 0
 		r.disturb = func(req *http.Request) (*http.Response, error) {
@@ -528,6 +535,7 @@ func TestOverloadedTooLong(t *testing.T) {
 
 // Somebody else is always first.
 func TestConflictStorm(t *testing.T) {
+	t.Parallel()
 	bothWays(t, func(t *testing.T, r *rig, before string) {
 		r.disturb = func(req *http.Request) (*http.Response, error) {
 			switch {
@@ -608,7 +616,7 @@ func TestHang(t *testing.T) {
 					if !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
 						t.Errorf("%s: %v, want ErrUnavailable because of the deadline", what, err)
 					}
-					if took < limit/2 || took > limit+time.Second {
+					if took < limit/2 || took > limit+2*time.Second {
 						t.Errorf("%s took %v, want about %v", what, took, limit)
 					}
 				}

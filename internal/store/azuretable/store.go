@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"regexp"
+	"strings"
 	"time"
 
 	"twofa/internal/store"
@@ -65,7 +66,7 @@ type Store struct {
 
 var _ store.Table = (*Store)(nil)
 
-// The service's rule for names; "tables" is its own.
+// The service's rule for names. It keeps "tables", in any case, for itself.
 var tableName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{2,62}$`)
 
 // Open returns a store without sending a request, so that a cold start doesn't
@@ -78,7 +79,7 @@ func Open(o Options) (*Store, error) {
 		o.Table = "recipients"
 	}
 	table := o.TablePrefix + o.Table
-	if !tableName.MatchString(table) || table == "tables" {
+	if !tableName.MatchString(table) || strings.EqualFold(table, "tables") {
 		return nil, fmt.Errorf("azuretable: %q can't be a table's name: want 3 to 63 letters and digits, a letter first", table)
 	}
 	if o.Timeout <= 0 {

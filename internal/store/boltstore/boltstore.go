@@ -69,8 +69,7 @@ func Open(path string) (*Store, error) {
 		return err
 	})
 	if err != nil {
-		db.Close()
-		return nil, fmt.Errorf("boltstore: prepare %s: %w", path, err)
+		return nil, fmt.Errorf("boltstore: prepare %s: %w", path, errors.Join(err, db.Close()))
 	}
 	return &Store{
 		db:       db,

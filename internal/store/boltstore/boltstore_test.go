@@ -1,14 +1,37 @@
 package boltstore
 
 import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"twofa/internal/store"
 	"twofa/internal/store/storetest"
 )
 
-// open opens a store whose pages are so small that sweeps need many.
+// TestMain lets this test binary stand in for another process: see TestKill.
+func TestMain(m *testing.M) {
+	if path := os.Getenv("BOLTSTORE_TEST_WRITE"); path != "" {
+		writeUntilKilled(path)
+	}
+	os.Exit(m.Run())
+}
+
+var epoch = time.Date(2031, time.March, 4, 5, 6, 7, 0, time.UTC)
+
+// openStore opens a store whose pages are so small that sweeps need many.
 func openStore(t *testing.T, path string) *Store {
 	t.Helper()
 	s, err := Open(path)
@@ -20,11 +43,33 @@ func openStore(t *testing.T, path string) *Store {
 	return s
 }
 
+func file(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "twofa.db")
+}
+
+func put(t *testing.T, s *Store, key store.Key, data string) {
+	t.Helper()
+	err := s.Update(t.Context(), key, func([]byte) (store.Row, error) {
+		return store.Row{Data: []byte(data), KeepUntil: epoch}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func data(t *testing.T, s *Store, key store.Key) string {
+	t.Helper()
+	row, err := s.Get(t.Context(), key)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	return string(row.Data)
+}
+
 func TestConformance(t *testing.T) {
 	storetest.Run(t,
-		func(t *testing.T) store.Table {
-			return openStore(t, filepath.Join(t.TempDir(), "twofa.db"))
-		},
+		func(t *testing.T) store.Table { return openStore(t, file(t)) },
 		storetest.Reopen(func(t *testing.T, first store.Table) store.Table {
 			path := first.(*Store).db.Path()
 			if err := first.Close(); err != nil {
@@ -32,4 +77,315 @@ func TestConformance(t *testing.T) {
 			}
 			return openStore(t, path)
 		}))
+}
+
+func TestReopen(t *testing.T) {
+	path := file(t)
+	s := openStore(t, path)
+	put(t, s, "k", "kept")
+	page, err := s.Expired(t.Context(), epoch, "")
+	if err != nil || len(page.Rows) != 1 {
+		t.Fatalf("Expired: %v, %v", page, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(t.Context(), "k"); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Get after Close: %v, want ErrUnavailable", err)
+	}
+
+	s = openStore(t, path)
+	if got := data(t, s, "k"); got != "kept" {
+		t.Errorf("after reopening: %q, want kept", got)
+	}
+	// Versions go on where they were, or an old sweep could delete a new row.
+	if ok, err := s.Delete(t.Context(), page.Rows[0]); !ok || err != nil {
+		t.Fatalf("Delete: %v, %v", ok, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, path)
+	put(t, s, "k", "new")
+	if ok, err := s.Delete(t.Context(), page.Rows[0]); ok || err != nil {
+		t.Errorf("Delete of a row made anew after reopening: %v, %v, want false", ok, err)
+	}
+}
+
+func TestOpenFails(t *testing.T) {
+	dir := t.TempDir()
+	notBolt := filepath.Join(dir, "text")
+	if err := os.WriteFile(notBolt, []byte(strings.Repeat("not a store\n", 2000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(dir, "no", "folder"), dir, notBolt} {
+		s, err := Open(path)
+		if err == nil || s != nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("Open(%s): %v, want an error that names the file", path, err)
+		}
+	}
+}
+
+func TestFileMode(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no modes on Windows")
+	}
+	s := openStore(t, file(t))
+	info, err := os.Stat(s.db.Path())
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v, want -rw-------", info.Mode(), err)
+	}
+}
+
+// writeUntilKilled counts a row up and says so, each time it has been told that
+// the new count is stored.
+func writeUntilKilled(path string) {
+	s, err := Open(path)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	for {
+		var n uint64
+		err := s.Update(context.Background(), "counter", func(old []byte) (store.Row, error) {
+			n = 1
+			if old != nil {
+				n = binary.BigEndian.Uint64(old) + 1
+			}
+			return store.Row{Data: binary.BigEndian.AppendUint64(nil, n), KeepUntil: epoch.Add(time.Duration(n) * time.Second)}, nil
+		})
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println(n)
+	}
+}
+
+// A process is killed while it writes, again and again. What it said was stored
+// is stored, and at most one write more; and the index fits the rows.
+func TestKill(t *testing.T) {
+	path := file(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := uint64(0)
+	for round := range 5 {
+		cmd := exec.Command(exe)
+		cmd.Env = append(os.Environ(), "BOLTSTORE_TEST_WRITE="+path)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		before := told
+		for lines.Scan() {
+			n, err := strconv.ParseUint(lines.Text(), 10, 64)
+			if err != nil {
+				t.Fatalf("the other process says: %s", lines.Text())
+			}
+			told = n
+			if told == before+3 && round == 0 {
+				assertLocked(t, path)
+			}
+			if told == before+10+uint64(round) {
+				if err := cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		cmd.Wait()
+		if told < before+10 {
+			t.Fatalf("round %d: the other process ended by itself after %d writes", round, told-before)
+		}
+
+		s := openStore(t, path)
+		n := binary.BigEndian.Uint64([]byte(data(t, s, "counter")))
+		if n != told && n != told+1 {
+			t.Errorf("round %d: stored %d after the other process had said %d", round, n, told)
+		}
+		page, err := s.Expired(t.Context(), epoch.Add(time.Duration(n)*time.Second), "")
+		if err != nil || len(page.Rows) != 1 {
+			t.Errorf("round %d: Expired: %v, %v, want the row", round, page, err)
+		}
+		page, err = s.Expired(t.Context(), epoch.Add(time.Duration(n-1)*time.Second), "")
+		if err != nil || len(page.Rows) != 0 {
+			t.Errorf("round %d: Expired: %v, %v, want nothing", round, page, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func assertLocked(t *testing.T, path string) {
+	t.Helper()
+	began := time.Now()
+	s, err := Open(path)
+	if err == nil {
+		s.Close()
+		t.Fatal("two processes have opened the file")
+	}
+	if !strings.Contains(err.Error(), "another process") || !strings.Contains(err.Error(), path) {
+		t.Errorf("error %v, want one that says that another process holds the file", err)
+	}
+	if took := time.Since(began); took > lockTimeout+2*time.Second {
+		t.Errorf("it took %v to say so", took)
+	}
+}
+
+// The process before ends a moment after this one starts, as in a restart.
+func TestOpenWaits(t *testing.T) {
+	path := file(t)
+	first := openStore(t, path)
+	go func() {
+		time.Sleep(lockTimeout / 4)
+		first.Close()
+	}()
+	s, err := Open(path)
+	if err != nil {
+		t.Fatalf("Open: %v, want it to wait", err)
+	}
+	s.Close()
+}
+
+// The disk hangs: calls end at their deadline, the write that hangs is in doubt,
+// and its fn is not called afterwards.
+func TestDiskHangs(t *testing.T) {
+	s := openStore(t, file(t))
+	put(t, s, "k", "old")
+	hang := make(chan struct{})
+	s.commit = func(tx *bolt.Tx) error {
+		<-hang
+		return tx.Commit()
+	}
+	for _, key := range []store.Key{"k", "other"} { // the second waits for the first
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		began := time.Now()
+		err := s.Update(ctx, key, func([]byte) (store.Row, error) {
+			if key == "other" {
+				t.Error("fn was called while another write is under way")
+			}
+			return store.Row{Data: []byte("new"), KeepUntil: epoch}, nil
+		})
+		cancel()
+		if !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Update: %v, want ErrUnavailable because of the deadline", err)
+		}
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("took %v", took)
+		}
+	}
+	if got := data(t, s, "k"); got != "old" {
+		t.Errorf("reading meanwhile: %q, want old", got)
+	}
+	close(hang)
+	s.writing <- struct{}{} // wait for the write that hung
+	<-s.writing
+	if got := data(t, s, "k"); got != "new" {
+		t.Errorf("afterwards: %q, want new", got)
+	}
+	s.commit = (*bolt.Tx).Commit
+	put(t, s, "k", "newer")
+	if got := data(t, s, "k"); got != "newer" {
+		t.Errorf("after another write: %q, want newer", got)
+	}
+}
+
+// The disk refuses: nothing is written, and the store goes on.
+func TestDiskFails(t *testing.T) {
+	s := openStore(t, file(t))
+	put(t, s, "k", "old")
+	s.commit = func(tx *bolt.Tx) error {
+		tx.Rollback()
+		return errors.New("write /secret/path: no space left on device")
+	}
+	err := s.Update(t.Context(), "k", func([]byte) (store.Row, error) {
+		return store.Row{Data: []byte("new"), KeepUntil: epoch}, nil
+	})
+	if !errors.Is(err, store.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
+		t.Errorf("Update: %v, want ErrUnavailable", err)
+	}
+	s.commit = (*bolt.Tx).Commit
+	if got := data(t, s, "k"); got != "old" {
+		t.Errorf("stored %q, want old", got)
+	}
+	put(t, s, "k", "new")
+}
+
+// fn takes so long that its time is over: nothing is written.
+func TestDeadlineInFn(t *testing.T) {
+	s := openStore(t, file(t))
+	put(t, s, "k", "old")
+	ctx, cancel := context.WithCancel(t.Context())
+	err := s.Update(ctx, "k", func([]byte) (store.Row, error) {
+		cancel()
+		return store.Row{Data: []byte("new"), KeepUntil: epoch}, nil
+	})
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Update: %v, want ErrUnavailable", err)
+	}
+	if got := data(t, s, "k"); got != "old" {
+		t.Errorf("stored %q, want old", got)
+	}
+}
+
+// A row that this package hasn't written is neither a row nor the lack of one.
+func TestMalformedFile(t *testing.T) {
+	s := openStore(t, file(t))
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		if err := tx.Bucket(rowsBucket).Put([]byte("k"), []byte("short")); err != nil {
+			return err
+		}
+		return tx.Bucket(expiryBucket).Put([]byte("\x00"), nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, get := s.Get(t.Context(), "k")
+	update := s.Update(t.Context(), "k", func([]byte) (store.Row, error) {
+		t.Error("Update called fn")
+		return store.Row{}, store.SkipWrite
+	})
+	_, expired := s.Expired(t.Context(), epoch, "")
+	_, del := s.Delete(t.Context(), store.Ref{Key: "k", Version: "1"})
+	for _, err := range []error{get, update, expired, del} {
+		if !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%v, want ErrUnavailable", err)
+		}
+	}
+}
+
+// The index holds one entry per row, whatever was written and deleted.
+func TestIndexDoesNotGrow(t *testing.T) {
+	s := openStore(t, file(t))
+	for i := range 20 {
+		err := s.Update(t.Context(), store.Key(fmt.Sprint("k", i%3)), func([]byte) (store.Row, error) {
+			return store.Row{Data: []byte("x"), KeepUntil: epoch.Add(time.Duration(i) * time.Minute)}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := s.Expired(t.Context(), epoch.Add(time.Hour), "")
+	if err != nil || len(page.Rows) != 3 {
+		t.Fatalf("Expired: %v, %v", page, err)
+	}
+	if _, err := s.Delete(t.Context(), page.Rows[0]); err != nil {
+		t.Fatal(err)
+	}
+	err = s.db.View(func(tx *bolt.Tx) error {
+		rows, index := tx.Bucket(rowsBucket).Stats().KeyN, tx.Bucket(expiryBucket).Stats().KeyN
+		if rows != 2 || index != 2 {
+			t.Errorf("%d rows and %d entries in the index, want 2 and 2", rows, index)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

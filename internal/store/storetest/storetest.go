@@ -207,7 +207,7 @@ func testRoundTrips(t *testing.T, s *suite) {
 	})
 	check("Delete", 1, func(ctx context.Context) error {
 		if len(page.Rows) != 2 {
-			return fmt.Errorf("Expired listed %v", page.Rows)
+			return fmt.Errorf("%d rows were listed, want 2", len(page.Rows))
 		}
 		_, err := table.Delete(ctx, page.Rows[0])
 		return err
@@ -263,7 +263,8 @@ func testPanicOfFn(t *testing.T, s *suite) {
 				t.Error("Update swallowed the panic of fn")
 			}
 		}()
-		table.Update(t.Context(), "k", func([]byte) (store.Row, error) { panic("fn") })
+		err := table.Update(t.Context(), "k", func([]byte) (store.Row, error) { panic("fn") })
+		t.Errorf("Update returned %v although fn panicked", err)
 	}()
 	want(t, table, "k", "kept", epoch)
 	put(t, table, "k", "still in use", epoch)

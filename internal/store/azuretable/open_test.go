@@ -1,0 +1,450 @@
+package azuretable
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"twofa/internal/azurite"
+	"twofa/internal/store"
+)
+
+// A cold start must not wait for the service.
+func TestOpenSendsNothing(t *testing.T) {
+	o := options(t)
+	o.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+		t.Errorf("Open sent %s %s", req.Method, req.URL.Path)
+		return nil, errLost
+	})
+	openStore(t, o)
+	o.ConnectionString, o.ServiceURL = "", "https://example.invalid"
+	openStore(t, o)
+}
+
+func TestTableNames(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"twofarecipients": true, "T0x": true, "a" + strings.Repeat("9", 62): true,
+		"ab": false, "a" + strings.Repeat("9", 63): false, "1ab": false,
+		"two-fa": false, "two_fa": false, "tables": false, "Tables": false,
+		"a'b": false, "a/b": false, "äbc": false, "abc\n": false,
+	} {
+		half := len(name) / 2
+		_, err := Open(Options{ConnectionString: "UseDevelopmentStorage=true", TablePrefix: name[:half], Table: name[half:]})
+		if (err == nil) != ok {
+			t.Errorf("table %q: %v", name, err)
+		}
+	}
+}
+
+func TestRequestPath(t *testing.T) {
+	var path string
+	s := openStore(t, Options{
+		ConnectionString: "UseDevelopmentStorage=true", TablePrefix: "twofa",
+		Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			path = req.URL.Host + req.URL.Path
+			return answer(req, 404, `{"odata.error":{"code":"TableNotFound"}}`), nil
+		}),
+	})
+	if _, err := s.Get(t.Context(), "k"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Get: %v", err)
+	}
+	if want := "127.0.0.1:10002/devstoreaccount1/twofarecipients(PartitionKey='k',RowKey='r')"; path != want {
+		t.Errorf("asked %s, want %s", path, want)
+	}
+}
+
+func TestAddress(t *testing.T) {
+	const key = "c2VjcmV0LWtleQ=="
+	for name, c := range map[string]struct {
+		connection string
+		want       address
+	}{
+		"as the portal gives it": {
+			"DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=" + key + ";EndpointSuffix=core.windows.net",
+			address{url: "https://acme.table.core.windows.net", account: "acme", key: key},
+		},
+		"another cloud": {
+			"DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=" + key + ";EndpointSuffix=core.chinacloudapi.cn;",
+			address{url: "https://acme.table.core.chinacloudapi.cn", account: "acme", key: key},
+		},
+		"with all endpoints": {
+			"BlobEndpoint=https://acme.blob.core.windows.net/;TableEndpoint=https://acme.table.core.windows.net/;AccountName=acme;AccountKey=" + key,
+			address{url: "https://acme.table.core.windows.net", account: "acme", key: key},
+		},
+		"short": {
+			"AccountName=acme;AccountKey=" + key,
+			address{url: "https://acme.table.core.windows.net", account: "acme", key: key},
+		},
+		"spaces and small letters": {
+			" accountname=acme ; accountkey=" + key + " ;; ",
+			address{url: "https://acme.table.core.windows.net", account: "acme", key: key},
+		},
+		"signature": {
+			"TableEndpoint=https://acme.table.core.windows.net;SharedAccessSignature=?sv=2019-02-02&sig=abc%3D",
+			address{url: "https://acme.table.core.windows.net", signature: "sv=2019-02-02&sig=abc%3D"},
+		},
+		"signature and name": {
+			"AccountName=acme;SharedAccessSignature=sv=2019-02-02&sig=abc%3D",
+			address{url: "https://acme.table.core.windows.net", account: "acme", signature: "sv=2019-02-02&sig=abc%3D"},
+		},
+		"development storage": {
+			"UseDevelopmentStorage=true",
+			address{url: "http://127.0.0.1:10002/devstoreaccount1", account: devAccount, key: devKey},
+		},
+		"development storage elsewhere": {
+			"usedevelopmentstorage=True;DevelopmentStorageProxyUri=http://azurite",
+			address{url: "http://azurite:10002/devstoreaccount1", account: devAccount, key: devKey},
+		},
+	} {
+		got, err := parseAddress(Options{ConnectionString: c.connection})
+		if err != nil || got != c.want {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, c.want)
+		}
+		if _, err := Open(Options{ConnectionString: c.connection}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// An operator sees these messages in a log, so they name the fault and quote
+// nothing.
+func TestBadOptions(t *testing.T) {
+	for name, o := range map[string]Options{
+		"nothing":           {},
+		"both":              {ConnectionString: "UseDevelopmentStorage=true", ServiceURL: "https://secret.example"},
+		"no pairs":          {ConnectionString: "secret"},
+		"no key":            {ConnectionString: "AccountName=secret"},
+		"no name":           {ConnectionString: "AccountKey=secret"},
+		"no endpoint":       {ConnectionString: "SharedAccessSignature=secret"},
+		"key not base64":    {ConnectionString: "AccountName=acme;AccountKey=secret!"},
+		"bad endpoint":      {ConnectionString: "AccountName=acme;AccountKey=c2VjcmV0;TableEndpoint=ftp://secret"},
+		"bad protocol":      {ConnectionString: "AccountName=acme;AccountKey=c2VjcmV0;DefaultEndpointsProtocol=secret"},
+		"bad name":          {ConnectionString: "AccountName=secret name;AccountKey=c2VjcmV0"},
+		"endpoint, query":   {ConnectionString: "AccountName=acme;AccountKey=c2VjcmV0;TableEndpoint=https://a.example/?secret"},
+		"bad proxy":         {ConnectionString: "UseDevelopmentStorage=true;DevelopmentStorageProxyUri=secret"},
+		"http identity":     {ServiceURL: "http://secret.example"},
+		"no URL":            {ServiceURL: "secret"},
+		"URL with password": {ServiceURL: "https://secret:secret@acme.example"},
+	} {
+		s, err := Open(o)
+		if err == nil || s != nil {
+			t.Errorf("%s: no error", name)
+		} else if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: the error quotes its cause: %v", name, err)
+		}
+	}
+}
+
+// secrets are the values that must not get into any error: the account's key,
+// where the service is, and the row's key. It also returns the store that knows
+// them, with faults made by disturb.
+func leakRig(t *testing.T, key string, disturb roundTripper) (s *Store, secrets []string) {
+	t.Helper()
+	o := options(t)
+	a, err := parseAddress(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key == "" {
+		key = a.key
+	}
+	u, err := url.Parse(a.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.ConnectionString = strings.Replace(o.ConnectionString, a.key, key, 1)
+	o.Timeout = 300 * time.Millisecond
+	o.Transport = disturb
+	raw, _ := base64.StdEncoding.DecodeString(key)
+	return openStore(t, o), []string{
+		key, url.QueryEscape(key), string(raw), u.Host, u.Port(), "127.0.0.1", a.account, "http:", "https:",
+		o.TablePrefix, "canaryrow", "SharedKey", "PartitionKey", `W/"`, "canary",
+	}
+}
+
+func TestErrorsLeakNothing(t *testing.T) {
+	next := newTransport("http://")
+	t.Cleanup(next.CloseIdleConnections)
+	// Servers on the way may put what they were sent into their answers.
+	echo := func(req *http.Request) string {
+		return fmt.Sprintf("%s %s %s %s canary", req.Method, req.URL, req.Header.Get("Authorization"), req.Host)
+	}
+	fault := func(status int) roundTripper {
+		return func(req *http.Request) (*http.Response, error) {
+			body, _ := json.Marshal(map[string]any{"odata.error": map[string]any{"code": echo(req), "message": map[string]string{"value": echo(req)}}})
+			return answer(req, status, string(body), "x-ms-error-code", echo(req), "Location", req.URL.String()), nil
+		}
+	}
+	faults := map[string]roundTripper{
+		"reset": func(req *http.Request) (*http.Response, error) {
+			return nil, &url.Error{Op: req.Method, URL: req.URL.String(), Err: errors.New(echo(req))}
+		},
+		"hang": func(req *http.Request) (*http.Response, error) {
+			<-req.Context().Done()
+			return nil, fmt.Errorf("%s: %w", echo(req), req.Context().Err())
+		},
+		"refused connection": func(req *http.Request) (*http.Response, error) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return nil, err
+			}
+			l.Close()
+			req = req.Clone(req.Context())
+			req.URL.Host = l.Addr().String()
+			return next.RoundTrip(req)
+		},
+		"garbage": func(req *http.Request) (*http.Response, error) {
+			return answer(req, 200, echo(req), "ETag", echo(req)), nil
+		},
+		"conflicts": func(req *http.Request) (*http.Response, error) {
+			if isWrite(req) {
+				return fault(412)(req)
+			}
+			return answer(req, 404, `{"odata.error":{"code":"ResourceNotFound"}}`), nil
+		},
+		"writes fail": func(req *http.Request) (*http.Response, error) {
+			if isWrite(req) || strings.HasSuffix(req.URL.Path, "/Tables") {
+				return fault(500)(req)
+			}
+			return answer(req, 404, `{"odata.error":{"code":"TableNotFound"}}`), nil
+		},
+	}
+	for _, status := range []int{202, 301, 400, 401, 403, 404, 408, 409, 412, 413, 429, 500, 501, 503, 999} {
+		faults[fmt.Sprint(status)] = fault(status)
+	}
+	check := func(t *testing.T, s *Store, secrets []string) {
+		const key = "canaryrow"
+		_, get := s.Get(t.Context(), key)
+		update := s.Update(t.Context(), key, appending("x"))
+		page, expired := s.Expired(t.Context(), epoch, "")
+		_, del := s.Delete(t.Context(), store.Ref{Key: key, Version: `W/"canary"`})
+		_, cursor := s.Expired(t.Context(), epoch, "canary")
+		_, version := s.Delete(t.Context(), store.Ref{Key: key, Version: "canary"})
+		_, badKey := s.Get(t.Context(), "canary canary")
+		if len(page.Rows) > 0 {
+			t.Errorf("Expired made rows up: %v", page.Rows)
+		}
+		failed := 0
+		for _, err := range []error{get, update, expired, del, cursor, version, badKey} {
+			if err == nil {
+				continue
+			}
+			failed++
+			if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrInvalid) {
+				t.Errorf("an error of no known kind: %v", err)
+			}
+			var re *azcore.ResponseError
+			if errors.As(err, &re) {
+				t.Errorf("the SDK's error can be had from ours: %T", err)
+			}
+			text := fmt.Sprintf("%v %+v %#v %q", err, err, err, err)
+			for _, secret := range secrets {
+				if strings.Contains(text, secret) {
+					t.Errorf("%q is in the error %v", secret, err)
+				}
+			}
+		}
+		if failed < 5 {
+			t.Errorf("only %d of 7 calls failed: the fault is none", failed)
+		}
+	}
+	for name, disturb := range faults {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, secrets := leakRig(t, "", disturb)
+			check(t, s, secrets)
+		})
+	}
+	t.Run("wrong key", func(t *testing.T) {
+		s, secrets := leakRig(t, "d3Jvbmcta2V5LWNhbmFyeQ==", next.RoundTrip)
+		check(t, s, secrets)
+	})
+}
+
+// Bursts of 64 updates use the connections of the bursts before.
+func TestConnections(t *testing.T) {
+	const concurrent, rounds = 64, 8
+	s := openStore(t, options(t))
+	var dials atomic.Int64
+	transport := s.client.transport.(*http.Transport)
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dials.Add(1)
+		return dial(ctx, network, addr)
+	}
+	for range rounds {
+		var wg sync.WaitGroup
+		for i := range concurrent {
+			wg.Go(func() {
+				if err := s.Update(t.Context(), store.Key(fmt.Sprintf("k%d", i)), appending("x")); err != nil {
+					t.Errorf("Update: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	if n := dials.Load(); n == 0 || n > 2*concurrent {
+		t.Errorf("%d connections for %d bursts of %d, want at most twice as many as one burst", n, rounds, concurrent)
+	}
+}
+
+// The limits of our own transport: they are what keeps it from running into
+// connections that the other side closes.
+func TestIdleConnections(t *testing.T) {
+	for serviceURL, below := range map[string]time.Duration{
+		"http://127.0.0.1:10002/devstoreaccount1": 5 * time.Second, // Azurite's
+		"https://acme.table.core.windows.net":     4 * time.Minute, // the load balancer's
+	} {
+		tr := newTransport(serviceURL)
+		if tr.IdleConnTimeout <= 0 || tr.IdleConnTimeout >= below {
+			t.Errorf("%s: idle connections are kept for %v, want less than %v", serviceURL, tr.IdleConnTimeout, below)
+		}
+		if tr.MaxIdleConnsPerHost < 64 {
+			t.Errorf("%s: %d idle connections are kept, want 64 or more", serviceURL, tr.MaxIdleConnsPerHost)
+		}
+	}
+}
+
+// The table is not there, or goes away while it is used.
+func TestMissingTable(t *testing.T) {
+	s := openStore(t, options(t))
+	if _, err := s.Get(t.Context(), "k"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Get: %v, want ErrNotFound", err)
+	}
+	if ok, err := s.Delete(t.Context(), store.Ref{Key: "k", Version: `W/"x"`}); ok || err != nil {
+		t.Errorf("Delete: %v, %v, want false", ok, err)
+	}
+	if err := s.Update(t.Context(), "k", func([]byte) (store.Row, error) { return store.Row{}, store.SkipWrite }); err != nil {
+		t.Errorf("Update that skips: %v", err)
+	}
+	if page, err := s.Expired(t.Context(), epoch, ""); err != nil || len(page.Rows) != 0 {
+		t.Errorf("Expired: %v, %v", page, err)
+	}
+	for _, when := range []string{"at first", "after it was deleted"} {
+		ctx, trips := store.WithTrips(t.Context())
+		if err := s.Update(ctx, "k", appending("x")); err != nil {
+			t.Fatalf("Update %s: %v", when, err)
+		}
+		if trips.Load() != 3 {
+			t.Errorf("Update %s took %d round trips, want 3: read, make the table, insert", when, trips.Load())
+		}
+		if row, err := s.Get(t.Context(), "k"); err != nil || string(row.Data) != "x" {
+			t.Errorf("Get %s: %q, %v", when, row.Data, err)
+		}
+		if when == "at first" {
+			if _, err := s.client.writes.Delete(t.Context(), nil); err != nil {
+				t.Fatal("test: can't delete the table")
+			}
+		}
+	}
+	// Between the reading and the writing.
+	gone := false
+	err := s.Update(t.Context(), "k", func(old []byte) (store.Row, error) {
+		if !gone {
+			gone = true
+			if _, err := s.client.writes.Delete(t.Context(), nil); err != nil {
+				t.Error("test: can't delete the table")
+			}
+		}
+		return appending("y")(old)
+	})
+	if row, getErr := s.Get(t.Context(), "k"); err != nil || getErr != nil || string(row.Data) != "y" {
+		t.Errorf("Update: %v; Get: %q, %v", err, row.Data, getErr)
+	}
+}
+
+// With a managed identity, requests carry a token for storage that comes from
+// the endpoint that the Functions host names. It is asked for once.
+func TestManagedIdentity(t *testing.T) {
+	// The SDK keeps tokens for the whole process, so each run takes an identity
+	// of its own, and the system's, of which there is one, may be known already.
+	for _, clientID := range []string{"", newMark() + newMark()} {
+		var asked atomic.Int64
+		identity := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			q := r.URL.Query()
+			if r.Header.Get("X-IDENTITY-HEADER") != "header" || q.Get("resource") != "https://storage.azure.com" || q.Get("client_id") != clientID {
+				t.Errorf("asked for a token with %v", q)
+			}
+			fmt.Fprintf(w, `{"access_token":"canary-token","expires_on":"%d","resource":"https://storage.azure.com","token_type":"Bearer"}`,
+				time.Now().Add(24*time.Hour).Unix())
+		}))
+		defer identity.Close()
+		t.Setenv("IDENTITY_ENDPOINT", identity.URL)
+		t.Setenv("IDENTITY_HEADER", "header")
+
+		s := openStore(t, Options{
+			ServiceURL: "https://acme.table.core.windows.net/", ClientID: clientID, TablePrefix: "twofa",
+			Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				if got := req.Header.Get("Authorization"); got != "Bearer canary-token" {
+					t.Errorf("Authorization is %q", got)
+				}
+				if req.URL.Host != "acme.table.core.windows.net" || !strings.HasPrefix(req.URL.Path, "/twofarecipients") {
+					t.Errorf("asked %s", req.URL)
+				}
+				return answer(req, 404, `{"odata.error":{"code":"ResourceNotFound"}}`), nil
+			}),
+		})
+		if asked.Load() != 0 {
+			t.Error("Open asked for a token")
+		}
+		for range 3 {
+			ctx, trips := store.WithTrips(t.Context())
+			if _, err := s.Get(ctx, "k"); !errors.Is(err, store.ErrNotFound) || trips.Load() != 1 {
+				t.Errorf("Get: %v in %d round trips, want ErrNotFound in 1", err, trips.Load())
+			}
+		}
+		if n := asked.Load(); n > 1 || n == 0 && clientID != "" {
+			t.Errorf("asked %d times for a token, want once", n)
+		}
+	}
+}
+
+// Without an identity there is no token: that is unavailable, and says so.
+func TestNoManagedIdentity(t *testing.T) {
+	identity := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, `{"error":"invalid_request","error_description":"canary-description"}`, http.StatusBadRequest)
+	}))
+	defer identity.Close()
+	t.Setenv("IDENTITY_ENDPOINT", identity.URL)
+	t.Setenv("IDENTITY_HEADER", "header")
+	s := openStore(t, Options{
+		ServiceURL: "https://acme.table.core.windows.net", ClientID: newMark() + newMark(), TablePrefix: "twofa",
+		Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			t.Errorf("sent a request without a token")
+			return nil, errLost
+		}),
+	})
+	_, err := s.Get(t.Context(), "k")
+	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "managed identity") || strings.Contains(err.Error(), "canary") {
+		t.Errorf("Get: %v, want ErrUnavailable that names the managed identity", err)
+	}
+}
+
+// Each shared Azurite has a key of its own, so a store with another key is
+// refused: the tests do sign their requests.
+func TestWrongKey(t *testing.T) {
+	o := options(t)
+	a, err := parseAddress(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.ConnectionString = strings.Replace(azurite.Shared(t), a.key, devKey, 1)
+	s := openStore(t, o)
+	if err := s.Update(t.Context(), "k", appending("x")); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "403") {
+		t.Errorf("Update: %v, want ErrUnavailable with status 403", err)
+	}
+}
