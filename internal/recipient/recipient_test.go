@@ -205,21 +205,26 @@ func TestChange_KeepsTheRowForMaxSkewLongerThanItCounts(t *testing.T) {
 }
 
 func TestChange_WhatTheStoreDidNotConfirmIsNotTold(t *testing.T) {
-	b, s := newBook(t)
-	v := start(t, b, 1)
-	code, _ := v.Code(b.Keys)
-	s.lost = true
-	for name, code := range map[string]string{"a right code": code, "a wrong code": "no"} {
+	for name, right := range map[string]bool{"a right code": true, "a wrong code": false} {
 		t.Run(name, func(t *testing.T) {
-			err := check(t, b, v.ID, code, noon)
-			e := wantKind(t, err, otp.StorageUnavailable)
-			if e.RetryAfter <= 0 || e.ChecksLeft != nil || !errors.Is(err, store.ErrUnavailable) {
+			b, s := newBook(t)
+			v := start(t, b, 1)
+			code := "no"
+			if right {
+				code, _ = v.Code(b.Keys)
+			}
+			s.lost = true // the write is made, its answer is not heard
+			e := wantKind(t, check(t, b, v.ID, code, noon), otp.StorageUnavailable)
+			if e.RetryAfter <= 0 || e.ChecksLeft != nil || !errors.Is(e, store.ErrUnavailable) {
 				t.Errorf("got %+v", e)
 			}
+			if s.writes != 2 {
+				t.Errorf("%d writes, want 2: nothing was lost", s.writes)
+			}
+			_, err := b.Load(t.Context(), b.RowKey(alice))
+			wantKind(t, err, otp.StorageUnavailable)
 		})
 	}
-	_, err := b.Load(t.Context(), b.RowKey(alice))
-	wantKind(t, err, otp.StorageUnavailable)
 }
 
 func TestChange_OnlyTheLastDecisionCounts(t *testing.T) {
