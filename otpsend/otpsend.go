@@ -75,7 +75,7 @@ func (s *Service) Start(ctx context.Context, req Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	reqlog.Add(ctx, slog.String("country", number.Region), slog.String("to", number.Masked()))
+	reqlog.Number(ctx, number)
 	if err := s.mayReach(number); err != nil {
 		return Answer{}, err
 	}
@@ -130,7 +130,8 @@ func (s *Service) Status(ctx context.Context, id string) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return s.answer(ctx, state{r, v, now}), nil
+	reqlog.Verification(ctx, r, v)
+	return s.answer(state{r, v, now}), nil
 }
 
 // Cancel ends a pending verification: its code is dead from then on.
@@ -145,7 +146,7 @@ func (s *Service) Cancel(ctx context.Context, id string) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return s.answer(ctx, st), nil
+	return s.answer(st), nil
 }
 
 // read checks a start's fields, all of them, before anything is stored.
@@ -241,6 +242,7 @@ func (s *Service) change(ctx context.Context, rowKey string, t transition) (stat
 		st.recipient, st.verification, err = t(old, st.now)
 		return st.recipient, err
 	})
+	reqlog.Verification(ctx, st.recipient, st.verification)
 	return st, err
 }
 
@@ -251,7 +253,6 @@ func (s *Service) send(ctx context.Context, rowKey string, t transition) (Answer
 		return Answer{}, err
 	}
 	v := st.verification
-	reqlog.Add(ctx, slog.String("channel", v.Channel))
 	code, ok := v.Code(s.Book.Keys)
 	if !ok {
 		return Answer{}, &otp.Error{Kind: otp.KindExpired, Detail: "The secret that made this code was taken out of service. Start a new verification."}
@@ -265,7 +266,7 @@ func (s *Service) send(ctx context.Context, rowKey string, t transition) (Answer
 	if err != nil {
 		return Answer{}, s.sendFailed(ctx, rowKey, v, err)
 	}
-	return s.answer(ctx, st), nil
+	return s.answer(st), nil
 }
 
 // sendFailed turns a sender's failure into an answer. Where the message cannot
@@ -310,12 +311,10 @@ func (s *Service) sendFailed(ctx context.Context, rowKey string, v otp.Verificat
 	return answer
 }
 
-func (s *Service) answer(ctx context.Context, st state) Answer {
+func (s *Service) answer(st state) Answer {
 	r, v := st.recipient, st.verification
-	to := phone.Mask(r.Address)
-	reqlog.Add(ctx, slog.String("verification", string(v.ID)), slog.String("state", string(v.Status)))
 	a := Answer{
-		ID: v.ID, Status: v.Status, To: to, Channel: v.Channel, Purpose: v.Purpose,
+		ID: v.ID, Status: v.Status, To: phone.Mask(r.Address), Channel: v.Channel, Purpose: v.Purpose,
 		ExpiresAt: v.ExpiresAt, ChecksLeft: r.ChecksLeft(v, s.Policy),
 	}
 	if v.Status == otp.Approved {

@@ -7,7 +7,6 @@ package otpverify
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"twofa/internal/otp"
@@ -59,10 +58,7 @@ func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
 		r, v, err = otp.Check(old, check, s.Book.Keys, s.Policy, now)
 		return r, err
 	})
-	if v.ID != "" {
-		reqlog.Add(ctx, slog.String("verification", string(v.ID)), slog.String("channel", v.Channel),
-			slog.String("state", string(v.Status)), slog.String("to", phone.Mask(r.Address)))
-	}
+	reqlog.Verification(ctx, r, v)
 	if err != nil {
 		return Answer{}, err
 	}

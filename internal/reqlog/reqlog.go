@@ -6,7 +6,11 @@ package reqlog
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
+
+	"twofa/internal/otp"
+	"twofa/internal/phone"
 )
 
 type contextKey struct{}
@@ -23,7 +27,8 @@ func With(ctx context.Context) (context.Context, *Line) {
 	return context.WithValue(ctx, contextKey{}, line), line
 }
 
-// Add puts attributes on the request's line; without one it does nothing.
+// Add puts attributes on the request's line; without one it does nothing. An
+// attribute takes the place of an earlier one of the same key.
 func Add(ctx context.Context, attrs ...slog.Attr) {
 	line, ok := ctx.Value(contextKey{}).(*Line)
 	if !ok {
@@ -31,12 +36,36 @@ func Add(ctx context.Context, attrs ...slog.Attr) {
 	}
 	line.mu.Lock()
 	defer line.mu.Unlock()
-	line.attrs = append(line.attrs, attrs...)
+	for _, a := range attrs {
+		sameKey := func(b slog.Attr) bool { return b.Key == a.Key }
+		if i := slices.IndexFunc(line.attrs, sameKey); i >= 0 {
+			line.attrs[i] = a
+		} else {
+			line.attrs = append(line.attrs, a)
+		}
+	}
+}
+
+// Number puts on the line what may be told of a phone number.
+func Number(ctx context.Context, n phone.Number) {
+	Add(ctx, slog.String("country", n.Region), slog.String("to", n.Masked()))
+}
+
+// Verification puts on the line what may be told of a verification and of its
+// recipient. It does nothing for one that was not found.
+func Verification(ctx context.Context, r otp.Recipient, v otp.Verification) {
+	if v.ID == "" {
+		return
+	}
+	if n, err := phone.Parse(r.Address); err == nil {
+		Number(ctx, n)
+	}
+	Add(ctx, slog.String("channel", v.Channel), slog.String("verification", string(v.ID)), slog.String("state", string(v.Status)))
 }
 
 // Attrs returns what was added, in order.
 func (l *Line) Attrs() []slog.Attr {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.attrs
+	return slices.Clone(l.attrs)
 }
