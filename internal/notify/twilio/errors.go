@@ -102,20 +102,13 @@ var rules = map[int]rule{
 	63021: {notify.Misconfigured, template, "the content is invalid for WhatsApp"},
 }
 
-// repetition says whether the same message may go out once more.
-type repetition int
-
-const (
-	never     repetition = iota
-	safe                 // it was certainly not processed
-	ambiguous            // it may have been
-)
-
 // outcome is what became of one try; failure is nil where the message was
 // accepted.
 type outcome struct {
 	failure *notify.Failure
-	again   repetition
+	// again is true where another try may succeed. Whether it may also be a
+	// second message is failure.MayHaveSent, and Send counts by that.
+	again bool
 	// ended is context.DeadlineExceeded or context.Canceled where that ended
 	// the try. No other error of the SDK goes further than judge.
 	ended error
@@ -140,10 +133,10 @@ func (s *Sender) judge(x *exchange, created *openapi.ApiV2010Message, err error)
 
 	switch {
 	case x.status == 0 && x.neverConnected():
-		o.again, f.Detail = safe, "no connection"
+		o.again, f.Detail = true, "no connection"
 
 	case x.status == 0:
-		o.again, f.MayHaveSent, f.Detail = ambiguous, true, "no answer"
+		o.again, f.MayHaveSent, f.Detail = true, true, "no answer"
 
 	case x.status == http.StatusCreated, x.status >= 200 && x.status < 300 && isMessage(created):
 		return s.judgeCreated(created)
@@ -164,7 +157,7 @@ func (s *Sender) judge(x *exchange, created *openapi.ApiV2010Message, err error)
 		o.again = s.judgeRefusal(f, x.status)
 
 	default: // 5xx, and numbers that HTTP does not know
-		o.again, f.MayHaveSent, f.Detail = ambiguous, true, "server error "+strconv.Itoa(x.status)
+		o.again, f.MayHaveSent, f.Detail = true, true, "server error "+strconv.Itoa(x.status)
 	}
 	return o
 }
@@ -195,16 +188,15 @@ func (s *Sender) judgeCreated(created *openapi.ApiV2010Message) outcome {
 	return outcome{failure: f}
 }
 
-// judgeRefusal completes f for a 4xx and says whether to try again.
-func (s *Sender) judgeRefusal(f *notify.Failure, status int) repetition {
+// judgeRefusal completes f for a 4xx, which was not processed, and says whether
+// to try again.
+func (s *Sender) judgeRefusal(f *notify.Failure, status int) bool {
 	switch {
 	case s.apply(f):
-		if f.Code == codeTooManyRequests {
-			return safe
-		}
+		return f.Code == codeTooManyRequests
 	case status == http.StatusTooManyRequests:
 		f.Detail = rules[codeTooManyRequests].detail
-		return safe
+		return true
 	case s.customBase && f.Code == 0 && (status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusNotFound):
 		// Not in Twilio's form: whatever stands at TWILIO_BASE_URL says so.
 		f.Reason, f.Setting = notify.Misconfigured, "TWILIO_BASE_URL"
@@ -221,7 +213,7 @@ func (s *Sender) judgeRefusal(f *notify.Failure, status int) repetition {
 		// lets another channel try; the number is in the log.
 		f.Detail = "refused with status " + strconv.Itoa(status)
 	}
-	return never
+	return false
 }
 
 // isMessage reports whether an answer of another 2xx is Twilio's all the same.

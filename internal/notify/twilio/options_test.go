@@ -44,6 +44,7 @@ func TestOptions(t *testing.T) {
 		{"negative total", func(o *Options) { o.TotalTimeout = -time.Second }, []string{"time-outs"}},
 
 		{"http elsewhere", func(o *Options) { o.BaseURL = "http://api.twilio.com" }, []string{"TWILIO_BASE_URL"}},
+		{"http to a private address", func(o *Options) { o.BaseURL = "http://10.0.0.1" }, []string{"TWILIO_BASE_URL"}},
 		{"http to a name that only looks local", func(o *Options) { o.BaseURL = "http://127.0.0.1.evil.test" }, []string{"TWILIO_BASE_URL"}},
 		{"another scheme", func(o *Options) { o.BaseURL = "ftp://127.0.0.1" }, []string{"TWILIO_BASE_URL"}},
 		{"no scheme", func(o *Options) { o.BaseURL = "api.twilio.com" }, []string{"TWILIO_BASE_URL"}},

@@ -144,7 +144,7 @@ func TestPrintingHidesCredentials(t *testing.T) {
 			S *Sender
 		}{o, s})
 	}
-	for _, v := range []any{o, &o, s, *s, []Options{o}, map[string]*Sender{"s": s}, struct{ O Options }{o}} {
+	for _, v := range []any{o, &o, s, []Options{o}, map[string]*Sender{"s": s}, struct{ O Options }{o}} {
 		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x"} {
 			fmt.Fprintf(&out, format+"\n", v)
 		}

@@ -34,7 +34,8 @@ const (
 	maxValidity = 36000 * time.Second
 )
 
-// Sender sends WhatsApp messages. It is safe for concurrent use. Use New.
+// Sender sends WhatsApp messages. It is safe for concurrent use. Use New. Its
+// credentials stand behind a pointer, which fmt and slog do not follow.
 type Sender struct {
 	client     *client.Client
 	base       *url.URL
@@ -103,12 +104,6 @@ func New(o Options) (*Sender, error) {
 	return s, nil
 }
 
-// Format hides the credentials whatever verb prints a Sender.
-func (s *Sender) Format(f fmt.State, _ rune) { fmt.Fprint(f, "twilio.Sender(hidden)") }
-
-// LogValue implements slog.LogValuer for the same reason.
-func (s *Sender) LogValue() slog.Value { return slog.StringValue("twilio.Sender(hidden)") }
-
 // ShowsContext reports whether amount and payee reach the person: an
 // authentication template has room for the code only.
 func (s *Sender) ShowsContext() bool { return s.content == "" }
@@ -139,7 +134,7 @@ func (s *Sender) Send(ctx context.Context, m notify.Message) error {
 		o.failure.MayHaveSent = mayHaveSent
 
 		pause := pauseAfter(try, o.failure.RetryAfter)
-		if last || o.again == never || !s.hasTimeFor(ctx, pause) {
+		if last || !o.again || !s.hasTimeFor(ctx, pause) {
 			return failed(o.failure, o.ended)
 		}
 		s.log.LogAttrs(ctx, slog.LevelWarn, "twilio: trying again",
