@@ -34,7 +34,7 @@ func TestRefusedApps(t *testing.T) {
 		{"version 1", host(`"2.0"`, `"1.0"`), "version"},
 		{"no custom handler", files{"host.json": `{"version": "2.0"}`}, "description"},
 		{"no description", host(`"description"`, `"other"`), "description"},
-		{"no executable", host(`"defaultExecutablePath"`, `"other"`), "defaultExecutablePath"},
+		{"no executable", host(`"defaultExecutablePath"`, `"other"`), "defaultExecutablePath is missing"},
 		{"worker path", host(`"arguments": []`, `"defaultWorkerPath": "x"`), "defaultWorkerPath"},
 		{"no forwarding", host(`"enableForwardingHttpRequest": true`, `"x": 1`), "enableForwardingHttpRequest"},
 		{"proxying", host(`"enableForwardingHttpRequest": true`, `"enableForwardingHttpRequest": true, "enableProxyingHttpRequest": true`), "enableForwardingHttpRequest"},

@@ -242,6 +242,16 @@ func TestRouting(t *testing.T) {
 	}
 }
 
+func TestDefaultRoutePrefix(t *testing.T) {
+	t.Parallel()
+	h := start(t, functionshost.Options{Root: newApp(t, files{"host.json": strings.Replace(hostJSON, `"routePrefix": ""`, "", 1)})})
+	for path, want := range map[string]int{"/api/echo": 200, "/echo": 404} {
+		if status := get(t, h.URL()+path); status != want {
+			t.Errorf("%s: %d, want %d", path, status, want)
+		}
+	}
+}
+
 func TestAdminNeverReachesTheHandler(t *testing.T) {
 	t.Parallel()
 	dir := newApp(t, files{"all/function.json": httpFunction("{*path}", "anonymous")})

@@ -1,15 +1,11 @@
 package functionshost_test
 
 import (
-	"context"
-	"errors"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -109,6 +105,17 @@ func TestHandlersSurroundings(t *testing.T) {
 	}
 }
 
+func TestWorkingDirectory(t *testing.T) {
+	t.Parallel()
+	dir := newApp(t, files{"host.json": strings.Replace(hostJSON, `"arguments": []`, `"workingDirectory": "do"`, 1)})
+	h := start(t, functionshost.Options{Root: dir})
+	_, text := call(t, http.MethodGet, h.URL()+"/do/about", nil, nil)
+	want, err := filepath.EvalSymlinks(filepath.Join(dir, "do"))
+	if got := decode[about](t, text); err != nil || got.Dir != want {
+		t.Errorf("working directory %s, want %s, %v", got.Dir, want, err)
+	}
+}
+
 func TestNoEnvMeansTheTestsOwn(t *testing.T) {
 	t.Setenv("INHERITED", "yes")
 	h, err := functionshost.Start(t.Context(), functionshost.Options{Root: newApp(t, files{"tick/function.json": ""})})
@@ -192,206 +199,4 @@ func TestALastLineWithoutEndIsLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitLine(t, h, "unfinished")
-}
-
-func TestExitCodeZeroIsFinal(t *testing.T) {
-	t.Parallel()
-	h := start(t, functionshost.Options{})
-	if status := get(t, h.URL()+"/do/exit?status=0"); status != http.StatusInternalServerError {
-		t.Errorf("status %d of the request during which the handler went away", status)
-	}
-	await(t, h, functionshost.Exited)
-	if status := get(t, h.URL()+"/echo"); status != http.StatusInternalServerError {
-		t.Errorf("status %d without a handler", status)
-	}
-	if err := h.FireTimer(timeLimit(t), "tick", functionshost.Timer{}); err == nil {
-		t.Error("the timer succeeded without a handler")
-	}
-	if pid := h.HandlerPID(); pid != 0 {
-		t.Errorf("handler %d runs", pid)
-	}
-	if err := h.Kill(); err == nil {
-		t.Error("killed a handler that is not there")
-	}
-	if codes := exitCodes(h); !slices.Equal(codes, []int{0}) {
-		t.Errorf("exits %v", codes)
-	}
-}
-
-func TestExitCode200Restarts(t *testing.T) {
-	t.Parallel()
-	h := start(t, functionshost.Options{})
-	pids := make(map[int]bool)
-	const rounds = 4 // more than the errors that stop the host
-	for range rounds {
-		await(t, h, functionshost.Running)
-		pids[h.HandlerPID()] = true
-		get(t, h.URL()+"/do/exit?status=200")
-		// The end of the process reaches the host a moment after the broken connection.
-		awaitExits(t, h, len(pids))
-	}
-	if status := get(t, h.URL()+"/echo"); status != http.StatusOK {
-		t.Errorf("status %d after restarts", status)
-	}
-	if len(pids) != rounds {
-		t.Errorf("%d runs, want %d", len(pids), rounds)
-	}
-	for _, e := range h.Logs() {
-		if strings.Contains(e.Text, "exited with code") {
-			t.Errorf("a wanted restart was logged as an error: %q", e.Text)
-		}
-	}
-}
-
-// awaitExits waits until the host has seen n runs end.
-func awaitExits(t *testing.T, h *functionshost.Host, n int) {
-	t.Helper()
-	ctx := timeLimit(t)
-	for len(h.Exits()) < n {
-		if ctx.Err() != nil {
-			t.Fatalf("%d exits, want %d", len(h.Exits()), n)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
-func TestThirdErrorStopsTheHost(t *testing.T) {
-	t.Parallel()
-	h := start(t, functionshost.Options{})
-	await(t, h, functionshost.Running)
-	first := h.HandlerPID()
-	get(t, h.URL()+"/do/say?err=last+words%0A")
-	awaitLine(t, h, "last words")
-	get(t, h.URL()+"/do/exit?status=3")
-	awaitExits(t, h, 1)
-	if e := awaitLine(t, h, "exited with code 3"); e.Level != functionshost.Error || !strings.Contains(e.Text, "last words") {
-		t.Errorf("logged %+v", e)
-	}
-	if status := get(t, h.URL()+"/echo"); status != http.StatusOK {
-		t.Errorf("status %d after the first error", status)
-	}
-	if second := h.HandlerPID(); second == first || second == 0 {
-		t.Errorf("handler %d after %d", second, first)
-	}
-	if err := h.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if status := get(t, h.URL()+"/echo"); status != http.StatusOK {
-		t.Errorf("status %d after the second error", status)
-	}
-	if err := h.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if s := h.State(); s != functionshost.Stopped {
-		t.Errorf("state %v after the third error", s)
-	}
-	if status := get(t, h.URL()+"/echo"); status != http.StatusServiceUnavailable {
-		t.Errorf("status %d after the third error", status)
-	}
-	if codes := exitCodes(h); !slices.Equal(codes, []int{3, 137, 137}) {
-		t.Errorf("exits %v", codes)
-	}
-	if err := h.Wait(timeLimit(t), functionshost.Running); err == nil {
-		t.Error("waiting for what can't come")
-	}
-}
-
-func TestErrorsFarApartDoNotStopTheHost(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		gap  time.Duration
-		want functionshost.State
-	}{
-		{30 * time.Minute, functionshost.Stopped},
-		{30*time.Minute + time.Second, functionshost.Running},
-	} {
-		t.Run(c.gap.String(), func(t *testing.T) {
-			t.Parallel()
-			var mu sync.Mutex
-			now := time.Unix(0, 0)
-			h := start(t, functionshost.Options{Now: func() time.Time {
-				mu.Lock()
-				defer mu.Unlock()
-				return now
-			}})
-			for range 3 {
-				await(t, h, functionshost.Running)
-				if err := h.Kill(); err != nil {
-					t.Fatal(err)
-				}
-				mu.Lock()
-				now = now.Add(c.gap)
-				mu.Unlock()
-			}
-			await(t, h, c.want)
-		})
-	}
-}
-
-func TestEarlyExit(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		code  string
-		want  functionshost.State
-		exits int
-	}{
-		{"0", functionshost.Exited, 1},
-		{"1", functionshost.Stopped, 3},
-	} {
-		t.Run(c.code, func(t *testing.T) {
-			t.Parallel()
-			h := start(t, functionshost.Options{Env: []string{storage, "HANDLER_EXIT=" + c.code}})
-			await(t, h, c.want)
-			if n := len(h.Exits()); n != c.exits {
-				t.Errorf("%d runs, want %d", n, c.exits)
-			}
-		})
-	}
-}
-
-func TestKillFailsTheRequestUnderWay(t *testing.T) {
-	t.Parallel()
-	h := start(t, functionshost.Options{})
-	answered := getLater(t, h.URL()+"/do/wait?for="+filepath.Join(t.TempDir(), "never"))
-	awaitLine(t, h, "waiting")
-	if err := h.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if status := <-answered; status != http.StatusInternalServerError {
-		t.Errorf("status %d", status)
-	}
-}
-
-func TestCloseKillsWithoutASignalToTheHandler(t *testing.T) {
-	t.Parallel()
-	mark := filepath.Join(t.TempDir(), "mark")
-	h := start(t, functionshost.Options{Env: []string{storage, "HANDLER_TERM_MARK=" + mark}})
-	await(t, h, functionshost.Running)
-	pid := h.HandlerPID()
-	h.Close()
-	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("handler %d is still there: %v", pid, err)
-	}
-	if _, err := os.Stat(mark); err == nil {
-		t.Error("the handler got SIGTERM")
-	}
-	if codes := exitCodes(h); len(codes) > 0 {
-		t.Errorf("exits %v, want none", codes)
-	}
-}
-
-func TestTheContextClosesTheHost(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	h, err := functionshost.Start(ctx, functionshost.Options{Root: newApp(t, nil), Env: []string{storage}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	await(t, h, functionshost.Running)
-	cancel()
-	await(t, h, functionshost.Stopped)
-	if pid := h.HandlerPID(); pid != 0 {
-		t.Errorf("handler %d is still there", pid)
-	}
 }

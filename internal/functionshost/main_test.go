@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -48,6 +49,12 @@ type about struct {
 // handlerMain is the handler. What it does before it listens is up to variables,
 // what it answers is up to the path.
 func handlerMain(port string) int {
+	if name := os.Getenv("HANDLER_IDLE"); name != "" {
+		for exists(name) {
+			time.Sleep(5 * time.Millisecond)
+		}
+		return 0
+	}
 	if mark := os.Getenv("HANDLER_TERM_MARK"); mark != "" {
 		terminated := make(chan os.Signal, 1)
 		signal.Notify(terminated, syscall.SIGTERM)
@@ -102,6 +109,14 @@ func handle(w http.ResponseWriter, r *http.Request) {
 		} else {
 			fmt.Println("canceled")
 		}
+	case "/do/child":
+		// The child has this process's output and outlives it.
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), "HANDLER_IDLE="+q.Get("while"))
+		child.Stdout, child.Stderr = os.Stdout, os.Stderr
+		if err := child.Start(); err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
 	case "/do/redirect":
 		http.Redirect(w, r, "/do/elsewhere", http.StatusSeeOther)
 	case "/do/stream":
@@ -138,7 +153,7 @@ func handle(w http.ResponseWriter, r *http.Request) {
 // ended. No name means no wait.
 func awaitFile(ctx context.Context, name string) bool {
 	for name != "" {
-		if _, err := os.Stat(name); err == nil {
+		if exists(name) {
 			break
 		}
 		select {
@@ -148,6 +163,11 @@ func awaitFile(ctx context.Context, name string) bool {
 		}
 	}
 	return true
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 const hostJSON = `{"version": "2.0", "extensions": {"http": {"routePrefix": ""}},
