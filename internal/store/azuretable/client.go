@@ -161,12 +161,13 @@ func (c *client) get(ctx context.Context, key store.Key) (entity, *fault) {
 	return e, nil
 }
 
-func (c *client) insert(ctx context.Context, body []byte) *fault {
-	_, err := c.writes.AddEntity(ctx, body, &aztables.AddEntityOptions{Format: &noMetadata})
-	return faultOf(err)
-}
-
-func (c *client) replace(ctx context.Context, body []byte, etag string) *fault {
+// write replaces the entity if its ETag still is etag; if that is "", it inserts
+// the entity if there is none.
+func (c *client) write(ctx context.Context, body []byte, etag string) *fault {
+	if etag == "" {
+		_, err := c.writes.AddEntity(ctx, body, &aztables.AddEntityOptions{Format: &noMetadata})
+		return faultOf(err)
+	}
 	match := azcore.ETag(etag)
 	_, err := c.writes.UpdateEntity(ctx, body, &aztables.UpdateEntityOptions{
 		IfMatch:    &match,

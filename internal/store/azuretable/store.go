@@ -183,13 +183,13 @@ func (s *Store) Update(ctx context.Context, key store.Key, fn func(old []byte) (
 		}
 		if sent == nil {
 			row, err := fn(now.Data)
-			switch {
-			case errors.Is(err, store.SkipWrite):
+			if errors.Is(err, store.SkipWrite) {
 				return nil
-			case err != nil:
-				return err
 			}
-			if err := store.CheckRow(key, row); err != nil {
+			if err == nil {
+				err = store.CheckRow(key, row)
+			}
+			if err != nil {
 				return err
 			}
 			body = appendEntity(key, row, pushMark(now.Mark, mark))
@@ -200,18 +200,12 @@ func (s *Store) Update(ctx context.Context, key store.Key, fn func(old []byte) (
 			}
 		}
 
-		step := "replace"
-		if now.etag == "" {
-			step = "insert"
-			last = s.client.insert(ctx, body)
-		} else {
-			last = s.client.replace(ctx, body, now.etag)
-		}
+		last = s.client.write(ctx, body, now.etag)
 		switch {
 		case last == nil:
 			return nil
 		case last.kind == refused:
-			return unavailable(ctx, step, last)
+			return unavailable(ctx, "write", last)
 		case last.kind == unclear:
 			sent = &pending{etag: now.etag, newest: newestMark(now.Mark)}
 		}
