@@ -30,6 +30,11 @@ const (
 //
 // The error is of kind InvalidRequest, PayloadTooLarge or UnsupportedMediaType.
 func decode(r *http.Request, into any) error {
+	// Without its length the Functions host drops a body and, with it, its
+	// type: to name the type would send the client's developer the wrong way.
+	if r.Header.Get("Content-Type") == "" && r.ContentLength == 0 {
+		return errEmptyBody()
+	}
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := strings.ToLower(params["charset"])
 	if err != nil || media != typeJSON && media != typeForm || charset != "" && charset != "utf-8" {
@@ -57,9 +62,13 @@ func readBody(r *http.Request) ([]byte, error) {
 	case len(body) > MaxBody:
 		return nil, tooLarge
 	case len(body) == 0:
-		return nil, &otp.Error{Kind: otp.InvalidRequest, Detail: "The body is empty. If you did send one: the Functions host drops a body without Content-Length (chunked encoding), so send its length."}
+		return nil, errEmptyBody()
 	}
 	return body, nil
+}
+
+func errEmptyBody() error {
+	return &otp.Error{Kind: otp.InvalidRequest, Detail: "The body is empty. If you did send one: the Functions host drops a body without Content-Length (chunked encoding), so send its length."}
 }
 
 func decodeJSON(body []byte, into any) error {
