@@ -48,7 +48,7 @@ type Row struct {
 
 // Errors. Every error a Table returns is one of these (by errors.Is), an error
 // that the caller's own function returned, or a fault of the caller (a key or a
-// size out of range) that wraps ErrInvalid.
+// size out of range, a made-up cursor) that wraps ErrInvalid.
 var (
 	// ErrNotFound: there is no such row.
 	ErrNotFound = errors.New("store: no such row")
@@ -57,7 +57,8 @@ var (
 	// The message names the failed step and the service's error code, never a
 	// key, a URL or a credential.
 	ErrUnavailable = errors.New("store: unavailable")
-	// ErrInvalid: the caller passed a bad key or an oversized row.
+	// ErrInvalid: the caller passed a bad key, an oversized row, or a cursor or
+	// version that no sweep has returned.
 	ErrInvalid = errors.New("store: invalid argument")
 )
 
