@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -74,16 +73,13 @@ func (a *API) serve(function string, e endpoint) http.Handler {
 	})
 }
 
-// errPanic stands for a panic in an endpoint.
-var errPanic = errors.New("panic")
-
 // guard turns a panic into an error. The panic's value is not logged: it may
 // quote what a client sent. Where it came from is enough to find it.
 func (a *API) guard(e endpoint, r *http.Request) (ans answer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			reqlog.Add(r.Context(), slog.String("stack", string(debug.Stack())))
-			err = fmt.Errorf("%w (%T)", errPanic, p)
+			err = &otp.Error{Kind: otp.Internal, Err: fmt.Errorf("panic with a %T", p)}
 		}
 	}()
 	return e(r)

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -66,11 +67,12 @@ type field struct {
 }
 
 // asError returns the refusal or failure that an endpoint's error stands for.
-// What is not known becomes a generic Internal, with the cause for the log.
+// What is not known becomes a generic Internal, and the log gets its type: its
+// text may be anything.
 func asError(err error) *otp.Error {
 	var e *otp.Error
 	if !errors.As(err, &e) {
-		return &otp.Error{Kind: otp.Internal, Err: err}
+		return &otp.Error{Kind: otp.Internal, Err: fmt.Errorf("an error of type %T", err)}
 	}
 	if _, known := statusOf[e.Kind]; !known {
 		return &otp.Error{Kind: otp.Internal, Err: err}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -107,6 +108,9 @@ func (s *Service) Resend(ctx context.Context, id string, req ResendRequest) (Ans
 			return r, v, err
 		}
 		channel := s.channel(req.Channel, notify.Channel(v.Channel))
+		if s.Senders[channel] == nil { // taken out of service since
+			channel = s.Default
+		}
 		if err := s.mayShow(channel, v.Context); err != nil {
 			return r, v, err
 		}
@@ -272,11 +276,12 @@ func (s *Service) send(ctx context.Context, rowKey string, t transition) (Answer
 // sendFailed turns a sender's failure into an answer. Where the message cannot
 // arrive, the verification ends; where it may still arrive, it stays.
 func (s *Service) sendFailed(ctx context.Context, rowKey string, v otp.Verification, err error) error {
-	answer := &otp.Error{ID: v.ID, Err: err}
 	var f *notify.Failure
 	if !errors.As(err, &f) {
-		f = &notify.Failure{Reason: notify.Unavailable}
+		// A sender outside of its contract. What its error says may be anything.
+		f = &notify.Failure{Reason: notify.Unavailable, MayHaveSent: true, Detail: fmt.Sprintf("the sender failed with a %T", err)}
 	}
+	answer := &otp.Error{ID: v.ID, Err: f} // and not err, whose text may quote the address
 	switch f.Reason {
 	case notify.InvalidAddress:
 		answer.Kind = otp.InvalidRequest
