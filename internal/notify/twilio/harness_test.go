@@ -67,6 +67,7 @@ type world struct {
 
 	conns   chan net.Conn
 	closed  chan struct{}
+	last    chan net.Conn // the double's end of each connection, as far as there is room
 	dials   atomic.Int64
 	refused atomic.Int64 // so many dials are refused
 	stuck   atomic.Bool  // dials never end
@@ -80,6 +81,7 @@ func inBubble(t *testing.T, change func(*Options)) *world {
 		log:    new(bytes.Buffer),
 		conns:  make(chan net.Conn),
 		closed: make(chan struct{}),
+		last:   make(chan net.Conn, 1),
 	}
 	transport := newTransport()
 	transport.DialContext = w.dial
@@ -119,6 +121,10 @@ func (w *world) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	select {
 	case w.conns <- theirs:
+		select {
+		case w.last <- theirs:
+		default:
+		}
 		return ours, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()

@@ -215,18 +215,20 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-// The same over real sockets as in the bubble: hanging ends near the deadline.
-func TestDeadlineOnLoopback(t *testing.T) {
-	server, s := start(t, nil)
+// Over real sockets too the end of the context ends a call that hangs. Deadlines
+// are tested in the bubble, where a busy machine cannot disturb them.
+func TestTheContextEndsACallOnLoopback(t *testing.T) {
+	server, s := start(t, func(o *Options) { o.Timeout, o.TotalTimeout = time.Hour, time.Hour })
 	server.For(recipient, twiliotest.Hang())
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	began := time.Now()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for server.CallCount() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
 	err := s.Send(ctx, message())
-	if took := time.Since(began); took < 100*time.Millisecond || took > 3*time.Second {
-		t.Errorf("took %v", took)
-	}
-	if f := failure(t, err); !f.MayHaveSent || !errors.Is(err, context.DeadlineExceeded) {
+	if f := failure(t, err); !f.MayHaveSent || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v (%+v)", err, f)
 	}
 	if n := server.CallCount(); n != 1 {
