@@ -43,7 +43,7 @@ const (
 
 // KeyID names the secret that a key was derived from. It is itself derived, so
 // it tells nothing of the secret.
-type KeyID [4]byte
+type KeyID = [4]byte
 
 // ErrSealed is returned by Open when the box was not sealed by this keyring for
 // this place, or was changed since.
