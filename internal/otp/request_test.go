@@ -1,0 +1,92 @@
+package otp_test
+
+import (
+	"strings"
+	"testing"
+
+	"twofa/internal/otp"
+)
+
+func TestCheckPurpose(t *testing.T) {
+	for _, tc := range []struct {
+		purpose, want string
+		ok            bool
+	}{
+		{"", "login", true},
+		{"pay", "pay", true},
+		{"a-z_0-9", "a-z_0-9", true},
+		{strings.Repeat("x", 32), strings.Repeat("x", 32), true},
+		{strings.Repeat("x", 33), "", false},
+		{"Pay", "", false},
+		{"pay now", "", false},
+		{"pay\n", "", false},
+		{"zahlüng", "", false},
+		{"p/../q", "", false},
+	} {
+		var faults otp.Error
+		got := otp.CheckPurpose(tc.purpose, &faults)
+		switch {
+		case tc.ok && (got != tc.want || len(faults.Fields) != 0):
+			t.Errorf("%q: got %q, faults %v; want %q", tc.purpose, got, faults.Fields, tc.want)
+		case !tc.ok && (len(faults.Fields) != 1 || faults.Fields[0].Name != "purpose"):
+			t.Errorf("%q: faults %v, want one of the purpose", tc.purpose, faults.Fields)
+		}
+	}
+}
+
+func TestContextCheck_AcceptsWhatPeopleWrite(t *testing.T) {
+	for _, c := range []otp.Context{
+		{},
+		{Amount: "EUR 25.00", Payee: "Acme"},
+		{Amount: "₹ 1,00,000.00", Payee: "Müller & Søn (Żary)"},
+		{Payee: "東京電力"},
+		{Amount: strings.Repeat("9", 32), Payee: strings.Repeat("é", 60)},
+	} {
+		var faults otp.Error
+		if c.Check(&faults); len(faults.Fields) != 0 {
+			t.Errorf("%+v: faults %v", c, faults.Fields)
+		}
+	}
+}
+
+// The part of attack 9 that the domain holds: a context cannot pose as more
+// than an amount and a payee.
+func TestAttack09_ContextsThatPoseAsMoreAreRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"a line break":              "Acme\n@evil.example #123456",
+		"a carriage return":         "Acme\r",
+		"a line separator":          "Acme\u2028x",
+		"a tab":                     "Acme\tx",
+		"NUL":                       "Acme\x00",
+		"a right-to-left override":  "Acme\u202ex",
+		"an isolate":                "Acme\u2066x",
+		"a zero-width joiner":       "Acme\u200dx",
+		"a template placeholder":    "{{1}}",
+		"the end of a placeholder":  "1}}",
+		"a link":                    "https://evil.example",
+		"a link without its scheme": "WWW.evil.example",
+		"ten kilobytes":             strings.Repeat("x", 10<<10),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var faults otp.Error
+			otp.Context{Amount: text, Payee: text}.Check(&faults)
+			if len(faults.Fields) != 2 || faults.Fields[0].Name != "context.amount" || faults.Fields[1].Name != "context.payee" {
+				t.Fatalf("faults %v, want one of each field", faults.Fields)
+			}
+			for _, f := range faults.Fields {
+				if strings.Contains(f.Message, text) {
+					t.Error("the answer repeats the text")
+				}
+			}
+		})
+	}
+	for field, c := range map[string]otp.Context{
+		"context.amount": {Amount: strings.Repeat("9", 33)},
+		"context.payee":  {Payee: strings.Repeat("é", 61)},
+	} {
+		var faults otp.Error
+		if c.Check(&faults); len(faults.Fields) != 1 || faults.Fields[0].Name != field {
+			t.Errorf("one character too many: faults %v, want one of %s", faults.Fields, field)
+		}
+	}
+}
