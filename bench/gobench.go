@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// benchmarked are the packages whose benchmarks need nothing but the process.
+var benchmarked = []string{"./internal/otp", "./internal/secret", "./internal/phone", "./handler"}
+
+// goBenchmarks runs go test -bench and makes a table of its lines.
+func (b *bench) goBenchmarks(ctx context.Context) error {
+	args := append([]string{"test", "-run", "^$", "-bench", ".", "-benchmem",
+		"-benchtime", b.benchtime, "-count", strconv.Itoa(b.count)}, benchmarked...)
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = b.root
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go test -bench: %w\n%s", err, out)
+	}
+	type key struct{ pkg, name string }
+	values := map[key]map[string][]float64{} // by unit
+	var order []key
+	pkg := ""
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		if len(fields) == 2 && fields[0] == "pkg:" {
+			pkg = strings.TrimPrefix(fields[1], "twofa/")
+		}
+		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
+			continue
+		}
+		name, _, _ := strings.Cut(strings.TrimPrefix(fields[0], "Benchmark"), "-")
+		k := key{pkg, name}
+		if values[k] == nil {
+			values[k] = map[string][]float64{}
+			order = append(order, k)
+		}
+		for i := 2; i+1 < len(fields); i += 2 { // value and unit in turns
+			v, err := strconv.ParseFloat(fields[i], 64)
+			if err != nil {
+				return fmt.Errorf("a line of go test: %q", line)
+			}
+			values[k][fields[i+1]] = append(values[k][fields[i+1]], v)
+		}
+	}
+	if len(order) == 0 {
+		return fmt.Errorf("go test ran no benchmarks:\n%s", out)
+	}
+	rows := [][]string{}
+	for _, k := range order {
+		v := values[k]
+		rows = append(rows, []string{k.pkg, k.name, fmt.Sprintf("%.0f", median(v["ns/op"])),
+			fmt.Sprintf("%.0f", median(v["B/op"])), fmt.Sprintf("%.0f", median(v["allocs/op"]))})
+	}
+	b.say("`go %s`, medians. What package handler measures is the whole service in process, without HTTP connections, over a table in memory.", strings.Join(args, " "))
+	b.table([]string{"package", "benchmark", "ns/op", "B/op", "allocs/op"}, rows)
+	return nil
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+// startUp takes turns starting the service and the bare server.
+func (b *bench) startUp(context.Context) error {
+	r := &rig{bin: b.bin, provider: newProvider(), numbers: new(numbers)}
+	defer r.close()
+	if err := r.startStorage(); err != nil {
+		return err
+	}
+	var service, bare, quotient []float64
+	for range b.starts {
+		ours, err := b.startOnce(r, true)
+		if err != nil {
+			return err
+		}
+		theirs, err := b.startOnce(r, false)
+		if err != nil {
+			return err
+		}
+		service, bare = append(service, ours), append(bare, theirs)
+		quotient = append(quotient, ours/theirs)
+	}
+	factor := median(service) / median(bare)
+	b.say("From starting the process to its first answer (GET /), medians of %d starts, taken in turns; settings as in (b).", b.starts)
+	b.table([]string{"bare server ms", "twofa ms", "twofa / bare", "median of the pairs' ratios", "goal at most", "met"},
+		[][]string{{num(median(bare)), num(median(service)), "**" + num(factor) + "**", num(median(quotient)), num(goalBare), verdict(factor, goalBare)}})
+	return nil
+}
+
+// startOnce is how many milliseconds one start takes.
+func (b *bench) startOnce(r *rig, service bool) (float64, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return 0, err
+	}
+	path, env, args := b.bin.bare, []string(nil), []string{"-addr", addr}
+	if service {
+		path, env, args = b.bin.twofa, r.settings(addr), nil
+	}
+	began := time.Now()
+	p, err := launch(path, addr, "", env, args...)
+	if err != nil {
+		return 0, err
+	}
+	defer p.stop()
+	if err := p.awaitAnswer(); err != nil {
+		return 0, fmt.Errorf("%s: %w: %s", path, err, p.fault)
+	}
+	return float64(time.Since(began).Microseconds()) / 1000, nil
+}
+
+// sizes weighs the binaries, and processes that have answered once and waited.
+func (b *bench) sizes(context.Context) error {
+	r := &rig{bin: b.bin, provider: newProvider(), numbers: new(numbers)}
+	defer r.close()
+	if err := r.startStorage(); err != nil {
+		return err
+	}
+	var service, bare []float64
+	for range b.rounds {
+		ours, err := b.idle(r, true)
+		if err != nil {
+			return err
+		}
+		theirs, err := b.idle(r, false)
+		if err != nil {
+			return err
+		}
+		service, bare = append(service, ours), append(bare, theirs)
+	}
+	ours, err := os.Stat(b.bin.twofa)
+	if err != nil {
+		return err
+	}
+	theirs, err := os.Stat(b.bin.bare)
+	if err != nil {
+		return err
+	}
+	size, factor := float64(ours.Size())/mb, median(service)/median(bare)
+	b.say("Binaries are built as they ship (CGO_ENABLED=0, -trimpath, -ldflags \"-s -w\"). Memory is VmRSS one second after the first answer; after load it is in (b).")
+	b.table([]string{"", "bare server", "twofa", "twofa / bare", "goal at most", "met"}, [][]string{
+		{"binary, MB", num(float64(theirs.Size()) / mb), "**" + num(size) + "**", num(size * mb / float64(theirs.Size())), num(goalSize) + " MB", verdict(size, goalSize)},
+		{"idle memory, MB", num(median(bare) / mb), num(median(service) / mb), "**" + num(factor) + "**", num(goalBare), verdict(factor, goalBare)},
+	})
+	return nil
+}
+
+// idle is the memory of a process that has nothing to do.
+func (b *bench) idle(r *rig, service bool) (float64, error) {
+	path, settings := b.bin.bare, (func(string) []string)(nil)
+	if service {
+		path, settings = b.bin.twofa, r.settings
+	}
+	p, err := r.serve(path, false, settings)
+	if err != nil {
+		return 0, err
+	}
+	time.Sleep(time.Second)
+	return p.memory("VmRSS")
+}
+
+// allocations counts what each server allocates.
+func (b *bench) allocations(context.Context) error {
+	r, err := newRig(b.bin, true)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	targets := []*target{r.bare, r.yardstick, r.twofa}
+	objects, bytes := map[string]float64{}, map[string]float64{}
+	for _, t := range targets {
+		if _, err := r.all(t, compareAt, b.many/4); err != nil { // warm up
+			return err
+		}
+		batch := r.batch(b.many / 2)
+		for o := range operations {
+			beforeN, beforeB, err := t.proc.allocs()
+			if err != nil {
+				return err
+			}
+			if _, err := t.run(o, batch, compareAt); err != nil {
+				return err
+			}
+			afterN, afterB, err := t.proc.allocs()
+			if err != nil {
+				return err
+			}
+			name := runName(t.name, o, compareAt)
+			objects[name] = (afterN - beforeN) / float64(len(batch.numbers))
+			bytes[name] = (afterB - beforeB) / float64(len(batch.numbers))
+		}
+	}
+	rows := [][]string{}
+	for o := range operations {
+		row := []string{o.String()}
+		for _, t := range targets {
+			name := runName(t.name, o, compareAt)
+			row = append(row, fmt.Sprintf("%.0f (%s kB)", objects[name], num(bytes[name]/1000)))
+		}
+		factor := objects[runName(r.twofa.name, o, compareAt)] / objects[runName(r.yardstick.name, o, compareAt)]
+		if o == send {
+			row = append(row, num(factor), "", "")
+		} else {
+			row = append(row, "**"+num(factor)+"**", num(goalAllocs), verdict(factor, goalAllocs))
+		}
+		rows = append(rows, row)
+	}
+	b.say("Heap objects (and bytes) an operation, of the whole process, net/http's included, as runtime.MemStats counts them. The binaries "+
+		"are the same sources with a probe added by go build -overlay. %d operations at %d connections.", b.many/2, compareAt)
+	b.table([]string{"operation", "bare server", "yardstick", "twofa", "twofa / yardstick", "goal at most", "met"}, rows)
+	return nil
+}
