@@ -14,13 +14,14 @@ import (
 const (
 	MaxBrand  = 40
 	MaxAmount = 40
-	MaxPayee  = 70 // the length of a name in a SEPA credit transfer
+	MaxPayee  = 60
 )
 
 // Text is the message as a person reads it, in English, on one line and without
 // links. The code comes first, because a lock screen and a notification show
-// only the beginning. Brand, amount and payee cannot add lines, links or
-// characters that reorder what is shown.
+// only the beginning. Brand, amount and payee cannot add lines or characters
+// that reorder what is shown; amount and payee, which come from outside, cannot
+// add links either. The brand is the operator's, who may be called Booking.com.
 func Text(m Message) string {
 	var b strings.Builder
 	b.WriteString(m.Code)
@@ -30,7 +31,7 @@ func Text(m Message) string {
 	}
 	b.WriteString("code")
 
-	amount, payee := plain(m.Amount, MaxAmount), plain(m.Payee, MaxPayee)
+	amount, payee := breakLinks(plain(m.Amount, MaxAmount)), breakLinks(plain(m.Payee, MaxPayee))
 	switch {
 	case amount != "" && payee != "":
 		b.WriteString(" to approve a payment of " + amount + " to " + payee)
@@ -49,8 +50,8 @@ func Text(m Message) string {
 }
 
 // plain makes a text from outside safe to stand inside a sentence: one line, no
-// control characters, no invisible ones that reorder or hide text, no links,
-// at most limit characters.
+// control characters, no invisible ones that reorder or hide text, at most
+// limit characters.
 func plain(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -63,7 +64,7 @@ func plain(s string, limit int) string {
 		}
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
-	s = breakLinks(strings.Join(strings.Fields(s), " "))
+	s = strings.Join(strings.Fields(s), " ")
 
 	if runes := []rune(s); len(runes) > limit {
 		s = strings.TrimRight(string(runes[:limit-1]), " ") + "…"

@@ -38,8 +38,8 @@ func TestText(t *testing.T) {
 			"1 is your A code. Valid for 1 minute. Do not share it with anyone."},
 		{"a payee cannot end the message with a line of its own", notify.Message{Code: "1", Brand: "A", ValidFor: time.Minute, Payee: "Shop\r\n\u2028@evil.test #1"},
 			"1 is your A code to approve a payment to Shop @evil. test #1. Valid for 1 minute. Do not share it with anyone."},
-		{"links are broken", notify.Message{Code: "1", Brand: "www.evil.test", ValidFor: time.Minute, Payee: "https://evil.test/a?b=1 wa。me"},
-			"1 is your www. evil. test code to approve a payment to https: //evil. test/a?b=1 wa。 me. Valid for 1 minute. Do not share it with anyone."},
+		{"links are broken", notify.Message{Code: "1", Brand: "Booking.com", ValidFor: time.Minute, Payee: "https://evil.test/a?b=1 wa。me"},
+			"1 is your Booking.com code to approve a payment to https: //evil. test/a?b=1 wa。 me. Valid for 1 minute. Do not share it with anyone."},
 		{"bidi and zero-width are dropped", notify.Message{Code: "1", Brand: "A\u202eB\u2066C\u200bD\U000E0041", ValidFor: time.Minute},
 			"1 is your ABCD code. Valid for 1 minute. Do not share it with anyone."},
 		{"joiners of a name stay", notify.Message{Code: "1", Brand: "می\u200cخواهم", ValidFor: time.Minute},
@@ -60,6 +60,8 @@ func TestText(t *testing.T) {
 	}
 }
 
+var withoutLinks = strings.NewReplacer(":", "", ".", "", "\u3002", "", "\uff0e", "", "\uff61", "")
+
 // Whatever the free texts hold, the message begins with the code, ends with the
 // warning, is one short line and shows nothing that moves or hides text.
 func TestTextIsSafeForAnyInput(t *testing.T) {
@@ -70,7 +72,7 @@ func TestTextIsSafeForAnyInput(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := notify.Message{
 			Code:     "482913",
-			Brand:    hostile.Draw(t, "brand"),
+			Brand:    withoutLinks.Replace(hostile.Draw(t, "brand")), // the operator's own word
 			Amount:   hostile.Draw(t, "amount"),
 			Payee:    hostile.Draw(t, "payee"),
 			ValidFor: 10 * time.Minute,

@@ -12,7 +12,7 @@ const DefaultPurpose = "login"
 // Bounds of a Context's texts in characters. A character has at most 4 bytes,
 // so both fit a row's 255.
 const (
-	maxAmount = 32
+	maxAmount = 40
 	maxPayee  = 60
 )
 
