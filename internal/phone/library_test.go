@@ -14,7 +14,9 @@ import (
 
 // These tests hold this package to the library that it was generated from.
 
-// raceDetector is set where the tests run under it.
+// raceDetector is set where the tests run under it. The library is 25 times
+// slower then, and there is nothing to find in its patterns, so that only
+// every twentieth calling code is compared.
 var raceDetector bool
 
 var libraryTypes = map[phonenumbers.PhoneNumberType]Type{
@@ -111,7 +113,7 @@ func TestAgreesOnEveryStep(t *testing.T) {
 	steps := 0
 	for i, c := range countries {
 		if raceDetector && i%20 != 0 {
-			continue // the library is 25 times slower then
+			continue
 		}
 		seen := map[int]bool{}
 		var visit func(node int, digits string)
@@ -176,6 +178,9 @@ func numbers(callingCode int) *rapid.Generator[string] {
 
 func TestAgreesOnRandomNumbers(t *testing.T) {
 	for code := range phonenumbers.GetSupportedCallingCodes() {
+		if raceDetector && code%20 != 1 {
+			continue
+		}
 		t.Run(strconv.Itoa(code), rapid.MakeCheck(func(t *rapid.T) {
 			checkAgrees(t, numbers(code).Draw(t, "number"))
 		}))
