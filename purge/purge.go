@@ -59,13 +59,9 @@ func (s *Service) Run(ctx context.Context) (Result, error) {
 		if err != nil {
 			return res, errors.Join(err, s.saveCursor(ctx, cursor))
 		}
-		cursor = next
-		if cursor == "" {
+		if cursor = next; cursor == "" {
 			res.Done = true
 			return res, s.saveCursor(ctx, "")
-		}
-		if sweep.Err() != nil {
-			return res, s.saveCursor(ctx, cursor)
 		}
 	}
 }
@@ -73,10 +69,17 @@ func (s *Service) Run(ctx context.Context) (Result, error) {
 // page removes what one page lists.
 func (s *Service) page(ctx context.Context, cursor string, res *Result) (next string, err error) {
 	page, err := s.Table.Expired(ctx, s.Now(), cursor)
+	if errors.Is(err, store.ErrInvalid) && cursor != "" {
+		// Another store or another version wrote the cursor: begin again.
+		page, err = s.Table.Expired(ctx, s.Now(), "")
+	}
 	if err != nil {
 		return "", fmt.Errorf("purge: list: %w", err)
 	}
 	for _, ref := range page.Rows {
+		if ref.Key == cursorKey {
+			continue // unchanged for longer than cursorKept, and ours all the same
+		}
 		removed, err := s.Table.Delete(ctx, ref)
 		if err != nil {
 			return "", fmt.Errorf("purge: remove: %w", err)

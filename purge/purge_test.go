@@ -1,0 +1,407 @@
+package purge_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"twofa/internal/store"
+	"twofa/internal/store/boltstore"
+	"twofa/purge"
+)
+
+var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+// pagedTable lists two rows a page, in the order of their keys, and lets a test
+// step in before any call. Its cursor is the last key of the page before.
+type pagedTable struct {
+	store.Table
+	before  func(call string, ref store.Ref) error
+	cursors []string // that Expired was asked to go on from
+}
+
+const pageSize = 2
+
+func (p *pagedTable) step(ctx context.Context, call string, ref store.Ref) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, ctx.Err())
+	}
+	if p.before == nil {
+		return nil
+	}
+	return p.before(call, ref)
+}
+
+func (p *pagedTable) Expired(ctx context.Context, before time.Time, cursor string) (store.Page, error) {
+	p.cursors = append(p.cursors, cursor)
+	if err := p.step(ctx, "list", store.Ref{}); err != nil {
+		return store.Page{}, err
+	}
+	after, ok := strings.CutPrefix(cursor, "after:")
+	if cursor != "" && !ok {
+		return store.Page{}, fmt.Errorf("%w: cursor", store.ErrInvalid)
+	}
+	all, err := p.Table.Expired(ctx, before, "")
+	if err != nil || all.Next != "" {
+		return store.Page{}, fmt.Errorf("more rows than this table can page: %w", err)
+	}
+	slices.SortFunc(all.Rows, func(a, b store.Ref) int { return strings.Compare(string(a.Key), string(b.Key)) })
+	var page store.Page
+	for _, ref := range all.Rows {
+		if string(ref.Key) <= after {
+			continue
+		}
+		if len(page.Rows) == pageSize {
+			page.Next = "after:" + string(page.Rows[pageSize-1].Key)
+			break
+		}
+		page.Rows = append(page.Rows, ref)
+	}
+	return page, nil
+}
+
+func (p *pagedTable) Delete(ctx context.Context, ref store.Ref) (bool, error) {
+	if err := p.step(ctx, "remove", ref); err != nil {
+		return false, err
+	}
+	return p.Table.Delete(ctx, ref)
+}
+
+func (p *pagedTable) Get(ctx context.Context, key store.Key) (store.Row, error) {
+	if err := p.step(ctx, "get", store.Ref{Key: key}); err != nil {
+		return store.Row{}, err
+	}
+	return p.Table.Get(ctx, key)
+}
+
+func (p *pagedTable) Update(ctx context.Context, key store.Key, fn func([]byte) (store.Row, error)) error {
+	if err := p.step(ctx, "update", store.Ref{Key: key}); err != nil {
+		return err
+	}
+	return p.Table.Update(ctx, key, fn)
+}
+
+type bench struct {
+	t       *testing.T
+	table   *pagedTable
+	service *purge.Service
+	now     time.Time
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	bolt, err := boltstore.Open(filepath.Join(t.TempDir(), "twofa.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := bolt.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b := &bench{t: t, table: &pagedTable{Table: bolt}, now: noon}
+	b.service = &purge.Service{Table: b.table, Now: func() time.Time { return b.now }, Budget: time.Minute}
+	return b
+}
+
+func (b *bench) put(key string, until time.Time) {
+	b.t.Helper()
+	err := b.table.Table.Update(context.Background(), store.Key(key), func([]byte) (store.Row, error) {
+		return store.Row{Data: []byte("row"), KeepUntil: until}, nil
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// fill puts n rows that are over: key0, key1, ...
+func (b *bench) fill(n int) {
+	b.t.Helper()
+	for i := range n {
+		b.put("key"+strconv.Itoa(i), noon.Add(-time.Hour))
+	}
+}
+
+// keys is what is in the table, in order, but for the purge's own row.
+func (b *bench) keys() string {
+	b.t.Helper()
+	page, err := b.table.Table.Expired(context.Background(), noon.AddDate(100, 0, 0), "")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var keys []string
+	for _, ref := range page.Rows {
+		if ref.Key != "purgecursor" {
+			keys = append(keys, string(ref.Key))
+		}
+	}
+	slices.Sort(keys)
+	return strings.Join(keys, " ")
+}
+
+func (b *bench) run(want purge.Result) {
+	b.t.Helper()
+	got, err := b.service.Run(context.Background())
+	if err != nil || got != want {
+		b.t.Errorf("run: %+v %v, want %+v", got, err, want)
+	}
+}
+
+func TestOnlyRowsThatAreOverAreRemoved(t *testing.T) {
+	b := newBench(t)
+	b.put("longago", noon.AddDate(-1, 0, 0))
+	b.put("justnow", noon)
+	b.put("insecond", noon.Add(time.Second))
+	b.put("tomorrow", noon.AddDate(0, 0, 1))
+	b.run(purge.Result{Removed: 2, Done: true})
+	if got := b.keys(); got != "insecond tomorrow" {
+		t.Errorf("left %q", got)
+	}
+	b.now = noon.Add(time.Second)
+	b.run(purge.Result{Removed: 1, Done: true})
+	if got := b.keys(); got != "tomorrow" {
+		t.Errorf("left %q", got)
+	}
+}
+
+// A person may ask for a code between the list and the removal.
+func TestARowThatChangedSinceItWasListedStays(t *testing.T) {
+	for name, change := range map[string]func(b *bench){
+		"used again":           func(b *bench) { b.put("key1", noon.AddDate(0, 0, 1)) },
+		"written, though over": func(b *bench) { b.put("key1", noon.Add(-time.Hour)) },
+		"removed and made anew": func(b *bench) {
+			page, err := b.table.Table.Expired(context.Background(), noon, "")
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			for _, ref := range page.Rows {
+				if ref.Key == "key1" {
+					if _, err := b.table.Table.Delete(context.Background(), ref); err != nil {
+						b.t.Fatal(err)
+					}
+				}
+			}
+			b.put("key1", noon.Add(-time.Hour))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.fill(3)
+			b.table.before = func(call string, ref store.Ref) error {
+				if call == "remove" && ref.Key == "key1" {
+					change(b)
+				}
+				return nil
+			}
+			b.run(purge.Result{Removed: 2, Changed: 1, Done: true})
+			if got := b.keys(); got != "key1" {
+				t.Errorf("left %q", got)
+			}
+		})
+	}
+}
+
+func TestTwoSweepsAtOnceRemoveEachRowOnce(t *testing.T) {
+	b := newBench(t)
+	b.fill(6)
+	other := &purge.Service{Table: &pagedTable{Table: b.table.Table}, Now: b.service.Now, Budget: time.Minute}
+	var second purge.Result
+	b.table.before = func(call string, ref store.Ref) error {
+		if call == "remove" && ref.Key == "key1" {
+			var err error
+			if second, err = other.Run(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil
+	}
+	first, err := b.service.Run(context.Background())
+	if err != nil || first.Removed+second.Removed != 6 || second.Removed != 5 {
+		t.Errorf("removed %+v %v and %+v, want 6 together", first, err, second)
+	}
+}
+
+// Where the budget ends, the next run goes on, in another process too.
+func TestASweepGoesOnWhereTheBudgetEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.fill(8)
+		b.table.before = func(call string, ref store.Ref) error {
+			if call == "remove" && ref.Key == "key3" {
+				time.Sleep(b.service.Budget)
+			}
+			return nil
+		}
+		b.run(purge.Result{Removed: 3})
+		if got := b.keys(); got != "key3 key4 key5 key6 key7" {
+			t.Errorf("left %q", got)
+		}
+
+		b.put("key0", noon.Add(-time.Hour)) // it lies behind the cursor
+		b.table.before, b.table.cursors = nil, nil
+		b.service = &purge.Service{Table: b.table, Now: b.service.Now, Budget: time.Minute}
+		b.run(purge.Result{Removed: 5, Done: true})
+		if b.table.cursors[0] != "after:key1" || b.keys() != "key0" {
+			t.Errorf("went on from %q and left %q", b.table.cursors[0], b.keys())
+		}
+
+		b.run(purge.Result{Removed: 1, Done: true}) // from the start again
+	})
+}
+
+func TestASweepIsBoundedByItsBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.fill(4)
+		n := 0
+		b.table.before = func(call string, ref store.Ref) error {
+			if call == "remove" { // as fast as rows are removed, there are more
+				time.Sleep(time.Second)
+				b.put(fmt.Sprintf("more%04d", n), noon.Add(-time.Hour))
+				n++
+			}
+			return nil
+		}
+		b.service.Budget = 15 * time.Second
+		begun := time.Now()
+		b.run(purge.Result{Removed: 14}) // the 15th takes the rest of the budget
+		if took := time.Since(begun); took != b.service.Budget {
+			t.Errorf("took %v of a budget of %v", took, b.service.Budget)
+		}
+	})
+}
+
+func TestAFailureIsReportedAndTheNextRunGoesOnFromItsPage(t *testing.T) {
+	for _, call := range []string{"list", "remove"} {
+		t.Run(call, func(t *testing.T) {
+			b := newBench(t)
+			b.fill(7)
+			calls := 0
+			b.table.before = func(c string, ref store.Ref) error {
+				if c == call {
+					calls++
+				}
+				if c == call && (call == "list" && calls == 3 || call == "remove" && ref.Key == "key5") {
+					return fmt.Errorf("%w: ServerBusy", store.ErrUnavailable)
+				}
+				return nil
+			}
+			got, err := b.service.Run(context.Background())
+			if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "ServerBusy") || got.Done {
+				t.Errorf("run: %+v %v", got, err)
+			}
+			if want := map[string]int{"list": 4, "remove": 5}[call]; got.Removed != want {
+				t.Errorf("removed %d before the failure, want %d", got.Removed, want)
+			}
+			b.table.before, b.table.cursors = nil, nil
+			b.run(purge.Result{Removed: 7 - got.Removed, Done: true})
+			if b.table.cursors[0] != "after:key3" {
+				t.Errorf("went on from %q", b.table.cursors[0])
+			}
+		})
+	}
+}
+
+// With the cursor unreadable nothing is known of where to go on: the store is down.
+func TestAFailureAtTheCursorIsReported(t *testing.T) {
+	for _, call := range []string{"get", "update"} {
+		b := newBench(t)
+		b.fill(1)
+		b.table.before = func(c string, ref store.Ref) error {
+			if c == call && ref.Key == "purgecursor" {
+				return fmt.Errorf("%w: ServerBusy", store.ErrUnavailable)
+			}
+			return nil
+		}
+		if _, err := b.service.Run(context.Background()); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "cursor") {
+			t.Errorf("%s: %v", call, err)
+		}
+	}
+}
+
+func TestARunThatIsCutOffReportsIt(t *testing.T) {
+	b := newBench(t)
+	b.fill(1)
+	ctx, cancel := context.WithCancel(context.Background())
+	b.table.before = func(call string, _ store.Ref) error {
+		if call == "remove" {
+			cancel()
+			return fmt.Errorf("%w: %w", store.ErrUnavailable, context.Canceled)
+		}
+		return nil
+	}
+	if got, err := b.service.Run(ctx); !errors.Is(err, context.Canceled) || got.Done {
+		t.Errorf("run: %+v %v", got, err)
+	}
+}
+
+// cursor writes the row that says where to go on.
+func (b *bench) cursor(text string, until time.Time) {
+	b.t.Helper()
+	err := b.table.Table.Update(context.Background(), "purgecursor", func([]byte) (store.Row, error) {
+		return store.Row{Data: []byte(text), KeepUntil: until}, nil
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// After a move from one store to another the cursor is the old store's.
+func TestACursorThatTheStoreRefusesBeginsAtTheStart(t *testing.T) {
+	b := newBench(t)
+	b.fill(5)
+	b.cursor(">of another store", noon.AddDate(1, 0, 0))
+	b.run(purge.Result{Removed: 5, Done: true})
+	if want := []string{"of another store", "", "after:key1", "after:key3"}; !slices.Equal(b.table.cursors, want) {
+		t.Errorf("asked from %q, want %q", b.table.cursors, want)
+	}
+	b.table.cursors = nil
+	b.run(purge.Result{Done: true})
+	if !slices.Equal(b.table.cursors, []string{""}) {
+		t.Errorf("the next run asked from %q", b.table.cursors)
+	}
+}
+
+// A store that refuses what is not a cursor is not asked for ever.
+func TestAnArgumentThatTheStoreRefusesIsReported(t *testing.T) {
+	b := newBench(t)
+	b.fill(3)
+	b.table.before = func(call string, ref store.Ref) error {
+		if call == "remove" && ref.Key == "key2" {
+			return fmt.Errorf("%w: version", store.ErrInvalid)
+		}
+		return nil
+	}
+	if got, err := b.service.Run(context.Background()); !errors.Is(err, store.ErrInvalid) || got.Removed != 2 {
+		t.Errorf("run: %+v %v", got, err)
+	}
+}
+
+func TestTheCursorsOwnRowIsNeverSwept(t *testing.T) {
+	b := newBench(t)
+	b.fill(1)
+	b.cursor(">", noon.Add(-time.Hour))
+	b.run(purge.Result{Removed: 1, Done: true})
+	if _, err := b.table.Table.Get(context.Background(), "purgecursor"); err != nil {
+		t.Errorf("the cursor: %v", err)
+	}
+}
+
+// A table where nothing is over costs two round trips, and no write.
+func TestAnIdleSweepWritesNothing(t *testing.T) {
+	b := newBench(t)
+	b.put("tomorrow", noon.AddDate(0, 0, 1))
+	for range 3 {
+		b.run(purge.Result{Done: true})
+	}
+	if _, err := b.table.Table.Get(context.Background(), "purgecursor"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the cursor: %v", err)
+	}
+}
