@@ -23,8 +23,9 @@ type Service struct {
 }
 
 // Request names a verification, by its id or by the address and purpose that it
-// was started with, and a code as the person typed it. Context has to be exactly
-// as it was at the start.
+// was started with, and a code as the person typed it. With an id, address and
+// purpose may be given too, and have to be the verification's own. Context has to
+// be exactly as it was at the start.
 type Request struct {
 	ID      string      `json:"id"`
 	To      string      `json:"to"`
@@ -78,30 +79,28 @@ func (s *Service) read(req Request) (rowKey string, check otp.CheckRequest, err 
 	case !ok:
 		faults.Add("code", "A code is made of digits or letters; this has other characters or is too long.")
 	}
-	check = otp.CheckRequest{
-		Purpose: otp.CheckPurpose(req.Purpose, faults),
-		Code:    code,
-		Context: req.Context,
-	}
-	switch {
-	case req.ID != "" && req.To != "", req.ID == "" && req.To == "":
-		faults.Add("id", "Give either id or to.")
-	case req.ID != "" && req.Purpose != "":
-		faults.Add("purpose", "An id says its purpose; leave it out.")
-	case req.ID != "":
-		id, bad := otp.ParseID(req.ID)
-		if bad != nil {
-			faults.Fields = append(faults.Fields, bad.Fields...)
-			break
-		}
-		check.ID, rowKey = id, id.RowKey()
-	default:
+	check = otp.CheckRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Code: code, Context: req.Context}
+	if req.To != "" {
 		number, err := phone.Parse(req.To)
 		if err != nil {
 			faults.Add("to", "%s", err)
-			break
+		} else {
+			check.Address, rowKey = number.E164, s.Book.RowKey(number.E164)
 		}
-		check.Address, rowKey = number.E164, s.Book.RowKey(number.E164)
+	}
+	if req.ID != "" {
+		id, bad := otp.ParseID(req.ID)
+		if bad != nil {
+			faults.Fields = append(faults.Fields, bad.Fields...)
+		} else {
+			check.ID, rowKey = id, id.RowKey()
+		}
+		if req.Purpose == "" {
+			check.Purpose = "" // an id needs no default: any purpose is meant
+		}
+	}
+	if req.ID == "" && req.To == "" {
+		faults.Add("id", "Give the id of the verification, or to and purpose as at the start.")
 	}
 	if len(faults.Fields) > 0 {
 		return "", otp.CheckRequest{}, faults

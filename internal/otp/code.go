@@ -93,8 +93,8 @@ func (v Verification) Code(keys Keys) (string, bool) {
 // MaxTypedCode is how many bytes of typed code are looked at.
 const MaxTypedCode = 64
 
-// ReadCode reads a code as people type and paste it: spaces and hyphens are
-// dropped, digits of any script (full-width ones, Arabic, Devanagari) and
+// ReadCode reads a code as people type and paste it: spaces, hyphens and
+// invisible characters (the direction marks of right-to-left text) are dropped, digits of any script (full-width ones, Arabic, Devanagari) and
 // full-width letters are folded to ASCII, letters to upper case. It reports
 // false for what cannot be a code of any shape: nothing at all, over
 // MaxTypedCode bytes, or other characters.
@@ -105,7 +105,7 @@ func ReadCode(typed string) (string, bool) {
 	var b strings.Builder
 	for _, r := range typed {
 		switch {
-		case unicode.IsSpace(r), unicode.Is(unicode.Pd, r), r == '\u200b', r == '\u2212':
+		case unicode.IsSpace(r), unicode.In(r, unicode.Pd, unicode.Cf), r == '\u2212':
 			continue
 		case r >= 'Ａ' && r <= 'Ｚ':
 			r += 'A' - 'Ａ'

@@ -131,6 +131,9 @@ func (r Recipient) Settle(now time.Time) Recipient {
 	r.Verifications = slices.DeleteFunc(r.Verifications, func(v Verification) bool {
 		return v.Status != Pending && now.Sub(v.EndedAt) >= Day
 	})
+	if len(r.Verifications)+len(r.Sends)+len(r.Failures) == 0 {
+		return Recipient{} // nothing is remembered: the row is anybody's
+	}
 	return r
 }
 

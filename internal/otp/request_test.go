@@ -81,7 +81,7 @@ func TestAttack09_ContextsThatPoseAsMoreAreRefused(t *testing.T) {
 		})
 	}
 	for field, c := range map[string]otp.Context{
-		"context.amount": {Amount: strings.Repeat("9", 33)},
+		"context.amount": {Amount: strings.Repeat("9", 41)},
 		"context.payee":  {Payee: strings.Repeat("é", 61)},
 	} {
 		var faults otp.Error

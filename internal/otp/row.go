@@ -3,6 +3,7 @@ package otp
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -105,7 +106,12 @@ func readVerification(s *cryptobyte.String) (v Verification, ok bool) {
 }
 
 func addText(b *cryptobyte.Builder, text string) {
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(text)) })
+	if len(text) > math.MaxUint8 {
+		b.SetError(fmt.Errorf("otp: a text of %d bytes cannot be kept", len(text)))
+		return
+	}
+	b.AddUint8(uint8(len(text)))
+	b.AddBytes([]byte(text))
 }
 
 func readText(s *cryptobyte.String, out *string) bool {
@@ -129,11 +135,15 @@ func readTime(s *cryptobyte.String, out *time.Time) bool {
 }
 
 func addTimes(b *cryptobyte.Builder, times []time.Time) {
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
-		for _, t := range times {
-			addTime(b, t)
-		}
-	})
+	const size = 8
+	if size*len(times) > math.MaxUint16 {
+		b.SetError(fmt.Errorf("otp: %d times cannot be kept", len(times)))
+		return
+	}
+	b.AddUint16(uint16(size * len(times)))
+	for _, t := range times {
+		addTime(b, t)
+	}
 }
 
 func readTimes(s *cryptobyte.String, out *[]time.Time) bool {

@@ -176,9 +176,10 @@ func pending(old Recipient, id ID, now time.Time) (Recipient, Verification, erro
 // CheckRequest asks whether a code is right.
 type CheckRequest struct {
 	// ID names the verification; "" means the newest one of Purpose.
-	ID      ID
+	ID ID
+	// Purpose and Address have to be the verification's own where they are
+	// given: a code for signing in pays nothing.
 	Purpose string
-	// Address, if it is known, has to be the recipient's own.
 	Address string
 	// Code is as ReadCode returned it.
 	Code    string
@@ -232,8 +233,12 @@ func (r Recipient) choose(req CheckRequest) (Verification, error) {
 	if req.Address != "" && req.Address != r.Address {
 		return Verification{}, errNotFound()
 	}
-	if req.ID != "" {
-		return r.Find(req.ID)
+	if req.ID == "" {
+		return r.Latest(req.Purpose)
 	}
-	return r.Latest(req.Purpose)
+	v, err := r.Find(req.ID)
+	if err == nil && req.Purpose != "" && req.Purpose != v.Purpose {
+		return Verification{}, errNotFound()
+	}
+	return v, err
 }
