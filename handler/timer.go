@@ -59,12 +59,13 @@ func (a *API) timer(r *http.Request) (answer, error) {
 }
 
 // readInvocation reads the host's envelope.
-func readInvocation(body []byte) (call invocation, err error) {
+func readInvocation(body []byte) (invocation, error) {
 	if len(body) > maxEnvelope {
-		return call, &otp.Error{Kind: otp.PayloadTooLarge, Detail: "An envelope is at most 64 KiB."}
+		return invocation{}, &otp.Error{Kind: otp.PayloadTooLarge, Detail: "An envelope is at most 64 KiB."}
 	}
+	var call invocation
 	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) || json.Unmarshal(body, &call) != nil {
-		return call, &otp.Error{Kind: otp.InvalidRequest, Detail: "This is not the Functions host's envelope."}
+		return invocation{}, &otp.Error{Kind: otp.InvalidRequest, Detail: "This is not the Functions host's envelope."}
 	}
 	return call, nil
 }

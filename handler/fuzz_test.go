@@ -1,0 +1,181 @@
+package handler
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+
+	"twofa/internal/otp"
+	"twofa/otpsend"
+	"twofa/otpverify"
+)
+
+// targets are fresh values of everything that is decoded.
+func targets() []any {
+	return []any{new(otpsend.Request), new(otpsend.ResendRequest), new(otpverify.Request)}
+}
+
+// wantAnswerable fails unless the error is one that an answer can be made of,
+// and that answer is whole.
+func wantAnswerable(t *testing.T, err error, kinds ...otp.Kind) {
+	t.Helper()
+	e, ok := errors.AsType[*otp.Error](err)
+	if !ok {
+		t.Fatalf("error %T: %v", err, err)
+	}
+	known := false
+	for _, kind := range kinds {
+		known = known || e.Kind == kind
+	}
+	if !known {
+		t.Fatalf("kind %s, want one of %v", e.Kind, kinds)
+	}
+	if e.Detail == "" && len(e.Fields) == 0 {
+		t.Fatalf("%s does not say what to mend", e.Kind)
+	}
+	if e.Err != nil {
+		t.Fatalf("a cause for the log, which may quote the input: %v", e.Err)
+	}
+	w := httptest.NewRecorder()
+	status := respond(w, answer{}, e)
+	var p problem
+	if status != statusOf[e.Kind].status || json.Unmarshal(w.Body.Bytes(), &p) != nil || p.Type != "urn:twofa:"+string(e.Kind) {
+		t.Fatalf("answered %d %s", status, w.Body)
+	}
+	if len(w.Body.Bytes()) > 2<<10 {
+		t.Fatalf("an answer of %d bytes", w.Body.Len())
+	}
+}
+
+// texts is every text of a decoded struct, by the name that a form gives it.
+func texts(v reflect.Value, prefix string, into map[string]string) {
+	for i := range v.NumField() {
+		name := prefix + v.Type().Field(i).Tag.Get("json")
+		if f := v.Field(i); f.Kind() == reflect.Struct {
+			texts(f, name+".", into)
+		} else {
+			into[name] = f.String()
+		}
+	}
+}
+
+func FuzzDecodeJSON(f *testing.F) {
+	for _, seed := range []string{
+		`{"to":"+14155550123","channel":"whatsapp","purpose":"login","locale":"en","context":{"amount":"EUR 25.00","payee":"Acme"},"client_ip":"203.0.113.9"}`,
+		`{"id":"VE0123456789abcdef0123456789abcdef","code":"123456"}`, `{"to":"+1","to":"+2"}`, `{"\u0074o":"+1"}`, `{"context":{"amount":"1","amount":"2"}}`,
+		`{"to":null,"context":null}`, `{"to":1}`, `[]`, `{}{}`, "", " ", "\xff", "{\"\xff\":1}", `{"":""}`, `{"~/":{"~1":1}}`, `{"to":"\ud800"}`,
+		strings.Repeat(`{"context":`, 100), `{"channel":"` + strings.Repeat("[", 100) + `"}`, `{"context":` + strings.Repeat("[", 10001),
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for i, into := range targets() {
+			err := decodeJSON(body, into)
+			if err != nil {
+				wantAnswerable(t, err, otp.InvalidRequest)
+				continue
+			}
+			// The standard library, which is more lenient, reads the same.
+			other := targets()[i]
+			if err := json.Unmarshal(body, other); err != nil || !reflect.DeepEqual(into, other) {
+				t.Fatalf("%q was read as %+v, by encoding/json as %+v: %v", body, into, other, err)
+			}
+			wantFormAgrees(t, into, i)
+		}
+	})
+}
+
+// wantFormAgrees writes what JSON said as a form and reads that.
+func wantFormAgrees(t *testing.T, decoded any, target int) {
+	t.Helper()
+	members, values := make(map[string]string), make(url.Values)
+	texts(reflect.ValueOf(decoded).Elem(), "", members)
+	for name, text := range members {
+		if name == "to" && strings.HasPrefix(text, " ") {
+			return // a form refuses it: it is a + that was not escaped
+		}
+		values.Set(name, text)
+	}
+	other := targets()[target]
+	if err := decodeForm([]byte(values.Encode()), other); err != nil || !reflect.DeepEqual(decoded, other) {
+		t.Fatalf("JSON was read as %+v, the form %q as %+v: %v", decoded, values.Encode(), other, err)
+	}
+}
+
+func FuzzDecodeForm(f *testing.F) {
+	for _, seed := range []string{
+		"to=%2B14155550123&channel=whatsapp&purpose=login&locale=en&context.amount=EUR+25.00&context.payee=Acme&client_ip=203.0.113.9",
+		"id=VE0123456789abcdef0123456789abcdef&code=123456", "to=+1", "to=1&to=2", "context=1&context.amount=2", "context.amount.x=1", ".=", "=", "a.=1", ".a=1",
+		"%ff=1", "to=%ff", "to=%4", "a;b", "", " ", "&", "&&", `{"to":"+1"}`, "context.amount=1&context.amount=2", "to", "code=%00",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for i, into := range targets() {
+			err := decodeForm(body, into)
+			if err != nil {
+				wantAnswerable(t, err, otp.InvalidRequest)
+				continue
+			}
+			values, err := url.ParseQuery(string(body))
+			if err != nil {
+				t.Fatalf("%q was read, and is no form: %v", body, err)
+			}
+			members := make(map[string]string)
+			texts(reflect.ValueOf(into).Elem(), "", members)
+			for name, all := range values {
+				if text, ok := members[name]; !ok || len(all) != 1 || text != all[0] {
+					t.Fatalf("%q: %s was read as %q", body, name, text)
+				}
+				delete(members, name)
+			}
+			for name, text := range members {
+				if text != "" {
+					t.Fatalf("%q: %s became %q out of nothing", body, name, text)
+				}
+			}
+			// As JSON it is the same.
+			asJSON, err := json.Marshal(into)
+			if err != nil {
+				t.Fatal(err)
+			}
+			other := targets()[i]
+			if err := decodeJSON(asJSON, other); err != nil || !reflect.DeepEqual(into, other) {
+				t.Fatalf("the form was read as %+v, JSON as %+v: %v", into, other, err)
+			}
+		}
+	})
+}
+
+func FuzzTimerEnvelope(f *testing.F) {
+	for _, seed := range []string{
+		`{"Data": {"timer": {"Schedule": {"AdjustForDST": true}, "ScheduleStatus": {"Last": "0001-01-01T00:00:00", "Next": "x"}, "IsPastDue": true}}, "Metadata": {"sys": {"MethodName": "purge"}}}`,
+		`{"Data": {"timer": {"ScheduleStatus": null}}}`, `{"Data": {"timer": null}}`, `{"Data": null}`, `{}`, " {} ", "null", "", "[]", `{"Data": {"timer": {"IsPastDue": "true"}}}`,
+		`{"data": {"TIMER": {"ispastdue": true}}}`, strings.Repeat(`{"Data":`, 100), "{\"\xff\":0}", `{"Data":{},"Data":{}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		call, err := readInvocation(body)
+		if err != nil {
+			if call.Data.Timer.IsPastDue {
+				t.Fatal("an envelope that was refused says something")
+			}
+			wantAnswerable(t, err, otp.InvalidRequest, otp.PayloadTooLarge)
+			return
+		}
+		var other map[string]any
+		if err := json.Unmarshal(body, &other); err != nil {
+			t.Fatalf("%q was read, and encoding/json says %v", body, err)
+		}
+		data, _ := other["Data"].(map[string]any)
+		timer, _ := data["timer"].(map[string]any)
+		if pastDue, _ := timer["IsPastDue"].(bool); call.Data.Timer.IsPastDue != pastDue {
+			t.Fatalf("%q was read as past due: %t", body, call.Data.Timer.IsPastDue)
+		}
+	})
+}
