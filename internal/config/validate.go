@@ -77,7 +77,7 @@ func (e environment) settings(host hostStorage) (Settings, Faults) {
 		s.Twilio = e.twilio(&faults)
 	}
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
-	if utf8.RuneCountInString(s.Brand) > 40 || strings.ContainsFunc(s.Brand, unprintable) || strings.Contains(s.Brand, "{{") {
+	if utf8.RuneCountInString(s.Brand) > notify.MaxBrand || !utf8.ValidString(s.Brand) || strings.ContainsFunc(s.Brand, unprintable) || strings.Contains(s.Brand, "{{") {
 		faults.add("TWOFA_BRAND", "has to be at most 40 printable characters, without {{")
 	}
 	s.Policy = e.policy(&faults)
@@ -107,7 +107,11 @@ func (e environment) tables(host hostStorage, faults *Faults) Tables {
 	if !matches(`[A-Za-z][A-Za-z0-9]{0,39}`, t.Prefix) {
 		faults.add("TWOFA_TABLE_PREFIX", "has to be a letter and up to 39 letters and digits")
 	}
-	urlSetting := "TWOFA_TABLES_URL"
+	// What is at fault is named as it was set.
+	urlSetting, clientSetting := "TWOFA_TABLES_URL", "TWOFA_TABLES_CLIENT_ID"
+	if t.ClientID == "" {
+		clientSetting = "AzureWebJobsStorage__clientId"
+	}
 	switch {
 	case t.Connection != "" && t.URL != "":
 		faults.add("TWOFA_TABLES_URL", "and TWOFA_TABLES_CONNECTION are both set; leave one out")
@@ -131,7 +135,7 @@ func (e environment) tables(host hostStorage, faults *Faults) Tables {
 		faults.add(urlSetting, "has to be an https address")
 	}
 	if t.ClientID != "" && !matches(`[0-9a-fA-F-]{36}`, t.ClientID) {
-		faults.add("TWOFA_TABLES_CLIENT_ID", "has to be a client id like 00000000-0000-0000-0000-000000000000")
+		faults.add(clientSetting, "has to be a client id like 00000000-0000-0000-0000-000000000000")
 	}
 	return t
 }
