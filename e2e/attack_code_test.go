@@ -379,7 +379,7 @@ func TestAttack07_OneNumberHasOneCap(t *testing.T) {
 	w := newWorld(t)
 	p := w.pair(noPause)
 	number := newNumber()
-	spellings := []string{number, number[:2] + " (" + number[2:5] + ") " + number[5:8] + "-" + number[8:], " " + number[:2] + "." + number[2:] + " "}
+	spellings := []string{number, spaced(number), " " + number[:2] + "." + number[2:] + " "}
 	purposes := []string{"login", "pay", "a", "b", "c", "d"}
 	unsure := 0
 	burst := func() (sent int) {
