@@ -55,7 +55,7 @@ func TestAttack01_AttemptRace(t *testing.T) {
 }
 
 // Attack 2, and R4. A new code does not bring new attempts for the day.
-func TestAttack02_ANewCodeNeverResetsTheFailures(t *testing.T) {
+func TestAttack02_R4_ANewCodeNeverResetsTheFailures(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.pair(noPause, "TWOFA_MAX_SENDS=100", "TWOFA_MAX_SENDS_PER_DAY=100")
@@ -94,7 +94,7 @@ func TestAttack02_ANewCodeNeverResetsTheFailures(t *testing.T) {
 
 // Attack 3, and R3. A right code that comes a hundred times at once is accepted
 // once.
-func TestAttack03_DoubleSpend(t *testing.T) {
+func TestAttack03_R3_DoubleSpend(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.pair(noPause)
@@ -118,7 +118,7 @@ func TestAttack03_DoubleSpend(t *testing.T) {
 }
 
 // Attack 4. A used code stays used in whatever form it comes back.
-func TestAttack04_Reuse(t *testing.T) {
+func TestAttack04_R3_Reuse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.pair()
@@ -148,7 +148,7 @@ func TestAttack04_Reuse(t *testing.T) {
 
 // Attack 5, and R5. A code is good for its own address, purpose and context, all
 // three of them, and for nothing else.
-func TestAttack05_OnlyTheDiagonalPasses(t *testing.T) {
+func TestAttack05_R5_OnlyTheDiagonalPasses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.pair(noPause, longCodes, letters, "TWOFA_MAX_CHECKS=100", "TWOFA_MAX_FAILURES_PER_DAY=100",

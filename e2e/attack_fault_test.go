@@ -87,7 +87,7 @@ var storageFaults = map[string]struct {
 
 // Attack 16, and R16. Whatever storage does, a code is never approved without
 // the approval being kept, never twice, and a failure that was answered counts.
-func TestAttack16_StorageFaults(t *testing.T) {
+func TestAttack16_R16_StorageFaults(t *testing.T) {
 	t.Parallel()
 	for name, c := range storageFaults {
 		for _, right := range []bool{true, false} {

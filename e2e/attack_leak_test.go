@@ -66,7 +66,7 @@ func TestLeaksAreFound(t *testing.T) {
 
 // Attack 21, and R10. No secret of anybody gets into the output, whatever happens
 // and however much is logged.
-func TestAttack21_LogCanaries(t *testing.T) {
+func TestAttack21_R10_LogCanaries(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	proxy := newStorageProxy(t, w.storage)
