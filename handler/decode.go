@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -128,31 +130,31 @@ func decodeForm(body []byte, into any) error {
 		return &otp.Error{Kind: otp.InvalidRequest, Detail: "The body is not a valid form: every % is followed by two hexadecimal digits, and fields are separated by &."}
 	}
 	object := make(map[string]any, len(values))
-	for name, all := range values {
-		value := all[0]
+	// In order, so that the same form gets the same answer, and a name comes
+	// before its members.
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		value, times := values[name][0], len(values[name])
 		switch {
 		case !utf8.ValidString(name) || !utf8.ValidString(value):
 			return &otp.Error{Kind: otp.InvalidRequest, Detail: "The form is not valid UTF-8."}
-		case len(all) > 1:
-			return otp.Invalid(short(name), "The field is given %d times.", len(all))
+		case times > 1:
+			return otp.Invalid(short(name), "The field is given %d times.", times)
 		case name == "to" && strings.HasPrefix(value, " "):
 			return otp.Invalid(name, "In a form a + is written %%2B; a bare one means a space.")
 		}
-		if outer, inner, dotted := strings.Cut(name, "."); dotted {
-			nested, _ := object[outer].(map[string]any)
-			if nested == nil {
-				nested = make(map[string]any)
-			}
-			if object[outer] != nil && len(nested) == 0 {
-				return otp.Invalid(short(name), "The field is given both as a text and as an object.")
-			}
-			nested[inner], object[outer] = value, nested
+		outer, inner, dotted := strings.Cut(name, ".")
+		if !dotted {
+			object[name] = value
 			continue
 		}
-		if object[name] != nil {
+		switch nested := object[outer].(type) {
+		case nil:
+			object[outer] = map[string]any{inner: value}
+		case map[string]any:
+			nested[inner] = value
+		default:
 			return otp.Invalid(short(name), "The field is given both as a text and as an object.")
 		}
-		object[name] = value
 	}
 	text, err := json.Marshal(object)
 	if err != nil {

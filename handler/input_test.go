@@ -28,6 +28,7 @@ var badBodies = []struct {
 }{
 	{"empty", typeJSON, "", 400, otp.InvalidRequest, "Content-Length", nil},
 	{"empty form", typeForm, "", 400, otp.InvalidRequest, "Content-Length", nil},
+	{"nothing at all", "", "", 400, otp.InvalidRequest, "Content-Length", nil},
 	{"only spaces", typeJSON, " \r\n\t ", 400, otp.InvalidRequest, "one JSON object", nil},
 	{"null", typeJSON, `null`, 400, otp.InvalidRequest, "one JSON object", nil},
 	{"number", typeJSON, `1`, 400, otp.InvalidRequest, "one JSON object", nil},
@@ -67,7 +68,9 @@ var badBodies = []struct {
 	{"17 KiB", typeJSON, `{"channel": "` + strings.Repeat("x", 17<<10) + `"}`, 413, otp.PayloadTooLarge, "16 KiB", nil},
 	{"deep nesting", typeJSON, strings.Repeat(`{"context":`, 1300) + "1" + strings.Repeat("}", 1300), 400, otp.InvalidRequest, "", nil},
 	{"deep array", typeJSON, `{"channel":` + strings.Repeat(`[`, 8000), 400, otp.InvalidRequest, "", nil},
-	{"name and member of it", typeForm, `channel=a&channel.x=b`, 400, otp.InvalidRequest, "both as a text and as an object", nil},
+	{"name and member of it", typeForm, `channel=a&channel.x=b`, 400, otp.InvalidRequest, "both as a text and as an object", []string{"channel.x"}},
+	{"member and name of it", typeForm, `channel.x=b&channel=a`, 400, otp.InvalidRequest, "both as a text and as an object", []string{"channel.x"}},
+	{"many faults of a form", typeForm, `x=1&x=2&b=1&b=2&a=1&a=2`, 400, otp.InvalidRequest, "2 times", []string{"a"}},
 }
 
 // Input that is refused must leave no trace: no row, no spent check, no message.

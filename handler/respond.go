@@ -123,6 +123,7 @@ func respond(w http.ResponseWriter, ans answer, failed *otp.Error) int {
 	text, err := json.Marshal(body)
 	if err != nil { // our own types: a defect, and nothing may look approved
 		status = http.StatusInternalServerError
+		header.Set("Content-Type", "application/problem+json")
 		text = []byte(`{"type":"urn:twofa:internal","title":"Something went wrong inside","status":500}`)
 	}
 	header.Set("Content-Length", strconv.Itoa(len(text)+1))
