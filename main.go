@@ -91,10 +91,7 @@ func run(ctx context.Context, stdout io.Writer) error {
 // keeps two processes from making two secrets.
 func openStore(s config.Settings) (store.Table, *secret.Keyring, error) {
 	if s.Store == config.StoreAzure {
-		table, err := azuretable.Open(azuretable.Options{
-			ConnectionString: s.Tables.Connection, ServiceURL: s.Tables.URL,
-			ClientID: s.Tables.ClientID, TablePrefix: s.Tables.Prefix,
-		})
+		table, err := azuretable.Open(s.Tables)
 		return table, s.Keys, err
 	}
 	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
@@ -138,12 +135,8 @@ func openSenders(s config.Settings, stdout io.Writer, log *slog.Logger) (map[not
 	if s.Messenger == config.MessengerConsole {
 		return map[notify.Channel]notify.Sender{notify.WhatsApp: console.New(stdout)}, nil
 	}
-	whatsapp, err := twilio.New(twilio.Options{
-		AccountSID: s.Twilio.AccountSID, AuthToken: s.Twilio.AuthToken,
-		APIKey: s.Twilio.APIKey, APISecret: s.Twilio.APISecret,
-		From: s.Twilio.WhatsAppFrom, MessagingServiceSID: s.Twilio.MessagingServiceSID,
-		ContentSID: s.Twilio.ContentSID, BaseURL: s.Twilio.BaseURL, Logger: log,
-	})
+	s.Twilio.Logger = log
+	whatsapp, err := twilio.New(s.Twilio)
 	if err != nil {
 		return nil, err
 	}

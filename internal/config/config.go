@@ -15,8 +15,10 @@ import (
 	"github.com/kelseyhightower/envconfig"
 
 	"twofa/internal/notify"
+	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
 	"twofa/internal/secret"
+	"twofa/internal/store/azuretable"
 )
 
 // environment is the variables as they stand. All are texts, so that a bad
@@ -75,12 +77,12 @@ type Settings struct {
 	Keys *secret.Keyring
 
 	Store   string
-	DataDir string // of the bolt store
-	Tables  Tables // of the Azure store
+	DataDir string             // of the bolt store
+	Tables  azuretable.Options // of the Azure store
 
 	Messenger string
 	Channels  []notify.Channel // the first is the default
-	Twilio    Twilio
+	Twilio    twilio.Options
 	Countries map[string]bool // nil means all
 	Brand     string
 	Policy    otp.Policy
@@ -88,21 +90,6 @@ type Settings struct {
 	// Unknown are variables that begin with TWOFA_ and mean nothing to this
 	// version: most likely misspelled.
 	Unknown []string
-}
-
-// Tables says where the Azure tables are: by Connection or by URL.
-type Tables struct {
-	Connection string
-	URL        string // the table endpoint, with managed identity
-	ClientID   string // of a user-assigned identity, or ""
-	Prefix     string
-}
-
-// Twilio is the provider's settings.
-type Twilio struct {
-	AccountSID, AuthToken, APIKey, APISecret      string
-	WhatsAppFrom, MessagingServiceSID, ContentSID string
-	BaseURL                                       string
 }
 
 // Faults is every fault of the settings, one a line.

@@ -12,8 +12,10 @@ import (
 
 	"twofa/internal/config"
 	"twofa/internal/notify"
+	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
 	"twofa/internal/secret"
+	"twofa/internal/store/azuretable"
 )
 
 // setting is one line of a file in testdata.
@@ -82,12 +84,12 @@ var working = map[string]struct {
 	"own_defaults": {"", ownDefaults(func(*config.Settings) {})},
 	"own_everything": {secret2 + "," + secret1, config.Settings{
 		Addr: "[::1]:8080", Store: "azure", DataDir: "/var/lib/twofa",
-		Tables:    config.Tables{URL: "https://account.table.core.windows.net", ClientID: "01234567-89ab-cdef-0123-456789ABCDEF", Prefix: "Two2fa"},
+		Tables:    azuretable.Options{ServiceURL: "https://account.table.core.windows.net", ClientID: "01234567-89ab-cdef-0123-456789ABCDEF", TablePrefix: "Two2fa"},
 		Messenger: "twilio", Channels: []notify.Channel{"whatsapp"},
-		Twilio: config.Twilio{
+		Twilio: twilio.Options{
 			AccountSID: "AC00000000000000000000000000000001", AuthToken: "0123456789abcdef0123456789abcdef",
 			APIKey: "SK00000000000000000000000000000002", APISecret: "abcdefghijklmnopqrstuvwxyzABCDEF",
-			WhatsAppFrom: "+14155238886", MessagingServiceSID: "MG00000000000000000000000000000003",
+			From: "+14155238886", MessagingServiceSID: "MG00000000000000000000000000000003",
 			ContentSID: "HX00000000000000000000000000000004", BaseURL: "http://127.0.0.1:4010",
 		},
 		Countries: map[string]bool{"IN": true, "US": true, "XK": true}, Brand: "Bäckerei Köhler & Söhne", LogLevel: slog.LevelWarn,
@@ -97,7 +99,7 @@ var working = map[string]struct {
 		},
 	}},
 	"own_connection": {secret1, ownDefaults(func(s *config.Settings) {
-		s.Store, s.Tables = "azure", config.Tables{Connection: "UseDevelopmentStorage=true", Prefix: "twofa"}
+		s.Store, s.Tables = "azure", azuretable.Options{ConnectionString: "UseDevelopmentStorage=true", TablePrefix: "twofa"}
 		s.LogLevel = slog.LevelDebug
 		s.Policy = otp.Policy{
 			Shape: otp.Shape{Length: 4, Alphabet: otp.Digits}, TTL: time.Minute, MaxChecks: 1, MaxFailuresPerDay: 1,
@@ -106,27 +108,27 @@ var working = map[string]struct {
 	})},
 	"own_misspelled": {"", ownDefaults(func(s *config.Settings) { s.Unknown = []string{"TWOFA_BRANT", "TWOFA_MAX_CHEKS"} })},
 	"host_connection": {secret1, hostDefaults(func(s *config.Settings) {
-		s.Tables.Connection = "DefaultEndpointsProtocol=https;AccountName=account;AccountKey=a2V5;EndpointSuffix=core.windows.net"
+		s.Tables.ConnectionString = "DefaultEndpointsProtocol=https;AccountName=account;AccountKey=a2V5;EndpointSuffix=core.windows.net"
 		s.Messenger, s.Countries = "twilio", map[string]bool{"US": true}
-		s.Twilio = config.Twilio{AccountSID: "AC00000000000000000000000000000001", AuthToken: "0123456789abcdef0123456789abcdef", WhatsAppFrom: "+14155238886"}
+		s.Twilio = twilio.Options{AccountSID: "AC00000000000000000000000000000001", AuthToken: "0123456789abcdef0123456789abcdef", From: "+14155238886"}
 	})},
 	"host_account_name": {secret1, hostDefaults(func(s *config.Settings) {
 		s.Addr = "127.0.0.1:65535"
-		s.Tables.URL, s.Tables.ClientID = "https://account123.table.core.windows.net", "01234567-89ab-cdef-0123-456789abcdef"
+		s.Tables.ServiceURL, s.Tables.ClientID = "https://account123.table.core.windows.net", "01234567-89ab-cdef-0123-456789abcdef"
 		s.Messenger, s.Countries = "twilio", map[string]bool{"US": true}
-		s.Twilio = config.Twilio{
+		s.Twilio = twilio.Options{
 			AccountSID: "AC00000000000000000000000000000001", APIKey: "SK00000000000000000000000000000002",
 			APISecret: "abcdefghijklmnopqrstuvwxyzABCDEF", MessagingServiceSID: "MG00000000000000000000000000000003",
 		}
 	})},
 	"host_table_uri": {secret1, hostDefaults(func(s *config.Settings) {
 		s.Addr = "127.0.0.1:1"
-		s.Tables.URL, s.Tables.ClientID = "https://other.table.core.windows.net/", "fedcba98-7654-3210-fedc-ba9876543210"
+		s.Tables.ServiceURL, s.Tables.ClientID = "https://other.table.core.windows.net/", "fedcba98-7654-3210-fedc-ba9876543210"
 	})},
 	"host_own_storage": {secret1, hostDefaults(func(s *config.Settings) {
-		s.Tables.Connection = "DefaultEndpointsProtocol=https;AccountName=own;AccountKey=a2V5;EndpointSuffix=core.windows.net"
+		s.Tables.ConnectionString = "DefaultEndpointsProtocol=https;AccountName=own;AccountKey=a2V5;EndpointSuffix=core.windows.net"
 	})},
-	"host_bolt": {secret1, hostDefaults(func(s *config.Settings) { s.Store, s.Tables = "bolt", config.Tables{} })},
+	"host_bolt": {secret1, hostDefaults(func(s *config.Settings) { s.Store, s.Tables = "bolt", azuretable.Options{} })},
 }
 
 // ownDefaults is DESIGN.md, sections 4 and 5, for a process on its own.
@@ -147,7 +149,7 @@ func ownDefaults(change func(*config.Settings)) config.Settings {
 func hostDefaults(change func(*config.Settings)) config.Settings {
 	return ownDefaults(func(s *config.Settings) {
 		s.UnderHost, s.Addr, s.Store = true, "127.0.0.1:40123", "azure"
-		s.Tables = config.Tables{Prefix: "twofa"}
+		s.Tables = azuretable.Options{TablePrefix: "twofa"}
 		change(s)
 	})
 }

@@ -14,9 +14,10 @@ import (
 	"unicode/utf8"
 
 	"twofa/internal/notify"
+	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
-	"twofa/internal/phone"
 	"twofa/internal/secret"
+	"twofa/internal/store/azuretable"
 )
 
 // hostStorage is the storage settings that the Functions host itself uses.
@@ -99,39 +100,46 @@ func choice(faults *Faults, setting, value string, among ...string) string {
 }
 
 // tables finds the storage account: our own settings first, then the host's.
-func (e environment) tables(host hostStorage, faults *Faults) Tables {
-	t := Tables{
-		Connection: e.TablesConnection, URL: e.TablesURL, ClientID: e.TablesClientID,
-		Prefix: cmp.Or(e.TablePrefix, "twofa"),
+func (e environment) tables(host hostStorage, faults *Faults) azuretable.Options {
+	t := azuretable.Options{
+		ConnectionString: e.TablesConnection, ServiceURL: e.TablesURL, ClientID: e.TablesClientID,
+		TablePrefix: cmp.Or(e.TablePrefix, "twofa"),
 	}
-	if !matches(`[A-Za-z][A-Za-z0-9]{0,39}`, t.Prefix) {
+	if !matches(`[A-Za-z][A-Za-z0-9]{0,39}`, t.TablePrefix) {
 		faults.add("TWOFA_TABLE_PREFIX", "has to be a letter and up to 39 letters and digits")
 	}
 	// What is at fault is named as it was set.
+	connectionSetting := "TWOFA_TABLES_CONNECTION"
 	urlSetting, clientSetting := "TWOFA_TABLES_URL", "TWOFA_TABLES_CLIENT_ID"
 	if t.ClientID == "" {
 		clientSetting = "AzureWebJobsStorage__clientId"
 	}
 	switch {
-	case t.Connection != "" && t.URL != "":
+	case t.ConnectionString != "" && t.ServiceURL != "":
 		faults.add("TWOFA_TABLES_URL", "and TWOFA_TABLES_CONNECTION are both set; leave one out")
-	case t.Connection != "" || t.URL != "":
+	case t.ConnectionString != "" || t.ServiceURL != "":
 	case host.tableURL != "":
 		urlSetting = "AzureWebJobsStorage__tableServiceUri"
-		t.URL, t.ClientID = host.tableURL, cmp.Or(t.ClientID, host.clientID)
+		t.ServiceURL, t.ClientID = host.tableURL, cmp.Or(t.ClientID, host.clientID)
 	case host.accountName != "":
 		if !matches(`[a-z0-9]{3,24}`, host.accountName) {
 			faults.add("AzureWebJobsStorage__accountName", "is not the name of a storage account")
 			break
 		}
-		t.URL = "https://" + host.accountName + ".table.core.windows.net"
+		t.ServiceURL = "https://" + host.accountName + ".table.core.windows.net"
 		t.ClientID = cmp.Or(t.ClientID, host.clientID)
 	case host.connection != "":
-		t.Connection = host.connection
+		connectionSetting = "AzureWebJobsStorage"
+		t.ConnectionString = host.connection
 	default:
 		faults.add("TWOFA_TABLES_CONNECTION", "is not set, and neither is TWOFA_TABLES_URL nor AzureWebJobsStorage")
 	}
-	if u, err := url.Parse(t.URL); t.URL != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+	if t.ConnectionString != "" {
+		if err := azuretable.CheckConnectionString(t.ConnectionString); err != nil {
+			faults.add(connectionSetting, "cannot be used: %s", err)
+		}
+	}
+	if u, err := url.Parse(t.ServiceURL); t.ServiceURL != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
 		faults.add(urlSetting, "has to be an https address")
 	}
 	if t.ClientID != "" && !matches(`[0-9a-fA-F-]{36}`, t.ClientID) {
@@ -162,49 +170,18 @@ func (e environment) countries(messenger string, faults *Faults) map[string]bool
 	return countries
 }
 
-func (e environment) twilio(faults *Faults) Twilio {
-	t := Twilio{
+// twilio takes the provider's settings over; what is wrong with them is for the
+// messenger's own package to say.
+func (e environment) twilio(faults *Faults) twilio.Options {
+	o := twilio.Options{
 		AccountSID: e.TwilioAccountSID, AuthToken: e.TwilioAuthToken,
 		APIKey: e.TwilioAPIKey, APISecret: e.TwilioAPISecret,
-		WhatsAppFrom:        strings.TrimPrefix(e.TwilioWhatsAppFrom, "whatsapp:"),
+		From:                strings.TrimPrefix(e.TwilioWhatsAppFrom, "whatsapp:"),
 		MessagingServiceSID: e.TwilioMessagingServiceSID, ContentSID: e.TwilioContentSID,
 		BaseURL: e.TwilioBaseURL,
 	}
-	sid := func(setting, value, kind string) {
-		if value != "" && !matches(kind+`[0-9a-fA-F]{32}`, value) {
-			faults.add(setting, "has to be %s and 32 hexadecimal digits", kind)
-		}
-	}
-	token := func(setting, value string) {
-		if value != "" && !matches(`[A-Za-z0-9]{16,128}`, value) {
-			faults.add(setting, "has to be letters and digits, as the Twilio console shows it")
-		}
-	}
-	if t.AccountSID == "" {
-		faults.add("TWILIO_ACCOUNT_SID", "is not set")
-	}
-	sid("TWILIO_ACCOUNT_SID", t.AccountSID, "AC")
-	sid("TWILIO_API_KEY", t.APIKey, "SK")
-	sid("TWILIO_MESSAGING_SERVICE_SID", t.MessagingServiceSID, "MG")
-	sid("TWILIO_CONTENT_SID", t.ContentSID, "HX")
-	token("TWILIO_AUTH_TOKEN", t.AuthToken)
-	token("TWILIO_API_SECRET", t.APISecret)
-	switch {
-	case (t.APIKey == "") != (t.APISecret == ""):
-		faults.add("TWILIO_API_KEY", "and TWILIO_API_SECRET belong together; one of them is not set")
-	case t.APIKey == "" && t.AuthToken == "":
-		faults.add("TWILIO_AUTH_TOKEN", "is not set, and neither are TWILIO_API_KEY and TWILIO_API_SECRET")
-	}
-	switch _, err := phone.Parse(t.WhatsAppFrom); {
-	case t.WhatsAppFrom == "" && t.MessagingServiceSID == "":
-		faults.add("TWILIO_WHATSAPP_FROM", "is not set, and neither is TWILIO_MESSAGING_SERVICE_SID")
-	case t.WhatsAppFrom != "" && err != nil:
-		faults.add("TWILIO_WHATSAPP_FROM", "has to be the WhatsApp sender's number, like +14155238886")
-	}
-	if u, err := url.Parse(t.BaseURL); t.BaseURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
-		faults.add("TWILIO_BASE_URL", "has to be an http or https address")
-	}
-	return t
+	*faults = append(*faults, o.Faults()...)
+	return o
 }
 
 func (e environment) policy(faults *Faults) otp.Policy {

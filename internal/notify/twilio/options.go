@@ -78,55 +78,50 @@ func isSID(prefix, s string) bool {
 	return len(s) == 34 && s[:2] == prefix && sidDigits.MatchString(s[2:])
 }
 
-// check returns the base URL, or all that is wrong.
-func (o Options) check() (*url.URL, error) {
-	var faults []error
-	fault := func(text string) { faults = append(faults, errors.New(text)) }
+// Faults returns all that is wrong with the options, each text beginning with
+// the name of its environment variable and none with a value in it.
+func (o Options) Faults() (faults []string) {
+	fault := func(text string) { faults = append(faults, text) }
+	sid := func(variable, prefix, value string) {
+		if value != "" && !isSID(prefix, value) {
+			fault(variable + " has to be " + prefix + " and 32 hexadecimal digits")
+		}
+	}
+	token := func(variable, value string) {
+		if value != "" && !alphanumeric.MatchString(value) {
+			fault(variable + " has to be letters and digits, as the Twilio console shows it")
+		}
+	}
 
-	if !isSID("AC", o.AccountSID) {
-		fault("TWILIO_ACCOUNT_SID must be AC and 32 hexadecimal digits")
+	if o.AccountSID == "" {
+		fault("TWILIO_ACCOUNT_SID is not set")
 	}
-	if o.AuthToken != "" && !alphanumeric.MatchString(o.AuthToken) {
-		fault("TWILIO_AUTH_TOKEN must be letters and digits only")
-	}
+	sid("TWILIO_ACCOUNT_SID", "AC", o.AccountSID)
+	token("TWILIO_AUTH_TOKEN", o.AuthToken)
+	sid("TWILIO_API_KEY", "SK", o.APIKey)
+	token("TWILIO_API_SECRET", o.APISecret)
 	switch {
-	case o.APIKey == "" && o.APISecret == "":
-		if o.AuthToken == "" {
-			fault("TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET, must be set")
-		}
-	case o.APISecret == "":
-		fault("TWILIO_API_SECRET must be set with TWILIO_API_KEY")
-	case o.APIKey == "":
-		fault("TWILIO_API_KEY must be set with TWILIO_API_SECRET")
-	default:
-		if !isSID("SK", o.APIKey) {
-			fault("TWILIO_API_KEY must be SK and 32 hexadecimal digits")
-		}
-		if !alphanumeric.MatchString(o.APISecret) {
-			fault("TWILIO_API_SECRET must be letters and digits only")
-		}
+	case (o.APIKey == "") != (o.APISecret == ""):
+		fault("TWILIO_API_KEY and TWILIO_API_SECRET belong together; one of them is not set")
+	case o.APIKey == "" && o.AuthToken == "":
+		fault("TWILIO_AUTH_TOKEN is not set, and neither are TWILIO_API_KEY and TWILIO_API_SECRET")
 	}
 
-	if o.From == "" && o.MessagingServiceSID == "" {
-		fault("TWILIO_WHATSAPP_FROM or TWILIO_MESSAGING_SERVICE_SID must be set")
+	switch {
+	case o.From == "" && o.MessagingServiceSID == "":
+		fault("TWILIO_WHATSAPP_FROM is not set, and neither is TWILIO_MESSAGING_SERVICE_SID")
+	case o.From != "" && !e164.MatchString(o.From):
+		fault("TWILIO_WHATSAPP_FROM has to be the WhatsApp sender's number, like +14155238886")
 	}
-	if o.From != "" && !e164.MatchString(o.From) {
-		fault("TWILIO_WHATSAPP_FROM must be a number in E.164, such as +14155238886, without whatsapp:")
-	}
-	if o.MessagingServiceSID != "" && !isSID("MG", o.MessagingServiceSID) {
-		fault("TWILIO_MESSAGING_SERVICE_SID must be MG and 32 hexadecimal digits")
-	}
-	if o.ContentSID != "" && !isSID("HX", o.ContentSID) {
-		fault("TWILIO_CONTENT_SID must be HX and 32 hexadecimal digits")
+	sid("TWILIO_MESSAGING_SERVICE_SID", "MG", o.MessagingServiceSID)
+	sid("TWILIO_CONTENT_SID", "HX", o.ContentSID)
+	if _, err := parseBaseURL(o.BaseURL); err != nil {
+		fault(err.Error())
 	}
 	if o.Timeout < 0 || o.TotalTimeout < 0 {
 		fault("the time-outs must not be negative")
 	}
-	base, err := parseBaseURL(o.BaseURL)
-	if err != nil {
-		faults = append(faults, err)
-	}
-	return base, errors.Join(faults...)
+	return faults
 }
 
 // parseBaseURL never repeats its input: a URL may hold a password.
@@ -137,11 +132,11 @@ func parseBaseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
-		return nil, errors.New("TWILIO_BASE_URL must be an absolute https URL")
+		return nil, errors.New("TWILIO_BASE_URL has to be an absolute https URL")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Path != "" && u.Path != "/":
-		return nil, errors.New("TWILIO_BASE_URL must be scheme and host only")
+		return nil, errors.New("TWILIO_BASE_URL has to be scheme and host only")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return nil, errors.New("TWILIO_BASE_URL must be https, except on loopback: calls carry the credentials")
+		return nil, errors.New("TWILIO_BASE_URL has to be https, except on loopback: calls carry the credentials")
 	}
 	return u, nil
 }

@@ -11,11 +11,13 @@ package twilio
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/twilio/twilio-go/client"
@@ -59,10 +61,10 @@ var (
 // New returns a Sender, or an error that lists every fault of the options by
 // the name of its environment variable. It makes no call.
 func New(o Options) (*Sender, error) {
-	base, err := o.check()
-	if err != nil {
-		return nil, fmt.Errorf("twilio: %w", err)
+	if faults := o.Faults(); len(faults) > 0 {
+		return nil, errors.New("twilio: " + strings.Join(faults, "\ntwilio: "))
 	}
+	base, _ := parseBaseURL(o.BaseURL)
 	s := &Sender{
 		base:                base,
 		customBase:          base.Scheme+"://"+base.Host != defaultBaseURL,

@@ -45,6 +45,16 @@ func parseAddress(o Options) (address, error) {
 	}
 }
 
+// CheckConnectionString returns what is wrong with a connection string, without
+// any of its values.
+func CheckConnectionString(s string) error {
+	a, err := parseConnectionString(s)
+	if err == nil && a.key != "" {
+		_, err = newSharedKey(a)
+	}
+	return err
+}
+
 // parseConnectionString reads the form that the portal and the tools print:
 // name=value pairs between semicolons, names in any case. Names that have to do
 // with other services are passed over. Errors quote no values, which are secret.

@@ -126,6 +126,14 @@ func newTableClient(connect connect, table string, rt http.RoundTripper, retry p
 	return service.NewClient(table), nil
 }
 
+func newSharedKey(a address) (*aztables.SharedKeyCredential, error) {
+	cred, err := aztables.NewSharedKeyCredential(a.account, a.key)
+	if err != nil {
+		return nil, errors.New("the connection string's AccountKey is not base64")
+	}
+	return cred, nil
+}
+
 // transporter sends one try. It goes without http.Client, whose redirects and
 // cookies the service has no use for: a redirect is a fault.
 type transporter struct{ rt http.RoundTripper }

@@ -317,3 +317,37 @@ func TestWrongKey(t *testing.T) {
 		t.Errorf("Update: %v, want ErrUnavailable with status 403", err)
 	}
 }
+
+// The service's continuation token has two parts, of which the second may be
+// missing. Both are handed back to it as they came. (Azurite does with the first.)
+func TestContinuation(t *testing.T) {
+	for _, rowToken := range []string{"1!4!cg--", ""} {
+		var query []string
+		o := Options{
+			ConnectionString: "UseDevelopmentStorage=true", TablePrefix: "twofa",
+			Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+				q := req.URL.Query()
+				query = append(query, q.Get("NextPartitionKey")+" "+q.Get("NextRowKey"))
+				if got, want := q.Get("$filter"), "KeepUntil le 1930367167L"; got != want {
+					t.Errorf("filter %q, want %q", got, want)
+				}
+				if q.Has("NextPartitionKey") {
+					return answer(req, 200, `{"value":[]}`), nil
+				}
+				return answer(req, 200, `{"value":[]}`,
+					"x-ms-continuation-NextPartitionKey", "1!16!&=+ ", "x-ms-continuation-NextRowKey", rowToken), nil
+			}),
+		}
+		page, err := openStore(t, o).Expired(t.Context(), epoch, "")
+		if err != nil || page.Next == "" {
+			t.Fatalf("Expired: %v, %v, want a cursor", page, err)
+		}
+		page, err = openStore(t, o).Expired(t.Context(), epoch, page.Next)
+		if err != nil || page.Next != "" {
+			t.Fatalf("Expired: %v, %v, want the end", page, err)
+		}
+		if len(query) != 2 || query[0] != " " || query[1] != "1!16!&=+  "+rowToken {
+			t.Errorf("continued with %q", query)
+		}
+	}
+}
