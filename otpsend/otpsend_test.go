@@ -474,18 +474,46 @@ func TestAResendOfACodeWhoseSecretIsGoneSaysSo(t *testing.T) {
 	}
 }
 
-// A start's nonce and id are its own, so that no two codes hang together.
-func TestEveryStartHasItsOwnIDAndCode(t *testing.T) {
+// A start's nonce and id are its own, so that no two codes hang together and
+// none can be derived from the id, which the client knows.
+func TestEveryStartHasItsOwnIDNonceAndCode(t *testing.T) {
 	b := newBench(t)
 	b.s.Policy.ResendAfter = 0
 	b.s.Policy.Shape = otp.Shape{Length: 10, Alphabet: otp.Alphanumeric}
-	ids, codes := make(map[otp.ID]bool), make(map[string]bool)
+	ids, codes, nonces := make(map[otp.ID]bool), make(map[string]bool), make(map[[16]byte]bool)
 	for range 50 {
-		ids[b.start(otpsend.Request{To: alice}).ID] = true
+		id := b.start(otpsend.Request{To: alice}).ID
+		ids[id] = true
 		codes[b.wa.sent[len(b.wa.sent)-1].Code] = true
+		r, err := b.s.Book.Load(context.Background(), id.RowKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := r.Find(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nonces[v.Nonce] = true
 		b.now = b.now.Add(3 * time.Hour)
 	}
-	if len(ids) != 50 || len(codes) != 50 {
-		t.Errorf("%d ids and %d codes of 50 starts", len(ids), len(codes))
+	if len(ids) != 50 || len(codes) != 50 || len(nonces) != 50 || nonces[[16]byte{}] {
+		t.Errorf("%d ids, %d codes and %d nonces of 50 starts", len(ids), len(codes), len(nonces))
 	}
+}
+
+// A status is as of now, whether or not anybody has written the row since.
+func TestStatusSaysWhatTimeHasDone(t *testing.T) {
+	b := newBench(t)
+	id := b.start(otpsend.Request{To: alice}).ID
+	b.now = noon.Add(10*time.Minute - 1)
+	if got := b.status(id); got != otp.Pending {
+		t.Errorf("a nanosecond before its end: %s", got)
+	}
+	b.now = noon.Add(10 * time.Minute)
+	if got := b.status(id); got != otp.Expired {
+		t.Errorf("at its end: %s", got)
+	}
+	b.now = noon.Add(24*time.Hour + 10*time.Minute)
+	_, err := b.s.Status(context.Background(), string(id))
+	wantKind(t, err, otp.NotFound)
 }

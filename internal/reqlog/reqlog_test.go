@@ -21,6 +21,16 @@ func TestLaterAttributesReplaceEarlierOnesOfTheirKey(t *testing.T) {
 	}
 }
 
+func TestWhatWasReadDoesNotChangeLater(t *testing.T) {
+	ctx, line := reqlog.With(context.Background())
+	reqlog.Add(ctx, slog.Int("n", 1))
+	read := line.Attrs()
+	reqlog.Add(ctx, slog.Int("n", 2))
+	if got := fmt.Sprint(read); got != "[n=1]" {
+		t.Errorf("line %s", got)
+	}
+}
+
 func TestLinesOfTwoRequestsStayApart(t *testing.T) {
 	first, line1 := reqlog.With(context.Background())
 	second, line2 := reqlog.With(first)
