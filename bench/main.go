@@ -38,7 +38,7 @@ type scale struct {
 var (
 	whole = scale{
 		rounds: 3, one: 1500, many: 6000, bareTimes: 3, starts: 20, rows: []int{1_000, 100_000, 1_000_000},
-		slow: 400, benchtime: "300ms", count: 3, profiled: 20_000,
+		slow: 250, benchtime: "300ms", count: 3, profiled: 20_000,
 	}
 	smoke = scale{
 		rounds: 1, one: 50, many: 300, bareTimes: 1, starts: 3, rows: []int{1_000, 10_000},
