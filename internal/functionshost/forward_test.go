@@ -136,8 +136,8 @@ func TestForwardedHeaders(t *testing.T) {
 	if other := again.Header.Get("X-Azure-Functions-InvocationId"); !strings.HasPrefix(other, "client's, ") || strings.HasSuffix(other, id) {
 		t.Errorf("invocation id %q after the client's own", other)
 	}
-	if len(again.Header["Accept-Encoding"]) > 0 && again.Header.Get("Accept-Encoding") != "gzip" {
-		t.Errorf("Accept-Encoding %q", again.Header["Accept-Encoding"])
+	if values, ok := again.Header["Accept-Encoding"]; ok {
+		t.Errorf("Accept-Encoding %q, which the client did not send", values)
 	}
 }
 
@@ -188,7 +188,7 @@ func TestTheHandlerIsNotToldThatTheClientLeft(t *testing.T) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		if response, err := http.DefaultTransport.RoundTrip(r); err == nil {
+		if response, err := client.RoundTrip(r); err == nil {
 			_ = response.Body.Close()
 			t.Error("answered before its time")
 		}

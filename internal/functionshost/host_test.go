@@ -36,11 +36,19 @@ func TestRequestsWaitForTheHandler(t *testing.T) {
 
 func TestAConnectionWithoutAnswerMeansReady(t *testing.T) {
 	t.Parallel()
-	// The handler hangs up on the first connection, which is the host's question,
-	// and would hang up on a request if the host had not asked.
-	h := start(t, functionshost.Options{Env: []string{storage, "HANDLER_FIRST=hangup"}})
-	if status := get(t, h.URL()+"/echo"); status != http.StatusOK {
-		t.Errorf("status %d", status)
+	for _, how := range []string{"close", "reset"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			// The handler breaks off the first connection and serves no second one until
+			// it is told to, so the first has to do.
+			gate := filepath.Join(t.TempDir(), "gate")
+			h := start(t, functionshost.Options{Env: []string{storage, "HANDLER_FIRST=" + how, "HANDLER_SECOND=" + gate}})
+			await(t, h, functionshost.Running)
+			touch(t, gate)
+			if status := get(t, h.URL()+"/echo"); status != http.StatusOK {
+				t.Errorf("status %d", status)
+			}
+		})
 	}
 }
 
@@ -118,14 +126,20 @@ func TestWorkingDirectory(t *testing.T) {
 
 func TestNoEnvMeansTheTestsOwn(t *testing.T) {
 	t.Setenv("INHERITED", "yes")
-	h, err := functionshost.Start(t.Context(), functionshost.Options{Root: newApp(t, files{"tick/function.json": ""})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
-	_, text := call(t, http.MethodGet, h.URL()+"/do/about", nil, nil)
-	if got := decode[about](t, text); !slices.Contains(got.Env, "INHERITED=yes") {
-		t.Errorf("environment %q", got.Env)
+	dir := newApp(t, files{"tick/function.json": ""})
+	for _, c := range []struct {
+		env  []string
+		want bool
+	}{{nil, true}, {[]string{}, false}} {
+		h, err := functionshost.Start(t.Context(), functionshost.Options{Root: dir, Env: c.env})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		_, text := call(t, http.MethodGet, h.URL()+"/do/about", nil, nil)
+		if got := decode[about](t, text); slices.Contains(got.Env, "INHERITED=yes") != c.want {
+			t.Errorf("environment %q for %#v", got.Env, c.env)
+		}
 	}
 }
 

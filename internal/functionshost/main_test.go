@@ -74,14 +74,27 @@ func handlerMain(port string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if os.Getenv("HANDLER_FIRST") == "hangup" {
-		if c, err := l.Accept(); err == nil {
-			_ = c.Close()
-		}
+	if how := os.Getenv("HANDLER_FIRST"); how != "" {
+		breakOff(l, how)
+		awaitFile(context.Background(), os.Getenv("HANDLER_SECOND"))
 	}
 	err = http.Serve(l, http.HandlerFunc(handle))
 	fmt.Fprintln(os.Stderr, err)
 	return 1
+}
+
+// breakOff ends the first connection after its first bytes, without an answer:
+// with "reset" or in order.
+func breakOff(l net.Listener, how string) {
+	c, err := l.Accept()
+	if err != nil {
+		return
+	}
+	_, _ = c.Read(make([]byte, 4096))
+	if tcp, ok := c.(*net.TCPConn); ok && how == "reset" {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.Close()
 }
 
 var ticks struct {
@@ -253,6 +266,9 @@ func start(t *testing.T, o functionshost.Options) *functionshost.Host {
 	return h
 }
 
+// client follows no redirects and adds no Accept-Encoding.
+var client = &http.Transport{DisableCompression: true}
+
 // call sends a request and returns the answer with its body read. The URL is
 // used as it is written.
 func call(t *testing.T, method, url string, body io.Reader, header http.Header) (*http.Response, []byte) {
@@ -267,7 +283,7 @@ func call(t *testing.T, method, url string, body io.Reader, header http.Header) 
 	if host := r.Header.Get("Host"); host != "" {
 		r.Host = host
 	}
-	response, err := http.DefaultTransport.RoundTrip(r) // which follows no redirects
+	response, err := client.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +312,7 @@ func getLater(t *testing.T, url string) <-chan int {
 	}
 	status := make(chan int, 1)
 	go func() {
-		response, err := http.DefaultTransport.RoundTrip(r)
+		response, err := client.RoundTrip(r)
 		if err != nil {
 			status <- 0
 			return

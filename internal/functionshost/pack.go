@@ -41,8 +41,9 @@ func Unzip(zipPath, dir string) error {
 
 func unpack(root *os.Root, entry *zip.File) error {
 	name := strings.TrimSuffix(entry.Name, "/")
-	// IsLocal goes by this system's rules, the host by its own: no backslashes.
-	if !filepath.IsLocal(name) || path.Clean(name) != name && "./"+path.Clean(name) != name || strings.Contains(name, `\`) {
+	// The root refuses what leads out of it. Other systems' ways to write a path and
+	// dots inside of one are not for a package either.
+	if path.Clean(name) != name && "./"+path.Clean(name) != name || strings.Contains(name, `\`) {
 		return errors.New("the name is not a plain path inside the package")
 	}
 	mode := entry.Mode()

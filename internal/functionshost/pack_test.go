@@ -81,7 +81,7 @@ func TestUnzipRefuses(t *testing.T) {
 	for name, entries := range map[string][]zipEntry{
 		"climbing":   {{"../out", 0o644, "x"}},
 		"deep climb": {{"a/../../out", 0o644, "x"}},
-		"inner dots": {{"a/../out", 0o644, "x"}},
+		"inner dots": {{"a/x", 0o644, "x"}, {"a/../out", 0o644, "x"}},
 		"absolute":   {{"/out", 0o644, "x"}},
 		"backslash":  {{`..\out`, 0o644, "x"}},
 		"link":       {{"out", fs.ModeSymlink | 0o777, "/etc/passwd"}},
