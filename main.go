@@ -163,12 +163,9 @@ func sweepHourly(ctx context.Context, sweep *purge.Service, log *slog.Logger) {
 // drainTimeout is how long a process on its own lets requests finish.
 const drainTimeout = 30 * time.Second
 
-func serve(ctx context.Context, s config.Settings, h http.Handler, log *slog.Logger) error {
-	listener, err := net.Listen("tcp", s.Addr)
-	if err != nil {
-		return err
-	}
-	server := &http.Server{
+// newServer bounds everything that a client can hold up.
+func newServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
@@ -177,6 +174,14 @@ func serve(ctx context.Context, s config.Settings, h http.Handler, log *slog.Log
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+}
+
+func serve(ctx context.Context, s config.Settings, h http.Handler, log *slog.Logger) error {
+	listener, err := net.Listen("tcp", s.Addr)
+	if err != nil {
+		return err
+	}
+	server := newServer(h, log)
 	log.Info("listening", "address", listener.Addr().String(), "store", s.Store, "messenger", s.Messenger)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

@@ -225,7 +225,7 @@ var problemCases = []problemCase{
 	{name: "a body over 16 KiB", kind: otp.PayloadTooLarge, checksLeft: -1, detail: "16 KiB", ask: asking("POST", "/api/otpsend", typeJSON, strings.Repeat(" ", handler.MaxBody+1))},
 	{name: "no content type", kind: otp.UnsupportedMediaType, checksLeft: -1, detail: "Send Content-Type: application/json", ask: asking("POST", "/api/otpverify", "", "{}")},
 	{name: "a method that a path does not have", kind: otp.MethodNotAllowed, checksLeft: -1, detail: "POST", allow: "POST", ask: asking("GET", "/api/otpverify", "", "")},
-	{name: "a method that an id does not have", kind: otp.MethodNotAllowed, checksLeft: -1, detail: "DELETE, GET, POST", allow: "DELETE, GET, POST",
+	{name: "a method that an id does not have", kind: otp.MethodNotAllowed, checksLeft: -1, detail: "DELETE, GET, HEAD, POST", allow: "DELETE, GET, HEAD, POST",
 		ask: asking("PUT", "/api/otpsend/VE0123456789abcdef0123456789abcdef", typeJSON, "{}")},
 }
 

@@ -115,8 +115,8 @@ var badFields = []struct {
 	fields           []string
 	says             string
 }{
-	{"nothing", "/api/otpsend", `{}`, []string{"to"}, "must begin with +"},
-	{"null", "/api/otpsend", `{"to": null}`, []string{"to"}, "must begin with +"},
+	{"nothing", "/api/otpsend", `{}`, []string{"to"}, "number to send to is missing"},
+	{"null", "/api/otpsend", `{"to": null}`, []string{"to"}, "number to send to is missing"},
 	{"number without +", "/api/otpsend", `{"to": "14155550123"}`, []string{"to"}, "must begin with +"},
 	{"00 for +", "/api/otpsend", `{"to": "0014155550123"}`, []string{"to"}, "must begin with +"},
 	{"trunk 0", "/api/otpsend", `{"to": "+44 (0)20 7946 0018"}`, []string{"to"}, "leave out the 0"},

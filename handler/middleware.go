@@ -29,7 +29,12 @@ type byMethod map[string]endpoint
 
 // methods serves a path by method.
 func (a *API) methods(function string, endpoints byMethod) http.Handler {
-	allow := strings.Join(slices.Sorted(maps.Keys(endpoints)), ", ")
+	names := slices.Collect(maps.Keys(endpoints))
+	if endpoints[http.MethodGet] != nil {
+		names = append(names, http.MethodHead)
+	}
+	slices.Sort(names)
+	allow := strings.Join(names, ", ")
 	return a.serve(function, func(r *http.Request) (answer, error) {
 		method := r.Method
 		if method == http.MethodHead {

@@ -107,6 +107,13 @@ func (s *Service) Resend(ctx context.Context, id string, req ResendRequest) (Ans
 		if err != nil {
 			return r, v, err
 		}
+		number, err := phone.Parse(r.Address)
+		if err == nil {
+			err = s.mayReach(number) // the operator may have closed the country since
+		}
+		if err != nil {
+			return r, v, err
+		}
 		channel := s.channel(req.Channel, notify.Channel(v.Channel))
 		if s.Senders[channel] == nil { // taken out of service since
 			channel = s.Default
@@ -157,7 +164,10 @@ func (s *Service) Cancel(ctx context.Context, id string) (Answer, error) {
 func (s *Service) read(req Request) (otp.StartRequest, phone.Number, error) {
 	faults := &otp.Error{Kind: otp.InvalidRequest}
 	number, err := phone.Parse(req.To)
-	if err != nil {
+	switch {
+	case req.To == "":
+		faults.Add("to", "The number to send to is missing.")
+	case err != nil:
 		faults.Add("to", "%s", err)
 	}
 	start := otp.StartRequest{
@@ -246,7 +256,9 @@ func (s *Service) change(ctx context.Context, rowKey string, t transition) (stat
 		st.recipient, st.verification, err = t(old, st.now)
 		return st.recipient, err
 	})
-	reqlog.Verification(ctx, st.recipient, st.verification)
+	if !recipient.Undecided(err) {
+		reqlog.Verification(ctx, st.recipient, st.verification)
+	}
 	return st, err
 }
 

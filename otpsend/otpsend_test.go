@@ -423,6 +423,19 @@ func TestAFailureThatCannotBeNotedIsStillAnswered(t *testing.T) {
 	}
 }
 
+// A country that is closed after a start is closed for its resends too.
+func TestAResendAsksAgainWhetherTheNumberMayBeSentTo(t *testing.T) {
+	b := newBench(t)
+	a := b.start(otpsend.Request{To: alice})
+	b.s.Countries = map[string]bool{"IN": true}
+	b.now = b.now.Add(time.Minute)
+	_, err := b.s.Resend(context.Background(), string(a.ID), otpsend.ResendRequest{})
+	wantKind(t, err, otp.DestinationRefused)
+	if len(b.wa.sent) != 1 {
+		t.Errorf("%d messages went out", len(b.wa.sent))
+	}
+}
+
 // With several channels a request may choose, and a resend stays on the last.
 func TestChannelsAreChosenByTheRequest(t *testing.T) {
 	b := newBench(t)

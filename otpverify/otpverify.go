@@ -59,7 +59,9 @@ func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
 		r, v, err = otp.Check(old, check, s.Book.Keys, s.Policy, now)
 		return r, err
 	})
-	reqlog.Verification(ctx, r, v)
+	if !recipient.Undecided(err) {
+		reqlog.Verification(ctx, r, v)
+	}
 	if err != nil {
 		return Answer{}, err
 	}

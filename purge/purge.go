@@ -81,12 +81,12 @@ func (s *Service) page(ctx context.Context, cursor string, res *Result) (next st
 			continue // unchanged for longer than cursorKept, and ours all the same
 		}
 		removed, err := s.Table.Delete(ctx, ref)
-		if err != nil {
+		switch {
+		case err != nil:
 			return "", fmt.Errorf("purge: remove: %w", err)
-		}
-		if removed {
+		case removed:
 			res.Removed++
-		} else {
+		default:
 			res.Changed++
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"twofa/internal/otp"
@@ -104,8 +105,19 @@ func storageError(err error) error {
 	if errors.Is(err, store.ErrUnavailable) {
 		return &otp.Error{
 			Kind: otp.StorageUnavailable, RetryAfter: retryAfter, Err: err,
-			Detail: "Storage did not answer. Nothing was approved; try again.",
+			Detail: "Storage did not answer. Nothing was approved and nothing was sent; try again.",
 		}
 	}
-	return &otp.Error{Kind: otp.Internal, Err: err}
+	if errors.Is(err, store.ErrInvalid) {
+		return &otp.Error{Kind: otp.Internal, Err: err}
+	}
+	// Not in the store's contract, so its text may hold anything.
+	return &otp.Error{Kind: otp.Internal, Err: fmt.Errorf("recipient: the store failed with a %T", err)}
+}
+
+// Undecided reports whether an error of Change leaves open what is kept, so
+// that what decide found must not be told of.
+func Undecided(err error) bool {
+	var e *otp.Error
+	return errors.As(err, &e) && (e.Kind == otp.StorageUnavailable || e.Kind == otp.Internal)
 }

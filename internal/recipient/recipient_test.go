@@ -383,3 +383,38 @@ func TestStorageErrors_EveryOtherFaultIsInternal(t *testing.T) {
 		t.Errorf("the cause is lost: %v", err)
 	}
 }
+
+// An error that no store of ours returns may quote anything.
+func TestStorageErrors_UnknownTextsAreLeftOut(t *testing.T) {
+	b, _ := newBook(t)
+	b.Table = oddTable{b.Table}
+	_, err := b.Load(t.Context(), b.RowKey(alice))
+	wantKind(t, err, otp.Internal)
+	if strings.Contains(err.Error(), "canary") {
+		t.Errorf("the error quotes the store's: %v", err)
+	}
+}
+
+type oddTable struct{ store.Table }
+
+func (oddTable) Get(context.Context, store.Key) (store.Row, error) {
+	return store.Row{}, errors.New("canary")
+}
+
+// What was found must not be told of where it may not have been kept.
+func TestUndecided(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{&otp.Error{Kind: otp.WrongCode}, false},
+		{&otp.Error{Kind: otp.AlreadyUsed}, false},
+		{&otp.Error{Kind: otp.StorageUnavailable}, true},
+		{&otp.Error{Kind: otp.Internal}, true},
+	} {
+		if got := recipient.Undecided(tc.err); got != tc.want {
+			t.Errorf("%v: %t", tc.err, got)
+		}
+	}
+}
