@@ -112,9 +112,11 @@ func (a *API) logLine(ctx context.Context, function, method, id string, status i
 }
 
 // requestID is the host's invocation id, or a random one where there is none.
+// The host puts its own behind one that the client sent.
 func requestID(r *http.Request) string {
-	id := r.Header.Get("X-Azure-Functions-InvocationId")
-	if ok := len(id) > 0 && len(id) <= 64; ok && strings.Trim(id, "0123456789abcdefABCDEF-") == "" {
+	ids := strings.Join(r.Header.Values("X-Azure-Functions-InvocationId"), ",")
+	id := strings.TrimSpace(ids[strings.LastIndexByte(ids, ',')+1:])
+	if len(id) > 0 && len(id) <= 64 && strings.Trim(id, "0123456789abcdefABCDEF-") == "" {
 		return id
 	}
 	var random [8]byte
