@@ -78,7 +78,7 @@ func (b *bench) sizes(context.Context) error {
 	resident := func(f footprint) float64 { return f.resident }
 	private := func(f footprint) float64 { return f.private }
 	size, factor := float64(ours.Size())/mb, of(service, resident)/of(bare, resident)
-	b.say("Binaries are built as they ship (CGO_ENABLED=0, -trimpath, -ldflags \"-s -w\"). Memory is VmRSS one second after the first answer; "+
+	b.say("Binaries are built as they ship (CGO_ENABLED=0, -trimpath, -ldflags \"-s -w\"). Memory is VmRSS a second or more after the first answer, the median of %d processes; "+
 		"private is RssAnon, and the rest are pages of the binary itself, which the kernel shares and can drop. Memory after load is in (b).", idlers)
 	b.table([]string{"", "bare server", "twofa", "twofa / bare", "goal at most", "met"}, [][]string{
 		{"binary, MB", num(float64(theirs.Size()) / mb), "**" + num(size) + "**", num(size * mb / float64(theirs.Size())), num(goalSize) + " MB", verdict(size, goalSize)},
