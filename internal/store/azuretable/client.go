@@ -87,9 +87,9 @@ type connect func(*aztables.ClientOptions) (*aztables.ServiceClient, error)
 func connector(a address, clientID string) (connect, error) {
 	switch {
 	case a.key != "":
-		cred, err := aztables.NewSharedKeyCredential(a.account, a.key)
+		cred, err := newSharedKey(a)
 		if err != nil {
-			return nil, errors.New("the connection string's AccountKey is not base64")
+			return nil, err
 		}
 		return func(o *aztables.ClientOptions) (*aztables.ServiceClient, error) {
 			return aztables.NewServiceClientWithSharedKey(a.url, cred, o)
