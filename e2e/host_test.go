@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -320,6 +321,7 @@ func TestAttack13_WeakSecrets(t *testing.T) {
 	for name, weak := range map[string]string{
 		"empty":                 "",
 		"short":                 "c2hvcnQgYnV0IHJhbmRvbQ==",
+		"random, 31 bytes":      base64.StdEncoding.EncodeToString([]byte("0123456789abcdefghijklmnopqrstu")),
 		"the example's":         example.Values["TWOFA_SECRET"],
 		"no base64":             "correct horse battery staple, correct horse",
 		"one byte repeated":     "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=",
