@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -183,7 +182,7 @@ func (s *Service) read(req Request) (otp.StartRequest, phone.Number, error) {
 		faults.Fields = append(faults.Fields, err.Fields...)
 	}
 	start.Channel = string(channel)
-	if req.Locale != "" && (len(req.Locale) > 35 || !languageTag.MatchString(req.Locale)) {
+	if req.Locale != "" && !isLanguageTag(req.Locale) {
 		faults.Add("locale", "A locale is a language tag (BCP 47) like en or pt-BR.")
 	}
 	if req.ClientIP != "" {
@@ -197,8 +196,22 @@ func (s *Service) read(req Request) (otp.StartRequest, phone.Number, error) {
 	return start, number, nil
 }
 
-// languageTag is the shape of a BCP 47 tag.
-var languageTag = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
+// isLanguageTag reports whether a locale has the shape of a BCP 47 tag: parts of
+// 1 to 8 letters and digits between hyphens, the first of 2 letters or more.
+func isLanguageTag(locale string) bool {
+	for i, part := range strings.Split(locale, "-") {
+		if len(part) < 1 || len(part) > 8 || i == 0 && len(part) < 2 {
+			return false
+		}
+		for _, c := range []byte(part) {
+			digit := c >= '0' && c <= '9'
+			if letter := c|0x20 >= 'a' && c|0x20 <= 'z'; !letter && (!digit || i == 0) {
+				return false
+			}
+		}
+	}
+	return len(locale) <= 35
+}
 
 func (s *Service) channel(asked string, otherwise notify.Channel) notify.Channel {
 	if asked != "" {

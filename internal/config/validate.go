@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -25,10 +24,15 @@ type hostStorage struct {
 	connection, accountName, tableURL, clientID string
 }
 
-// matches reports whether the whole value fits the pattern. Each pattern is
-// needed once, at the start, so none is kept.
-func matches(pattern, value string) bool {
-	return regexp.MustCompile(`^(?:` + pattern + `)$`).MatchString(value)
+const (
+	lower  = "abcdefghijklmnopqrstuvwxyz"
+	upper  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	digits = "0123456789"
+)
+
+// within reports whether a value has least to most characters, all of a set.
+func within(value string, least, most int, set string) bool {
+	return len(value) >= least && len(value) <= most && strings.Trim(value, set) == ""
 }
 
 // settings turns texts into Settings and finds every fault on the way.
@@ -105,7 +109,7 @@ func (e environment) tables(host hostStorage, faults *Faults) azuretable.Options
 		ConnectionString: e.TablesConnection, ServiceURL: e.TablesURL, ClientID: e.TablesClientID,
 		TablePrefix: cmp.Or(e.TablePrefix, "twofa"),
 	}
-	if !matches(`[A-Za-z][A-Za-z0-9]{0,39}`, t.TablePrefix) {
+	if !within(t.TablePrefix, 1, 40, lower+upper+digits) || within(t.TablePrefix[:1], 1, 1, digits) {
 		faults.add("TWOFA_TABLE_PREFIX", "has to be a letter and up to 39 letters and digits")
 	}
 	// What is at fault is named as it was set.
@@ -122,7 +126,7 @@ func (e environment) tables(host hostStorage, faults *Faults) azuretable.Options
 		urlSetting = "AzureWebJobsStorage__tableServiceUri"
 		t.ServiceURL, t.ClientID = host.tableURL, cmp.Or(t.ClientID, host.clientID)
 	case host.accountName != "":
-		if !matches(`[a-z0-9]{3,24}`, host.accountName) {
+		if !within(host.accountName, 3, 24, lower+digits) {
 			faults.add("AzureWebJobsStorage__accountName", "is not the name of a storage account")
 			break
 		}
@@ -142,7 +146,7 @@ func (e environment) tables(host hostStorage, faults *Faults) azuretable.Options
 	if u, err := url.Parse(t.ServiceURL); t.ServiceURL != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
 		faults.add(urlSetting, "has to be an https address")
 	}
-	if t.ClientID != "" && !matches(`[0-9a-fA-F-]{36}`, t.ClientID) {
+	if t.ClientID != "" && !within(t.ClientID, 36, 36, digits+"abcdefABCDEF-") {
 		faults.add(clientSetting, "has to be a client id like 00000000-0000-0000-0000-000000000000")
 	}
 	return t
@@ -161,7 +165,7 @@ func (e environment) countries(messenger string, faults *Faults) map[string]bool
 	countries := make(map[string]bool)
 	for code := range strings.SplitSeq(e.Countries, ",") {
 		code = strings.TrimSpace(code)
-		if !matches(`[A-Z]{2}`, code) {
+		if !within(code, 2, 2, upper) {
 			faults.add("TWOFA_COUNTRIES", "has to be country codes of two capitals (ISO 3166-1), comma-separated, or *")
 			break
 		}

@@ -1,13 +1,14 @@
 package twilio
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
+	"strings"
 	"time"
 )
 
@@ -66,16 +67,30 @@ const (
 	defaultTotal   = 12 * time.Second
 )
 
-var (
-	e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
-	// twilio-go refuses credentials that are not alphanumeric, at every call;
-	// here the fault shows at the start.
-	alphanumeric = regexp.MustCompile(`^[0-9A-Za-z]+$`)
-	sidDigits    = regexp.MustCompile(`^[0-9a-fA-F]{32}$`)
-)
+// Patterns are spelt out: compiling regular expressions for them would be a part
+// of every cold start.
+
+// isE164 reports whether s is a + and 7 to 15 digits of which the first is not 0.
+func isE164(s string) bool {
+	return len(s) >= 8 && len(s) <= 16 && s[0] == '+' && s[1] != '0' && strings.Trim(s[1:], "0123456789") == ""
+}
+
+// isAlphanumeric reports whether s holds nothing but letters and digits of
+// ASCII. twilio-go refuses other credentials at every call; here the fault shows
+// at the start.
+func isAlphanumeric(s string) bool {
+	for _, c := range []byte(s) {
+		letter, digit := c|0x20 >= 'a' && c|0x20 <= 'z', c >= '0' && c <= '9'
+		if !letter && !digit {
+			return false
+		}
+	}
+	return true
+}
 
 func isSID(prefix, s string) bool {
-	return len(s) == 34 && s[:2] == prefix && sidDigits.MatchString(s[2:])
+	_, err := hex.DecodeString(strings.TrimPrefix(s, prefix))
+	return len(s) == 34 && s[:2] == prefix && err == nil
 }
 
 // Faults returns all that is wrong with the options, each text beginning with
@@ -88,7 +103,7 @@ func (o Options) Faults() (faults []string) {
 		}
 	}
 	token := func(variable, value string) {
-		if value != "" && !alphanumeric.MatchString(value) {
+		if value != "" && !isAlphanumeric(value) {
 			fault(variable + " has to be letters and digits, as the Twilio console shows it")
 		}
 	}
@@ -110,7 +125,7 @@ func (o Options) Faults() (faults []string) {
 	switch {
 	case o.From == "" && o.MessagingServiceSID == "":
 		fault("TWILIO_WHATSAPP_FROM is not set, and neither is TWILIO_MESSAGING_SERVICE_SID")
-	case o.From != "" && !e164.MatchString(o.From):
+	case o.From != "" && !isE164(o.From):
 		fault("TWILIO_WHATSAPP_FROM has to be the WhatsApp sender's number, like +14155238886")
 	}
 	sid("TWILIO_MESSAGING_SERVICE_SID", "MG", o.MessagingServiceSID)

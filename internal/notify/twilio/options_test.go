@@ -29,6 +29,7 @@ func TestOptions(t *testing.T) {
 
 		{"no account", func(o *Options) { o.AccountSID = "" }, []string{"TWILIO_ACCOUNT_SID"}},
 		{"account of another kind", func(o *Options) { o.AccountSID = twiliotest.APIKey }, []string{"TWILIO_ACCOUNT_SID"}},
+		{"token with a control character", func(o *Options) { o.AuthToken = "0123456789abcdef\x10" }, []string{"TWILIO_AUTH_TOKEN"}},
 		{"account with a path", func(o *Options) { o.AccountSID = "AC/../" + o.AccountSID[6:] }, []string{"TWILIO_ACCOUNT_SID"}},
 		{"no credentials", func(o *Options) { o.AuthToken = "" }, []string{"TWILIO_AUTH_TOKEN"}},
 		{"token with a space", func(o *Options) { o.AuthToken += " " }, []string{"TWILIO_AUTH_TOKEN"}},

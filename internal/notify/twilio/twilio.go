@@ -154,7 +154,7 @@ func (s *Sender) Send(ctx context.Context, m notify.Message) error {
 // refuse catches what must not reach Twilio.
 func (s *Sender) refuse(m notify.Message) *notify.Failure {
 	switch {
-	case !e164.MatchString(m.To):
+	case !isE164(m.To):
 		return &notify.Failure{Reason: notify.InvalidAddress, Detail: "the number is not in E.164"}
 	case m.Code == "" || m.ValidFor <= 0:
 		// Twilio would take an empty code for a broken template, and an

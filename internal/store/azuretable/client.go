@@ -10,6 +10,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
@@ -118,7 +119,7 @@ func newTableClient(connect connect, table string, rt http.RoundTripper, retry p
 		Retry:           retry,
 		Transport:       transporter{rt},
 		Telemetry:       policy.TelemetryOptions{Disabled: true},
-		PerCallPolicies: []policy.Policy{preferNoContent{}},
+		PerCallPolicies: []policy.Policy{preferNoContent{}, shortAbsence{}},
 	}})
 	if err != nil {
 		return nil, errors.New("the storage client can't be made") // the SDK's text may quote the address
@@ -153,6 +154,36 @@ func (preferNoContent) Do(req *policy.Request) (*http.Response, error) {
 	}
 	return req.Next()
 }
+
+// shortAbsence answers a read's 404 with a small error of our own. The first
+// message to an address always meets one, and the SDK would make a text of the
+// whole exchange that nobody is to see.
+type shortAbsence struct{}
+
+func (shortAbsence) Do(req *policy.Request) (*http.Response, error) {
+	resp, err := req.Next()
+	if err != nil || resp.StatusCode != http.StatusNotFound || req.Raw().Method != http.MethodGet {
+		return resp, err
+	}
+	body, err := runtime.Payload(resp) // in memory already
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Error struct {
+			Code string `json:"code"`
+		} `json:"odata.error"`
+	}
+	if json.Unmarshal(body, &answer) != nil || answer.Error.Code == "" {
+		return resp, nil // from something on the way: as the SDK sees it
+	}
+	return nil, absence(answer.Error.Code)
+}
+
+// absence is the error code of a 404.
+type absence string
+
+func (absence) Error() string { return "not found" }
 
 // noMetadata leaves out of an answer what we know: types and addresses.
 var noMetadata = aztables.MetadataFormatNone
@@ -254,6 +285,10 @@ func faultOf(err error) *fault {
 	if err == nil {
 		return nil
 	}
+	var missing absence
+	if errors.As(err, &missing) {
+		return notFound(string(missing))
+	}
 	var re *azcore.ResponseError
 	if !errors.As(err, &re) {
 		var auth *azidentity.AuthenticationFailedError
@@ -272,22 +307,31 @@ func faultOf(err error) *fault {
 	case re.StatusCode == http.StatusPreconditionFailed,
 		re.StatusCode == http.StatusConflict && code == aztables.EntityAlreadyExists:
 		f.kind = conflict
-	case re.StatusCode == http.StatusNotFound && code == aztables.TableNotFound:
-		f.kind = noTable
-	case re.StatusCode == http.StatusNotFound && (code == aztables.ResourceNotFound || code == aztables.EntityNotFound):
-		f.kind = absent
+	case re.StatusCode == http.StatusNotFound:
+		f.kind = notFound(re.ErrorCode).kind
 	case re.StatusCode == http.StatusRequestTimeout, re.StatusCode == http.StatusTooManyRequests:
 		f.kind = unclear
 	case re.StatusCode >= 400 && re.StatusCode < 500:
-		// Also a 404 that doesn't say what is missing: it comes from something
-		// on the way, and to take it for an absent row would be to forget
-		// counted failures.
 		f.kind = refused
 	}
 	if re.RawResponse != nil {
 		if s, err := strconv.Atoi(re.RawResponse.Header.Get("Retry-After")); err == nil && s > 0 {
 			f.retryAfter = time.Duration(min(s, 3600)) * time.Second
 		}
+	}
+	return f
+}
+
+// notFound is the fault of a 404. One that doesn't say what is missing comes from
+// something on the way, and to take it for an absent row would be to forget
+// counted failures.
+func notFound(code string) *fault {
+	f := &fault{kind: refused, status: http.StatusNotFound, code: plainCode(code)}
+	switch aztables.TableErrorCode(code) {
+	case aztables.TableNotFound:
+		f.kind = noTable
+	case aztables.ResourceNotFound, aztables.EntityNotFound:
+		f.kind = absent
 	}
 	return f
 }

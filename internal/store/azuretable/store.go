@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -66,8 +65,17 @@ type Store struct {
 
 var _ store.Table = (*Store)(nil)
 
-// The service's rule for names. It keeps "tables", in any case, for itself.
-var tableName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{2,62}$`)
+// validTable is the service's rule for names. It keeps "tables", in any case,
+// for itself.
+func validTable(name string) bool {
+	for i, c := range []byte(name) {
+		letter, digit := c|0x20 >= 'a' && c|0x20 <= 'z', c >= '0' && c <= '9'
+		if !letter && (!digit || i == 0) {
+			return false
+		}
+	}
+	return len(name) >= 3 && len(name) <= 63 && !strings.EqualFold(name, "tables")
+}
 
 // Open returns a store without sending a request, so that a cold start doesn't
 // wait for the service. The table is made when a write finds it missing.
@@ -79,7 +87,7 @@ func Open(o Options) (*Store, error) {
 		o.Table = "recipients"
 	}
 	table := o.TablePrefix + o.Table
-	if !tableName.MatchString(table) || strings.EqualFold(table, "tables") {
+	if !validTable(table) {
 		return nil, fmt.Errorf("azuretable: %q can't be a table's name: want 3 to 63 letters and digits, a letter first", table)
 	}
 	if o.Timeout <= 0 {
