@@ -48,7 +48,7 @@ func main() {
 //
 // On its own it then drains and returns nil. Under the Functions host it never
 // returns nil: the host takes exit code 0 for "do not start it again".
-func run(ctx context.Context, stdout io.Writer) error {
+func run(ctx context.Context, stdout io.Writer) (err error) {
 	settings, err := config.Load()
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer table.Close()
+	defer func() { err = errors.Join(err, table.Close()) }()
 	senders, err := openSenders(settings, stdout, log)
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ import (
 // says what to mend, and none quotes the number.
 var (
 	ErrNoPlus             = errors.New("a phone number must begin with + and the calling code, as in +14155550123")
-	ErrTrunkZero          = errors.New("leave out the 0 that is dialed only inside the country: not +44 (0)20... but +4420...")
+	ErrTrunkZero          = errors.New("leave out the 0 that is dialed only inside the country: not +44 (0)20 but +4420")
 	ErrExtension          = errors.New("a phone number must not have an extension or parameters")
 	ErrLetters            = errors.New("a phone number must not contain letters")
 	ErrCharacter          = errors.New("a phone number may contain, after the +, the digits 0 to 9, spaces, hyphens, dots and parentheses only")
