@@ -10,10 +10,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -54,14 +56,17 @@ func run(ctx context.Context, stdout io.Writer) (err error) {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: settings.LogLevel}))
-	for _, name := range settings.Unknown {
-		log.Warn("this setting means nothing to this version; is it misspelled?", "setting", name)
-	}
 	table, keys, err := openStore(settings)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, table.Close()) }()
+	background, stop := context.WithCancel(ctx)
+	var sweeping sync.WaitGroup
+	defer func() {
+		stop()
+		sweeping.Wait()
+		err = errors.Join(err, table.Close())
+	}()
 	senders, err := openSenders(settings, stdout, log)
 	if err != nil {
 		return err
@@ -77,14 +82,28 @@ func run(ctx context.Context, stdout io.Writer) (err error) {
 		Verify: &otpverify.Service{Book: book, Policy: settings.Policy, Now: time.Now},
 		Purge:  sweep, Log: log, Now: time.Now,
 	}
+	warn(settings, log)
 	if !settings.UnderHost {
-		go sweepHourly(ctx, sweep, log) // nobody else fires the timer
+		sweeping.Go(func() { sweepHourly(background, sweep, log) }) // nobody else fires the timer
 	}
 	err = serve(ctx, settings, api.Handler(), log)
 	if err == nil && settings.UnderHost {
 		err = errors.New("stopped by a signal")
 	}
 	return err
+}
+
+// warn says at the start what is allowed and yet most likely a mistake.
+func warn(s config.Settings, log *slog.Logger) {
+	for _, name := range s.Unknown {
+		log.Warn("this setting means nothing to this version; is it misspelled?", "setting", name)
+	}
+	if s.UnderHost && s.Messenger == config.MessengerConsole {
+		log.Warn("messages are printed and not sent: codes and numbers go to the host's log, which is for local work only", "setting", "TWOFA_MESSENGER")
+	}
+	if addr, err := netip.ParseAddrPort(s.Addr); err == nil && !addr.Addr().IsLoopback() {
+		log.Warn("on its own the service asks for no key: whoever reaches this address may send and check", "setting", "TWOFA_ADDR")
+	}
 }
 
 // openStore opens the table and the keyring. The file lock of the bolt store
@@ -103,7 +122,7 @@ func openStore(s config.Settings) (store.Table, *secret.Keyring, error) {
 	}
 	keys := s.Keys
 	if keys == nil {
-		if keys, err = localSecret(filepath.Join(s.DataDir, "secret")); err != nil {
+		if keys, err = localSecret(filepath.Join(s.DataDir, "secret"), table); err != nil {
 			return nil, nil, errors.Join(err, table.Close())
 		}
 	}
@@ -111,24 +130,53 @@ func openStore(s config.Settings) (store.Table, *secret.Keyring, error) {
 }
 
 // localSecret reads the secret that lies beside an embedded store, and makes it
-// the first time.
-func localSecret(path string) (*secret.Keyring, error) {
+// the first time. It makes none beside rows: a new one could not read them, and
+// every limit that they hold would be lost without a word.
+func localSecret(path string, table store.Table) (*secret.Keyring, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		text = []byte(secret.Generate() + "\n")
-		// Whole or not at all: a half-written secret would lose every row.
-		if err = os.WriteFile(path+".new", text, 0o600); err == nil {
-			err = os.Rename(path+".new", path)
+		var page store.Page
+		if page, err = table.Expired(context.Background(), endOfTime, ""); err != nil {
+			return nil, err
 		}
+		if len(page.Rows) > 0 {
+			return nil, fmt.Errorf("the secret %s is missing, and the rows beside it need it: put it back, set TWOFA_SECRET, or remove the rows too", path)
+		}
+		text = []byte(secret.Generate() + "\n")
+		err = writeWhole(path, text)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("keep the secret: %w", err)
+		return nil, fmt.Errorf("the secret beside the rows: %w", err)
 	}
 	keys, err := secret.Parse(strings.TrimSpace(string(text)))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return keys, nil
+}
+
+// endOfTime is after every row's KeepUntil.
+var endOfTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// writeWhole makes a private file that is there with all of its content or not
+// at all, also after a power cut: rows will be sealed with what is in it.
+func writeWhole(path string, content []byte) error {
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 func openSenders(s config.Settings, stdout io.Writer, log *slog.Logger) (map[notify.Channel]notify.Sender, error) {
@@ -179,7 +227,7 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 func serve(ctx context.Context, s config.Settings, h http.Handler, log *slog.Logger) error {
 	listener, err := net.Listen("tcp", s.Addr)
 	if err != nil {
-		return err
+		return fmt.Errorf("TWOFA_ADDR: %w", err)
 	}
 	server := newServer(h, log)
 	log.Info("listening", "address", listener.Addr().String(), "store", s.Store, "messenger", s.Messenger)

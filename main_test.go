@@ -7,8 +7,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"twofa/internal/config"
+	"twofa/internal/store"
+	"twofa/internal/store/boltstore"
 )
 
 // A client that opens a connection and says nothing, or says it for ever, is cut
@@ -49,8 +54,14 @@ func TestServerBoundsEveryPhaseOfARequest(t *testing.T) {
 }
 
 func TestLocalSecretIsMadeOnceAndKeptPrivate(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "secret")
-	first, err := localSecret(path)
+	folder := t.TempDir()
+	path := filepath.Join(folder, "secret")
+	table, err := boltstore.Open(filepath.Join(folder, "twofa.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer table.Close()
+	first, err := localSecret(path, table)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +72,7 @@ func TestLocalSecretIsMadeOnceAndKeptPrivate(t *testing.T) {
 	if info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %o, want 600", info.Mode().Perm())
 	}
-	second, err := localSecret(path)
+	second, err := localSecret(path, table)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +83,55 @@ func TestLocalSecretIsMadeOnceAndKeptPrivate(t *testing.T) {
 	if err := os.WriteFile(path, []byte("broken"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := localSecret(path); err == nil {
+	if _, err := localSecret(path, table); err == nil {
 		t.Error("a broken secret was replaced or accepted; every row would be lost without a word")
+	}
+}
+
+func TestLocalSecretIsNotMadeAnewBesideRows(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "secret")
+	table, err := boltstore.Open(filepath.Join(folder, "twofa.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer table.Close()
+	err = table.Update(t.Context(), "0123456789abcdef", func([]byte) (store.Row, error) {
+		return store.Row{Data: []byte("sealed"), KeepUntil: time.Now().Add(time.Hour)}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := localSecret(path, table); err == nil || !strings.Contains(err.Error(), "put it back") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a secret was made")
+	}
+}
+
+// What is allowed and yet most likely a mistake is said once, at the start.
+func TestWarnings(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		s    config.Settings
+		want []string
+	}{
+		{"nothing", config.Settings{Addr: "127.0.0.1:7071", Messenger: "console"}, nil},
+		{"loopback of version 6", config.Settings{Addr: "[::1]:7071", Messenger: "console"}, nil},
+		{"misspelled", config.Settings{Addr: "127.0.0.1:1", Unknown: []string{"TWOFA_BRANT"}}, []string{"TWOFA_BRANT"}},
+		{"open to all", config.Settings{Addr: "0.0.0.0:7071"}, []string{"TWOFA_ADDR"}},
+		{"codes in Azure's log", config.Settings{Addr: "127.0.0.1:1", UnderHost: true, Messenger: "console"}, []string{"TWOFA_MESSENGER"}},
+	} {
+		var out strings.Builder
+		warn(tc.s, slog.New(slog.NewJSONHandler(&out, nil)))
+		if got := strings.Count(out.String(), `"WARN"`); got != len(tc.want) {
+			t.Errorf("%s: %d warnings: %s", tc.name, got, out.String())
+		}
+		for _, setting := range tc.want {
+			if !strings.Contains(out.String(), `"setting":"`+setting+`"`) {
+				t.Errorf("%s: nothing about %s: %s", tc.name, setting, out.String())
+			}
+		}
 	}
 }

@@ -162,7 +162,7 @@ func FuzzTimerEnvelope(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		call, err := readInvocation(body)
 		if err != nil {
-			if call.Data.Timer.IsPastDue {
+			if call.pastDue() {
 				t.Fatal("an envelope that was refused says something")
 			}
 			wantAnswerable(t, err, otp.InvalidRequest, otp.PayloadTooLarge)
@@ -174,8 +174,8 @@ func FuzzTimerEnvelope(f *testing.F) {
 		}
 		data, _ := other["Data"].(map[string]any)
 		timer, _ := data["timer"].(map[string]any)
-		if pastDue, _ := timer["IsPastDue"].(bool); call.Data.Timer.IsPastDue != pastDue {
-			t.Fatalf("%q was read as past due: %t", body, call.Data.Timer.IsPastDue)
+		if pastDue, _ := timer["IsPastDue"].(bool); call.pastDue() != pastDue {
+			t.Fatalf("%q was read as past due: %t", body, call.pastDue())
 		}
 	})
 }

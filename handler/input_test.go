@@ -215,7 +215,7 @@ func TestAPlusInAFormIsExplained(t *testing.T) {
 	s := newService(t)
 	for _, path := range []string{"/api/otpsend", "/api/otpverify"} {
 		res := s.do("POST", path, typeForm, "to=+14155550123").problem(400, otp.InvalidRequest).wantFields("to")
-		if !strings.Contains(res.body, "%2B") {
+		if !strings.Contains(res.body, "a + is written %2B;") {
 			t.Errorf("%s: %s", path, res.body)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"twofa/internal/otp"
 	"twofa/internal/reqlog"
@@ -21,10 +22,17 @@ const maxEnvelope = 64 << 10
 // envelope is left alone: ScheduleStatus may be null, and its times zoneless.
 type invocation struct {
 	Data struct {
-		Timer struct {
-			IsPastDue bool `json:"IsPastDue"`
-		} `json:"timer"`
+		Timer jsontext.Value `json:"timer"`
 	} `json:"Data"`
+}
+
+// pastDue tells for the log whether the timer fires late. A timer in another
+// form than the documented one is no reason not to purge.
+func (i invocation) pastDue() bool {
+	var timer struct {
+		IsPastDue bool `json:"IsPastDue"`
+	}
+	return json.Unmarshal(i.Data.Timer, &timer) == nil && timer.IsPastDue
 }
 
 // invocationResult is the reply that the host waits for. Without a body it
@@ -47,7 +55,7 @@ func (a *API) timer(r *http.Request) (answer, error) {
 	}
 	res, err := a.Purge.Run(r.Context())
 	reqlog.Add(r.Context(), slog.Int("removed", res.Removed), slog.Int("changed", res.Changed),
-		slog.Bool("done", res.Done), slog.Bool("past_due", call.Data.Timer.IsPastDue))
+		slog.Bool("done", res.Done), slog.Bool("past_due", call.pastDue()))
 	if err != nil {
 		return answer{}, &otp.Error{
 			Kind: otp.StorageUnavailable, RetryAfter: time.Minute, Err: err,

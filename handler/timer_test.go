@@ -17,6 +17,7 @@ var envelopes = []string{
 	  "Metadata": {"sys": {"MethodName": "purge", "UtcNow": "2026-03-01T12:07:00Z", "RandGuid": "5f6b2b8e-3a61-4d2a-9d0a-0f8d1c2b3a4d"}}}`,
 	`{"Data": {"timer": {"ScheduleStatus": null, "IsPastDue": true}}, "Metadata": {}}`,
 	`{"Data": {"timer": {"ScheduleStatus": {"Last": "0001-01-01T00:00:00", "LastUpdated": "0001-01-01T00:00:00", "Next": "2026-03-01T12:07:00"}}}}`,
+	`{"Data": {"timer": {"IsPastDue": "no"}}}`, `{"Data": {"timer": "{\"IsPastDue\": false}"}}`, // undocumented, and no reason not to purge
 	" \r\n{}\n",
 }
 
@@ -56,7 +57,7 @@ func TestWhatIsNoEnvelopeSweepsNothing(t *testing.T) {
 	s.start(alice)
 	s.clock.advance(48 * time.Hour)
 	big := `{"Data": {"x": "` + strings.Repeat("x", handler.MaxEnvelope) + `"}}`
-	for _, body := range []string{"", "null", "[]", "1", `"x"`, "{", `{"Data": 1}`, `{"Data": {"timer": {"IsPastDue": "no"}}}`, `{"Data": {}, "Data": {}}`, "{}{}", "{\"\xff\": 1}"} {
+	for _, body := range []string{"", "null", "[]", "1", `"x"`, "{", `{"Data": 1}`, `{"Data": {}, "Data": {}}`, "{}{}", "{\"\xff\": 1}"} {
 		s.post("/purge", body).problem(400, otp.InvalidRequest)
 	}
 	s.post("/purge", big).problem(413, otp.PayloadTooLarge)

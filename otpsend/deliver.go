@@ -56,20 +56,23 @@ func (s *Service) send(ctx context.Context, rowKey string, t transition) (Answer
 		Amount:   v.Context.Amount, Payee: v.Context.Payee,
 	})
 	if err != nil {
-		return Answer{}, s.sendFailed(ctx, rowKey, v, err)
+		return Answer{}, s.sendFailed(ctx, rowKey, st, err)
 	}
 	return s.answer(st), nil
 }
 
-// sendFailed turns a sender's failure into an answer. Where the message cannot
-// arrive, the verification ends; where it may still arrive, it stays.
-func (s *Service) sendFailed(ctx context.Context, rowKey string, v otp.Verification, err error) error {
+// sendFailed turns a sender's failure into an answer. The verification ends
+// where the person has no message and will not get one; otherwise its code goes
+// on working.
+func (s *Service) sendFailed(ctx context.Context, rowKey string, st state, err error) error {
+	v := st.verification
 	var f *notify.Failure
 	if !errors.As(err, &f) {
 		// A sender outside of its contract. What its error says may be anything.
 		f = &notify.Failure{Reason: notify.Unavailable, MayHaveSent: true, Detail: fmt.Sprintf("the sender failed with a %T", err)}
 	}
 	answer := &otp.Error{ID: v.ID, Err: f} // and not err, whose text may quote the address
+	final := true
 	switch f.Reason {
 	case notify.InvalidAddress:
 		answer.Kind = otp.InvalidRequest
@@ -81,16 +84,23 @@ func (s *Service) sendFailed(ctx context.Context, rowKey string, v otp.Verificat
 		answer.Kind = otp.DestinationRefused
 		answer.Detail = "The provider blocks messages to this address."
 	case notify.Misconfigured:
+		final = false
 		answer.Kind = otp.ProviderMisconfigured
 		answer.Detail = "The provider refuses this service's own settings. Its operator's log says which."
-		return answer
 	default:
+		final = false
 		answer.Kind = otp.ProviderUnavailable
 		answer.RetryAfter = max(f.RetryAfter, s.Policy.ResendAfter)
-		answer.Detail = "The provider did not take the message. Resend it with this id after the pause."
-		if f.MayHaveSent {
+		switch {
+		case answer.RetryAfter >= v.ExpiresAt.Sub(st.now):
+			answer.Detail = "The provider did not take the message. Start a new verification after the pause."
+		case f.MayHaveSent:
 			answer.Detail = "The provider did not confirm the message. It may arrive, and its code will work; else resend it with this id after the pause."
+		default:
+			answer.Detail = "The provider did not take the message. Resend it with this id after the pause."
 		}
+	}
+	if !final || f.MayHaveSent || v.Sends > 1 { // an earlier message may be with the person
 		return answer
 	}
 	_, failed := s.change(ctx, rowKey, func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {

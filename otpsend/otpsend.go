@@ -6,6 +6,7 @@
 package otpsend
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"maps"
@@ -110,7 +111,7 @@ func (s *Service) Resend(ctx context.Context, id string, req ResendRequest) (Ans
 		if err != nil {
 			return r, v, err
 		}
-		channel := s.channel(req.Channel, notify.Channel(v.Channel))
+		channel := cmp.Or(notify.Channel(req.Channel), notify.Channel(v.Channel))
 		if s.Senders[channel] == nil { // taken out of service since
 			channel = s.Default
 		}
@@ -172,7 +173,7 @@ func (s *Service) read(req Request) (otp.StartRequest, phone.Number, error) {
 		Context: req.Context,
 	}
 	start.Context.Check(faults)
-	channel := s.channel(req.Channel, s.Default)
+	channel := cmp.Or(notify.Channel(req.Channel), s.Default)
 	if s.Senders[channel] == nil {
 		faults.Add("channel", "%s", s.channelsText())
 	} else if err := s.mayShow(channel, start.Context); err != nil {
@@ -208,13 +209,6 @@ func isLanguageTag(locale string) bool {
 		}
 	}
 	return len(locale) <= 35
-}
-
-func (s *Service) channel(asked string, otherwise notify.Channel) notify.Channel {
-	if asked != "" {
-		return notify.Channel(asked)
-	}
-	return otherwise
 }
 
 func (s *Service) channelsText() string {

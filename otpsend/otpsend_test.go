@@ -357,6 +357,7 @@ func TestWhatAFailureMakesOfTheVerification(t *testing.T) {
 		{"invalid address", &notify.Failure{Reason: notify.InvalidAddress}, otp.InvalidRequest, otp.Undeliverable},
 		{"undeliverable", &notify.Failure{Reason: notify.Undeliverable, Code: 63024}, otp.KindUndeliverable, otp.Undeliverable},
 		{"refused", &notify.Failure{Reason: notify.Refused}, otp.DestinationRefused, otp.Undeliverable},
+		{"undeliverable after a try that may have sent", &notify.Failure{Reason: notify.Undeliverable, Code: 63024, MayHaveSent: true}, otp.KindUndeliverable, otp.Pending},
 		{"misconfigured", &notify.Failure{Reason: notify.Misconfigured, Setting: "TWILIO_CONTENT_SID"}, otp.ProviderMisconfigured, otp.Pending},
 		{"unavailable", &notify.Failure{Reason: notify.Unavailable}, otp.ProviderUnavailable, otp.Pending},
 		{"time-out", fmt.Errorf("%w: %w", &notify.Failure{Reason: notify.Unavailable, MayHaveSent: true}, context.DeadlineExceeded), otp.ProviderUnavailable, otp.Pending},
@@ -378,6 +379,31 @@ func TestWhatAFailureMakesOfTheVerification(t *testing.T) {
 				t.Errorf("retry after %v", e.RetryAfter)
 			}
 		})
+	}
+}
+
+// The first message is with the person, whatever becomes of the second.
+func TestAResendThatCannotArriveLeavesTheCodeAlive(t *testing.T) {
+	for _, reason := range []notify.Reason{notify.InvalidAddress, notify.Undeliverable, notify.Refused} {
+		b := newBench(t)
+		a := b.start(otpsend.Request{To: alice})
+		b.now = b.now.Add(time.Minute)
+		b.wa.answer = &notify.Failure{Reason: reason}
+		if _, err := b.s.Resend(context.Background(), string(a.ID), otpsend.ResendRequest{}); err == nil {
+			t.Errorf("%s: the resend was answered as sent", reason)
+		}
+		if got := b.status(a.ID); got != otp.Pending {
+			t.Errorf("%s: the verification is %s", reason, got)
+		}
+	}
+}
+
+// A pause that outlives the code asks for a new one.
+func TestAProviderThatAsksForMoreTimeThanTheCodeHas(t *testing.T) {
+	b := newBench(t)
+	b.wa.answer = &notify.Failure{Reason: notify.Unavailable, RetryAfter: time.Hour}
+	if e := b.refused(otpsend.Request{To: alice}, otp.ProviderUnavailable); !strings.Contains(e.Detail, "Start a new verification") {
+		t.Errorf("detail %q", e.Detail)
 	}
 }
 

@@ -87,8 +87,8 @@ type Settings struct {
 	Brand     string
 	Policy    otp.Policy
 	LogLevel  slog.Level
-	// Unknown are variables that begin with TWOFA_ and mean nothing to this
-	// version: most likely misspelled.
+	// Unknown are variables that begin with TWOFA_ or TWILIO_ and mean nothing to
+	// this version: most likely misspelled.
 	Unknown []string
 }
 
@@ -126,7 +126,7 @@ func Load() (Settings, error) {
 	return s, nil
 }
 
-// unknown returns the variables with our prefix that no setting has.
+// unknown returns the variables with our prefixes that no setting has.
 func unknown(environ []string) []string {
 	known := make(map[string]bool)
 	for i, t := 0, reflect.TypeFor[environment](); i < t.NumField(); i++ {
@@ -135,7 +135,7 @@ func unknown(environ []string) []string {
 	var names []string
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "TWOFA_") && !known[name] {
+		if (strings.HasPrefix(name, "TWOFA_") || strings.HasPrefix(name, "TWILIO_")) && !known[name] {
 			names = append(names, name)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"twofa/internal/notify"
 	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
+	"twofa/internal/phone"
 	"twofa/internal/secret"
 	"twofa/internal/store/azuretable"
 )
@@ -86,8 +87,16 @@ func (e environment) settings(host hostStorage) (Settings, Faults) {
 		faults.add("TWOFA_BRAND", "has to be at most 40 printable characters, without {{")
 	}
 	s.Policy = e.policy(&faults)
-	if err := s.LogLevel.UnmarshalText([]byte(cmp.Or(e.LogLevel, "info"))); err != nil {
+	switch strings.ToLower(cmp.Or(e.LogLevel, "info")) {
+	case "debug":
+		s.LogLevel = slog.LevelDebug
+	case "info":
 		s.LogLevel = slog.LevelInfo
+	case "warn":
+		s.LogLevel = slog.LevelWarn
+	case "error":
+		s.LogLevel = slog.LevelError
+	default:
 		faults.add("TWOFA_LOG_LEVEL", "has to be debug, info, warn or error")
 	}
 	return s, faults
@@ -165,8 +174,8 @@ func (e environment) countries(messenger string, faults *Faults) map[string]bool
 	countries := make(map[string]bool)
 	for code := range strings.SplitSeq(e.Countries, ",") {
 		code = strings.TrimSpace(code)
-		if !within(code, 2, 2, upper) {
-			faults.add("TWOFA_COUNTRIES", "has to be country codes of two capitals (ISO 3166-1), comma-separated, or *")
+		if !phone.IsRegion(code) {
+			faults.add("TWOFA_COUNTRIES", "has to be country codes of two capitals (ISO 3166-1: GB and not UK), comma-separated, or *")
 			break
 		}
 		countries[code] = true

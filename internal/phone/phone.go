@@ -209,6 +209,22 @@ func cutCountry(digits string) (c *country, national string, ok bool) {
 	return c, digits[len(c.code):], true
 }
 
+// IsRegion reports whether numbers of that region exist: an ISO 3166-1 alpha-2
+// code in capitals, or XK.
+func IsRegion(code string) bool {
+	if len(code) != 2 {
+		return false
+	}
+	for _, c := range countries {
+		for i := 0; c.regions != NonGeographic && i < len(c.regions)/2; i++ {
+			if c.region(i) == code {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (c *country) region(i int) string {
 	if c.regions == NonGeographic {
 		return NonGeographic

@@ -248,3 +248,16 @@ func BenchmarkMask(b *testing.B) {
 		Mask("+12015550123")
 	}
 }
+
+func TestIsRegion(t *testing.T) {
+	for _, code := range []string{"US", "GB", "IN", "XK", "GG", "CA"} {
+		if !IsRegion(code) {
+			t.Errorf("%s is none", code)
+		}
+	}
+	for _, code := range []string{"", "U", "UK", "ZZ", "QQ", "us", "001", "USA", "0"} {
+		if IsRegion(code) {
+			t.Errorf("%q is one", code)
+		}
+	}
+}
