@@ -20,7 +20,7 @@ type answer struct {
 	allow  string // for 405
 }
 
-// statusOf is the error table of DESIGN section 3: the only place that maps a
+// statusOf is the error table of docs/errors.md: the only place that maps a
 // kind to a status and a title.
 var statusOf = map[otp.Kind]struct {
 	status int

@@ -5,7 +5,8 @@
 //
 // It takes what lies beneath the root except for what .funcignore lists, in the
 // publishing tool's own reading of that file, and the binary under the name
-// that host.json gives it. The same files make the same bytes: entries are
+// that host.json gives it. Anything but host.json and function.json files stops
+// it, so that nothing is published by accident. The same files make the same bytes: entries are
 // sorted and carry a fixed time. It must never take a file from outside the
 // root, or follow a link.
 package main
@@ -21,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -91,6 +93,9 @@ func collect(root, binary string) ([]file, error) {
 			return nil // what was built last stands in for what lies there
 		case !entry.Type().IsRegular():
 			return fmt.Errorf("%s is not a plain file", name)
+		case name != "host.json" && (strings.Count(name, "/") != 1 || !strings.HasSuffix(name, "/function.json")):
+			// A note, a log, a key: publishing would send it along.
+			return fmt.Errorf("%s is no part of the app: move it away, or list it in .funcignore", name)
 		}
 		files = append(files, file{name, path, 0o644})
 		return nil

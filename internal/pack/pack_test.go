@@ -148,6 +148,8 @@ func TestPackRefuses(t *testing.T) {
 		"a broken host.json": {map[string]string{"host.json": "{"}, "", "host.json"},
 		"no executable":      {map[string]string{"host.json": "{}"}, "", "defaultExecutablePath"},
 		"a path":             {map[string]string{"host.json": strings.Replace(hostJSON, "app", "./app", 1)}, "", "defaultExecutablePath"},
+		"a stray file":       {map[string]string{"host.json": hostJSON, "run.log": "x"}, "", "run.log is no part of the app"},
+		"a file in a folder": {map[string]string{"host.json": hostJSON, "otpsend/key.pem": "x"}, "", "otpsend/key.pem is no part"},
 		"a link":             {map[string]string{"host.json": hostJSON}, "/etc/passwd", "not a plain file"},
 	} {
 		t.Run(name, func(t *testing.T) {
