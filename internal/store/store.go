@@ -113,7 +113,8 @@ type Table interface {
 
 	// Expired lists rows whose KeepUntil is at or before the given time, in the
 	// store's own order, from cursor on ("" begins). One call does a bounded
-	// amount of work and may return no rows and yet a Next.
+	// amount of work and may return no rows and yet a Next. A cursor that the
+	// store doesn't take, or not any more, is ErrInvalid.
 	Expired(ctx context.Context, before time.Time, cursor string) (Page, error)
 
 	// Delete removes the row if it still is the version that Expired saw.

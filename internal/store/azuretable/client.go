@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -45,8 +46,10 @@ type client struct {
 	// traces of the first copy looks like a conflict, and Update can tell one
 	// from the other only if it knows that a conflict is a conflict.
 	reads, writes *aztables.Client
-	transport     http.RoundTripper
-	pageSize      int32
+	// lists are reads that may take longer.
+	lists     *aztables.Client
+	transport http.RoundTripper
+	pageSize  int32
 }
 
 // tryTimeout bounds a single request, so that one that hangs leaves time to find
@@ -68,15 +71,18 @@ func newClient(o Options, table string) (*client, error) {
 	}
 	retry := policy.RetryOptions{
 		MaxRetries:    2,
-		TryTimeout:    tryTimeout,
 		RetryDelay:    100 * time.Millisecond,
 		MaxRetryDelay: time.Second,
 	}
-	if c.reads, err = newTableClient(connect, table, c.transport, retry); err != nil {
+	try := transporter{c.transport, tryTimeout}
+	if c.reads, err = newTableClient(connect, table, try, retry); err != nil {
+		return nil, err
+	}
+	if c.lists, err = newTableClient(connect, table, transporter{c.transport, listTimeout}, retry); err != nil {
 		return nil, err
 	}
 	retry.MaxRetries = -1 // none; 0 would mean three
-	if c.writes, err = newTableClient(connect, table, c.transport, retry); err != nil {
+	if c.writes, err = newTableClient(connect, table, try, retry); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -114,10 +120,10 @@ func connector(a address, clientID string) (connect, error) {
 	}
 }
 
-func newTableClient(connect connect, table string, rt http.RoundTripper, retry policy.RetryOptions) (*aztables.Client, error) {
+func newTableClient(connect connect, table string, try transporter, retry policy.RetryOptions) (*aztables.Client, error) {
 	service, err := connect(&aztables.ClientOptions{ClientOptions: azcore.ClientOptions{
 		Retry:           retry,
-		Transport:       transporter{rt},
+		Transport:       try,
 		Telemetry:       policy.TelemetryOptions{Disabled: true},
 		PerCallPolicies: []policy.Policy{preferNoContent{}, shortAbsence{}},
 	}})
@@ -137,11 +143,38 @@ func newSharedKey(a address) (*aztables.SharedKeyCredential, error) {
 
 // transporter sends one try. It goes without http.Client, whose redirects and
 // cookies the service has no use for: a redirect is a fault.
-type transporter struct{ rt http.RoundTripper }
+//
+// The time limit of a try is here and not in the SDK's TryTimeout, which would
+// include the wait for a token. At a cold start that takes longer than a try
+// has, and the SDK gives up for good on a token that was cut off; whoever asks
+// next begins anew. So the token's limit is the call's, for reads and writes
+// alike.
+type transporter struct {
+	rt    http.RoundTripper
+	limit time.Duration
+}
 
 func (t transporter) Do(req *http.Request) (*http.Response, error) {
 	store.CountTrip(req.Context())
-	return t.rt.RoundTrip(req)
+	ctx, cancel := context.WithTimeout(req.Context(), t.limit)
+	resp, err := t.rt.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	resp.Body = limitedBody{resp.Body, cancel}
+	return resp, nil
+}
+
+// limitedBody is read under the limit of its try, which ends with it.
+type limitedBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b limitedBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
 }
 
 // preferNoContent asks the service not to send back what we have inserted, which
@@ -247,7 +280,7 @@ func (c *client) expired(ctx context.Context, before int64, from cursor) ([]stor
 	if from.rowKey != "" {
 		options.NextRowKey = &from.rowKey
 	}
-	page, err := c.reads.NewListEntitiesPager(options).NextPage(ctx)
+	page, err := c.lists.NewListEntitiesPager(options).NextPage(ctx)
 	if err != nil {
 		return nil, cursor{}, faultOf(err)
 	}

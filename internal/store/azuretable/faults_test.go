@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"twofa/internal/store"
@@ -180,6 +181,51 @@ func TestHang(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The service may look for expired rows for longer than any other request takes.
+// That is no fault, up to a limit.
+func TestSlowList(t *testing.T) {
+	for _, c := range []struct{ delay, want time.Duration }{{6 * time.Second, 6 * time.Second}, {time.Minute, listTimeout}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := openStore(t, Options{
+				ConnectionString: "UseDevelopmentStorage=true", TablePrefix: "twofa",
+				Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+					select {
+					case <-time.After(c.delay):
+						return answer(req, 200, `{"value":[{"PartitionKey":"k","odata.etag":"W/\"x\""}]}`), nil
+					case <-req.Context().Done():
+						return nil, req.Context().Err()
+					}
+				}),
+			})
+			began := time.Now()
+			page, err := s.Expired(t.Context(), epoch, "")
+			if took := time.Since(began); took != c.want {
+				t.Errorf("took %v, want %v", took, c.want)
+			}
+			if c.delay == c.want && (err != nil || len(page.Rows) != 1) || c.delay != c.want && !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("after %v: %v, %v", c.delay, page, err)
+			}
+		})
+	}
+}
+
+// A continuation token that the service refuses is a bad cursor, so that a sweep
+// begins again instead of failing at it every time.
+func TestRefusedContinuation(t *testing.T) {
+	s := openStore(t, Options{
+		ConnectionString: "UseDevelopmentStorage=true", TablePrefix: "twofa",
+		Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			return answer(req, 400, `{"odata.error":{"code":"InvalidInput"}}`), nil
+		}),
+	})
+	if _, err := s.Expired(t.Context(), epoch, cursor{"1!4!YWJj", "1!4!cg--"}.encode()); !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("with a cursor: %v, want ErrInvalid", err)
+	}
+	if _, err := s.Expired(t.Context(), epoch, ""); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "InvalidInput") {
+		t.Errorf("from the beginning: %v, want ErrUnavailable with the code", err)
 	}
 }
 

@@ -80,8 +80,8 @@ func TestLostAnswerRepeatedBelow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.faulty.client.writes, err = newTableClient(connect, r.options.TablePrefix+"recipients", r.faulty.client.transport,
-			policy.RetryOptions{MaxRetries: 2, RetryDelay: time.Millisecond, TryTimeout: tryTimeout})
+		r.faulty.client.writes, err = newTableClient(connect, r.options.TablePrefix+"recipients",
+			transporter{r.faulty.client.transport, tryTimeout}, policy.RetryOptions{MaxRetries: 2, RetryDelay: time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -303,6 +303,86 @@ func TestNoManagedIdentity(t *testing.T) {
 	}
 }
 
+// slowIdentity is an endpoint that answers with a token after a while, and says
+// how often it was asked.
+func slowIdentity(t *testing.T, delay time.Duration) *atomic.Int64 {
+	t.Helper()
+	var asked atomic.Int64
+	identity := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		select {
+		case <-time.After(delay):
+		case <-r.Context().Done():
+			return
+		}
+		fmt.Fprintf(w, `{"access_token":"token","expires_on":"%d","resource":"https://storage.azure.com","token_type":"Bearer"}`,
+			time.Now().Add(24*time.Hour).Unix())
+	}))
+	t.Cleanup(identity.Close)
+	t.Setenv("IDENTITY_ENDPOINT", identity.URL)
+	t.Setenv("IDENTITY_HEADER", "header")
+	return &asked
+}
+
+// At a cold start a token takes longer than one try has. Whatever comes first,
+// a read or a write, waits for it.
+func TestSlowToken(t *testing.T) {
+	const delay = tryTimeout + 500*time.Millisecond
+	for _, name := range []string{"Get", "Update", "Expired", "Delete"} {
+		t.Run(name, func(t *testing.T) {
+			asked := slowIdentity(t, delay)
+			s := openStore(t, Options{
+				ServiceURL: "https://acme.table.core.windows.net", ClientID: newMark() + newMark(), TablePrefix: "twofa",
+				Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+					switch {
+					case req.Header.Get("Authorization") != "Bearer token":
+						t.Error("sent a request without a token")
+					case req.Method != http.MethodGet:
+						return answer(req, 204, ""), nil
+					case !strings.Contains(req.URL.Path, "PartitionKey="):
+						return answer(req, 200, `{"value":[]}`), nil
+					}
+					return answer(req, 404, `{"odata.error":{"code":"ResourceNotFound"}}`), nil
+				}),
+			})
+			began := time.Now()
+			err := calls[name](t.Context(), s)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("%v", err)
+			}
+			if took := time.Since(began); took < delay || took > delay+2*time.Second || asked.Load() != 1 {
+				t.Errorf("took %v and %d requests for a token, want %v and one", took, asked.Load(), delay)
+			}
+		})
+	}
+}
+
+// While there is no token, calls end in time, however many wait for it.
+func TestTokenThatNeverComes(t *testing.T) {
+	const limit = 400 * time.Millisecond
+	slowIdentity(t, time.Minute)
+	s := openStore(t, Options{
+		ServiceURL: "https://acme.table.core.windows.net", ClientID: newMark() + newMark(), TablePrefix: "twofa", Timeout: limit,
+		Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			t.Errorf("sent a request without a token")
+			return nil, errLost
+		}),
+	})
+	began := time.Now()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if _, err := s.Get(t.Context(), "k"); !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Get: %v, want ErrUnavailable because of the deadline", err)
+			}
+		})
+	}
+	wg.Wait()
+	if took := time.Since(began); took > limit+2*time.Second {
+		t.Errorf("took %v, want about %v", took, limit)
+	}
+}
+
 // Each shared Azurite has a key of its own, so a store with another key is
 // refused: the tests do sign their requests.
 func TestWrongKey(t *testing.T) {

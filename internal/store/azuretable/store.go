@@ -23,6 +23,9 @@ const (
 	// included. The Functions host gives a request far longer, but the person
 	// who waits for it doesn't.
 	defaultTimeout = 5 * time.Second
+	// listTimeout is the time limit of one page, for which the service looks at
+	// rows for up to 5 seconds before it answers with what it has found.
+	listTimeout = 8 * time.Second
 	// maxAttempts bounds how often Update begins again. With the pauses below
 	// it takes two seconds on average to get there.
 	maxAttempts = 10
@@ -49,7 +52,7 @@ type Options struct {
 	Table       string
 
 	// Timeout bounds each call, over and above the context's own deadline. It
-	// defaults to 5 seconds.
+	// defaults to 5 seconds, and to 8 for Expired.
 	Timeout time.Duration
 	// Transport replaces the store's own transport, for tests.
 	Transport http.RoundTripper
@@ -59,8 +62,9 @@ type Options struct {
 
 // Store is a store.Table on one table of a storage account.
 type Store struct {
-	client  *client
-	timeout time.Duration
+	client      *client
+	timeout     time.Duration
+	listTimeout time.Duration
 }
 
 var _ store.Table = (*Store)(nil)
@@ -90,8 +94,9 @@ func Open(o Options) (*Store, error) {
 	if !validTable(table) {
 		return nil, fmt.Errorf("azuretable: %q can't be a table's name: want 3 to 63 letters and digits, a letter first", table)
 	}
+	timeout, list := o.Timeout, o.Timeout
 	if o.Timeout <= 0 {
-		o.Timeout = defaultTimeout
+		timeout, list = defaultTimeout, listTimeout
 	}
 	if o.pageSize == 0 {
 		o.pageSize = pageSize
@@ -100,7 +105,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("azuretable: %w", err)
 	}
-	return &Store{client: c, timeout: o.Timeout}, nil
+	return &Store{client: c, timeout: timeout, listTimeout: list}, nil
 }
 
 // Close closes idle connections.
@@ -231,7 +236,7 @@ func (s *Store) Expired(ctx context.Context, before time.Time, cursor string) (s
 	if !ok {
 		return store.Page{}, fmt.Errorf("%w: cursor", store.ErrInvalid)
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.listTimeout)
 	defer cancel()
 	refs, next, f := s.client.expired(ctx, before.Unix(), from)
 	if f == nil {
@@ -239,6 +244,10 @@ func (s *Store) Expired(ctx context.Context, before time.Time, cursor string) (s
 	}
 	if f.kind == noTable {
 		return store.Page{}, nil
+	}
+	if f.status == http.StatusBadRequest && cursor != "" {
+		// The rest of the request is always the same, so it is the token.
+		return store.Page{}, fmt.Errorf("%w: cursor", store.ErrInvalid)
 	}
 	return store.Page{}, unavailable(ctx, "list", f)
 }
