@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"twofa/internal/store"
@@ -22,12 +23,18 @@ const cursorKey store.Key = "purgecursor"
 // at the beginning.
 const cursorKept = 365 * 24 * time.Hour
 
+// atOnce is how many rows are removed at a time. One after another, the round
+// trips would use up the budget; many more would get in the way of people who
+// wait for their codes.
+const atOnce = 8
+
 // Service sweeps a table.
 type Service struct {
 	Table store.Table
 	Now   func() time.Time
-	// Budget bounds one run. It has to stay well under the host's
-	// functionTimeout (host.json).
+	// Budget bounds one run, all but the keeping of the cursor at its end, for
+	// which the store has a time limit of its own. The two together have to
+	// stay under what the timer's request is given.
 	Budget time.Duration
 }
 
@@ -43,12 +50,12 @@ type Result struct {
 // from the last whole page.
 func (s *Service) Run(ctx context.Context) (Result, error) {
 	var res Result
-	cursor, err := s.loadCursor(ctx)
+	sweep, cancel := context.WithTimeout(ctx, s.Budget)
+	defer cancel()
+	cursor, err := s.loadCursor(sweep)
 	if err != nil {
 		return res, err
 	}
-	sweep, cancel := context.WithTimeout(ctx, s.Budget)
-	defer cancel()
 	for {
 		next, err := s.page(sweep, cursor, &res)
 		if err != nil && sweep.Err() != nil && ctx.Err() == nil {
@@ -76,21 +83,50 @@ func (s *Service) page(ctx context.Context, cursor string, res *Result) (next st
 	if err != nil {
 		return "", fmt.Errorf("purge: list: %w", err)
 	}
-	for _, ref := range page.Rows {
+	if err := s.remove(ctx, page.Rows, res); err != nil {
+		return "", fmt.Errorf("purge: remove: %w", err)
+	}
+	return page.Next, nil
+}
+
+// remove removes rows, several at a time. After a failure it begins no further
+// one, counts what is under way, and returns the first error.
+func (s *Service) remove(ctx context.Context, rows []store.Ref, res *Result) error {
+	var (
+		wg    sync.WaitGroup
+		slots = make(chan struct{}, atOnce)
+		mu    sync.Mutex // guards what follows
+		first error
+	)
+	for _, ref := range rows {
 		if ref.Key == cursorKey {
 			continue // unchanged for longer than cursorKept, and ours all the same
 		}
-		removed, err := s.Table.Delete(ctx, ref)
-		switch {
-		case err != nil:
-			return "", fmt.Errorf("purge: remove: %w", err)
-		case removed:
-			res.Removed++
-		default:
-			res.Changed++
+		slots <- struct{}{}
+		mu.Lock()
+		failed := first != nil
+		mu.Unlock()
+		if failed {
+			break
 		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			removed, err := s.Table.Delete(ctx, ref)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil && first == nil:
+				first = err
+			case err != nil:
+			case removed:
+				res.Removed++
+			default:
+				res.Changed++
+			}
+		})
 	}
-	return page.Next, nil
+	wg.Wait()
+	return first
 }
 
 func (s *Service) loadCursor(ctx context.Context) (string, error) {
