@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -114,8 +115,22 @@ func parseConnectionString(s string) (address, error) {
 	if err != nil {
 		return address{}, errors.New("the connection string's table endpoint is not an http or https URL")
 	}
+	if a.key == "" && !private(u) {
+		// Who sees a signature can use it; a key is never sent.
+		return address{}, errors.New("the connection string's SharedAccessSignature needs https")
+	}
 	a.url = u
 	return a, nil
+}
+
+// private reports whether nobody on the way can read what is sent to the URL.
+func private(serviceURL string) bool {
+	u, err := url.Parse(serviceURL)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Scheme == "https" || u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // parseURL accepts an http or https URL of a host and perhaps a path, and

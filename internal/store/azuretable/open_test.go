@@ -95,6 +95,22 @@ func TestAddress(t *testing.T) {
 			"AccountName=acme;SharedAccessSignature=sv=2019-02-02&sig=abc%3D",
 			address{url: "https://acme.table.core.windows.net", account: "acme", signature: "sv=2019-02-02&sig=abc%3D"},
 		},
+		"signature, on this machine": {
+			"TableEndpoint=http://127.0.0.1:10002/acme;SharedAccessSignature=sig=abc",
+			address{url: "http://127.0.0.1:10002/acme", signature: "sig=abc"},
+		},
+		"signature, on this machine by name": {
+			"TableEndpoint=http://localhost:10002/acme;SharedAccessSignature=sig=abc",
+			address{url: "http://localhost:10002/acme", signature: "sig=abc"},
+		},
+		"signature, on this machine by IPv6": {
+			"TableEndpoint=http://[::1]:10002/acme;SharedAccessSignature=sig=abc",
+			address{url: "http://[::1]:10002/acme", signature: "sig=abc"},
+		},
+		"key, without https": { // which is not sent
+			"DefaultEndpointsProtocol=http;AccountName=acme;AccountKey=" + key,
+			address{url: "http://acme.table.core.windows.net", account: "acme", key: key},
+		},
 		"development storage": {
 			"UseDevelopmentStorage=true",
 			address{url: "http://127.0.0.1:10002/devstoreaccount1", account: devAccount, key: devKey},
@@ -139,6 +155,26 @@ func TestBadOptions(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		} else if strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: the error quotes its cause: %v", name, err)
+		}
+	}
+}
+
+// Who sees a shared access signature can use it, so it doesn't go over the
+// network in the clear.
+func TestSignatureNeedsHTTPS(t *testing.T) {
+	for _, s := range []string{
+		"TableEndpoint=http://acme.example;SharedAccessSignature=sig=secret",
+		"TableEndpoint=HTTP://acme.example;SharedAccessSignature=sig=secret",
+		"TableEndpoint=http://10.0.0.1:10002/acme;SharedAccessSignature=?sig=secret",
+		"TableEndpoint=http://localhost.example;SharedAccessSignature=sig=secret",
+		"DefaultEndpointsProtocol=http;AccountName=acme;SharedAccessSignature=sig=secret",
+	} {
+		const want = "the connection string's SharedAccessSignature needs https"
+		if err := CheckConnectionString(s); err == nil || err.Error() != want {
+			t.Errorf("%s: %v", s, err)
+		}
+		if _, err := Open(Options{ConnectionString: s, TablePrefix: "twofa"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open with %s: %v", s, err)
 		}
 	}
 }
