@@ -2,9 +2,11 @@ package azuretable
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -325,14 +327,10 @@ func faultOf(err error) *fault {
 	var re *azcore.ResponseError
 	if !errors.As(err, &re) {
 		var auth *azidentity.AuthenticationFailedError
-		switch {
-		case errors.As(err, &auth):
+		if errors.As(err, &auth) {
 			return &fault{kind: refused, code: "no token from the managed identity"}
-		case errors.Is(err, context.DeadlineExceeded):
-			return &fault{kind: unclear, code: "timed out"}
-		default:
-			return &fault{kind: unclear, code: "no usable answer"}
 		}
+		return &fault{kind: unclear, code: noAnswer(err)}
 	}
 
 	f := &fault{status: re.StatusCode, code: plainCode(re.ErrorCode)}
@@ -353,6 +351,29 @@ func faultOf(err error) *fault {
 		}
 	}
 	return f
+}
+
+// noAnswer says in a few words of ours why there is none. The error's own text
+// has the host or its address in it.
+func noAnswer(err error) string {
+	var (
+		name        *net.DNSError
+		network     *net.OpError
+		certificate *tls.CertificateVerificationError
+		record      tls.RecordHeaderError // what came isn't TLS
+	)
+	switch {
+	case errors.As(err, &name) && name.IsNotFound:
+		return "no such host"
+	case errors.As(err, &network) && (network.Op == "dial" || network.Op == "proxyconnect"):
+		return "no connection"
+	case errors.As(err, &certificate), errors.As(err, &record):
+		return "TLS"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timed out"
+	default:
+		return "no usable answer"
+	}
 }
 
 // notFound is the fault of a 404. One that doesn't say what is missing comes from

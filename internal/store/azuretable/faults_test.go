@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -180,6 +184,50 @@ func TestHang(t *testing.T) {
 					t.Errorf("stored %q, want old", got)
 				}
 			})
+		}
+	}
+}
+
+// An operator is told what is wrong with the way to the service.
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshakes that we break off
+	secure.StartTLS()
+	defer secure.Close()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	next := newTransport("https://")
+	defer next.CloseIdleConnections()
+	dial := func(err error) roundTripper {
+		return func(*http.Request) (*http.Response, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
+		}
+	}
+
+	for name, c := range map[string]struct {
+		url       string
+		transport http.RoundTripper
+		want      string
+	}{
+		"refused":           {closed.URL, next, "read: no connection"},
+		"dial timeout":      {"https://acme.example", dial(context.DeadlineExceeded), "read: no connection"},
+		"unknown host":      {"https://acme.example", dial(&net.DNSError{Err: "no such host", Name: "acme.example", IsNotFound: true}), "read: no such host"},
+		"no name server":    {"https://acme.example", dial(&net.DNSError{Err: "server misbehaving", Name: "acme.example"}), "read: no connection"},
+		"strange authority": {secure.URL, next, "read: TLS"},
+		"no TLS":            {strings.Replace(plain.URL, "http:", "https:", 1), next, "read: TLS"},
+		"cut off": {"https://acme.example", roundTripper(func(*http.Request) (*http.Response, error) {
+			return nil, &net.OpError{Op: "read", Net: "tcp", Err: errLost}
+		}), "read: no usable answer"},
+	} {
+		s := openStore(t, Options{
+			ConnectionString: "AccountName=acme;AccountKey=c2VjcmV0;TableEndpoint=" + c.url, TablePrefix: "twofa", Transport: c.transport,
+		})
+		_, err := s.Get(t.Context(), "k")
+		if !errors.Is(err, store.ErrUnavailable) || err.Error() != store.ErrUnavailable.Error()+": "+c.want {
+			t.Errorf("%s: %v, want ErrUnavailable and %q", name, err, c.want)
 		}
 	}
 }

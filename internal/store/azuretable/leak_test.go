@@ -1,6 +1,8 @@
 package azuretable
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -74,6 +76,12 @@ func TestErrorsLeakNothing(t *testing.T) {
 			req = req.Clone(req.Context())
 			req.URL.Host = l.Addr().String()
 			return next.RoundTrip(req)
+		},
+		"unknown host": func(req *http.Request) (*http.Response, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: echo(req), Name: req.URL.Host, Server: "127.0.0.1:53", IsNotFound: true}}
+		},
+		"TLS": func(req *http.Request) (*http.Response, error) {
+			return nil, &tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"canary"}}, Host: req.URL.Host}}
 		},
 		"garbage": func(req *http.Request) (*http.Response, error) {
 			return answer(req, 200, echo(req), "ETag", echo(req)), nil

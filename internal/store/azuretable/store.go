@@ -31,8 +31,8 @@ const (
 	maxAttempts = 10
 	minPause    = 10 * time.Millisecond
 	maxPause    = 800 * time.Millisecond
-	// pageSize is how many expired rows are asked for at a time. A sweep
-	// deletes them one by one, so a page holds what a timer can use up soon.
+	// pageSize is how many expired rows are asked for at a time. Each takes
+	// a sweep a request of its own, so a page holds what a timer can use up soon.
 	pageSize = 250
 )
 
