@@ -9,11 +9,11 @@ import (
 // DefaultPurpose is what a request without a purpose means.
 const DefaultPurpose = "login"
 
-// Bounds of a Context's texts in characters. A character has at most 4 bytes,
-// so both fit a row's 255.
+// MaxAmount and MaxPayee bound a Context's texts in characters. A character has
+// at most 4 bytes, so both fit a row's 255.
 const (
-	maxAmount = 40
-	maxPayee  = 60
+	MaxAmount = 40
+	MaxPayee  = 60
 )
 
 // CheckPurpose returns the purpose, the default for none, and notes a fault.
@@ -32,10 +32,11 @@ func CheckPurpose(purpose string, faults *Error) string {
 
 // Check notes what keeps the context from being shown and bound: it becomes
 // part of a message that the service signs with its name, so it must not be
-// able to pose as more than an amount and a payee.
+// able to pose as more than an amount and a payee, and what is bound has to be
+// what is shown.
 func (c Context) Check(faults *Error) {
-	checkText("context.amount", c.Amount, maxAmount, faults)
-	checkText("context.payee", c.Payee, maxPayee, faults)
+	checkText("context.amount", c.Amount, MaxAmount, faults)
+	checkText("context.payee", c.Payee, MaxPayee, faults)
 }
 
 func checkText(field, text string, most int, faults *Error) {
@@ -43,10 +44,40 @@ func checkText(field, text string, most int, faults *Error) {
 	case text == "":
 	case utf8.RuneCountInString(text) > most:
 		faults.Add(field, "At most %d characters are shown.", most)
-	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
+	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) && !joiner(r) }):
 		faults.Add(field, "Only printable characters on one line are shown: no line breaks, control or direction characters.")
 	case strings.Contains(text, "{{"), strings.Contains(text, "}}"), strings.Contains(text, "://"),
 		strings.Contains(strings.ToLower(text), "www."):
 		faults.Add(field, "Links and template placeholders are not shown.")
+	case strayJoiner(text):
+		faults.Add(field, "Joiners (U+200C, U+200D) are shown only inside a word, one at a time.")
+	case text != strings.Join(strings.Fields(text), " "), !strings.ContainsFunc(text, visible):
+		faults.Add(field, "A text is shown only if it has something visible, and single spaces only between its words.")
 	}
+}
+
+// joiner reports the zero-width non-joiner and joiner, which are part of how
+// Persian and Indic names are spelt.
+func joiner(r rune) bool { return r == '\u200c' || r == '\u200d' }
+
+// strayJoiner reports a joiner that is not between letters, marks or digits.
+// There it spells nothing, and could hide a link: by its dot, for one.
+func strayJoiner(text string) bool {
+	runes := []rune(text)
+	inWord := func(i int) bool {
+		return i >= 0 && i < len(runes) && unicode.In(runes[i], unicode.L, unicode.M, unicode.N)
+	}
+	for i, r := range runes {
+		if joiner(r) && !(inWord(i-1) && inWord(i+1)) {
+			return true
+		}
+	}
+	return false
+}
+
+// visible reports what can be seen on its own: no space, joiner or mark, and
+// none of the printable characters that are drawn as nothing.
+func visible(r rune) bool {
+	return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) &&
+		!unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) && r != '\u2800' // the empty Braille cell
 }
