@@ -37,8 +37,8 @@ func (m *model) tick(now time.Time) {
 	for _, events := range []*[]time.Time{&m.sends, &m.failures} {
 		var keep []time.Time
 		for _, e := range *events {
-			if e.After(now) {
-				e = now
+			if latest := now.Add(2 * time.Minute); e.After(latest) {
+				e = latest
 			}
 			if now.Before(e.Add(day)) {
 				keep = append(keep, e)
@@ -52,10 +52,10 @@ func (m *model) tick(now time.Time) {
 			e.status, e.over = "expired", e.dies
 		}
 		if e.status == "pending" && e.made.Sub(now) > 2*time.Minute {
-			e.status, e.over = "expired", now
+			e.status, e.over = "expired", e.dies
 		}
-		if e.over.After(now) {
-			e.over = now
+		if latest := now.Add(2 * time.Minute); e.over.After(latest) {
+			e.over = latest
 		}
 		if e.status == "pending" || now.Before(e.over.Add(day)) {
 			keep = append(keep, e)
@@ -71,6 +71,27 @@ func (m *model) find(id otp.ID) *entry {
 		}
 	}
 	return nil
+}
+
+// judged is the events as they count at now: one of the future as one of now.
+func judged(events []time.Time, now time.Time) []time.Time {
+	events = slices.Clone(events)
+	for i, e := range events {
+		if e.After(now) {
+			events[i] = now
+		}
+	}
+	return events
+}
+
+// noted adds an event of now, or of the last event where the clock is behind it.
+func noted(events []time.Time, now time.Time) []time.Time {
+	for _, e := range events {
+		if e.After(now) {
+			now = e
+		}
+	}
+	return append(events, now)
 }
 
 // refusal says which rule is against a send at that time, "" for none.
@@ -97,6 +118,7 @@ func (m *model) refusal(at time.Time) otp.Kind {
 // maySend says whether a send is refused, for which reason and for how long:
 // it tries each time at which some rule could be over.
 func (m *model) maySend(now time.Time) (otp.Kind, time.Duration) {
+	m = &model{p: m.p, sends: judged(m.sends, now), failures: judged(m.failures, now)}
 	if m.refusal(now) == "" {
 		return "", 0
 	}
@@ -137,7 +159,7 @@ func (m *model) start(id otp.ID, purpose string, c otp.Context, now time.Time) (
 	dies := now.Add(m.p.TTL)
 	dies = dies.Add(-time.Duration(dies.Nanosecond()))
 	m.all = append(m.all, &entry{id: id, purpose: purpose, context: c, status: "pending", made: now, dies: dies})
-	m.sends = append(m.sends, now)
+	m.sends = noted(m.sends, now)
 	for len(m.all) > 8 {
 		for i, e := range m.all {
 			if e.status != "pending" {
@@ -161,13 +183,17 @@ func (e *entry) usable() otp.Kind {
 }
 
 func (m *model) resend(id otp.ID, now time.Time) (otp.Kind, time.Duration) {
-	if kind := m.find(id).usable(); kind != "" {
+	e := m.find(id)
+	if kind := e.usable(); kind != "" {
 		return kind, 0
+	}
+	if now.Add(30 * time.Second).After(e.dies) {
+		return otp.KindExpired, 0
 	}
 	if kind, wait := m.maySend(now); kind != "" {
 		return kind, wait
 	}
-	m.sends = append(m.sends, now)
+	m.sends = noted(m.sends, now)
 	return "", 0
 }
 
@@ -177,13 +203,13 @@ func (m *model) check(id otp.ID, code string, c otp.Context, now time.Time) (otp
 		return kind, 0
 	}
 	if n := len(m.failures); n >= m.p.MaxFailuresPerDay {
-		return otp.TooManyChecks, m.failures[n-m.p.MaxFailuresPerDay].Add(24 * time.Hour).Sub(now)
+		return otp.TooManyChecks, judged(m.failures, now)[n-m.p.MaxFailuresPerDay].Add(24 * time.Hour).Sub(now)
 	}
 	if code == e.code && c == e.context {
 		e.status, e.over = "approved", now
 		return "", 0
 	}
-	m.failures = append(m.failures, now)
+	m.failures = noted(m.failures, now)
 	if e.wrong++; e.wrong == m.p.MaxChecks {
 		e.status, e.over = "exhausted", now
 	}
@@ -321,11 +347,14 @@ func (m *machine) Wait(t *rapid.T) {
 	m.now, m.passed = m.now.Add(d), m.passed+d
 }
 
-// WaitForAnEdge goes to a millisecond before, at, or after the next expiry.
+// WaitForAnEdge goes to a millisecond before, at, or after the next expiry, or
+// the time from which on a resend is too late.
 func (m *machine) WaitForAnEdge(t *rapid.T) {
 	for _, e := range m.model.all {
 		if e.status == "pending" && e.dies.After(m.now) {
-			d := e.dies.Sub(m.now) + rapid.SampledFrom([]time.Duration{-ms, 0, ms}).Draw(t, "around")
+			edge := e.dies.Add(-rapid.SampledFrom([]time.Duration{0, 30 * time.Second}).Draw(t, "left"))
+			edge = edge.Add(rapid.SampledFrom([]time.Duration{-ms, 0, ms}).Draw(t, "around"))
+			d := max(0, edge.Sub(m.now))
 			m.now, m.passed = m.now.Add(d), m.passed+d
 			return
 		}

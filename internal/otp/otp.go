@@ -35,10 +35,15 @@ const Day = 24 * time.Hour
 // SendWindow is the window of Policy.MaxSends.
 const SendWindow = 10 * time.Minute
 
-// MaxSkew is how far ahead of ours another process's clock may be. A
-// verification made later than that in the future was made by a clock that is
-// wrong, and its expiry with it: Settle ends it as expired.
+// MaxSkew is how far ahead of ours another process's clock may be. What lies
+// further in the future was written by a clock that is wrong: Settle pulls it
+// back to there, and ends a verification made then as expired, because its
+// expiry is wrong too.
 const MaxSkew = 2 * time.Minute
+
+// MinResendLeft is what a code must have left to be sent again: with less, the
+// message would come too late to be of use.
+const MinResendLeft = 30 * time.Second
 
 // Bounds of what one recipient's row remembers.
 const (
@@ -47,7 +52,7 @@ const (
 	MaxCounted = 100
 )
 
-// Policy is the rules of DESIGN section 4.
+// Policy is the rules that the operator sets: the limits of README's settings table.
 type Policy struct {
 	Shape             Shape
 	TTL               time.Duration // 1 min to 24 h, whole seconds
@@ -113,20 +118,20 @@ func (r Recipient) clone() Recipient {
 
 // Settle returns the recipient as it stands at now: expired verifications are
 // marked (so that a clock that steps back cannot revive them), and what no rule
-// needs any more is dropped. An event in the future, written by a clock that ran
-// ahead, is taken as now: it still counts, and is forgotten within a Day.
+// needs any more is dropped. An event in the future keeps its time, which is
+// true where our clock lags, up to MaxSkew ahead: it counts, and is forgotten
+// within Day and MaxSkew, whatever wrote it.
 func (r Recipient) Settle(now time.Time) Recipient {
 	r = r.clone()
+	latest := stamp(now.Add(MaxSkew))
 	r.Sends = settleTimes(r.Sends, now)
 	r.Failures = settleTimes(r.Failures, now)
 	for i := range r.Verifications {
 		v := &r.Verifications[i]
-		if v.Status == Pending && (!now.Before(v.ExpiresAt) || v.CreatedAt.After(now.Add(MaxSkew))) {
+		if v.Status == Pending && (!now.Before(v.ExpiresAt) || v.CreatedAt.After(latest)) {
 			v.Status, v.EndedAt = Expired, v.ExpiresAt
 		}
-		if v.EndedAt.After(now) {
-			v.EndedAt = stamp(now)
-		}
+		v.EndedAt = earlier(v.EndedAt, latest)
 	}
 	r.Verifications = slices.DeleteFunc(r.Verifications, func(v Verification) bool {
 		return v.Status != Pending && now.Sub(v.EndedAt) >= Day
@@ -139,12 +144,21 @@ func (r Recipient) Settle(now time.Time) Recipient {
 
 func settleTimes(times []time.Time, now time.Time) []time.Time {
 	times = slices.DeleteFunc(times, func(t time.Time) bool { return now.Sub(t) >= Day })
+	latest := stamp(now.Add(MaxSkew))
 	for i, t := range times {
-		if t.After(now) {
-			times[i] = stamp(now)
-		}
+		times[i] = earlier(t, latest)
 	}
 	return times
+}
+
+// record appends an event of now, not before the last one: the list stays in
+// order although clocks differ.
+func record(times []time.Time, now time.Time) []time.Time {
+	t := stamp(now)
+	if n := len(times); n > 0 {
+		t = later(t, times[n-1])
+	}
+	return append(times, t)
 }
 
 // stamp is how events are kept: in UTC and whole milliseconds.
@@ -177,6 +191,13 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // Find returns the verification of that id, or a NotFound error.
 func (r Recipient) Find(id ID) (Verification, error) {
 	for _, v := range r.Verifications {
@@ -199,7 +220,7 @@ func (r Recipient) Latest(purpose string) (Verification, error) {
 }
 
 func errNotFound() *Error {
-	return &Error{Kind: NotFound, Detail: "There is no such verification. It may be over a day old, or replaced by a newer one."}
+	return &Error{Kind: NotFound, Detail: "There is no such verification. It may be over a day old, replaced by a newer one, or started for another purpose."}
 }
 
 // put replaces the verification with v's id.
@@ -228,7 +249,9 @@ func (r Recipient) SendsLeft(p Policy, now time.Time) int {
 }
 
 // ResendAfter is from when on the next message may go to the address, as far as
-// the pause is concerned. It is zero for an address that was never sent to.
+// the pause is concerned. A send in the future counts as of its own time, which
+// is when ours, too, lets the next one go. It is zero for an address that was
+// never sent to. r has to be settled.
 func (r Recipient) ResendAfter(p Policy) time.Time {
 	if len(r.Sends) == 0 {
 		return time.Time{}

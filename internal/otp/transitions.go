@@ -48,7 +48,7 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 	}
 	r.Verifications = append(r.Verifications, v)
 	r.forgetEnded()
-	r.Sends = append(r.Sends, stamp(now))
+	r.Sends = record(r.Sends, now)
 	return r, v, nil
 }
 
@@ -103,12 +103,13 @@ func (r Recipient) maySend(p Policy, now time.Time) *Error {
 }
 
 // spent is how long the sliding window that ends at now goes on to hold limit
-// events or more, 0 if it holds fewer. events are in order, none after now.
+// events or more, 0 if it holds fewer. events are in order; one after now, from
+// a clock ahead of ours, is judged as of now.
 func spent(events []time.Time, limit int, window time.Duration, now time.Time) time.Duration {
 	if len(events) < limit {
 		return 0
 	}
-	return max(0, events[len(events)-limit].Add(window).Sub(now))
+	return max(0, earlier(events[len(events)-limit], now).Add(window).Sub(now))
 }
 
 func tooManyFailures(wait time.Duration) *Error {
@@ -119,11 +120,14 @@ func tooManyFailures(wait time.Duration) *Error {
 }
 
 // Resend spends another send on a pending verification. The code stays the
-// same, and so does its expiry.
+// same, and so does its expiry; so one with less than MinResendLeft is refused.
 func Resend(old Recipient, id ID, channel string, p Policy, now time.Time) (Recipient, Verification, error) {
 	r, v, err := pending(old, id, now)
 	if err != nil {
 		return r, v, err
+	}
+	if v.ExpiresAt.Sub(now) < MinResendLeft {
+		return r, v, &Error{Kind: KindExpired, Detail: "The code is about to expire. Start a new verification."}
 	}
 	if err := r.maySend(p, now); err != nil {
 		return r, v, err
@@ -131,7 +135,7 @@ func Resend(old Recipient, id ID, channel string, p Policy, now time.Time) (Reci
 	v.Channel = channel
 	v.Sends++
 	r.put(v)
-	r.Sends = append(r.Sends, stamp(now))
+	r.Sends = record(r.Sends, now)
 	return r, v, nil
 }
 
@@ -219,7 +223,7 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 		r.put(v)
 		return r, v, nil
 	}
-	r.Failures = append(r.Failures, stamp(now))
+	r.Failures = record(r.Failures, now)
 	remaining := r.ChecksLeft(v, p)
 	if v.Checks >= p.MaxChecks {
 		v.Status, v.EndedAt = Exhausted, stamp(now)
