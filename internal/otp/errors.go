@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Kind is what went wrong, in the words of the wire format (DESIGN section 3).
+// Kind is what went wrong, in the words of the wire format (docs/errors.md).
 // The HTTP status of each is fixed in one place, handler's respond.go.
 type Kind string
 
@@ -78,8 +78,5 @@ func Invalid(field, format string, args ...any) *Error {
 
 // Add notes one more bad field.
 func (e *Error) Add(field, format string, args ...any) {
-	if len(args) > 0 {
-		format = fmt.Sprintf(format, args...)
-	}
-	e.Fields = append(e.Fields, Field{Name: field, Message: format})
+	e.Fields = append(e.Fields, Field{Name: field, Message: fmt.Sprintf(format, args...)})
 }

@@ -2,7 +2,7 @@
 
     python3 vectors.py
 
-codes.json: codes as DESIGN.md describes them, computed here from the secret on:
+codes.json: codes as docs/architecture.md describes them, computed here from the secret on:
 HKDF-SHA256 (RFC 5869, no salt), HMAC-SHA256 over id, nonce and a counter of 32
 bits, bytes that would favour a symbol left out.
 
