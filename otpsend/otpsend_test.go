@@ -556,3 +556,10 @@ func TestStatusSaysWhatTimeHasDone(t *testing.T) {
 	_, err := b.s.Status(context.Background(), string(id))
 	wantKind(t, err, otp.NotFound)
 }
+
+// What is accepted is shown whole: a cut payee is a payee that nobody approved.
+func TestWhatMayBeAskedForIsWhatAMessageShows(t *testing.T) {
+	if otp.MaxAmount != notify.MaxAmount || otp.MaxPayee != notify.MaxPayee {
+		t.Errorf("accepted: %d and %d characters; shown: %d and %d", otp.MaxAmount, otp.MaxPayee, notify.MaxAmount, notify.MaxPayee)
+	}
+}
