@@ -141,6 +141,28 @@ func TestNoKeyNothingReachesTheHandler(t *testing.T) {
 	}
 }
 
+// The host asks for keys by the path as it was decoded once, and forwards it
+// decoded again, with .. resolved. A path that begins in an open function could
+// so end in one that asks for a key. No function is open so far; whoever adds one
+// has to keep this test.
+func TestNoPathClimbsToAFunctionThatAsksForAKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, c := w.host(nil, noPause)
+	keyless := c.without("X-Functions-Key")
+	for _, open := range []string{"", "/verify", "/verify/x", "/hooks", "/hooks/twilio"} {
+		for _, climb := range []string{"/..", "/%2e%2e", "/%252e%252e", "/..%5C", "/..%5C..%5C", "/%252e%252e/%252e%252e", "//..", "/.%252e"} {
+			path := open + climb + "/api/otpsend"
+			if r := keyless.post(path, fields{"to": newNumber()}); r.status != 401 && r.status != 404 {
+				t.Errorf("%s got through: %v", path, r)
+			}
+		}
+	}
+	if rows, calls := w.rows(), w.twilio.CallCount(); rows != 0 || calls != 0 {
+		t.Errorf("%d rows were made, the provider was called %d times", rows, calls)
+	}
+}
+
 // The host drops a body that comes in chunks. The answer has to say so, because
 // all that the client sees is a request that it has sent in full.
 func TestChunkedBodyIsExplained(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"twofa/internal/otp"
 )
 
-// What the host posts, in the forms that it has (facts/azure-functions.md).
+// What the host posts, in the forms that it has.
 var envelopes = []string{
 	`{"Data": {"timer": {"Schedule": {"AdjustForDST": true}, "ScheduleStatus": {"Last": "2026-03-01T11:07:00+00:00", "LastUpdated": "2026-03-01T11:07:00+00:00", "Next": "2026-03-01T12:07:00+00:00"}, "IsPastDue": false}},
 	  "Metadata": {"sys": {"MethodName": "purge", "UtcNow": "2026-03-01T12:07:00Z", "RandGuid": "5f6b2b8e-3a61-4d2a-9d0a-0f8d1c2b3a4d"}}}`,

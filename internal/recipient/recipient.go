@@ -105,7 +105,7 @@ func storageError(err error) error {
 	if errors.Is(err, store.ErrUnavailable) {
 		return &otp.Error{
 			Kind: otp.StorageUnavailable, RetryAfter: retryAfter, Err: err,
-			Detail: "Storage did not answer. Nothing was approved and nothing was sent; try again.",
+			Detail: "Storage did not answer. Nothing was approved by this request, and nothing was sent; try again.",
 		}
 	}
 	if errors.Is(err, store.ErrInvalid) {
