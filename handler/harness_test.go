@@ -164,9 +164,9 @@ func (s *service) rows() []store.Ref {
 // edit changes an address's row behind the service's back.
 func (s *service) edit(address string, fn func(*otp.Recipient)) {
 	s.t.Helper()
-	err := s.api.Send.Book.Change(context.Background(), s.api.Send.Book.RowKey(address), func(r otp.Recipient) (otp.Recipient, error) {
+	_, _, err := s.api.Send.Book.Change(context.Background(), s.api.Send.Book.RowKey(address), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		fn(&r)
-		return r, nil
+		return r, otp.Verification{}, nil
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/phone"
-	"twofa/internal/recipient"
 	"twofa/internal/reqlog"
 )
 
@@ -26,16 +25,12 @@ type transition func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verific
 // change makes a transition and keeps it. A request is judged by the time at
 // which it came, however often the transition has to run.
 func (s *Service) change(ctx context.Context, rowKey string, t transition) (state, error) {
-	st := state{now: s.Now()}
-	err := s.Book.Change(ctx, rowKey, func(old otp.Recipient) (otp.Recipient, error) {
-		var err error
-		st.recipient, st.verification, err = t(old, st.now)
-		return st.recipient, err
+	now := s.Now()
+	r, v, err := s.Book.Change(ctx, rowKey, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		return t(old, now)
 	})
-	if !recipient.Undecided(err) {
-		reqlog.Verification(ctx, st.recipient, st.verification)
-	}
-	return st, err
+	reqlog.Verification(ctx, r, v)
+	return state{r, v, now}, err
 }
 
 // send keeps the transition that spends a send, and then sends.

@@ -500,9 +500,9 @@ func TestAResendOfACodeWhoseSecretIsGoneSaysSo(t *testing.T) {
 	b := newBench(t)
 	a := b.start(otpsend.Request{To: alice})
 	b.now = b.now.Add(time.Minute)
-	err := b.s.Book.Change(context.Background(), a.ID.RowKey(), func(r otp.Recipient) (otp.Recipient, error) {
+	_, _, err := b.s.Book.Change(context.Background(), a.ID.RowKey(), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		r.Verifications[0].Key = [4]byte{1, 2, 3, 4}
-		return r, nil
+		return r, otp.Verification{}, nil
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -52,16 +52,10 @@ func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
 		return Answer{}, err
 	}
 	now := s.Now()
-	var r otp.Recipient
-	var v otp.Verification
-	err = s.Book.Change(ctx, rowKey, func(old otp.Recipient) (otp.Recipient, error) {
-		var err error
-		r, v, err = otp.Check(old, check, s.Book.Keys, s.Policy, now)
-		return r, err
+	r, v, err := s.Book.Change(ctx, rowKey, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		return otp.Check(old, check, s.Book.Keys, s.Policy, now)
 	})
-	if !recipient.Undecided(err) {
-		reqlog.Verification(ctx, r, v)
-	}
+	reqlog.Verification(ctx, r, v)
 	if err != nil {
 		return Answer{}, err
 	}

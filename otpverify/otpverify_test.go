@@ -90,14 +90,11 @@ func (b *bench) start(to, purpose string, c otp.Context) (otp.Verification, stri
 	b.t.Helper()
 	b.n++
 	row := b.s.Book.RowKey(to)
-	var v otp.Verification
-	err := b.s.Book.Change(context.Background(), row, func(r otp.Recipient) (otp.Recipient, error) {
-		var err error
-		r, v, err = otp.Start(r, otp.StartRequest{
+	_, v, err := b.s.Book.Change(context.Background(), row, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		return otp.Start(r, otp.StartRequest{
 			ID: otp.NewID(row, [8]byte{b.n}), Nonce: [16]byte{b.n}, Key: b.s.Book.Keys.Current(),
 			Address: to, Purpose: purpose, Channel: string(notify.WhatsApp), Context: c,
 		}, b.s.Policy, b.now)
-		return r, err
 	})
 	if err != nil {
 		return v, "", err
@@ -311,9 +308,9 @@ func TestFaultsOfTheFieldsReachNoStore(t *testing.T) {
 func TestACodeWhoseSecretIsGoneIsExpired(t *testing.T) {
 	b := newBench(t)
 	v, code := b.mustStart(alice, "login", otp.Context{})
-	err := b.s.Book.Change(context.Background(), v.ID.RowKey(), func(r otp.Recipient) (otp.Recipient, error) {
+	_, _, err := b.s.Book.Change(context.Background(), v.ID.RowKey(), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		r.Verifications[0].Key = [4]byte{1, 2, 3, 4}
-		return r, nil
+		return r, otp.Verification{}, nil
 	})
 	if err != nil {
 		t.Fatal(err)

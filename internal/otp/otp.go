@@ -124,8 +124,8 @@ func (r Recipient) clone() Recipient {
 func (r Recipient) Settle(now time.Time) Recipient {
 	r = r.clone()
 	latest := stamp(now.Add(MaxSkew))
-	r.Sends = settleTimes(r.Sends, now)
-	r.Failures = settleTimes(r.Failures, now)
+	r.Sends = settleTimes(r.Sends, now, latest)
+	r.Failures = settleTimes(r.Failures, now, latest)
 	for i := range r.Verifications {
 		v := &r.Verifications[i]
 		if v.Status == Pending && (!now.Before(v.ExpiresAt) || v.CreatedAt.After(latest)) {
@@ -142,9 +142,8 @@ func (r Recipient) Settle(now time.Time) Recipient {
 	return r
 }
 
-func settleTimes(times []time.Time, now time.Time) []time.Time {
+func settleTimes(times []time.Time, now, latest time.Time) []time.Time {
 	times = slices.DeleteFunc(times, func(t time.Time) bool { return now.Sub(t) >= Day })
-	latest := stamp(now.Add(MaxSkew))
 	for i, t := range times {
 		times[i] = earlier(t, latest)
 	}

@@ -47,22 +47,22 @@ func (b *Book) Load(ctx context.Context, rowKey string) (otp.Recipient, error) {
 
 // Change lets decide turn the recipient into a new one and keeps that, also
 // where decide returns an error: a refusal may well have changed something (a
-// spent check). It returns decide's error only when the new state is kept, so
-// what it returns may be answered as it is. Otherwise the error is of kind
-// StorageUnavailable (unknown whether it is kept; nothing may be told of what
-// decide found) or Internal.
+// spent check). It returns what decide returned only when the new state is kept,
+// so that may be answered and told of as it is. Otherwise it returns nothing but
+// an error, of kind StorageUnavailable (unknown whether it is kept) or Internal.
 //
-// decide may run several times and must have no other effect than to set
-// variables of its caller. Two round trips, one where nothing changed.
-func (b *Book) Change(ctx context.Context, rowKey string, decide func(otp.Recipient) (otp.Recipient, error)) error {
+// decide may run several times and must have no other effect. Two round trips,
+// one where nothing changed.
+func (b *Book) Change(ctx context.Context, rowKey string, decide func(otp.Recipient) (otp.Recipient, otp.Verification, error)) (otp.Recipient, otp.Verification, error) {
+	var next otp.Recipient
+	var verification otp.Verification
 	var decided error
 	err := b.Table.Update(ctx, store.Key(rowKey), func(old []byte) (store.Row, error) {
 		r, plain, err := b.open(old, rowKey)
 		if err != nil {
 			return store.Row{}, err
 		}
-		var next otp.Recipient
-		next, decided = decide(r)
+		next, verification, decided = decide(r)
 		encoded, err := next.Encode()
 		if err != nil {
 			return store.Row{}, &otp.Error{Kind: otp.Internal, Err: err}
@@ -75,9 +75,9 @@ func (b *Book) Change(ctx context.Context, rowKey string, decide func(otp.Recipi
 		return store.Row{Data: b.Keys.Seal(encoded, rowKey), KeepUntil: until.Add(otp.MaxSkew)}, nil
 	})
 	if err != nil {
-		return storageError(err)
+		return otp.Recipient{}, otp.Verification{}, storageError(err)
 	}
-	return decided
+	return next, verification, decided
 }
 
 // open reads a sealed row; no data is the zero Recipient.
@@ -113,11 +113,4 @@ func storageError(err error) error {
 	}
 	// Not in the store's contract, so its text may hold anything.
 	return &otp.Error{Kind: otp.Internal, Err: fmt.Errorf("recipient: the store failed with a %T", err)}
-}
-
-// Undecided reports whether an error of Change leaves open what is kept, so
-// that what decide found must not be told of.
-func Undecided(err error) bool {
-	var e *otp.Error
-	return errors.As(err, &e) && (e.Kind == otp.StorageUnavailable || e.Kind == otp.Internal)
 }

@@ -97,16 +97,14 @@ func newBook(t *testing.T) (*recipient.Book, *table) {
 // start keeps a new verification in the book.
 func start(t *testing.T, b *recipient.Book, random byte) otp.Verification {
 	t.Helper()
-	var v otp.Verification
 	key := b.RowKey(alice)
-	err := b.Change(t.Context(), key, func(old otp.Recipient) (r otp.Recipient, err error) {
+	_, v, err := b.Change(t.Context(), key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		p := otp.DefaultPolicy()
 		p.ResendAfter = 0
-		r, v, err = otp.Start(old, otp.StartRequest{
+		return otp.Start(old, otp.StartRequest{
 			ID: otp.NewID(key, [8]byte{random}), Key: b.Keys.Current(), Address: alice, Purpose: "login", Channel: "sms",
 			Context: otp.Context{Payee: "Acme Canary"},
 		}, p, noon)
-		return r, err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -117,12 +115,12 @@ func start(t *testing.T, b *recipient.Book, random byte) otp.Verification {
 // check spends a check in the book.
 func check(t *testing.T, b *recipient.Book, id otp.ID, code string, now time.Time) error {
 	t.Helper()
-	return b.Change(t.Context(), b.RowKey(alice), func(old otp.Recipient) (otp.Recipient, error) {
-		r, _, err := otp.Check(old, otp.CheckRequest{
+	_, _, err := b.Change(t.Context(), b.RowKey(alice), func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		return otp.Check(old, otp.CheckRequest{
 			ID: id, Code: code, Context: otp.Context{Payee: "Acme Canary"},
 		}, b.Keys, otp.DefaultPolicy(), now)
-		return r, err
 	})
+	return err
 }
 
 func load(t *testing.T, b *recipient.Book) otp.Recipient {
@@ -234,9 +232,8 @@ func TestChange_OnlyTheLastDecisionCounts(t *testing.T) {
 
 	t.Run("approved at first, canceled by then", func(t *testing.T) {
 		s.conflict = func() {
-			err := b.Change(t.Context(), b.RowKey(alice), func(old otp.Recipient) (otp.Recipient, error) {
-				r, _, err := otp.Cancel(old, v.ID, noon)
-				return r, err
+			_, _, err := b.Change(t.Context(), b.RowKey(alice), func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+				return otp.Cancel(old, v.ID, noon)
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -253,16 +250,15 @@ func TestChange_OnlyTheLastDecisionCounts(t *testing.T) {
 		var second otp.Verification
 		s.conflict = func() { second = start(t, b, 2) }
 		calls := 0
-		err := b.Change(t.Context(), key, func(old otp.Recipient) (otp.Recipient, error) {
+		_, _, err := b.Change(t.Context(), key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 			calls++
 			code := "none yet"
 			if second.ID != "" {
 				code, _ = second.Code(b.Keys)
 			}
-			r, _, err := otp.Check(old, otp.CheckRequest{
+			return otp.Check(old, otp.CheckRequest{
 				ID: id, Code: code, Context: otp.Context{Payee: "Acme Canary"},
 			}, b.Keys, otp.DefaultPolicy(), noon)
-			return r, err
 		})
 		if err != nil || calls != 2 {
 			t.Errorf("got %v after %d calls, want no error after 2", err, calls)
@@ -282,11 +278,10 @@ func TestOpen_ARowThatWasTamperedWithIsInternalAndStays(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, b *recipient.Book, s *table){
 		"moved from another key": func(t *testing.T, b *recipient.Book, s *table) {
 			other := b.RowKey("+14155550124")
-			err := b.Change(t.Context(), other, func(old otp.Recipient) (otp.Recipient, error) {
-				r, _, err := otp.Start(old, otp.StartRequest{
+			_, _, err := b.Change(t.Context(), other, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+				return otp.Start(old, otp.StartRequest{
 					ID: otp.NewID(other, [8]byte{1}), Key: b.Keys.Current(), Address: "+14155550124",
 				}, otp.DefaultPolicy(), noon)
-				return r, err
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -325,9 +320,9 @@ func TestOpen_ARowThatWasTamperedWithIsInternalAndStays(t *testing.T) {
 func TestChange_ARecipientThatCannotBeKeptIsInternal(t *testing.T) {
 	b, s := newBook(t)
 	start(t, b, 1)
-	err := b.Change(t.Context(), b.RowKey(alice), func(old otp.Recipient) (otp.Recipient, error) {
+	_, _, err := b.Change(t.Context(), b.RowKey(alice), func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		old.Address = strings.Repeat("x", 256)
-		return old, nil
+		return old, otp.Verification{}, nil
 	})
 	wantKind(t, err, otp.Internal)
 	if s.writes != 1 {
@@ -374,9 +369,9 @@ func TestRotation_RowsStayWhereTheyAreAndAreSealedAnewWhenChanged(t *testing.T) 
 
 func TestStorageErrors_EveryOtherFaultIsInternal(t *testing.T) {
 	b, _ := newBook(t)
-	err := b.Change(t.Context(), "not a key!", func(old otp.Recipient) (otp.Recipient, error) {
+	_, _, err := b.Change(t.Context(), "not a key!", func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		old.Sends = []time.Time{noon}
-		return old, nil
+		return old, otp.Verification{}, nil
 	})
 	wantKind(t, err, otp.Internal)
 	if !errors.Is(err, store.ErrInvalid) {
@@ -402,19 +397,37 @@ func (oddTable) Get(context.Context, store.Key) (store.Row, error) {
 }
 
 // What was found must not be told of where it may not have been kept.
-func TestUndecided(t *testing.T) {
-	for _, tc := range []struct {
-		err  error
-		want bool
+func TestChange_ReturnsWhatWasDecidedOnlyWhereItIsKept(t *testing.T) {
+	for name, tc := range map[string]struct {
+		refusal error
+		lost    bool
+		spoiled bool
+		want    bool
 	}{
-		{nil, false},
-		{&otp.Error{Kind: otp.WrongCode}, false},
-		{&otp.Error{Kind: otp.AlreadyUsed}, false},
-		{&otp.Error{Kind: otp.StorageUnavailable}, true},
-		{&otp.Error{Kind: otp.Internal}, true},
+		"approved":               {want: true},
+		"refused, and kept":      {refusal: &otp.Error{Kind: otp.WrongCode}, want: true},
+		"approved, perhaps kept": {lost: true},
+		"refused, perhaps kept":  {refusal: &otp.Error{Kind: otp.AlreadyUsed}, lost: true},
+		"a row that cannot be read any more at the second look": {spoiled: true},
 	} {
-		if got := recipient.Undecided(tc.err); got != tc.want {
-			t.Errorf("%v: %t", tc.err, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			b, s := newBook(t)
+			key := b.RowKey(alice)
+			v := start(t, b, 1)
+			s.lost = tc.lost
+			if tc.spoiled {
+				s.conflict = func() { s.rows[store.Key(key)] = store.Row{Data: []byte("spoiled"), KeepUntil: noon} }
+			}
+			r, got, err := b.Change(t.Context(), key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+				old.Sends = append(old.Sends, noon)
+				return old, v, tc.refusal
+			})
+			if told := r.Address != "" || got.ID != ""; told != tc.want || tc.want && (r.Address != alice || got.ID != v.ID) {
+				t.Errorf("returned %+v and %+v, %v", r, got, err)
+			}
+			if (err == nil) != (tc.want && tc.refusal == nil) {
+				t.Errorf("error %v", err)
+			}
+		})
 	}
 }
