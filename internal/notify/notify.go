@@ -10,28 +10,74 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"twofa/internal/otp"
 )
 
 // Channel is a way to reach a person.
 type Channel string
 
-// WhatsApp is a WhatsApp message.
-const WhatsApp Channel = "whatsapp"
+// The channels that send. WhatsApp, SMS and Call need a phone number, Email an
+// e-mail address.
+const (
+	WhatsApp Channel = "whatsapp"
+	SMS      Channel = "sms"
+	Call     Channel = "call" // a voice call that says the code
+	Email    Channel = "email"
+)
+
+// Channels is every channel that sends.
+var Channels = []Channel{WhatsApp, SMS, Call, Email}
 
 // Message is one message to one person.
 type Message struct {
-	// To is the address: a phone number in E.164.
+	// To is the address: a phone number in E.164, for Email an e-mail address.
 	To string
-	// Code is the one-time code in the form that the person types.
+	// Code is the one-time code in the form that the person types; empty for an
+	// alert.
 	Code string
+	// Alert makes the message a warning instead: somebody has typed wrong codes
+	// until none were left. It has no code, amount or payee.
+	Alert bool
 	// Brand is the name of the service that the person signs in to.
 	Brand string
+	// Purpose is what the code is for. "login" has words of its own.
+	Purpose string
+	// Locale is the language tag (BCP 47) that was asked for; "" leaves it to
+	// the texts.
+	Locale string
 	// ValidFor is how long the code still works, rounded down to whole minutes
 	// where it is shown (at least one).
 	ValidFor time.Duration
 	// Amount and Payee are what the person approves with this code (PSD2 RTS
 	// art. 5); both are empty where there is nothing of the kind.
 	Amount, Payee string
+	// CanDeny is true where an answer of NO reaches the service and ends the
+	// verification, so that the message may say so.
+	CanDeny bool
+	// Verification and Attempt (from 1) are what the provider's reports on this
+	// message have to name; an alert has none.
+	Verification otp.ID
+	Attempt      int
+}
+
+// Report is what a provider tells of a message after it has taken it.
+type Report struct {
+	Verification otp.ID
+	Attempt      int // from 1
+	Status       otp.DeliveryStatus
+	// Failure is why, for otp.Failed.
+	Failure *Failure
+}
+
+// Inbound is a message that a person sent to us.
+type Inbound struct {
+	// From is the number that it came from, in E.164.
+	From    string
+	Channel Channel // WhatsApp or SMS
+	Text    string
+	// Payload is that of a pressed button, "" for a text.
+	Payload string
 }
 
 // Sender carries messages over one channel.
@@ -101,6 +147,8 @@ type Failure struct {
 	// MayHaveSent is true when the message may have gone out all the same (a
 	// time-out, a server error after the request was written).
 	MayHaveSent bool
+	// Next is what may follow. After MayHaveSent nothing follows by itself.
+	Next otp.Next
 	// RetryAfter is the pause that the provider asks for, 0 if it named none.
 	RetryAfter time.Duration
 	// Detail is a short text of our own about what happened. Never the
