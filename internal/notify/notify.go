@@ -8,6 +8,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -60,6 +61,23 @@ type Message struct {
 	Verification otp.ID
 	Attempt      int
 }
+
+// Speech is a message as a call says it: Before, the code character by
+// character, Again, the code once more, After. An alert is Before alone.
+type Speech struct {
+	// Language is a tag that the provider has a voice for, like de-DE.
+	Language             string
+	Before, Again, After string
+}
+
+// What is wrong with a provider's request to us.
+var (
+	// ErrForged: it does not carry the provider's signature. It must have no
+	// effect.
+	ErrForged = errors.New("notify: not signed by the provider")
+	// ErrMalformed: it is signed, and yet cannot be read.
+	ErrMalformed = errors.New("notify: cannot be read")
+)
 
 // Report is what a provider tells of a message after it has taken it.
 type Report struct {
