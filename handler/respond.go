@@ -30,6 +30,10 @@ var statusOf = map[otp.Kind]struct {
 	otp.WrongCode:             {http.StatusUnprocessableEntity, "The code is not right"},
 	otp.NotFound:              {http.StatusNotFound, "Not found"},
 	otp.AlreadyUsed:           {http.StatusConflict, "The code was used before"},
+	otp.NotYetApproved:        {http.StatusConflict, "Not approved yet"},
+	otp.IdempotencyConflict:   {http.StatusConflict, "The idempotency key was used for another request"},
+	otp.PreconditionFailed:    {http.StatusPreconditionFailed, "The state is another one"},
+	otp.Forbidden:             {http.StatusForbidden, "The request is not signed as it has to be"},
 	otp.KindExpired:           {http.StatusGone, "The verification is over its time"},
 	otp.KindCanceled:          {http.StatusGone, "The verification was canceled"},
 	otp.KindDenied:            {http.StatusGone, "The verification was denied"},
@@ -57,6 +61,7 @@ type problem struct {
 	Detail     string  `json:"detail,omitempty"`
 	ID         otp.ID  `json:"id,omitempty"`
 	ChecksLeft *int    `json:"checks_left,omitempty"`
+	Alerted    bool    `json:"alerted,omitzero"`
 	RetryAfter int     `json:"retry_after,omitzero"` // seconds, as the header
 	Errors     []field `json:"errors,omitempty"`
 }
@@ -85,7 +90,7 @@ func asProblem(e *otp.Error) problem {
 	s := statusOf[e.Kind]
 	p := problem{
 		Type: "urn:twofa:" + string(e.Kind), Title: s.title, Status: s.status,
-		Detail: e.Detail, ID: e.ID, ChecksLeft: e.ChecksLeft,
+		Detail: e.Detail, ID: e.ID, ChecksLeft: e.ChecksLeft, Alerted: e.Alerted,
 	}
 	if e.RetryAfter > 0 {
 		p.RetryAfter = int(math.Ceil(e.RetryAfter.Seconds())) // who waits is not too soon

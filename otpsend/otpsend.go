@@ -180,9 +180,7 @@ func (s *Service) read(req Request) (otp.StartRequest, phone.Number, error) {
 		faults.Fields = append(faults.Fields, err.Fields...)
 	}
 	start.Channel = string(channel)
-	if req.Locale != "" && !isLanguageTag(req.Locale) {
-		faults.Add("locale", "A locale is a language tag (BCP 47) like en or pt-BR.")
-	}
+	otp.CheckLocale(req.Locale, faults)
 	if req.ClientIP != "" {
 		if _, err := netip.ParseAddr(req.ClientIP); err != nil {
 			faults.Add("client_ip", "This is no IP address.")
@@ -192,23 +190,6 @@ func (s *Service) read(req Request) (otp.StartRequest, phone.Number, error) {
 		return start, number, faults
 	}
 	return start, number, nil
-}
-
-// isLanguageTag reports whether a locale has the shape of a BCP 47 tag: parts of
-// 1 to 8 letters and digits between hyphens, the first of 2 letters or more.
-func isLanguageTag(locale string) bool {
-	for i, part := range strings.Split(locale, "-") {
-		if len(part) < 1 || len(part) > 8 || i == 0 && len(part) < 2 {
-			return false
-		}
-		for _, c := range []byte(part) {
-			digit := c >= '0' && c <= '9'
-			if letter := c|0x20 >= 'a' && c|0x20 <= 'z'; !letter && (!digit || i == 0) {
-				return false
-			}
-		}
-	}
-	return len(locale) <= 35
 }
 
 func (s *Service) channelsText() string {

@@ -15,6 +15,10 @@ const (
 	WrongCode             Kind = "wrong_code"
 	NotFound              Kind = "not_found"
 	AlreadyUsed           Kind = "already_used"
+	NotYetApproved        Kind = "not_yet_approved"
+	IdempotencyConflict   Kind = "idempotency_conflict"
+	PreconditionFailed    Kind = "precondition_failed"
+	Forbidden             Kind = "forbidden"
 	KindExpired           Kind = "expired"
 	KindCanceled          Kind = "canceled"
 	KindDenied            Kind = "denied"
@@ -44,6 +48,8 @@ type Error struct {
 	ChecksLeft *int
 	// RetryAfter is when it is worth trying again; 0 says nothing.
 	RetryAfter time.Duration
+	// Alerted is true where the person was warned of the wrong codes.
+	Alerted bool
 	// ID is the verification that a failed send belongs to: it is kept, and the
 	// message may have arrived.
 	ID ID

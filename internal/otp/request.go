@@ -30,6 +30,27 @@ func CheckPurpose(purpose string, faults *Error) string {
 	return purpose
 }
 
+// CheckLocale notes a fault unless the locale is "" or has the shape of a BCP 47
+// tag: parts of 1 to 8 letters and digits between hyphens, the first of 2 letters
+// or more.
+func CheckLocale(locale string, faults *Error) {
+	ok := len(locale) <= maxLocale
+	for i, part := range strings.Split(locale, "-") {
+		ok = ok && len(part) >= 1 && len(part) <= 8 && (i > 0 || len(part) >= 2)
+		for _, c := range []byte(part) {
+			digit := c >= '0' && c <= '9'
+			letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+			ok = ok && (letter || digit && i > 0)
+		}
+	}
+	if locale != "" && !ok {
+		faults.Add("locale", "A locale is a language tag (BCP 47) like en or pt-BR.")
+	}
+}
+
+// maxLocale is what RFC 5646, 4.4.1 asks every program to have room for.
+const maxLocale = 35
+
 // Check notes what keeps the context from being shown and bound: it becomes
 // part of a message that the service signs with its name, so it must not be
 // able to pose as more than an amount and a payee, and what is bound has to be
