@@ -1,0 +1,201 @@
+package user
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"twofa/internal/otp"
+	"twofa/internal/secret"
+	"twofa/internal/store"
+)
+
+// endOfUsers is the KeepUntil of a user, who is kept until erased. It lies before
+// 9999-01-01, up to which main looks for rows that a lost secret has sealed: a
+// row beyond it would be overlooked, and a new secret made that cannot open it.
+var endOfUsers = time.Date(9998, time.December, 31, 0, 0, 0, 0, time.UTC)
+
+// Directory is all users. It lies in one table with the recipients, whose keys
+// are 16 hexadecimal digits.
+type Directory struct {
+	Table store.Table
+	Keys  *secret.Keyring
+}
+
+// Key is where the user of a name lies, which has to be as ParseName returns it.
+// 128 bits of a keyed hash: no two names meet, and the key tells no name.
+func (d *Directory) Key(name string) string {
+	// No address holds a null byte, so no name has the index of an address.
+	index := d.Keys.Index("user\x00" + name)
+	return "u" + hex.EncodeToString(index[:16])
+}
+
+// Load reads a user. One round trip.
+//
+// Errors are of kind NotFound, StorageUnavailable or, for a row that cannot be
+// read, Internal.
+func (d *Directory) Load(ctx context.Context, key string) (User, error) {
+	row, err := d.Table.Get(ctx, store.Key(key))
+	if errors.Is(err, store.ErrNotFound) {
+		return User{}, noUser()
+	}
+	if err != nil {
+		return User{}, storageError(err)
+	}
+	u, plain, err := d.open(row.Data, key)
+	if err == nil && plain == nil {
+		err = noUser()
+	}
+	return u, err
+}
+
+// Change lets decide turn the user into a new one, or make one where none was
+// found, and returns what is kept then. When decide returns an error nothing is
+// kept, and Change returns that error. Other errors are of kind
+// StorageUnavailable (unknown whether it is kept) or Internal.
+//
+// decide may run several times and must have no other effect. Two round trips,
+// one where nothing changed. What was sealed with an older secret is written
+// anew even then, so that the older one may be taken out of service some day.
+func (d *Directory) Change(ctx context.Context, key string, decide func(old User, found bool) (User, error)) (User, error) {
+	var next User
+	var refused error
+	err := d.Table.Update(ctx, store.Key(key), func(box []byte) (store.Row, error) {
+		old, plain, err := d.open(box, key)
+		if err != nil {
+			return store.Row{}, err
+		}
+		if next, refused = decide(old, plain != nil); refused != nil {
+			return store.Row{}, store.SkipWrite
+		}
+		encoded, err := next.Encode()
+		if err != nil {
+			return store.Row{}, &otp.Error{Kind: otp.Internal, Err: err}
+		}
+		current := d.Keys.Current()
+		if bytes.Equal(encoded, plain) && bytes.HasPrefix(box, current[:]) {
+			return store.Row{}, store.SkipWrite
+		}
+		return store.Row{Data: d.Keys.Seal(encoded, key), KeepUntil: endOfUsers}, nil
+	})
+	switch {
+	case err != nil:
+		return User{}, storageError(err)
+	case refused != nil:
+		return User{}, refused
+	}
+	return next, nil
+}
+
+// Confirm notes that the address is the user's own: a code that was sent there
+// came back. It does nothing if the user has another address by now, or is gone.
+// Round trips and errors are Change's.
+func (d *Directory) Confirm(ctx context.Context, key, address string) error {
+	var revision [8]byte
+	_, _ = rand.Read(revision[:]) // never fails: crypto/rand ends the process instead
+	_, err := d.Change(ctx, key, func(old User, found bool) (User, error) {
+		if !found {
+			return User{}, errNobody
+		}
+		next := old
+		next.PhoneVerified = old.PhoneVerified || address != "" && address == old.Phone
+		next.EmailVerified = old.EmailVerified || address != "" && address == old.Email
+		if next.PhoneVerified != old.PhoneVerified || next.EmailVerified != old.EmailVerified {
+			next.Revision = revision
+		}
+		return next, nil
+	})
+	if errors.Is(err, errNobody) {
+		return nil
+	}
+	return err
+}
+
+// errNobody ends a Change that has nobody to change.
+var errNobody = errors.New("user: nobody")
+
+// Erase writes nothing over the user, and returns who that was. What is left
+// says only that there was a user, and is due for the purge. When agree, which
+// may run several times and must have no other effect, returns an error, nobody
+// is erased, and Erase returns that error. Other errors are Load's. Two round
+// trips, one where nobody is erased.
+func (d *Directory) Erase(ctx context.Context, key string, now time.Time, agree func(User) error) (User, error) {
+	var erased User
+	var refused error
+	err := d.Table.Update(ctx, store.Key(key), func(box []byte) (store.Row, error) {
+		old, plain, err := d.open(box, key)
+		if err != nil {
+			return store.Row{}, err
+		}
+		if plain == nil {
+			refused = noUser()
+		} else {
+			refused = agree(old)
+		}
+		if refused != nil {
+			return store.Row{}, store.SkipWrite
+		}
+		erased = old
+		// As short as is safe, and not shorter: a store tells by a row's history
+		// whether a write was applied whose answer was lost, so the row has to
+		// outlive whatever is on its way.
+		return store.Row{Data: d.Keys.Seal([]byte{rowErased}, key), KeepUntil: now.Add(otp.MaxSkew)}, nil
+	})
+	switch {
+	case err != nil:
+		return User{}, storageError(err)
+	case refused != nil:
+		return User{}, refused
+	}
+	return erased, nil
+}
+
+// open reads a sealed row. plain is nil where nobody is: there is no row, or one
+// whose user was erased.
+func (d *Directory) open(box []byte, key string) (u User, plain []byte, err error) {
+	if box == nil {
+		return User{}, nil, nil
+	}
+	plain, err = d.Keys.Open(box, key)
+	if err == nil && bytes.Equal(plain, []byte{rowErased}) {
+		return User{}, nil, nil
+	}
+	if err == nil {
+		u, err = Decode(plain)
+	}
+	if err != nil {
+		return User{}, nil, &otp.Error{Kind: otp.Internal, Err: err}
+	}
+	return u, plain, nil
+}
+
+func noUser() error {
+	return &otp.Error{
+		Kind:   otp.NotFound,
+		Detail: "There is no user of this name. Register one with PUT /api/users/{name}; Alice and alice are two names, and a name is percent-encoded once.",
+	}
+}
+
+// retryAfter is what a client is told when storage is unavailable.
+const retryAfter = 2 * time.Second
+
+func storageError(err error) error {
+	if known, ok := errors.AsType[*otp.Error](err); ok {
+		return known
+	}
+	if errors.Is(err, store.ErrUnavailable) {
+		return &otp.Error{
+			Kind: otp.StorageUnavailable, RetryAfter: retryAfter, Err: err,
+			Detail: "Storage did not answer, so whether a user was changed is not known. Nothing was approved by this request, and nothing was sent; try again.",
+		}
+	}
+	if errors.Is(err, store.ErrInvalid) {
+		return &otp.Error{Kind: otp.Internal, Err: err}
+	}
+	// Not in the store's contract, so its text may hold anything.
+	return &otp.Error{Kind: otp.Internal, Err: fmt.Errorf("user: the store failed with a %T", err)}
+}

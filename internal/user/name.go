@@ -1,0 +1,72 @@
+package user
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"twofa/internal/otp"
+)
+
+// MaxName is the longest name in characters.
+const MaxName = 128
+
+// ParseName reads a user's name and returns its one form: NFC (UAX #15), the
+// case kept. A name that could be read as another one on its way is refused:
+//
+//   - a name is part of a path, and the Functions host decodes a path once more
+//     than the client has encoded it. A % and two hexadecimal digits would arrive
+//     as the character that they stand for, and %41dmin as Admin;
+//   - the host ends a path at a ? or #, takes a \ for a /, and resolves . and ..;
+//   - what is not assigned yet may change its form with a later Unicode, and what
+//     cannot be seen makes two names look like one.
+//
+// The fault's field is "user", and it does not quote the name.
+func ParseName(name string) (string, *otp.Error) {
+	fault := func(message string) (string, *otp.Error) { return "", otp.Invalid("user", "%s", message) }
+	if name == "" {
+		return fault("The user's name is missing.")
+	}
+	if !utf8.ValidString(name) {
+		return fault("A user's name has to be valid UTF-8.")
+	}
+	name = norm.NFC.String(name)
+	switch {
+	case utf8.RuneCountInString(name) > MaxName:
+		return fault("A user's name has at most 128 characters.")
+	case name == "." || name == "..":
+		return fault("The names . and .. mean a place in a path, so they cannot name a user.")
+	case strings.ContainsAny(name, `/\?#`):
+		return fault(`A user's name has none of / \ ? and #: they would end or change the path that it is part of.`)
+	case strings.ContainsFunc(name, unseen):
+		return fault("A user's name has only characters that can be seen, and plain spaces: no line breaks, control, direction, joining or unassigned characters.")
+	case name[0] == ' ' || name[len(name)-1] == ' ':
+		return fault("A user's name has no space at its beginning or end.")
+	case hasEscape(name):
+		return fault("A user's name has no % with two hexadecimal digits behind it: a path is decoded once more on its way, so the name would arrive as another one. If the name has none, it was percent-encoded twice: encode it once.")
+	}
+	return name, nil
+}
+
+// unseen reports what is not printable, and what is printed as nothing. The
+// normal form puts one of the latter (U+034F) into a row of over 30 marks, which
+// is thereby refused too.
+func unseen(r rune) bool {
+	return !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
+
+// hasEscape reports a percent escape.
+func hasEscape(name string) bool {
+	for i := 0; i+2 < len(name); i++ {
+		if name[i] == '%' && isHex(name[i+1]) && isHex(name[i+2]) {
+			return true
+		}
+	}
+	return false
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f'
+}

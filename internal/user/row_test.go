@@ -1,0 +1,162 @@
+package user_test
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"twofa/internal/store"
+	"twofa/internal/user"
+)
+
+// anyUser draws any user that can be kept, within a service's rules or not.
+var anyUser = rapid.Custom(func(t *rapid.T) user.User {
+	text := rapid.StringN(0, -1, 255)
+	at := rapid.Custom(func(t *rapid.T) time.Time {
+		if rapid.Bool().Draw(t, "zero") {
+			return time.Time{}
+		}
+		return time.UnixMilli(rapid.Int64Range(-1, 1<<42).Draw(t, "unix ms")).UTC()
+	})
+	u := user.User{
+		Name: rapid.StringN(1, -1, 1000).Draw(t, "name"), Phone: text.Draw(t, "phone"), Email: text.Draw(t, "email"), Locale: text.Draw(t, "locale"),
+		PhoneVerified: rapid.Bool().Draw(t, "phone verified"), EmailVerified: rapid.Bool().Draw(t, "email verified"),
+		CreatedAt: at.Draw(t, "created"), UpdatedAt: at.Draw(t, "updated"),
+	}
+	if rapid.Bool().Draw(t, "any channels") {
+		u.Channels = rapid.SliceOfN(rapid.StringN(0, -1, 50), 1, 5).Draw(t, "channels")
+	}
+	copy(u.Revision[:], rapid.SliceOfN(rapid.Byte(), 8, 8).Draw(t, "revision"))
+	return u
+})
+
+func mustEncode(t rapid.TB, u user.User) []byte {
+	t.Helper()
+	row, err := u.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return row
+}
+
+func TestRow_DecodesToWhatWasEncoded(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		u := anyUser.Draw(t, "user")
+		if got, err := user.Decode(mustEncode(t, u)); err != nil || !reflect.DeepEqual(got, u) {
+			t.Fatalf("got  %+v, %v\nwant %+v", got, err, u)
+		}
+	})
+}
+
+var sample = user.User{
+	Name: "Am\u00e9lie", Phone: "+14155550123", Email: "amelie@example.com", Locale: "pt-BR",
+	Channels: []string{"sms", "email"}, PhoneVerified: true,
+	Revision:  [8]byte{1, 2, 3, 4, 5, 6, 7, 8},
+	CreatedAt: noon.Add(7 * time.Millisecond), UpdatedAt: noon.Add(time.Hour),
+}
+
+// A change of these bytes is a change of the layout: rows that are in a table
+// today have to stay readable, so it needs a version of its own.
+func TestRow_LayoutOfVersion1IsFixed(t *testing.T) {
+	text := func(s string) string { return fmt.Sprintf("%02x%x", len(s), s) }
+	want := strings.Join([]string{
+		"01", "0007" + "416dc3a96c6965", text("+14155550123"), text("amelie@example.com"), text("pt-BR"),
+		"0a", text("sms"), text("email"), "01", "0102030405060708",
+		fmt.Sprintf("%016x", noon.UnixMilli()+7), fmt.Sprintf("%016x", noon.UnixMilli()+3600_000),
+	}, "")
+	if got := fmt.Sprintf("%x", mustEncode(t, sample)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	both := sample
+	both.EmailVerified = true
+	if got := mustEncode(t, both)[len(want)/2-8-8-8-1]; got != 3 {
+		t.Errorf("both verified is kept as %d, want 3", got)
+	}
+	none := user.User{Name: "x"}
+	if got, want := fmt.Sprintf("%x", mustEncode(t, none)), "01"+"000178"+"00000000"+"00"+strings.Repeat("00", 8)+strings.Repeat("ffffc77cedd32800", 2); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestDecode_RefusesWhatEncodeDoesNotWrite(t *testing.T) {
+	row := mustEncode(t, sample)
+	flags := len(row) - 8 - 8 - 8 - 1
+	edit := func(at int, b byte) []byte {
+		c := bytes.Clone(row)
+		c[at] = b
+		return c
+	}
+	bad := map[string][]byte{
+		"nothing":                      nil,
+		"what an erased user leaves":   {0},
+		"version 0":                    edit(0, 0),
+		"a later version":              edit(0, 2),
+		"a spare byte":                 append(bytes.Clone(row), 0),
+		"an unknown flag":              edit(flags, 4),
+		"half a channel":               edit(flags-6, 6),
+		"an empty row of zero version": make([]byte, 64),
+		"no name":                      append([]byte{1, 0, 0}, row[3+7:]...),
+	}
+	for n := range row {
+		bad[fmt.Sprintf("cut off at %d", n)] = row[:n]
+	}
+	for name, row := range bad {
+		if u, err := user.Decode(row); err == nil || !reflect.DeepEqual(u, user.User{}) {
+			t.Errorf("%s: decodes to %+v, %v", name, u, err)
+		}
+	}
+}
+
+// The errors are logged, so they name nothing.
+func TestEncode_RefusesWhatDecodeCouldNotRead(t *testing.T) {
+	long := strings.Repeat("canary", 43)
+	for name, u := range map[string]user.User{
+		"no name":            {Phone: "canary"},
+		"a long name":        {Name: strings.Repeat(long, 300)},
+		"a long address":     {Name: "canary", Email: long},
+		"a long channel":     {Name: "canary", Channels: []string{long}},
+		"too many channels":  {Name: "canary", Channels: strings.SplitAfter(strings.Repeat("canary", 40), "y")},
+		"a long language":    {Name: "canary", Locale: long},
+		"a very long number": {Name: "canary", Phone: long},
+	} {
+		row, err := u.Encode()
+		if err == nil {
+			t.Errorf("%s: %d bytes were written", name, len(row))
+		} else if strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A later version has to have room for an authenticator and recovery codes.
+func TestRow_LargestLeavesRoomInTheStore(t *testing.T) {
+	long := strings.Repeat("x", 254)
+	u := user.User{Name: strings.Repeat("\U0001F600", user.MaxName), Phone: long, Email: long, Locale: long, Channels: []string{long}}
+	if n := len(mustEncode(t, u)); n > store.MaxData/8 {
+		t.Errorf("the largest row has %d bytes, want %d at most", n, store.MaxData/8)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	row := mustEncode(f, sample)
+	f.Add([]byte(nil))
+	f.Add([]byte{0})
+	f.Add(row)
+	f.Add(row[:len(row)/2])
+	f.Add(append(bytes.Clone(row), 0))
+	f.Add(mustEncode(f, user.User{Name: "x"}))
+	f.Fuzz(func(t *testing.T, row []byte) {
+		u, err := user.Decode(row)
+		if err != nil {
+			return
+		}
+		if again, err := u.Encode(); err != nil || !bytes.Equal(again, row) {
+			t.Errorf("%x\ndecodes and encodes to\n%x, %v", row, again, err)
+		}
+	})
+}
