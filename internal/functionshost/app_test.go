@@ -57,7 +57,21 @@ func TestRefusedApps(t *testing.T) {
 		{"the host's own route", files{"bad/function.json": httpFunction("admin/x", "anonymous")}, "/admin"},
 		{"the host's other route", files{"bad/function.json": httpFunction("Runtime", "anonymous")}, "/runtime"},
 		{"the same route", files{"bad/function.json": httpFunction("/ECHO/{*path}", "function", "get")}, "function echo"},
-		{"constraint", files{"bad/function.json": httpFunction("x/{id:int}", "anonymous")}, "{id:int}"},
+		{"unknown constraint", files{"bad/function.json": httpFunction("x/{id:letters}", "anonymous")}, "letters is unknown"},
+		{"unknown constraint behind another", files{"bad/function.json": httpFunction("x/{id:int:letters?}", "anonymous")}, "letters is unknown"},
+		{"other constraint", files{"bad/function.json": httpFunction("x/{id:regex(^a$)}", "anonymous")}, "regex(^a$) is not covered"},
+		{"constraint that wants an argument", files{"bad/function.json": httpFunction("x/{id:length}", "anonymous")}, "wrong arguments"},
+		{"constraint that wants none", files{"bad/function.json": httpFunction("x/{id:alpha()}", "anonymous")}, "wrong arguments"},
+		{"argument that is no number", files{"bad/function.json": httpFunction("x/{id:minlength(a)}", "anonymous")}, "wrong arguments"},
+		{"negative argument", files{"bad/function.json": httpFunction("x/{id:maxlength(-1)}", "anonymous")}, "wrong arguments"},
+		{"lengths the wrong way round", files{"bad/function.json": httpFunction("x/{id:length(3,2)}", "anonymous")}, "wrong arguments"},
+		{"three lengths", files{"bad/function.json": httpFunction("x/{id:length(1,2,3)}", "anonymous")}, "wrong arguments"},
+		{"argument without an end", files{"bad/function.json": httpFunction("x/{id:length(3}", "anonymous")}, "no ) at its end"},
+		{"empty constraint", files{"bad/function.json": httpFunction("x/{id:}", "anonymous")}, "empty constraint"},
+		{"default value", files{"bad/function.json": httpFunction("x/{id:int=1}", "anonymous")}, "{id:int=1} is not covered"},
+		{"constrained catch-all", files{"bad/function.json": httpFunction("x/{*id:alpha}", "anonymous")}, "{*id:alpha}"},
+		{"catch-all of another kind", files{"bad/function.json": httpFunction("x/{**id}", "anonymous")}, "{**id}"},
+		{"no name for a parameter", files{"bad/function.json": httpFunction("x/{:alpha}", "anonymous")}, "{:alpha}"},
 		{"mixed segment", files{"bad/function.json": httpFunction("x/a{id}", "anonymous")}, "a{id}"},
 		{"optional in the middle", files{"bad/function.json": httpFunction("x/{id?}/y", "anonymous")}, "last segment"},
 		{"catch-all in the middle", files{"bad/function.json": httpFunction("x/{*id}/y", "anonymous")}, "last segment"},
@@ -134,6 +148,12 @@ func TestOverlaps(t *testing.T) {
 		{"x/{id}/z", "x/{id}/w", false},
 		{"api/otpsend/{id?}", "api/otpverify", false},
 		{"api/{name}", "api/otpsend/{id?}", true},
+		{"x/{id:int}", "x/y", false},
+		{"x/{id:int}", "x/1", true},
+		{"x/{id:int?}", "x/y", false},
+		{"x/{id:int?}", "x", true},
+		{"x/{id:int}", "x/{*rest}", true},
+		{"x/{id:int}", "x/{name:alpha}", true}, // not asked
 	} {
 		apps := newApp(t, files{
 			"a/function.json": httpFunction(c.a, "function", "get", "post"), "b/function.json": httpFunction(c.b, "anonymous"),
@@ -156,5 +176,59 @@ func TestOverlaps(t *testing.T) {
 	}
 	if _, err := functionshost.Overlaps(newApp(t, files{"host.json": "{"})); err == nil {
 		t.Error("a broken app has no overlaps")
+	}
+}
+
+func TestOpenings(t *testing.T) {
+	t.Parallel()
+	for route, want := range map[string]string{
+		"x/y":                            "",
+		"x/{kind:alpha}":                 "",
+		"x/{kind:alpha}/{id:int?}":       "",
+		"x/{id:guid}/y":                  "",
+		"x/{kind:length(3):alpha}":       "",
+		"x/{*path}":                      "{*path}",
+		"x/{kind}":                       "{kind}",
+		"x/{kind?}":                      "{kind?}",
+		"x/{kind}/{id:int}":              "{kind}",
+		"x/{kind:length(3)}":             "{kind:length(3)}", // ..\ is three
+		"x/{kind:minlength(1)?}":         "{kind:minlength(1)?}",
+		"x/{a}/{b:int}/{c:maxlength(9)}": "{a} {c:maxlength(9)}",
+		"x/../y":                         "..",
+		"x/%2e":                          "%2e",
+	} {
+		for level, counts := range map[string]bool{"anonymous": true, "function": false, "admin": false} {
+			root := newApp(t, files{"do/function.json": "", "echo/function.json": "", "f/function.json": httpFunction(route, level)})
+			found, err := functionshost.Openings(root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var segments []string
+			for _, o := range found {
+				segments = append(segments, o.Segment)
+				if o.String() != "f ("+route+"): "+o.Segment {
+					t.Errorf("reported as %v", o)
+				}
+			}
+			if got := strings.Join(segments, " "); counts && got != want || !counts && got != "" {
+				t.Errorf("%s, %s: %q, want %q", route, level, got, want)
+			}
+		}
+	}
+	if _, err := functionshost.Openings(newApp(t, files{"host.json": "{"})); err == nil {
+		t.Error("a broken app has no openings")
+	}
+}
+
+// This repository's own app. Whoever adds an anonymous function keeps to the rule
+// of docs/decisions/0006-anonymous-routes.md.
+func TestAnonymousFunctionsOfThisRepositoryHaveNoOpenings(t *testing.T) {
+	t.Parallel()
+	found, err := functionshost.Openings("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range found {
+		t.Errorf("a path can climb out of %v", o)
 	}
 }

@@ -88,7 +88,7 @@ func (h *Host) forward(r *http.Request, path string) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	target := "http://" + worker.address + encodePath(path)
+	target := "http://" + worker.address + encodePath(path, r.URL.RawQuery != "")
 	if q := parseQuery(r.URL.RawQuery); len(q) > 0 {
 		target += "?" + q.encode()
 	}

@@ -86,6 +86,24 @@ func TestRouteMatch(t *testing.T) {
 		{"a/{*rest}", "/a/x//y", true},
 		{"a/{*rest}", "/ab", false},
 		{"{*rest}", "/", true},
+		{"a/{id:int}", "/a/1", true},
+		{"a/{id:int}", "/a/x", false},
+		{"a/{id:int}", "/a", false},
+		{"a/{id:int}", "/a/1/2", false},
+		{"a/{id:int}/b", "/a/1/b", true},
+		{"a/{id:int}/b", "/a/x/b", false},
+		{"a/{id:int?}", "/a", true},
+		{"a/{id:int?}", "/a/1", true},
+		{"a/{id:int?}", "/a/x", false},
+		{"a/{id:int?}", "/a/1/2", false},
+		{"a/{id:alpha:length(2)}", "/a/xy", true},
+		{"a/{id:alpha:length(2)}", "/a/xyz", false},
+		{"a/{id:alpha:length(2)}", "/a/12", false},
+		{"a/{id:ALPHA:minlength(2)?}", "/a/xyz", true},
+		{"products/{category:alpha}/{id:int?}", "/products/electronics/123", true},
+		{"products/{category:alpha}/{id:int?}", "/products/electronics", true},
+		{"products/{category:alpha}/{id:int?}", "/products/1/123", false},
+		{"products/{category:alpha}/{id:int?}", "/products", false},
 	} {
 		r, err := parseRoute(c.template)
 		if err != nil {
@@ -129,6 +147,8 @@ func TestEncodePath(t *testing.T) {
 	t.Parallel()
 	for decoded, want := range map[string]string{
 		"/a b":           "/a%20b",
+		"/a \v\n":        "/a%20%0B",
+		"/a/.. \t":       "/",
 		`/"<>^{|}` + "`": "/%22%3C%3E%5E%7B%7C%7D%60",
 		"/ü":             "/%C3%BC",
 		"/:@!$&'()*+,;=": "/:@!$&'()*+,;=",
@@ -142,7 +162,7 @@ func TestEncodePath(t *testing.T) {
 		"/a/%2E%2e/b":    "/b",
 		"/a%5Cb":         "/a%5Cb",
 	} {
-		got := encodePath(decoded)
+		got := encodePath(decoded, false)
 		if got != want {
 			t.Errorf("%s: %s, want %s", decoded, got, want)
 		}
@@ -150,6 +170,10 @@ func TestEncodePath(t *testing.T) {
 		if u, err := url.Parse("http://h" + got); err != nil || u.EscapedPath() != got {
 			t.Errorf("%s goes out as %v, %v", got, u, err)
 		}
+	}
+	// With a query behind it the path does not end the text.
+	if got := encodePath("/a/.. \n", true); got != "/a/..%20%0A" {
+		t.Errorf("before a query: %s", got)
 	}
 }
 

@@ -12,51 +12,88 @@ type segmentKind int
 
 const (
 	literal  segmentKind = iota // text
-	single                      // {name}: one segment that is not empty
-	optional                    // {name?}: one segment or none; only at the end
+	single                      // {name}, {name:constraint}: one segment that is not empty
+	optional                    // {name?}, {name:constraint?}: one segment or none; only at the end
 	catchAll                    // {*name}: all that follows, nothing included; only at the end
 )
 
 type segment struct {
-	kind segmentKind
-	text string // of a literal
+	kind        segmentKind
+	text        string       // of a literal; of a parameter as it is written
+	constraints []constraint // of a parameter, all of which have to hold
+}
+
+// accepts reports whether the constraints take the value.
+func (s segment) accepts(value string) bool {
+	return !slices.ContainsFunc(s.constraints, func(c constraint) bool { return !c.accepts(value) })
+}
+
+// closed reports whether every path segment that this one takes reaches the
+// handler as it was matched.
+func (s segment) closed() bool {
+	if s.kind == literal {
+		return s.text != "." && s.text != ".." && !slices.ContainsFunc([]byte(s.text), func(c byte) bool { return !isUnreserved(c) })
+	}
+	return slices.ContainsFunc(s.constraints, func(c constraint) bool { return c.closed })
 }
 
 type route []segment
 
-var parameter = regexp.MustCompile(`^\{(\*?)[A-Za-z_][A-Za-z0-9_]*(\??)\}$`)
+var parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// parseRoute reads a route template. Inline constraints, default values and
-// segments that mix text and parameters are refused: this stand-in does not
-// imitate them.
+// parseRoute reads a route template. Default values and segments that mix text and
+// parameters are refused: this stand-in does not imitate them.
 func parseRoute(template string) (route, error) {
 	var r route
 	parts := strings.Split(template, "/")
 	for i, part := range parts {
-		m := parameter.FindStringSubmatch(part)
-		switch {
-		case part == "":
-			return nil, fmt.Errorf("route %s has an empty segment", template)
-		case m == nil && strings.ContainsAny(part, "{}*?"):
-			return nil, fmt.Errorf("route %s: segment %s is not covered by this stand-in", template, part)
-		case m == nil:
-			r = append(r, segment{literal, part})
-			continue
-		case m[1] != "" && m[2] != "":
-			return nil, fmt.Errorf("route %s: a catch-all parameter can't be optional", template)
-		case m[1] != "":
-			r = append(r, segment{kind: catchAll})
-		case m[2] != "":
-			r = append(r, segment{kind: optional})
-		default:
-			r = append(r, segment{kind: single})
-			continue
+		s, err := parseSegment(part)
+		if err != nil {
+			return nil, fmt.Errorf("route %s: %w", template, err)
 		}
-		if i != len(parts)-1 {
+		if (s.kind == optional || s.kind == catchAll) && i != len(parts)-1 {
 			return nil, fmt.Errorf("route %s: %s must be the last segment", template, part)
 		}
+		r = append(r, s)
 	}
 	return r, nil
+}
+
+func parseSegment(part string) (segment, error) {
+	if part == "" {
+		return segment{}, errors.New("there is an empty segment")
+	}
+	if !strings.ContainsAny(part, "{}*?") {
+		return segment{kind: literal, text: part}, nil
+	}
+	s := segment{kind: single, text: part}
+	inner, opened := strings.CutPrefix(part, "{")
+	inner, ended := strings.CutSuffix(inner, "}")
+	inner, isCatchAll := strings.CutPrefix(inner, "*")
+	inner, isOptional := strings.CutSuffix(inner, "?")
+	name, list, constrained := strings.Cut(inner, ":")
+	switch {
+	case !opened || !ended || !parameterName.MatchString(name) || strings.Contains(list, "="):
+		return s, fmt.Errorf("segment %s is not covered by this stand-in", part)
+	case isCatchAll && isOptional:
+		return s, errors.New("a catch-all parameter can't be optional")
+	case isCatchAll && constrained:
+		return s, fmt.Errorf("segment %s: a constraint on a catch-all is not covered by this stand-in", part)
+	case isCatchAll:
+		s.kind = catchAll
+	case isOptional:
+		s.kind = optional
+	}
+	if constrained {
+		for text := range strings.SplitSeq(list, ":") {
+			c, err := parseConstraint(text)
+			if err != nil {
+				return s, fmt.Errorf("segment %s: %w", part, err)
+			}
+			s.constraints = append(s.constraints, c)
+		}
+	}
+	return s, nil
 }
 
 // match reports whether the route takes the decoded path. A slash at the end
@@ -71,9 +108,9 @@ func (r route) match(path string) bool {
 		case catchAll:
 			return true
 		case optional:
-			return len(parts) == 0 || len(parts) == 1 && parts[0] != ""
+			return len(parts) == 0 || len(parts) == 1 && parts[0] != "" && s.accepts(parts[0])
 		case single:
-			if len(parts) == 0 || parts[0] == "" {
+			if len(parts) == 0 || parts[0] == "" || !s.accepts(parts[0]) {
 				return false
 			}
 		case literal:
@@ -86,7 +123,8 @@ func (r route) match(path string) bool {
 	return len(parts) == 0
 }
 
-// overlaps reports whether some path matches both routes.
+// overlaps reports whether some path may match both routes. Of two parameters it
+// does not ask whether their constraints exclude each other.
 func (r route) overlaps(other route) bool {
 	if len(r) == 0 && len(other) == 0 {
 		return true
@@ -102,10 +140,12 @@ func (r route) overlaps(other route) bool {
 	case a.kind == catchAll || b.kind == catchAll:
 		return true // it takes whatever path the other one takes
 	case a.kind == optional:
-		return route(nil).overlaps(other) || route{{kind: single}}.overlaps(other)
+		return route(nil).overlaps(other) || route{{kind: single, constraints: a.constraints}}.overlaps(other)
 	case b.kind == optional:
 		return other.overlaps(r)
 	case a.kind == literal && b.kind == literal && !strings.EqualFold(a.text, b.text):
+		return false
+	case a.kind == literal && !b.accepts(a.text) || b.kind == literal && !a.accepts(b.text):
 		return false
 	}
 	return r[1:].overlaps(other[1:])
@@ -174,6 +214,39 @@ func Overlaps(root string) ([]Overlap, error) {
 		for _, g := range a.functions[i+1:] {
 			if !f.timer && !g.timer && f.sharesMethod(g) && f.route.overlaps(g.route) {
 				found = append(found, Overlap{[2]string{f.name, g.name}, [2]string{f.template, g.template}})
+			}
+		}
+	}
+	return found, nil
+}
+
+// Opening is a segment of an anonymous function's route by which a request may
+// reach the handler under a path that belongs to another function.
+type Opening struct {
+	Function, Route, Segment string
+}
+
+func (o Opening) String() string {
+	return fmt.Sprintf("%s (%s): %s", o.Function, o.Route, o.Segment)
+}
+
+// Openings lists those of the app at root. What the handler is asked for is not
+// quite the path that was matched (see url.go), and no key stands before an
+// anonymous function, so an app should have none: a route of plain literals and of
+// parameters that are constrained by alpha, int or guid has none.
+func Openings(root string) ([]Opening, error) {
+	a, err := load(root)
+	if err != nil {
+		return nil, err
+	}
+	var found []Opening
+	for _, f := range a.functions {
+		if f.timer || f.level != anonymous {
+			continue
+		}
+		for _, s := range f.route {
+			if !s.closed() {
+				found = append(found, Opening{f.name, f.template, s.text})
 			}
 		}
 	}

@@ -26,18 +26,24 @@ func decodePath(escaped string) (string, error) {
 }
 
 // encodePath returns the path that the host asks the handler for. The host takes
-// it from a System.Uri made of the decoded path, and that
+// it from new Uri(request.GetDisplayUrl()) (read in its source), whose text is the
+// decoded path and the query as it came, and that
+//   - drops white space at the end of the text, which is that of the path if there
+//     is no query,
 //   - ends the path at a ? or #, which is there if the client sent %3F or %23,
 //   - turns backslashes into slashes,
 //   - decodes the escapes of unreserved characters that are left, which are there
 //     if the client escaped them twice,
 //   - and only then resolves dot segments.
 //
-// By the last three a request that matched one function's catch-all can arrive at
-// the handler with the path of another one, past that one's key: %252e%252e and
-// ..%5C both climb. This is inferred from System.Uri's documented rules and
-// source; it was not seen on a running host.
-func encodePath(decoded string) string {
+// By all but the second of these a request that matched one function's parameter
+// or catch-all can arrive at the handler with the path of another one, past that
+// one's key: %252e%252e, ..%5C and ..%20 climb. This is inferred from System.Uri's
+// documented rules and source; it was not seen on a running host.
+func encodePath(decoded string, hasQuery bool) string {
+	if !hasQuery {
+		decoded = strings.TrimRight(decoded, " \t\n\r")
+	}
 	if i := strings.IndexAny(decoded, "?#"); i >= 0 {
 		decoded = decoded[:i]
 	}

@@ -1,0 +1,145 @@
+package functionshost_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"twofa/internal/functionshost"
+)
+
+// planted is an app with one function that asks for a key, and three that do not.
+func planted(t *testing.T) string {
+	return newApp(t, files{
+		"do/function.json": "", "echo/function.json": "",
+		"all/function.json":    httpFunction("all/here/{*path}", "anonymous"),
+		"plain/function.json":  httpFunction("plain/here/{kind}", "anonymous"),
+		"short/function.json":  httpFunction("short/here/{kind:maxlength(40)}", "anonymous"),
+		"closed/function.json": httpFunction("closed/here/{kind:alpha}", "anonymous"),
+		"keyed/function.json":  httpFunction("api/keyed", "function"),
+	})
+}
+
+// What this package imitates is a trap: an anonymous function whose route takes
+// anything lets a path past another function's key.
+func TestPathsClimbOutOfRoutesThatTakeAnything(t *testing.T) {
+	t.Parallel()
+	h := start(t, functionshost.Options{Root: planted(t)})
+	for _, c := range []struct {
+		path, want string // what the handler is asked for, "" if it is not asked
+	}{
+		// In the clear there is nothing to climb by: Kestrel resolves it first, and
+		// then it is the other function's route that matches, with its key.
+		{"/api/keyed", ""},
+		{"/all/here/../../api/keyed", ""},
+		{"/all/here/%2e%2e/%2e%2e/api/keyed", ""},
+
+		{"/all/here/%252e%252e/%252e%252e/api/keyed", "/api/keyed"},
+		{"/all/here/..%5C..%5Capi/keyed", "/api/keyed"},
+		{"/all/here/x/.%252e/..%5C..%5Capi%5Ckeyed", "/api/keyed"},
+		{"/all/here/..%2F..%2Fapi/keyed", "/all/here/..%2F..%2Fapi/keyed"},
+		{"/all/here/%25252e%25252e/api/keyed", "/all/here/%252e%252e/api/keyed"},
+		{"/all/here/%c0%ae%c0%ae/api/keyed", "/all/here/%c0%ae%c0%ae/api/keyed"},
+		{"/all/here/x/..%20", "/all/here/"},
+
+		// One segment is enough, as a backslash does not end it.
+		{"/plain/here/..%5C..%5Capi%5Ckeyed", "/api/keyed"},
+		{"/plain/here/%252e%252e%5C%252e%252e%5Capi%5Ckeyed", "/api/keyed"},
+		{"/plain/here/..%5C..%5Capi%5Ckeyed%3Fx", "/api/keyed"},
+		{"/plain/here/%252e%252e", "/plain/"},
+		{"/plain/here/..%20", "/plain/"},
+		{"/plain/here/..%20?x=1", "/plain/here/..%20?x=1"},
+		{"/plain/here/..%5C..%5Capi/keyed", ""}, // two segments
+
+		// A length is no hindrance.
+		{"/short/here/..%5C..%5Capi%5Ckeyed", "/api/keyed"},
+
+		{"/closed/here/..%5C..%5Capi%5Ckeyed", ""},
+		{"/closed/here/%252e%252e", ""},
+		{"/closed/here/Status", "/closed/here/Status"},
+		{"/closed/here/status/", "/closed/here/status/"},
+		{"/closed/here/%73tatus", "/closed/here/status"},
+		{"/closed/here/status%0A", "/closed/here/status"},
+		{"/closed/here/status%0A?x=1", "/closed/here/status%0A?x=1"},
+		{"/closed/here/status%20", ""},
+	} {
+		response, body := call(t, http.MethodPost, h.URL()+c.path, nil, nil)
+		switch {
+		case c.want == "":
+			if response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusUnauthorized {
+				t.Errorf("%s: status %d, want 404 or 401", c.path, response.StatusCode)
+			}
+		case response.StatusCode != http.StatusOK:
+			t.Errorf("%s: status %d", c.path, response.StatusCode)
+		default:
+			if got := decode[seen](t, body).URI; got != c.want {
+				t.Errorf("%s reached the handler as %s, want %s", c.path, got, c.want)
+			}
+		}
+	}
+}
+
+func TestNothingClimbsOutOfAConstrainedRoute(t *testing.T) {
+	t.Parallel()
+	h := start(t, functionshost.Options{Root: planted(t)})
+	climbed := func(folder string) (out []string) {
+		for _, climb := range slices.Concat(functionshost.Climbs(2, "api/keyed"), functionshost.Climbs(1, "api/keyed")) {
+			path := folder + climb
+			response, body := call(t, http.MethodPost, h.URL()+path, nil, nil)
+			switch response.StatusCode {
+			case http.StatusOK:
+				if got := decode[seen](t, body).URI; !strings.HasPrefix(got, folder) {
+					out = append(out, path+" as "+got)
+				}
+			case http.StatusBadRequest, http.StatusUnauthorized, http.StatusNotFound:
+			default:
+				t.Errorf("%s: status %d", path, response.StatusCode)
+			}
+		}
+		return out
+	}
+	for _, folder := range []string{"/closed/here/", "/closed/here/status", "/closed/here/status/"} {
+		for _, way := range climbed(folder) {
+			t.Errorf("out of a constrained route: %s", way)
+		}
+	}
+	// The same ways do lead out of others.
+	for _, folder := range []string{"/all/here/", "/plain/here/"} {
+		if ways := climbed(folder); len(ways) < 10 {
+			t.Errorf("out of %s lead only %q: the list of climbs is worth nothing", folder, ways)
+		}
+	}
+}
+
+// The key of a function whose route takes anything opens the other functions too.
+func TestAFunctionKeyIsNoBoundaryBetweenFunctions(t *testing.T) {
+	t.Parallel()
+	h := start(t, functionshost.Options{Root: newApp(t, files{
+		"do/function.json": "", "echo/function.json": "",
+		"users/function.json":     httpFunction("api/users/{*path}", "function"),
+		"otpsend/function.json":   httpFunction("api/otpsend/{id?}", "function"),
+		"otpverify/function.json": httpFunction("api/otpverify", "function"),
+	})})
+	for _, c := range []struct{ key, path, want string }{
+		{"users", "/api/otpsend", ""},
+		{"users", "/api/users/%252e%252e/otpsend", "/api/otpsend"},
+		{"users", "/api/users/..%5Cotpverify", "/api/otpverify"},
+		{"otpsend", "/api/otpverify", ""},
+		{"otpsend", "/api/otpsend/..%5Cotpverify", "/api/otpverify"},
+		{"otpsend", "/api/otpsend/..%5Cusers%5Cdemouser", "/api/users/demouser"},
+		{"otpverify", "/api/otpverify/..%5Cotpsend", ""}, // a literal route leads nowhere
+	} {
+		header := http.Header{"X-Functions-Key": {h.Keys().Functions[c.key]}}
+		response, body := call(t, http.MethodPost, h.URL()+c.path, nil, header)
+		if c.want == "" {
+			if response.StatusCode != http.StatusUnauthorized && response.StatusCode != http.StatusNotFound {
+				t.Errorf("%s with the key of %s: status %d", c.path, c.key, response.StatusCode)
+			}
+			continue
+		}
+		if response.StatusCode != http.StatusOK || decode[seen](t, body).URI != c.want {
+			t.Errorf("%s with the key of %s: %d %s, want %s", c.path, c.key, response.StatusCode, body, c.want)
+		}
+	}
+}
