@@ -27,7 +27,7 @@ const (
 )
 
 // decode reads a request's body, JSON or a form, into a struct of strings (and
-// structs of strings). It is strict: one object, no unknown or repeated names,
+// lists and structs of strings). It is strict: one object, no unknown or repeated names,
 // valid UTF-8.
 //
 // The error is of kind InvalidRequest, PayloadTooLarge or UnsupportedMediaType.
@@ -91,7 +91,7 @@ func jsonFault(err error) error {
 		if errors.Is(err, json.ErrUnknownName) {
 			return otp.Invalid(name, "There is no such field.")
 		}
-		return otp.Invalid(name, "The field has the wrong type; all fields are strings, context is an object of strings.")
+		return otp.Invalid(name, "The field has the wrong type; all fields are strings, channels is a list of strings, and context an object of strings.")
 	}
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
@@ -119,8 +119,12 @@ func short(name string) string {
 	return strings.ToValidUTF8(name[:most], "") + "…"
 }
 
+// listField is the one field that is a list.
+const listField = "channels"
+
 // decodeForm reads a form by way of JSON, so that one decoder makes the rules.
-// context.amount stands for the member of an object.
+// context.amount stands for the member of an object, and the list's members have
+// commas between them.
 func decodeForm(body []byte, into any) error {
 	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) > 0 && first[0] == '{' {
 		return &otp.Error{Kind: otp.InvalidRequest, Detail: "The body looks like JSON, but its Content-Type says that it is a form. Send Content-Type: application/json (curl: --json)."}
@@ -139,8 +143,12 @@ func decodeForm(body []byte, into any) error {
 			return &otp.Error{Kind: otp.InvalidRequest, Detail: "The form is not valid UTF-8."}
 		case times > 1:
 			return otp.Invalid(short(name), "The field is given %d times.", times)
-		case name == "to" && strings.HasPrefix(value, " "):
+		case (name == "to" || name == "phone") && strings.HasPrefix(value, " "):
 			return otp.Invalid(name, "In a form a + is written %%2B; a bare one means a space.")
+		}
+		if name == listField {
+			object[name] = strings.Split(value, ",")
+			continue
 		}
 		outer, inner, dotted := strings.Cut(name, ".")
 		if !dotted {

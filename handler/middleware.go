@@ -42,7 +42,7 @@ func (a *API) methods(function string, endpoints byMethod) http.Handler {
 		}
 		e, ok := endpoints[method]
 		if !ok {
-			return answer{allow: allow}, &otp.Error{Kind: otp.MethodNotAllowed, Detail: "This path answers " + allow + "."}
+			return answer{header: map[string]string{"Allow": allow}}, &otp.Error{Kind: otp.MethodNotAllowed, Detail: "This path answers " + allow + "."}
 		}
 		return e(r)
 	})

@@ -16,8 +16,14 @@ import (
 // answer is what an endpoint returns. There is one writer, respond.
 type answer struct {
 	status int
-	body   any
-	allow  string // for 405
+	body   any               // nil for none
+	header map[string]string // more than what every answer has
+}
+
+// verbatim is a body that is not JSON.
+type verbatim struct {
+	contentType string
+	text        []byte
 }
 
 // statusOf is the error table of docs/errors.md: the only place that maps a
@@ -111,30 +117,42 @@ func asProblem(e *otp.Error) problem {
 // returns the status.
 func respond(w http.ResponseWriter, ans answer, failed *otp.Error) int {
 	header := w.Header()
-	status, body := ans.status, ans.body
-	if failed == nil {
-		header.Set("Content-Type", "application/json")
-	} else {
+	for name, value := range ans.header {
+		if value != "" {
+			header.Set(name, value)
+		}
+	}
+	status, body, contentType := ans.status, ans.body, "application/json"
+	if failed != nil {
 		p := asProblem(failed)
-		status, body = p.Status, p
-		header.Set("Content-Type", "application/problem+json")
+		status, body, contentType = p.Status, p, "application/problem+json"
 		if p.RetryAfter > 0 {
 			header.Set("Retry-After", strconv.Itoa(p.RetryAfter))
 		}
-		if ans.allow != "" {
-			header.Set("Allow", ans.allow)
-		}
+	}
+	if body == nil {
+		w.WriteHeader(status)
+		return status
+	}
+	text, err := encode(body, &contentType)
+	if err != nil { // our own types: a defect, and nothing may look approved
+		status, contentType = http.StatusInternalServerError, "application/problem+json"
+		text = []byte(`{"type":"urn:twofa:internal","title":"Something went wrong inside","status":500}` + "\n")
+	}
+	header.Set("Content-Type", contentType)
+	header.Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // the client may be gone; there is nobody to tell
+	return status
+}
+
+func encode(body any, contentType *string) ([]byte, error) {
+	if v, ok := body.(verbatim); ok {
+		*contentType = v.contentType
+		return v.text, nil
 	}
 	text, err := json.Marshal(body)
-	if err != nil { // our own types: a defect, and nothing may look approved
-		status = http.StatusInternalServerError
-		header.Set("Content-Type", "application/problem+json")
-		text = []byte(`{"type":"urn:twofa:internal","title":"Something went wrong inside","status":500}`)
-	}
-	header.Set("Content-Length", strconv.Itoa(len(text)+1))
-	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // the client may be gone; there is nobody to tell
-	return status
+	return append(text, '\n'), err
 }
 
 // milliseconds is a duration for the log, with three decimals.

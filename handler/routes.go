@@ -8,19 +8,25 @@ package handler
 import (
 	"log/slog"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 	"time"
 
+	"twofa/hooks"
+	"twofa/internal/otp"
 	"twofa/otpsend"
 	"twofa/otpverify"
 	"twofa/purge"
+	"twofa/users"
 )
 
 // API is the whole service over HTTP. Its fields are set once, before Handler.
 type API struct {
 	Send   *otpsend.Service
 	Verify *otpverify.Service
+	Users  *users.Service
+	Hooks  *hooks.Service
 	Purge  *purge.Service
 	Log    *slog.Logger
 	Now    func() time.Time
@@ -36,6 +42,9 @@ func (a *API) Handler() http.Handler {
 	mux.Handle("/api/otpsend", a.methods("otpsend", byMethod{"POST": a.start}))
 	mux.Handle("/api/otpsend/{id}", a.methods("otpsend", byMethod{"POST": a.resend, "GET": a.status, "DELETE": a.cancel}))
 	mux.Handle("/api/otpverify", a.methods("otpverify", byMethod{"POST": a.check}))
+	mux.Handle("/api/users/{name}", a.methods("users", byMethod{"PUT": a.putUser, "GET": a.getUser, "DELETE": a.deleteUser}))
+	mux.Handle("/hooks/twilio/status", a.methods("hooks", byMethod{"POST": a.hook(a.Hooks.Status)}))
+	mux.Handle("/hooks/twilio/inbound", a.methods("hooks", byMethod{"POST": a.hook(a.Hooks.Inbound)}))
 	mux.Handle("/purge", a.methods("purge", byMethod{"POST": a.timer}))
 
 	unknown := a.serve("", func(*http.Request) (answer, error) { return answer{}, errNoRoute })
@@ -54,8 +63,12 @@ func (a *API) start(r *http.Request) (answer, error) {
 	if err := decode(r, &req); err != nil {
 		return answer{}, err
 	}
-	res, err := a.Send.Start(r.Context(), req)
-	return answer{status: http.StatusCreated, body: res}, err
+	key, err := idempotencyKey(r)
+	if err != nil {
+		return answer{}, err
+	}
+	res, replayed, err := a.Send.Start(r.Context(), req, key)
+	return answer{status: http.StatusCreated, body: res, header: replayedHeader(replayed)}, err
 }
 
 func (a *API) resend(r *http.Request) (answer, error) {
@@ -65,8 +78,33 @@ func (a *API) resend(r *http.Request) (answer, error) {
 			return answer{}, err
 		}
 	}
-	res, err := a.Send.Resend(r.Context(), r.PathValue("id"), req)
-	return answer{status: http.StatusOK, body: res}, err
+	key, err := idempotencyKey(r)
+	if err != nil {
+		return answer{}, err
+	}
+	res, replayed, err := a.Send.Resend(r.Context(), r.PathValue("id"), req, key)
+	return answer{status: http.StatusOK, body: res, header: replayedHeader(replayed)}, err
+}
+
+// idempotencyKey is the header's value, "" for none. Two are a mistake; the host
+// joins them by a comma, which no key has either.
+func idempotencyKey(r *http.Request) (string, error) {
+	const name = "Idempotency-Key"
+	values := r.Header.Values(name)
+	if len(values) == 0 {
+		return "", nil
+	}
+	if len(values) > 1 || values[0] == "" || strings.Contains(values[0], ",") {
+		return "", otp.Invalid(name, "Give one idempotency key: 1 to 64 printable characters of ASCII, without spaces and commas.")
+	}
+	return values[0], nil
+}
+
+func replayedHeader(replayed bool) map[string]string {
+	if !replayed {
+		return nil
+	}
+	return map[string]string{"Idempotency-Replayed": "true"}
 }
 
 func (a *API) status(r *http.Request) (answer, error) {
@@ -88,14 +126,58 @@ func (a *API) check(r *http.Request) (answer, error) {
 	return answer{status: http.StatusOK, body: res}, err
 }
 
+func (a *API) putUser(r *http.Request) (answer, error) {
+	var req users.Request
+	if err := decode(r, &req); err != nil {
+		return answer{}, err
+	}
+	res, created, err := a.Users.Put(r.Context(), r.PathValue("name"), req, conditions(r))
+	status := http.StatusOK
+	if created {
+		status = http.StatusCreated
+	}
+	return answer{status: status, body: res, header: map[string]string{"ETag": res.ETag}}, err
+}
+
+func (a *API) getUser(r *http.Request) (answer, error) {
+	res, err := a.Users.Get(r.Context(), r.PathValue("name"))
+	return answer{status: http.StatusOK, body: res, header: map[string]string{"ETag": res.ETag}}, err
+}
+
+func (a *API) deleteUser(r *http.Request) (answer, error) {
+	err := a.Users.Delete(r.Context(), r.PathValue("name"), conditions(r))
+	return answer{status: http.StatusNoContent}, err
+}
+
+// conditions is the precondition headers; several lines are one list (RFC 9110, 5.3).
+func conditions(r *http.Request) users.Conditions {
+	return users.Conditions{
+		IfMatch:     strings.Join(r.Header.Values("If-Match"), ","),
+		IfNoneMatch: strings.Join(r.Header.Values("If-None-Match"), ","),
+	}
+}
+
+// hook answers the provider, in its own language.
+func (a *API) hook(read func(*http.Request) (hooks.Reply, error)) endpoint {
+	return func(r *http.Request) (answer, error) {
+		reply, err := read(r)
+		if err != nil || len(reply.Body) == 0 {
+			return answer{status: http.StatusNoContent}, err
+		}
+		return answer{status: http.StatusOK, body: verbatim{reply.ContentType, reply.Body}}, nil
+	}
+}
+
 // foldRoute brings a path to the form in which the routes are written, as the
 // Functions host is more lenient and forwards the path as the client wrote it:
-// the case of the fixed part (the first two segments) and a slash at the end do
-// not matter. A path that is not clean goes to unknown: ServeMux would redirect
-// it, past everything that an answer of ours has.
+// the case of the fixed part (the first two segments, all of a hook's) and a
+// slash at the end do not matter. A path that is not clean goes to unknown:
+// ServeMux would redirect it, past everything that an answer of ours has.
+//
+// It works on the escaped path, so that an escaped slash stays in its segment.
 func foldRoute(next, unknown http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		folded := r.URL.Path
+		folded := r.URL.EscapedPath()
 		if len(folded) > 1 {
 			folded = strings.TrimSuffix(folded, "/")
 		}
@@ -104,12 +186,17 @@ func foldRoute(next, unknown http.Handler) http.Handler {
 			return
 		}
 		head, tail := folded, ""
-		if i := nthSlash(head, 3); i >= 0 {
+		if i := nthSlash(head, 3); i >= 0 && !strings.HasPrefix(strings.ToLower(head), "/hooks/") {
 			head, tail = head[:i], head[i:]
 		}
-		if folded = strings.ToLower(head) + tail; folded != r.URL.Path {
+		if folded = strings.ToLower(head) + tail; folded != r.URL.EscapedPath() {
 			u := *r.URL
-			u.Path, u.RawPath = folded, ""
+			var err error
+			if u.Path, err = url.PathUnescape(folded); err != nil {
+				unknown.ServeHTTP(w, r)
+				return
+			}
+			u.RawPath = folded
 			r2 := *r
 			r2.URL = &u
 			r = &r2

@@ -2,144 +2,163 @@
 // resends, looks up and cancels verifications.
 //
 // It persists before it sends, and sends before it answers; nothing is left to
-// run after the answer. It must never return or log a code.
+// run after the answer. It must never return or log a code, except the one that
+// a person is to send to us, which proves nothing.
 package otpsend
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
-	"maps"
-	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
+	"twofa/internal/delivery"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
-	"twofa/internal/phone"
-	"twofa/internal/recipient"
 	"twofa/internal/reqlog"
+	"twofa/internal/user"
 )
 
 // Service sends codes. Its fields are set once, before the first call.
 type Service struct {
-	Book   *recipient.Book
-	Policy otp.Policy
-	// Senders carries the messages, by channel.
-	Senders map[notify.Channel]notify.Sender
-	// Default is the channel of a request that names none; it is in Senders.
-	Default notify.Channel
+	Carrier *delivery.Carrier
+	Users   *user.Directory
+	// Workflow is the channels of a request that names none, in order. All of
+	// them are in Carrier.Senders.
+	Workflow []notify.Channel
 	// Countries are the regions (ISO 3166-1 alpha-2) that may be sent to; nil
 	// means all.
 	Countries map[string]bool
-	// Brand is the name in the messages.
-	Brand string
-	Now   func() time.Time
+	// Inbound is how people can write to us; nil if they cannot.
+	Inbound *Inbound
+	// Scripts are the test numbers, until ScriptsEnd.
+	Scripts    map[string]otp.Script
+	ScriptsEnd time.Time
 }
 
-// Request starts a verification.
+// Request starts a verification, for an address or for a registered user.
 type Request struct {
 	To       string      `json:"to"`
+	User     string      `json:"user"`
 	Channel  string      `json:"channel"`
+	Channels []string    `json:"channels"`
 	Purpose  string      `json:"purpose"`
 	Locale   string      `json:"locale"`
 	Context  otp.Context `json:"context"`
 	ClientIP string      `json:"client_ip"`
 }
 
-// ResendRequest may name another channel.
+// ResendRequest may name another channel, or ask for the next one.
 type ResendRequest struct {
 	Channel string `json:"channel"`
 }
 
-// Answer is a verification as its client sees it.
-type Answer struct {
-	ID          otp.ID     `json:"id"`
-	Status      otp.Status `json:"status"`
-	To          string     `json:"to"`
-	Channel     string     `json:"channel"`
-	Purpose     string     `json:"purpose"`
-	ExpiresAt   time.Time  `json:"expires_at"`
-	ApprovedAt  time.Time  `json:"approved_at,omitzero"`
-	ResendAfter time.Time  `json:"resend_after,omitzero"`
-	SendsLeft   int        `json:"sends_left"`
-	ChecksLeft  int        `json:"checks_left"`
-}
-
-// Start makes a verification and sends its code. Two storage round trips.
-func (s *Service) Start(ctx context.Context, req Request) (Answer, error) {
-	start, number, err := s.read(req)
+// Start makes a verification and sends its code. Two storage round trips, three
+// for a user; each message that a provider refuses, and each that goes to a
+// person's second address, costs two more.
+//
+// A repeated request with the same idempotency key ("" for none) gets the answer
+// of the first one and sends nothing; replayed is true then.
+func (s *Service) Start(ctx context.Context, req Request, idempotencyKey string) (a Answer, replayed bool, err error) {
+	idem, err := identify(idempotencyKey, "start", req)
 	if err != nil {
-		return Answer{}, err
+		return Answer{}, false, err
 	}
-	reqlog.Number(ctx, number)
-	if err := s.mayReach(number); err != nil {
-		return Answer{}, err
+	start, err := s.read(ctx, req)
+	if err != nil {
+		return Answer{}, false, err
 	}
-
-	rowKey := s.Book.RowKey(number.E164)
+	rowKey := s.Carrier.Book.RowKey(start.Address)
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the process instead
 	_, _ = rand.Read(start.Nonce[:])
 	start.ID = otp.NewID(rowKey, random)
-	start.Key = s.Book.Keys.Current()
-	return s.send(ctx, rowKey, func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
-		return otp.Start(r, start, s.Policy, now)
+	start.Key = s.Carrier.Book.Keys.Current()
+	start.Idempotency = idem
+	return s.send(ctx, rowKey, idem, func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
+		return otp.Start(r, start, s.Carrier.Policy, now)
 	})
 }
 
 // Resend sends the code of a pending verification again, over the channel of
-// its last message unless the request names another.
-func (s *Service) Resend(ctx context.Context, id string, req ResendRequest) (Answer, error) {
+// its last message unless that failed or the request names another. Round trips
+// and repetitions are Start's.
+func (s *Service) Resend(ctx context.Context, id string, req ResendRequest, idempotencyKey string) (a Answer, replayed bool, err error) {
 	parsed, bad := otp.ParseID(id)
 	if bad != nil {
-		return Answer{}, bad
+		return Answer{}, false, bad
 	}
-	if req.Channel != "" && s.Senders[notify.Channel(req.Channel)] == nil {
-		return Answer{}, otp.Invalid("channel", "%s", s.channelsText())
+	idem, err := identify(idempotencyKey, "resend "+id, req)
+	if err != nil {
+		return Answer{}, false, err
 	}
-	return s.send(ctx, parsed.RowKey(), func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
+	if req.Channel != "" && req.Channel != otp.ChannelNext && !s.has(req.Channel) {
+		return Answer{}, false, otp.Invalid("channel", "%s", s.channelsText("next"))
+	}
+	resend := otp.ResendRequest{ID: parsed, Channel: req.Channel, Idempotency: idem}
+	return s.send(ctx, parsed.RowKey(), idem, func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
 		v, err := r.Find(parsed)
-		if err != nil {
-			return r, v, err
-		}
-		number, err := phone.Parse(r.Address)
 		if err == nil {
-			err = s.mayReach(number) // the operator may have closed the country since
+			err = s.mayResend(r, v, req.Channel) // the operator may have closed the country since
 		}
 		if err != nil {
 			return r, v, err
 		}
-		channel := cmp.Or(notify.Channel(req.Channel), notify.Channel(v.Channel))
-		if s.Senders[channel] == nil { // taken out of service since
-			channel = s.Default
-		}
-		if err := s.mayShow(channel, v.Context); err != nil {
-			return r, v, err
-		}
-		return otp.Resend(r, parsed, string(channel), s.Policy, now)
+		return otp.Resend(r, resend, s.Carrier.Policy, now)
 	})
 }
 
-// Status looks a verification up. One storage round trip; it changes nothing.
+// send keeps a transition that spends a send, and then sends.
+func (s *Service) send(ctx context.Context, rowKey string, idem otp.Idempotency, t delivery.Transition) (Answer, bool, error) {
+	var replay otp.Replay
+	var replayed bool
+	st, err := s.Carrier.Change(ctx, rowKey, func(r otp.Recipient, now time.Time) (_ otp.Recipient, v otp.Verification, err error) {
+		settled := r.Settle(now)
+		if replay, replayed, err = settled.Replayed(idem); replayed {
+			v, err = settled.Find(replay.ID)
+			return r, v, nil //nolint:nilerr // it may be forgotten, and the answer is known all the same
+		} else if err != nil {
+			return r, v, err
+		}
+		return t(r, now)
+	})
+	if err != nil {
+		return Answer{}, false, err
+	}
+	if replayed {
+		a, err := s.replay(st, replay)
+		return a, true, err
+	}
+	if st.Verification.Inbound() {
+		return s.answer(st), false, nil
+	}
+	st, err = s.Carrier.Carry(ctx, rowKey, st, idem)
+	if err != nil {
+		return Answer{}, false, err
+	}
+	return s.answer(st), false, nil
+}
+
+// Status looks a verification up, with all of its messages. One storage round
+// trip; it changes nothing.
 func (s *Service) Status(ctx context.Context, id string) (Answer, error) {
 	parsed, bad := otp.ParseID(id)
 	if bad != nil {
 		return Answer{}, bad
 	}
-	r, err := s.Book.Load(ctx, parsed.RowKey())
+	r, err := s.Carrier.Book.Load(ctx, parsed.RowKey())
 	if err != nil {
 		return Answer{}, err
 	}
-	now := s.Now()
+	now := s.Carrier.Now()
 	r = r.Settle(now)
 	v, err := r.Find(parsed)
 	if err != nil {
 		return Answer{}, err
 	}
 	reqlog.Verification(ctx, r, v)
-	return s.answer(state{r, v, now}), nil
+	a := s.answer(delivery.State{Recipient: r, Verification: v, Now: now})
+	a.Delivery = deliveryOf(v)
+	return a, nil
 }
 
 // Cancel ends a pending verification: its code is dead from then on.
@@ -148,77 +167,11 @@ func (s *Service) Cancel(ctx context.Context, id string) (Answer, error) {
 	if bad != nil {
 		return Answer{}, bad
 	}
-	st, err := s.change(ctx, parsed.RowKey(), func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
+	st, err := s.Carrier.Change(ctx, parsed.RowKey(), func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
 		return otp.Cancel(r, parsed, now)
 	})
 	if err != nil {
 		return Answer{}, err
 	}
 	return s.answer(st), nil
-}
-
-// read checks a start's fields, all of them, before anything is stored.
-func (s *Service) read(req Request) (otp.StartRequest, phone.Number, error) {
-	faults := &otp.Error{Kind: otp.InvalidRequest}
-	number, err := phone.Parse(req.To)
-	switch {
-	case req.To == "":
-		faults.Add("to", "The number to send to is missing.")
-	case err != nil:
-		faults.Add("to", "%s", err)
-	}
-	start := otp.StartRequest{
-		Address: number.E164,
-		Purpose: otp.CheckPurpose(req.Purpose, faults),
-		Context: req.Context,
-	}
-	start.Context.Check(faults)
-	channel := cmp.Or(notify.Channel(req.Channel), s.Default)
-	if s.Senders[channel] == nil {
-		faults.Add("channel", "%s", s.channelsText())
-	} else if err := s.mayShow(channel, start.Context); err != nil {
-		faults.Fields = append(faults.Fields, err.Fields...)
-	}
-	start.Channel = string(channel)
-	otp.CheckLocale(req.Locale, faults)
-	if req.ClientIP != "" {
-		if _, err := netip.ParseAddr(req.ClientIP); err != nil {
-			faults.Add("client_ip", "This is no IP address.")
-		}
-	}
-	if len(faults.Fields) > 0 {
-		return start, number, faults
-	}
-	return start, number, nil
-}
-
-func (s *Service) channelsText() string {
-	var names []string
-	for _, c := range slices.Sorted(maps.Keys(s.Senders)) {
-		names = append(names, string(c))
-	}
-	return "This service sends over: " + strings.Join(names, ", ") + "."
-}
-
-// mayShow returns an error if the channel would leave out what the person has
-// to see before approving it.
-func (s *Service) mayShow(channel notify.Channel, c otp.Context) *otp.Error {
-	if c == (otp.Context{}) {
-		return nil
-	}
-	if shower, ok := s.Senders[channel].(notify.ContextShower); ok && !shower.ShowsContext() {
-		return otp.Invalid("context", "The %s template of this service cannot show an amount or a payee.", channel)
-	}
-	return nil
-}
-
-// mayReach returns an error for numbers that are never sent to.
-func (s *Service) mayReach(n phone.Number) error {
-	if n.Refused() {
-		return &otp.Error{Kind: otp.DestinationRefused, Detail: "Numbers of this kind are not sent to: they cost extra, or no person reads there."}
-	}
-	if s.Countries != nil && !s.Countries[n.Region] {
-		return &otp.Error{Kind: otp.DestinationRefused, Detail: "This service does not send to the number's country (" + n.Region + ")."}
-	}
-	return nil
 }

@@ -7,28 +7,42 @@ package otpverify
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"time"
 
+	"twofa/internal/address"
 	"twofa/internal/otp"
-	"twofa/internal/phone"
 	"twofa/internal/recipient"
 	"twofa/internal/reqlog"
+	"twofa/internal/user"
 )
 
 // Service checks codes. Its fields are set once, before the first call.
 type Service struct {
 	Book   *recipient.Book
+	Users  *user.Directory
 	Policy otp.Policy
+	Alerts Alerter
 	Now    func() time.Time
 }
 
-// Request names a verification, by its id or by the address and purpose that it
-// was started with, and a code as the person typed it. With an id, address and
-// purpose may be given too, and have to be the verification's own. Context has to
-// be exactly as it was at the start.
+// Alerter warns people.
+type Alerter interface {
+	// Alert warns the person that wrong codes were tried until none were left,
+	// and reports whether the warning is on its way.
+	Alert(ctx context.Context, r otp.Recipient, v otp.Verification) bool
+}
+
+// Request names a verification, by its id or by the address or user and the
+// purpose that it was started with, and a code as the person typed it. With an
+// id the others may be given too, and have to be the verification's own. Context
+// has to be exactly as it was at the start. Without a code it asks whether the
+// person's own message has approved a verification over the channel inbound.
 type Request struct {
 	ID      string      `json:"id"`
 	To      string      `json:"to"`
+	User    string      `json:"user"`
 	Purpose string      `json:"purpose"`
 	Code    string      `json:"code"`
 	Context otp.Context `json:"context"`
@@ -45,61 +59,152 @@ type Answer struct {
 }
 
 // Check spends one check and returns an Answer if, and only if, the code is
-// right and this call is the one that used it. Two storage round trips.
+// right and this call is the one that used it. Two storage round trips, three by
+// a user's name; two more for the first approval of a user's address, and where
+// a user has two addresses and the code was started for the second alone.
 func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
-	rowKey, check, err := s.read(req)
+	check, err := s.read(req)
 	if err != nil {
 		return Answer{}, err
 	}
-	now := s.Now()
-	r, v, err := s.Book.Change(ctx, rowKey, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
-		return otp.Check(old, check, s.Book.Keys, s.Policy, now)
-	})
-	reqlog.Verification(ctx, r, v)
+	rows, err := s.rows(ctx, check)
 	if err != nil {
 		return Answer{}, err
 	}
+	r, v, err := s.checkIn(ctx, rows, check)
+	if refused, ok := errors.AsType[*otp.Error](err); ok && refused.Alerted {
+		refused.Alerted = s.Alerts.Alert(ctx, r, v)
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	s.confirm(ctx, r, v)
 	return Answer{
-		ID: v.ID, Status: v.Status, To: phone.Mask(r.Address), Channel: v.Channel,
+		ID: v.ID, Status: v.Status, To: address.Mask(r.AddressFor(v, v.Channel())), Channel: v.Channel(),
 		Purpose: v.Purpose, ApprovedAt: v.EndedAt.Truncate(time.Second),
 	}, nil
 }
 
-// read checks the fields, all of them, and finds the row.
-func (s *Service) read(req Request) (rowKey string, check otp.CheckRequest, err error) {
+// checkIn checks in the first row that has a verification to check. Where none
+// has, the first row's refusal is told, or that of the only one that knows any.
+func (s *Service) checkIn(ctx context.Context, rows []string, check otp.CheckRequest) (r otp.Recipient, v otp.Verification, err error) {
+	for i, rowKey := range rows {
+		r2, v2, err2 := s.check(ctx, rowKey, check)
+		if i == 0 || isKind(err, otp.NotFound) || !over(err2) {
+			r, v, err = r2, v2, err2
+		}
+		if !over(err2) {
+			break
+		}
+	}
+	return r, v, err
+}
+
+// over reports whether a check found nothing that was still to be checked.
+func over(err error) bool {
+	for _, kind := range []otp.Kind{
+		otp.NotFound, otp.AlreadyUsed, otp.KindExpired, otp.KindCanceled, otp.KindDenied, otp.KindUndeliverable, otp.TooManyChecks,
+	} {
+		if isKind(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+func isKind(err error, kind otp.Kind) bool {
+	e, ok := errors.AsType[*otp.Error](err)
+	return ok && e.Kind == kind
+}
+
+func (s *Service) check(ctx context.Context, rowKey string, check otp.CheckRequest) (otp.Recipient, otp.Verification, error) {
+	now := s.Now()
+	r, v, err := s.Book.Change(ctx, rowKey, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		if check.Code == "" {
+			return otp.Claim(old, check, now)
+		}
+		return otp.Check(old, check, s.Book.Keys, s.Policy, now)
+	})
+	reqlog.Verification(ctx, r, v)
+	return r, v, err
+}
+
+// confirm notes that the user's address was proven. The approval is kept and
+// holds without it; the next one notes it then.
+func (s *Service) confirm(ctx context.Context, r otp.Recipient, v otp.Verification) {
+	proven := r.Proven(v)
+	if !v.Unverified || proven == "" {
+		return
+	}
+	if err := s.Users.Confirm(ctx, v.User, proven); err != nil {
+		reqlog.Add(ctx, slog.String("not_confirmed", err.Error()))
+	}
+}
+
+// read checks the fields, all of them.
+func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
 	faults := &otp.Error{Kind: otp.InvalidRequest}
 	code, ok := otp.ReadCode(req.Code)
 	switch {
-	case req.Code == "":
+	case req.Code == "" && req.ID == "":
 		faults.Add("code", "The code is missing.")
-	case !ok:
+	case req.Code != "" && !ok:
 		faults.Add("code", "A code is made of digits or letters; this has other characters or is too long.")
 	}
 	check = otp.CheckRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Code: code, Context: req.Context}
 	if req.To != "" {
-		number, err := phone.Parse(req.To)
+		a, err := address.Parse(req.To)
 		if err != nil {
 			faults.Add("to", "%s", err)
-		} else {
-			check.Address, rowKey = number.E164, s.Book.RowKey(number.E164)
 		}
+		check.Address = a.Text
+	}
+	if req.User != "" {
+		name, bad := user.ParseName(req.User)
+		if bad != nil {
+			faults.Fields = append(faults.Fields, bad.Fields...)
+		}
+		check.User = s.Users.Key(name)
 	}
 	if req.ID != "" {
 		id, bad := otp.ParseID(req.ID)
 		if bad != nil {
 			faults.Fields = append(faults.Fields, bad.Fields...)
-		} else {
-			check.ID, rowKey = id, id.RowKey()
 		}
+		check.ID = id
 		if req.Purpose == "" {
 			check.Purpose = "" // an id needs no default: any purpose is meant
 		}
 	}
-	if req.ID == "" && req.To == "" {
-		faults.Add("id", "Give the id of the verification, or to and purpose as at the start.")
+	switch {
+	case req.To != "" && req.User != "":
+		faults.Add("user", "Give either to or user.")
+	case req.ID == "" && req.To == "" && req.User == "":
+		faults.Add("id", "Give the id of the verification, or to or user, and purpose, as at the start.")
 	}
 	if len(faults.Fields) > 0 {
-		return "", otp.CheckRequest{}, faults
+		return otp.CheckRequest{}, faults
 	}
-	return rowKey, check, nil
+	return check, nil
+}
+
+// rows is where the verification can lie, most likely place first.
+func (s *Service) rows(ctx context.Context, check otp.CheckRequest) ([]string, error) {
+	switch {
+	case check.ID != "":
+		return []string{check.ID.RowKey()}, nil
+	case check.Address != "":
+		return []string{s.Book.RowKey(check.Address)}, nil
+	}
+	u, err := s.Users.Load(ctx, check.User)
+	if err != nil {
+		return nil, err
+	}
+	var rows []string
+	for _, a := range []string{u.Phone, u.Email} {
+		if a != "" {
+			rows = append(rows, s.Book.RowKey(a))
+		}
+	}
+	return rows, nil
 }

@@ -165,6 +165,9 @@ type Failure struct {
 	// MayHaveSent is true when the message may have gone out all the same (a
 	// time-out, a server error after the request was written).
 	MayHaveSent bool
+	// Warn is true for an Undeliverable that is the operator's concern, too (a
+	// carrier that filters our messages).
+	Warn bool
 	// Next is what may follow. After MayHaveSent nothing follows by itself.
 	Next otp.Next
 	// RetryAfter is the pause that the provider asks for, 0 if it named none.

@@ -43,7 +43,18 @@ const MaxSkew = 2 * time.Minute
 
 // MinResendLeft is what a code must have left to be sent again: with less, the
 // message would come too late to be of use.
-const MinResendLeft = 30 * time.Second
+const MinResendLeft = time.Minute
+
+// AlertPause is how long after one alert the address gets no other.
+const AlertPause = time.Hour
+
+// BlockedFor is how long an address is left alone that the provider blocks for
+// fraud. It ends by itself: the provider may be wrong.
+const BlockedFor = time.Hour
+
+// GoodFor is how long the channel that last worked is remembered. People who
+// sign in every few weeks still get their code by it at once.
+const GoodFor = 90 * Day
 
 // Bounds of what one recipient's row remembers.
 const (
@@ -85,34 +96,65 @@ type Context struct {
 
 // Verification is one code's life.
 type Verification struct {
-	ID        ID
-	Purpose   string
-	Channel   string // of the last message
+	ID      ID
+	Purpose string
+	// User is the key of the registered user that it was started for, "" where
+	// the client gave an address. Unverified is true if the user's address was
+	// then still to be proven.
+	User       string
+	Unverified bool
+	// Other is the user's second address, for the channels of the workflow that
+	// Recipient.Address is not for.
+	Other  string
+	Locale string // as the client asked for it
+	// Workflow is the channels in the order in which they are tried, and
+	// Attempts are the messages, oldest first. A verification by inbound message
+	// has none.
+	Workflow []string
+	Attempts []Attempt
+
 	Context   Context
 	Nonce     [16]byte // random; the code is derived from it and ID
 	Key       [4]byte  // names the secret that the code is derived from
 	Shape     Shape    // as it was when the code was made
+	TestCode  string   // the fixed code of a scripted test number, else ""
 	Status    Status
 	CreatedAt time.Time
 	ExpiresAt time.Time // whole seconds; valid while now is before it
 	EndedAt   time.Time // when Status left Pending, else zero
 	Checks    int       // spent
-	Sends     int       // messages, the first included
+	// Claimed is true when the client has fetched the approval of an inbound
+	// verification.
+	Claimed bool
 }
 
 // Recipient is all that the service remembers of one address.
 type Recipient struct {
-	Address       string // E.164; "" for a recipient that was never seen
+	Address       string // E.164 or an e-mail address; "" for a recipient that was never seen
 	Verifications []Verification
 	Sends         []time.Time // of the last Day, oldest first
 	Failures      []time.Time // wrong codes of the last Day, oldest first
+	AlertedAt     time.Time   // of the last alert
+	BlockedUntil  time.Time   // by the provider, for fraud
+	Good          Good
+	Replays       []Replay // of the last Day, oldest first
 }
 
-// clone returns a copy that shares no slice with r.
+// Good is the channel that last reached the person.
+type Good struct {
+	Channel string
+	At      time.Time
+}
+
+// clone returns a copy that shares no slice with r that a transition changes.
 func (r Recipient) clone() Recipient {
 	r.Verifications = slices.Clone(r.Verifications)
+	for i := range r.Verifications {
+		r.Verifications[i].Attempts = slices.Clone(r.Verifications[i].Attempts)
+	}
 	r.Sends = slices.Clone(r.Sends)
 	r.Failures = slices.Clone(r.Failures)
+	r.Replays = slices.Clone(r.Replays)
 	return r
 }
 
@@ -126,6 +168,19 @@ func (r Recipient) Settle(now time.Time) Recipient {
 	latest := stamp(now.Add(MaxSkew))
 	r.Sends = settleTimes(r.Sends, now, latest)
 	r.Failures = settleTimes(r.Failures, now, latest)
+	if r.AlertedAt = earlier(r.AlertedAt, latest); now.Sub(r.AlertedAt) >= AlertPause {
+		r.AlertedAt = time.Time{}
+	}
+	if r.BlockedUntil = earlier(r.BlockedUntil, latest.Add(BlockedFor)); !now.Before(r.BlockedUntil) {
+		r.BlockedUntil = time.Time{}
+	}
+	if r.Good.At = earlier(r.Good.At, latest); now.Sub(r.Good.At) >= GoodFor {
+		r.Good = Good{}
+	}
+	r.Replays = slices.DeleteFunc(r.Replays, func(p Replay) bool { return now.Sub(p.At) >= Day })
+	for i := range r.Replays {
+		r.Replays[i].At = earlier(r.Replays[i].At, latest)
+	}
 	for i := range r.Verifications {
 		v := &r.Verifications[i]
 		if v.Status == Pending && (!now.Before(v.ExpiresAt) || v.CreatedAt.After(latest)) {
@@ -136,7 +191,8 @@ func (r Recipient) Settle(now time.Time) Recipient {
 	r.Verifications = slices.DeleteFunc(r.Verifications, func(v Verification) bool {
 		return v.Status != Pending && now.Sub(v.EndedAt) >= Day
 	})
-	if len(r.Verifications)+len(r.Sends)+len(r.Failures) == 0 {
+	if len(r.Verifications)+len(r.Sends)+len(r.Failures)+len(r.Replays) == 0 &&
+		r.AlertedAt.IsZero() && r.BlockedUntil.IsZero() && r.Good == (Good{}) {
 		return Recipient{} // nothing is remembered: the row is anybody's
 	}
 	return r
@@ -180,7 +236,16 @@ func (r Recipient) KeepUntil() time.Time {
 	for _, t := range r.Failures {
 		until = later(until, t.Add(Day))
 	}
-	return until
+	for _, p := range r.Replays {
+		until = later(until, p.At.Add(Day))
+	}
+	if !r.AlertedAt.IsZero() {
+		until = later(until, r.AlertedAt.Add(AlertPause))
+	}
+	if !r.Good.At.IsZero() {
+		until = later(until, r.Good.At.Add(GoodFor))
+	}
+	return later(until, r.BlockedUntil)
 }
 
 func later(a, b time.Time) time.Time {
@@ -207,12 +272,12 @@ func (r Recipient) Find(id ID) (Verification, error) {
 	return Verification{}, errNotFound()
 }
 
-// Latest returns the newest verification of a purpose, live or ended, or a
-// NotFound error.
-func (r Recipient) Latest(purpose string) (Verification, error) {
-	for i := len(r.Verifications) - 1; i >= 0; i-- {
-		if r.Verifications[i].Purpose == purpose {
-			return r.Verifications[i], nil
+// latest returns the newest verification of a purpose and a user (of none, for
+// ""), live or ended, or a NotFound error.
+func (r Recipient) latest(purpose, user string) (Verification, error) {
+	for _, v := range slices.Backward(r.Verifications) {
+		if v.Purpose == purpose && v.User == user {
+			return v, nil
 		}
 	}
 	return Verification{}, errNotFound()

@@ -12,7 +12,10 @@ import (
 
 // rowVersion is the first byte of an encoded recipient. A later layout gets a
 // number of its own, and Decode keeps reading the older ones.
-const rowVersion = 1
+const (
+	rowVersion1 = 1 // one channel a verification, no deliveries; read in row1.go
+	rowVersion  = 2
+)
 
 // errRow: the bytes are no recipient of a version that this program knows.
 var errRow = errors.New("otp: not an encoded recipient")
@@ -24,50 +27,123 @@ var statuses = []Status{Pending, Approved, Canceled, Denied, Expired, Exhausted,
 // lists behind their length in bytes, times in Unix milliseconds. It fails for
 // what Decode would not read again, and for texts longer than 255 bytes.
 func (r Recipient) Encode() ([]byte, error) {
-	b := cryptobyte.NewBuilder(make([]byte, 0, 64+192*len(r.Verifications)+8*(len(r.Sends)+len(r.Failures))))
+	b := cryptobyte.NewBuilder(make([]byte, 0, 128+288*len(r.Verifications)+8*(len(r.Sends)+len(r.Failures))+160*len(r.Replays)))
 	b.AddUint8(rowVersion)
 	addText(b, r.Address)
 	addTimes(b, r.Sends)
 	addTimes(b, r.Failures)
-	for _, v := range r.Verifications {
-		status := slices.Index(statuses, v.Status)
-		if _, bad := ParseID(string(v.ID)); status < 0 || bad != nil || !v.Shape.Valid() {
-			return nil, fmt.Errorf("otp: cannot keep the verification %q, %s, %+v", v.ID, v.Status, v.Shape)
+	addTime(b, r.AlertedAt)
+	addTime(b, r.BlockedUntil)
+	addTime(b, r.Good.At)
+	addText(b, r.Good.Channel)
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, p := range r.Replays {
+			addReplay(b, p)
 		}
-		addText(b, string(v.ID))
-		addText(b, v.Purpose)
-		addText(b, v.Channel)
-		addText(b, v.Context.Amount)
-		addText(b, v.Context.Payee)
-		b.AddBytes(v.Nonce[:])
-		b.AddBytes(v.Key[:])
-		b.AddUint8(uint8(v.Shape.Length))
-		b.AddUint8(uint8(v.Shape.Alphabet))
-		b.AddUint8(uint8(status))
-		addTime(b, v.CreatedAt)
-		addTime(b, v.ExpiresAt)
-		addTime(b, v.EndedAt)
-		b.AddUint16(uint16(v.Checks))
-		b.AddUint16(uint16(v.Sends))
+	})
+	for _, v := range r.Verifications {
+		if err := v.mayKeep(); err != nil {
+			return nil, err
+		}
+		addVerification(b, v)
 	}
 	return b.Bytes()
 }
 
-// Decode reads what Encode wrote, and nothing else: an unknown version, an
-// unknown status, a missing or a spare byte is an error.
+// mayKeep returns an error for what Decode would not read again.
+func (v Verification) mayKeep() error {
+	_, bad := ParseID(string(v.ID))
+	if bad != nil || !v.Shape.Valid() || !slices.Contains(statuses, v.Status) || !v.hasChannel() {
+		return fmt.Errorf("otp: cannot keep the verification %q, %s, %+v, %q", v.ID, v.Status, v.Shape, v.Workflow)
+	}
+	for _, a := range v.Attempts {
+		if a.Status.rank() < 0 {
+			return fmt.Errorf("otp: cannot keep a message that is %q", a.Status)
+		}
+	}
+	return nil
+}
+
+// hasChannel reports what holds for every verification: it has a workflow, and
+// unless it waits for the person's message, one of its own.
+func (v Verification) hasChannel() bool {
+	return len(v.Workflow) > 0 && (v.Inbound() || len(v.Attempts) > 0)
+}
+
+func addReplay(b *cryptobyte.Builder, p Replay) {
+	b.AddBytes(p.Key[:])
+	b.AddBytes(p.Body[:])
+	addTime(b, p.At)
+	addText(b, string(p.ID))
+	addText(b, p.Purpose)
+	addText(b, p.Channel)
+	addTime(b, p.ExpiresAt)
+	addTime(b, p.ResendAfter)
+	b.AddUint16(uint16(p.SendsLeft))
+	b.AddUint16(uint16(p.ChecksLeft))
+	b.AddUint8(uint8(p.Outcome))
+	b.AddUint32(uint32(p.RetryAfter / time.Second))
+}
+
+func addVerification(b *cryptobyte.Builder, v Verification) {
+	addText(b, string(v.ID))
+	addText(b, v.Purpose)
+	addText(b, v.User)
+	addBool(b, v.Unverified)
+	addText(b, v.Other)
+	addText(b, v.Locale)
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, c := range v.Workflow {
+			addText(b, c)
+		}
+	})
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, a := range v.Attempts {
+			addText(b, a.Channel)
+			addTime(b, a.At)
+			b.AddUint8(uint8(a.Status.rank()))
+			b.AddUint32(uint32(a.Error))
+			addBool(b, a.MayRecover)
+		}
+	})
+	addText(b, v.Context.Amount)
+	addText(b, v.Context.Payee)
+	b.AddBytes(v.Nonce[:])
+	b.AddBytes(v.Key[:])
+	b.AddUint8(uint8(v.Shape.Length))
+	b.AddUint8(uint8(v.Shape.Alphabet))
+	addText(b, v.TestCode)
+	b.AddUint8(uint8(slices.Index(statuses, v.Status)))
+	addTime(b, v.CreatedAt)
+	addTime(b, v.ExpiresAt)
+	addTime(b, v.EndedAt)
+	b.AddUint16(uint16(v.Checks))
+	addBool(b, v.Claimed)
+}
+
+// Decode reads what Encode of this or an earlier version wrote, and nothing
+// else: an unknown version, an unknown status, a missing or a spare byte is an
+// error.
 func Decode(row []byte) (Recipient, error) {
-	var r Recipient
 	s := cryptobyte.String(row)
 	var version uint8
-	if !s.ReadUint8(&version) || version != rowVersion {
+	if !s.ReadUint8(&version) || version != rowVersion && version != rowVersion1 {
 		return Recipient{}, fmt.Errorf("%w: version %d", errRow, version)
 	}
-	if !readText(&s, &r.Address) || !readTimes(&s, &r.Sends) || !readTimes(&s, &r.Failures) {
+	var r Recipient
+	ok := readText(&s, &r.Address) && readTimes(&s, &r.Sends) && readTimes(&s, &r.Failures)
+	readVerification := readVerification1
+	if version == rowVersion {
+		readVerification = readVerification2
+		ok = ok && readTime(&s, &r.AlertedAt) && readTime(&s, &r.BlockedUntil) &&
+			readTime(&s, &r.Good.At) && readText(&s, &r.Good.Channel) && readReplays(&s, &r.Replays)
+	}
+	if !ok {
 		return Recipient{}, errRow
 	}
 	for !s.Empty() {
 		v, ok := readVerification(&s)
-		if !ok {
+		if !ok || !v.hasChannel() {
 			return Recipient{}, errRow
 		}
 		r.Verifications = append(r.Verifications, v)
@@ -75,34 +151,108 @@ func Decode(row []byte) (Recipient, error) {
 	return r, nil
 }
 
-func readVerification(s *cryptobyte.String) (v Verification, ok bool) {
+func readReplays(s *cryptobyte.String, out *[]Replay) bool {
+	var list cryptobyte.String
+	if !s.ReadUint16LengthPrefixed(&list) {
+		return false
+	}
+	for !list.Empty() {
+		var p Replay
+		var id string
+		var sends, checks uint16
+		var outcome uint8
+		var retryAfter uint32
+		ok := list.CopyBytes(p.Key[:]) && list.CopyBytes(p.Body[:]) && readTime(&list, &p.At) && readText(&list, &id) &&
+			readText(&list, &p.Purpose) && readText(&list, &p.Channel) &&
+			readTime(&list, &p.ExpiresAt) && readTime(&list, &p.ResendAfter) &&
+			list.ReadUint16(&sends) && list.ReadUint16(&checks) && list.ReadUint8(&outcome) && list.ReadUint32(&retryAfter)
+		if !ok || Outcome(outcome) > OutcomeUnclear {
+			return false
+		}
+		p.ID, p.SendsLeft, p.ChecksLeft = ID(id), int(sends), int(checks)
+		p.Outcome, p.RetryAfter = Outcome(outcome), time.Duration(retryAfter)*time.Second
+		*out = append(*out, p)
+	}
+	return true
+}
+
+func readVerification2(s *cryptobyte.String) (v Verification, ok bool) {
 	var id string
+	var workflow, attempts cryptobyte.String
 	var length, alphabet, status uint8
-	var checks, sends uint16
+	var checks uint16
 	ok = readText(s, &id) &&
 		readText(s, &v.Purpose) &&
-		readText(s, &v.Channel) &&
+		readText(s, &v.User) &&
+		readBool(s, &v.Unverified) &&
+		readText(s, &v.Other) &&
+		readText(s, &v.Locale) &&
+		s.ReadUint8LengthPrefixed(&workflow) &&
+		s.ReadUint16LengthPrefixed(&attempts) &&
 		readText(s, &v.Context.Amount) &&
 		readText(s, &v.Context.Payee) &&
 		s.CopyBytes(v.Nonce[:]) &&
 		s.CopyBytes(v.Key[:]) &&
 		s.ReadUint8(&length) &&
 		s.ReadUint8(&alphabet) &&
+		readText(s, &v.TestCode) &&
 		s.ReadUint8(&status) &&
 		readTime(s, &v.CreatedAt) &&
 		readTime(s, &v.ExpiresAt) &&
 		readTime(s, &v.EndedAt) &&
 		s.ReadUint16(&checks) &&
-		s.ReadUint16(&sends)
-	if !ok || int(status) >= len(statuses) {
-		return v, false
+		readBool(s, &v.Claimed)
+	for ok && !workflow.Empty() {
+		var channel string
+		ok = readText(&workflow, &channel)
+		v.Workflow = append(v.Workflow, channel)
 	}
-	parsed, err := ParseID(id)
-	v.ID = parsed
+	for ok && !attempts.Empty() {
+		var a Attempt
+		a, ok = readAttempt(&attempts)
+		v.Attempts = append(v.Attempts, a)
+	}
+	v.Checks = int(checks)
+	return v, ok && v.setCommon(id, length, alphabet, status)
+}
+
+func readAttempt(s *cryptobyte.String) (a Attempt, ok bool) {
+	var status uint8
+	var number uint32
+	ok = readText(s, &a.Channel) && readTime(s, &a.At) && s.ReadUint8(&status) && s.ReadUint32(&number) &&
+		readBool(s, &a.MayRecover)
+	if !ok || int(status) >= len(deliveryStatuses) {
+		return a, false
+	}
+	a.Status, a.Error = deliveryStatuses[status], int(number)
+	return a, true
+}
+
+// setCommon sets what a row has as numbers, and reports whether they mean
+// something.
+func (v *Verification) setCommon(id string, length, alphabet, status uint8) bool {
+	if int(status) >= len(statuses) {
+		return false
+	}
+	parsed, bad := ParseID(id)
+	v.ID, v.Status = parsed, statuses[status]
 	v.Shape = Shape{Length: int(length), Alphabet: Alphabet(alphabet)}
-	v.Status = statuses[status]
-	v.Checks, v.Sends = int(checks), int(sends)
-	return v, err == nil && v.Shape.Valid()
+	return bad == nil && v.Shape.Valid()
+}
+
+func addBool(b *cryptobyte.Builder, set bool) {
+	if set {
+		b.AddUint8(1)
+	} else {
+		b.AddUint8(0)
+	}
+}
+
+func readBool(s *cryptobyte.String, out *bool) bool {
+	var b uint8
+	ok := s.ReadUint8(&b)
+	*out = b == 1
+	return ok && b <= 1
 }
 
 func addText(b *cryptobyte.Builder, text string) {

@@ -7,24 +7,32 @@ import (
 
 // StartRequest asks for a new verification. Its fields have been checked.
 type StartRequest struct {
-	ID      ID
-	Nonce   [16]byte // random
-	Key     [4]byte  // the current secret
-	Address string   // E.164
-	Purpose string
-	Channel string
-	Context Context
+	ID         ID
+	Nonce      [16]byte // random
+	Key        [4]byte  // the current secret
+	Address    string   // E.164 or an e-mail address: whose row this is
+	Purpose    string
+	Context    Context
+	Workflow   []string // one channel or more, each of them once; or ChannelInbound alone
+	User       string
+	Unverified bool
+	Other      string
+	Locale     string
+	Idempotency
+	Script Script
 }
 
 // Start makes a new verification and spends a send. A live one of the same
 // purpose is canceled by it: a code belongs to the request that made it.
+//
+// The channel that last reached the person comes first in the workflow.
 func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient, Verification, error) {
 	r := old.Settle(now)
 	if r.Address != "" && r.Address != req.Address {
 		return r, Verification{}, &Error{Kind: Internal, Detail: "This address cannot be used.", Err: errRowTaken}
 	}
 	r.Address = req.Address
-	if err := r.maySend(p, now); err != nil {
+	if err := r.maySend(p, now); err != nil && !req.Script.on() {
 		return r, Verification{}, err
 	}
 	if wait, full := r.otherPurposes(req.Purpose, now); full {
@@ -39,16 +47,26 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 		}
 	}
 	v := Verification{
-		ID: req.ID, Purpose: req.Purpose, Channel: req.Channel, Context: req.Context,
+		ID: req.ID, Purpose: req.Purpose, User: req.User, Unverified: req.Unverified, Other: req.Other,
+		Locale: req.Locale, Workflow: r.bestFirst(req.Workflow), Context: req.Context,
 		Nonce: req.Nonce, Key: req.Key, Shape: p.Shape,
 		Status: Pending, CreatedAt: stamp(now),
 		// Rounded down, so that the time a client reads is the exact one.
 		ExpiresAt: now.UTC().Add(p.TTL).Truncate(time.Second),
-		Sends:     1,
+	}
+	if req.Script.on() {
+		req.Script.play(&v, p, now)
+	} else {
+		if !v.Inbound() {
+			v.attempt(v.Workflow[0], now)
+		}
+		// An inbound one spends a send, too: its start cancels the code that
+		// the person may hold, and so may not be had without limit.
+		r.Sends = record(r.Sends, now)
 	}
 	r.Verifications = append(r.Verifications, v)
 	r.forgetEnded()
-	r.Sends = record(r.Sends, now)
+	r.remember(req.Idempotency, v, p, now)
 	return r, v, nil
 }
 
@@ -79,8 +97,20 @@ func (r *Recipient) forgetEnded() {
 // the rules that refuse it, the one that does so for longest is told: after its
 // RetryAfter, all of them are over.
 func (r Recipient) maySend(p Policy, now time.Time) *Error {
-	var longest *Error
-	for _, rule := range []*Error{
+	return longest(append(r.sendRules(p, now), &Error{
+		Kind: ResendTooSoon, RetryAfter: spent(r.Sends, 1, p.ResendAfter, now),
+		Detail: "A message went to this address a moment ago. Give it time to arrive.",
+	}))
+}
+
+// mayFollow returns an error unless another message may follow one that failed.
+// The pause is for messages that may still arrive.
+func (r Recipient) mayFollow(p Policy, now time.Time) *Error {
+	return longest(r.sendRules(p, now))
+}
+
+func (r Recipient) sendRules(p Policy, now time.Time) []*Error {
+	return []*Error{
 		tooManyFailures(spent(r.Failures, p.MaxFailuresPerDay, Day, now)), // a code that cannot be checked is not sent
 		{
 			Kind: TooManySends, RetryAfter: spent(r.Sends, p.MaxSendsPerDay, Day, now),
@@ -91,15 +121,20 @@ func (r Recipient) maySend(p Policy, now time.Time) *Error {
 			Detail: "This address has had its messages for 10 minutes.",
 		},
 		{
-			Kind: ResendTooSoon, RetryAfter: spent(r.Sends, 1, p.ResendAfter, now),
-			Detail: "A message went to this address a moment ago. Give it time to arrive.",
+			Kind: DestinationRefused, RetryAfter: max(0, r.BlockedUntil.Sub(now)),
+			Detail: "The provider blocked the last message to this address as fraud. It is left alone for a while.",
 		},
-	} {
-		if rule.RetryAfter > 0 && (longest == nil || rule.RetryAfter > longest.RetryAfter) {
-			longest = rule
+	}
+}
+
+func longest(rules []*Error) *Error {
+	var most *Error
+	for _, rule := range rules {
+		if rule.RetryAfter > 0 && (most == nil || rule.RetryAfter > most.RetryAfter) {
+			most = rule
 		}
 	}
-	return longest
+	return most
 }
 
 // spent is how long the sliding window that ends at now goes on to hold limit
@@ -119,23 +154,40 @@ func tooManyFailures(wait time.Duration) *Error {
 	}
 }
 
+// ResendRequest asks for the code once more.
+type ResendRequest struct {
+	ID ID
+	// Channel may be any that the service has for the address; ChannelNext is the
+	// next of the workflow, and "" the one of the last message unless that failed.
+	Channel string
+	Idempotency
+}
+
 // Resend spends another send on a pending verification. The code stays the
 // same, and so does its expiry; so one with less than MinResendLeft is refused.
-func Resend(old Recipient, id ID, channel string, p Policy, now time.Time) (Recipient, Verification, error) {
-	r, v, err := pending(old, id, now)
+func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipient, Verification, error) {
+	r, v, err := pending(old, req.ID, now)
 	if err != nil {
 		return r, v, err
 	}
 	if v.ExpiresAt.Sub(now) < MinResendLeft {
 		return r, v, &Error{Kind: KindExpired, Detail: "The code is about to expire. Start a new verification."}
 	}
-	if err := r.maySend(p, now); err != nil {
+	channel, refused := v.resendChannel(req.Channel)
+	if refused != nil {
+		return r, v, refused
+	}
+	if err := r.maySend(p, now); err != nil && v.TestCode == "" {
 		return r, v, err
 	}
-	v.Channel = channel
-	v.Sends++
+	v.attempt(channel, now)
+	if v.TestCode != "" {
+		v.Attempts[len(v.Attempts)-1].Status = Delivered
+	} else {
+		r.Sends = record(r.Sends, now)
+	}
 	r.put(v)
-	r.Sends = record(r.Sends, now)
+	r.remember(req.Idempotency, v, p, now)
 	return r, v, nil
 }
 
@@ -147,11 +199,6 @@ func Cancel(old Recipient, id ID, now time.Time) (Recipient, Verification, error
 		return r, v, nil
 	}
 	return r, v, err
-}
-
-// FailDelivery ends a pending verification whose message cannot be delivered.
-func FailDelivery(old Recipient, id ID, now time.Time) (Recipient, Verification, error) {
-	return end(old, id, Undeliverable, now)
 }
 
 func end(old Recipient, id ID, status Status, now time.Time) (Recipient, Verification, error) {
@@ -185,6 +232,9 @@ type CheckRequest struct {
 	// given: a code for signing in pays nothing.
 	Purpose string
 	Address string
+	// User has to be whom it was started for: a verification of a user is not
+	// found by the address alone, nor one of an address by its user.
+	User string
 	// Code is as ReadCode returned it.
 	Code    string
 	Context Context
@@ -197,6 +247,9 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	v, err := r.choose(req)
 	if err != nil {
 		return r, v, err
+	}
+	if v.Inbound() {
+		return r, v, Invalid("code", "This verification is approved by the person's own message. Give its id without a code.")
 	}
 	if err := v.live(); err != nil {
 		return r, v, err
@@ -221,6 +274,7 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	if right {
 		v.Status, v.EndedAt = Approved, stamp(now)
 		r.put(v)
+		r.worked(v, v.arrivedBy(), now)
 		return r, v, nil
 	}
 	r.Failures = record(r.Failures, now)
@@ -229,7 +283,18 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 		v.Status, v.EndedAt = Exhausted, stamp(now)
 	}
 	r.put(v)
-	return r, v, &Error{Kind: WrongCode, ChecksLeft: &remaining, Detail: "The code is not right."}
+	alert := r.alert(v, remaining, now)
+	return r, v, &Error{Kind: WrongCode, ChecksLeft: &remaining, Alerted: alert, Detail: "The code is not right."}
+}
+
+// alert reports whether the person is to be warned, because this wrong code was
+// the last that the verification or the address's day could take, and notes it.
+func (r *Recipient) alert(v Verification, remaining int, now time.Time) bool {
+	if remaining > 0 || !r.AlertedAt.IsZero() || v.TestCode != "" {
+		return false
+	}
+	r.AlertedAt = stamp(now)
+	return true
 }
 
 // choose finds the verification that a check means.
@@ -238,10 +303,10 @@ func (r Recipient) choose(req CheckRequest) (Verification, error) {
 		return Verification{}, errNotFound()
 	}
 	if req.ID == "" {
-		return r.Latest(req.Purpose)
+		return r.latest(req.Purpose, req.User)
 	}
 	v, err := r.Find(req.ID)
-	if err == nil && req.Purpose != "" && req.Purpose != v.Purpose {
+	if err == nil && (req.Purpose != "" && req.Purpose != v.Purpose || req.User != "" && req.User != v.User) {
 		return Verification{}, errNotFound()
 	}
 	return v, err

@@ -80,6 +80,32 @@ func (b *Book) Change(ctx context.Context, rowKey string, decide func(otp.Recipi
 	return next, verification, decided
 }
 
+// Erase forgets an address: its verifications, its counters, all of it. What is
+// left is a row that says nothing and is swept soon. It is not deleted at once,
+// so that a write that is under way meets a row that has changed, and not one
+// that never was. Two round trips, one where there is nothing.
+func (b *Book) Erase(ctx context.Context, address string, now time.Time) error {
+	rowKey := b.RowKey(address)
+	nothing, err := otp.Recipient{}.Encode()
+	if err != nil {
+		return &otp.Error{Kind: otp.Internal, Err: err}
+	}
+	err = b.Table.Update(ctx, store.Key(rowKey), func(old []byte) (store.Row, error) {
+		r, plain, err := b.open(old, rowKey)
+		if err != nil {
+			return store.Row{}, err
+		}
+		if old == nil || bytes.Equal(plain, nothing) || r.Address != address {
+			return store.Row{}, store.SkipWrite
+		}
+		return store.Row{Data: b.Keys.Seal(nothing, rowKey), KeepUntil: now.Add(otp.MaxSkew)}, nil
+	})
+	if err != nil {
+		return storageError(err)
+	}
+	return nil
+}
+
 // open reads a sealed row; no data is the zero Recipient.
 func (b *Book) open(data []byte, rowKey string) (r otp.Recipient, plain []byte, err error) {
 	if data == nil {

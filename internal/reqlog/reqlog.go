@@ -9,8 +9,8 @@ import (
 	"slices"
 	"sync"
 
+	"twofa/internal/address"
 	"twofa/internal/otp"
-	"twofa/internal/phone"
 )
 
 type contextKey struct{}
@@ -46,9 +46,12 @@ func Add(ctx context.Context, attrs ...slog.Attr) {
 	}
 }
 
-// Number puts on the line what may be told of a phone number.
-func Number(ctx context.Context, n phone.Number) {
-	Add(ctx, slog.String("country", n.Region), slog.String("to", n.Masked()))
+// Address puts on the line what may be told of an address.
+func Address(ctx context.Context, a address.Address) {
+	if !a.IsEmail() {
+		Add(ctx, slog.String("country", a.Number.Region))
+	}
+	Add(ctx, slog.String("to", a.Masked()))
 }
 
 // Verification puts on the line what may be told of a verification and of its
@@ -57,10 +60,10 @@ func Verification(ctx context.Context, r otp.Recipient, v otp.Verification) {
 	if v.ID == "" {
 		return
 	}
-	if n, err := phone.Parse(r.Address); err == nil {
-		Number(ctx, n)
+	if a, err := address.Parse(r.Address); err == nil {
+		Address(ctx, a)
 	}
-	Add(ctx, slog.String("channel", v.Channel), slog.String("verification", string(v.ID)), slog.String("state", string(v.Status)))
+	Add(ctx, slog.String("channel", v.Channel()), slog.String("verification", string(v.ID)), slog.String("state", string(v.Status)))
 }
 
 // Attrs returns what was added, in order.

@@ -1,0 +1,248 @@
+// Package delivery sees a code through to its recipient: it sends what the
+// domain has decided to send, tells the domain what became of it, and goes on
+// with what follows, until a provider has taken a message or none is left.
+//
+// Every message is noted in the recipient's row before it is sent, so that none
+// is sent that the limits do not know of. The package decides no rule of its own
+// and must never log a code, an address or another's error text.
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"twofa/internal/notify"
+	"twofa/internal/otp"
+	"twofa/internal/recipient"
+	"twofa/internal/reqlog"
+)
+
+// Carrier sends. Its fields are set once, before the first call.
+type Carrier struct {
+	Book   *recipient.Book
+	Policy otp.Policy
+	// Senders carries the messages, by channel.
+	Senders map[notify.Channel]notify.Sender
+	// Brand is the name in the messages.
+	Brand string
+	// Deniable are the channels on which an answer reaches us.
+	Deniable map[notify.Channel]bool
+	// Log is told of each message that failed: an operator has to learn of a
+	// wrong setting although the next channel made up for it.
+	Log *slog.Logger
+	Now func() time.Time
+}
+
+// State is a recipient and one of its verifications as they are kept, and when.
+type State struct {
+	Recipient    otp.Recipient
+	Verification otp.Verification
+	Now          time.Time
+}
+
+// Transition is a change of a recipient that concerns one verification.
+type Transition func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error)
+
+// Change makes a transition and keeps it. A request is judged by the time at
+// which it came, however often the transition has to run.
+func (c *Carrier) Change(ctx context.Context, rowKey string, t Transition) (State, error) {
+	now := c.Now()
+	r, v, err := c.Book.Change(ctx, rowKey, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		return t(old, now)
+	})
+	reqlog.Verification(ctx, r, v)
+	return State{r, v, now}, err
+}
+
+// Carry sends the last attempt of a verification, which has been kept, and what
+// follows it where a provider refuses. It returns the state that is kept in the
+// end; the error says why no provider has taken a message, or that it is not
+// known. What the request with that idempotency key is answered is kept too.
+func (c *Carrier) Carry(ctx context.Context, rowKey string, st State, i otp.Idempotency) (State, error) {
+	if st.Verification.TestCode != "" { // the messages of a test number are only told of
+		if st.Verification.Status == otp.Undeliverable {
+			return c.conclude(ctx, rowKey, st, i, otp.OutcomeUndeliverable, 0)
+		}
+		return st, nil
+	}
+	var failures setbacks
+	for {
+		n := len(st.Verification.Attempts)
+		err := c.send(ctx, st, n)
+		if err == nil {
+			return st, nil
+		}
+		if refused, ok := errors.AsType[*otp.Error](err); ok {
+			failures.limit = refused
+		} else {
+			failures.add(c.failure(ctx, st, n, err))
+		}
+		if last := failures.last(); last != nil && last.MayHaveSent {
+			return c.conclude(ctx, rowKey, st, i, otp.OutcomeUnclear, last.RetryAfter)
+		}
+		next, begun, err := c.follow(ctx, rowKey, st, failures, i)
+		if err != nil {
+			// The answer holds all the same: no message is on its way, and the
+			// code, which nobody has, ends by its time.
+			reqlog.Add(ctx, slog.String("not_kept", err.Error()))
+			return st, c.refusal(st, failures)
+		}
+		if st = next; !begun {
+			return st, c.refusal(st, failures)
+		}
+	}
+}
+
+// follow keeps that the last attempt failed, and what follows.
+func (c *Carrier) follow(ctx context.Context, rowKey string, st State, failures setbacks, i otp.Idempotency) (State, bool, error) {
+	g := otp.Progress{ID: st.Verification.ID, Attempt: len(st.Verification.Attempts), Status: otp.Failed, MayRecover: true, Unsent: true}
+	if f := failures.last(); f != nil {
+		g.Error, g.MayRecover, g.Next = f.Code, mayRecover(f), f.Next
+	}
+	begun := false
+	next, err := c.Change(ctx, rowKey, func(r otp.Recipient, now time.Time) (_ otp.Recipient, v otp.Verification, err error) {
+		if r, v, begun, err = otp.Follow(r, g, c.Policy, now); err == nil && !begun {
+			outcome, retryAfter := failures.outcome()
+			r = otp.Conclude(r, i, v, outcome, c.pause(retryAfter))
+		}
+		return r, v, err
+	})
+	return next, begun, err
+}
+
+// conclude keeps an outcome for the request's repetition and returns its error.
+func (c *Carrier) conclude(ctx context.Context, rowKey string, st State, i otp.Idempotency, o otp.Outcome, retryAfter time.Duration) (State, error) {
+	if i != (otp.Idempotency{}) {
+		_, err := c.Change(ctx, rowKey, func(r otp.Recipient, _ time.Time) (otp.Recipient, otp.Verification, error) {
+			return otp.Conclude(r, i, st.Verification, o, c.pause(retryAfter)), st.Verification, nil
+		})
+		if err != nil {
+			reqlog.Add(ctx, slog.String("not_kept", err.Error()))
+		}
+	}
+	return st, c.Refusal(o, st.Verification.ID, st.Verification.Channel(), c.pause(retryAfter), st.Verification.ExpiresAt.Sub(st.Now))
+}
+
+// send hands attempt n (from 1) to its sender.
+func (c *Carrier) send(ctx context.Context, st State, n int) error {
+	v, channel := st.Verification, notify.Channel(st.Verification.Attempts[n-1].Channel)
+	sender, to := c.Senders[channel], st.Recipient.AddressFor(v, string(channel))
+	if sender == nil || to == "" {
+		return &notify.Failure{Reason: notify.Unavailable, Detail: "the service does not have the channel any more"}
+	}
+	code, ok := v.Code(c.Book.Keys)
+	if !ok {
+		return &otp.Error{Kind: otp.KindExpired, ID: v.ID, Detail: "The secret that made this code was taken out of service. Start a new verification."}
+	}
+	if to != st.Recipient.Address {
+		// It goes to another address, which has limits of its own.
+		_, _, err := c.Book.Change(ctx, c.Book.RowKey(to), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			r, err := otp.Spend(r, to, c.Policy, st.Now)
+			return r, otp.Verification{}, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	m := c.message(v, channel, to)
+	m.Code, m.Verification, m.Attempt = code, v.ID, n
+	m.Amount, m.Payee = v.Context.Amount, v.Context.Payee
+	// Both in whole seconds: ten minutes are not to read as nine.
+	m.ValidFor = v.ExpiresAt.Sub(st.Now.Truncate(time.Second))
+	return sender.Send(ctx, m)
+}
+
+func (c *Carrier) message(v otp.Verification, channel notify.Channel, to string) notify.Message {
+	return notify.Message{To: to, Brand: c.Brand, Purpose: v.Purpose, Locale: v.Locale, CanDeny: c.Deniable[channel]}
+}
+
+// failure is what a sender's error says, and tells the operator of it.
+func (c *Carrier) failure(ctx context.Context, st State, n int, err error) *notify.Failure {
+	f, ok := errors.AsType[*notify.Failure](err)
+	if !ok {
+		// A sender outside of its contract. What its error says may be anything.
+		f = &notify.Failure{Reason: notify.Unavailable, MayHaveSent: true, Detail: fmt.Sprintf("the sender failed with a %T", err)}
+	}
+	c.log(ctx, st.Verification, n, f)
+	return f
+}
+
+// log tells the operator of a message that failed.
+func (c *Carrier) log(ctx context.Context, v otp.Verification, n int, f *notify.Failure) {
+	level := slog.LevelInfo
+	switch {
+	case f.Reason == notify.Misconfigured:
+		level = slog.LevelError
+	case f.Reason != notify.Undeliverable && f.Reason != notify.InvalidAddress, f.Warn:
+		level = slog.LevelWarn
+	}
+	attrs := []slog.Attr{
+		slog.String("verification", string(v.ID)), slog.Int("attempt", n), slog.String("channel", v.Attempts[n-1].Channel),
+		slog.String("reason", f.Reason.String()), slog.Int("provider_error", f.Code), slog.String("detail", f.Detail),
+	}
+	if f.Setting != "" {
+		attrs = append(attrs, slog.String("setting", f.Setting))
+	}
+	c.Log.LogAttrs(ctx, level, "message failed", attrs...)
+}
+
+// Report notes what a provider tells of a message, and sends the next one where
+// it failed. Two storage round trips, where nothing is to be sent.
+func (c *Carrier) Report(ctx context.Context, report notify.Report) error {
+	g := otp.Progress{ID: report.Verification, Attempt: report.Attempt, Status: report.Status}
+	if f := report.Failure; f != nil {
+		g.Error, g.MayRecover, g.Next = f.Code, mayRecover(f), f.Next
+	}
+	var begun, news bool
+	rowKey := report.Verification.RowKey()
+	st, err := c.Change(ctx, rowKey, func(r otp.Recipient, now time.Time) (_ otp.Recipient, v otp.Verification, err error) {
+		before, _ := r.Find(g.ID)
+		r, v, begun, err = otp.Follow(r, g, c.Policy, now)
+		news = err == nil && before.Attempts[g.Attempt-1] != v.Attempts[g.Attempt-1]
+		return r, v, err
+	})
+	if err != nil {
+		return err
+	}
+	if reqlog.Add(ctx, slog.Int("attempt", report.Attempt), slog.String("delivery", string(report.Status))); !news {
+		return nil
+	}
+	if report.Failure != nil {
+		c.log(ctx, st.Verification, report.Attempt, report.Failure)
+	}
+	if !begun {
+		return nil
+	}
+	if _, err = c.Carry(ctx, rowKey, st, otp.Idempotency{}); err != nil {
+		// The provider that reports is not to blame and need not repeat it.
+		reqlog.Add(ctx, slog.String("fallback", err.Error()))
+	}
+	return nil
+}
+
+// Alert warns the person that wrong codes were tried until none were left. It
+// reports whether the warning is on its way.
+func (c *Carrier) Alert(ctx context.Context, r otp.Recipient, v otp.Verification) bool {
+	for _, channel := range []string{r.Good.Channel, v.Channel()} {
+		sender, to := c.Senders[notify.Channel(channel)], r.AddressFor(v, channel)
+		if sender == nil || to == "" {
+			continue
+		}
+		m := c.message(v, notify.Channel(channel), to)
+		m.Alert, m.CanDeny = true, false
+		err := sender.Send(ctx, m)
+		if err == nil {
+			return true
+		}
+		f, ok := errors.AsType[*notify.Failure](err)
+		reqlog.Add(ctx, slog.String("alert", "failed over "+channel))
+		if ok && !f.MayHaveSent {
+			continue
+		}
+		return ok
+	}
+	return false
+}

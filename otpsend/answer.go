@@ -1,0 +1,138 @@
+package otpsend
+
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	"twofa/internal/address"
+	"twofa/internal/delivery"
+	"twofa/internal/notify"
+	"twofa/internal/otp"
+)
+
+// Answer is a verification as its client sees it.
+type Answer struct {
+	ID          otp.ID        `json:"id"`
+	Status      otp.Status    `json:"status"`
+	To          string        `json:"to"`
+	Channel     string        `json:"channel"`
+	Purpose     string        `json:"purpose"`
+	ExpiresAt   time.Time     `json:"expires_at"`
+	ApprovedAt  time.Time     `json:"approved_at,omitzero"`
+	ResendAfter time.Time     `json:"resend_after,omitzero"`
+	SendsLeft   int           `json:"sends_left"`
+	ChecksLeft  int           `json:"checks_left"`
+	Delivery    *Delivery     `json:"delivery,omitempty"`
+	Inbound     *InboundOffer `json:"inbound,omitempty"`
+}
+
+// Delivery is how far the messages have come.
+type Delivery struct {
+	// Status is the last message's.
+	Status   otp.DeliveryStatus `json:"status"`
+	Attempts []Attempt          `json:"attempts"`
+}
+
+// Attempt is one message.
+type Attempt struct {
+	Channel string             `json:"channel"`
+	At      time.Time          `json:"at"`
+	Status  otp.DeliveryStatus `json:"status"`
+	// Error is the provider's own number for a failure.
+	Error int `json:"error,omitzero"`
+}
+
+func deliveryOf(v otp.Verification) *Delivery {
+	if len(v.Attempts) == 0 {
+		return nil
+	}
+	d := &Delivery{Status: v.Attempts[len(v.Attempts)-1].Status}
+	for _, a := range v.Attempts {
+		d.Attempts = append(d.Attempts, Attempt{Channel: a.Channel, At: a.At.Truncate(time.Second), Status: a.Status, Error: a.Error})
+	}
+	return d
+}
+
+func (s *Service) answer(st delivery.State) Answer {
+	r, v := st.Recipient, st.Verification
+	a := Answer{
+		ID: v.ID, Status: v.Status, To: address.Mask(r.AddressFor(v, v.Channel())), Channel: v.Channel(), Purpose: v.Purpose,
+		ExpiresAt: v.ExpiresAt, ChecksLeft: r.ChecksLeft(v, s.Carrier.Policy),
+	}
+	if v.Status == otp.Approved {
+		a.ApprovedAt = v.EndedAt.Truncate(time.Second)
+	}
+	if v.Status == otp.Pending {
+		a.SendsLeft = r.SendsLeft(s.Carrier.Policy, st.Now)
+		a.ResendAfter = upToSecond(r.ResendAfter(s.Carrier.Policy))
+		a.Inbound = s.offer(v)
+	}
+	return a
+}
+
+// upToSecond rounds up: who waits until then is not too soon.
+func upToSecond(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(time.Second - 1).Truncate(time.Second)
+}
+
+// replay is what the first of several equal requests was answered.
+func (s *Service) replay(st delivery.State, p otp.Replay) (Answer, error) {
+	if p.Outcome != otp.OutcomeSent {
+		return Answer{}, s.Carrier.Refusal(p.Outcome, p.ID, p.Channel, p.RetryAfter, p.ExpiresAt.Sub(p.At))
+	}
+	v := st.Verification // zero if it is forgotten
+	return Answer{
+		ID: p.ID, Status: otp.Pending, To: address.Mask(st.Recipient.AddressFor(v, p.Channel)), Channel: p.Channel, Purpose: p.Purpose,
+		ExpiresAt: p.ExpiresAt, ResendAfter: upToSecond(p.ResendAfter), SendsLeft: p.SendsLeft, ChecksLeft: p.ChecksLeft,
+		Inbound: s.offer(v),
+	}, nil
+}
+
+// Inbound is how people write to us.
+type Inbound struct {
+	// WhatsApp and SMS are our numbers in E.164, "" for none; one is set.
+	WhatsApp, SMS string
+	Brand         string
+	Texts         Asker
+}
+
+// Asker words the text that a person sends to us.
+type Asker interface {
+	Ask(m notify.Message) string
+}
+
+// InboundOffer is what the client shows to the person.
+type InboundOffer struct {
+	Number      string `json:"number"`
+	Text        string `json:"text"`
+	WhatsAppURL string `json:"whatsapp_url,omitempty"`
+	SMSURL      string `json:"sms_url,omitempty"`
+}
+
+// offer is nil unless the verification waits for the person's message.
+func (s *Service) offer(v otp.Verification) *InboundOffer {
+	code, ok := v.Code(s.Carrier.Book.Keys)
+	if s.Inbound == nil || !v.Inbound() || !ok {
+		return nil
+	}
+	text := s.Inbound.Texts.Ask(notify.Message{
+		Code: code, Brand: s.Inbound.Brand, Purpose: v.Purpose, Locale: v.Locale, Amount: v.Context.Amount, Payee: v.Context.Payee,
+	})
+	// A + would be read as a plus sign by some apps; %20 is a space for all.
+	escaped := strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
+	o := &InboundOffer{Number: s.Inbound.WhatsApp, Text: text}
+	if s.Inbound.WhatsApp != "" {
+		o.WhatsAppURL = "https://wa.me/" + strings.TrimPrefix(s.Inbound.WhatsApp, "+") + "?text=" + escaped
+	}
+	if s.Inbound.SMS != "" {
+		o.SMSURL = "sms:" + s.Inbound.SMS + "?body=" + escaped // RFC 5724
+		if o.Number == "" {
+			o.Number = s.Inbound.SMS
+		}
+	}
+	return o
+}
