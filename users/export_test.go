@@ -1,0 +1,27 @@
+package users
+
+import "twofa/internal/otp"
+
+// ReadTags reads a condition's header field and returns its tags as RFC 9110
+// writes them, "*" for any.
+func ReadTags(value string) (tags []string, ok bool) {
+	list, ok := readTags(value)
+	if list.any {
+		tags = append(tags, "*")
+	}
+	for _, t := range list.tags {
+		text := `"` + t.opaque + `"`
+		if t.weak {
+			text = "W/" + text
+		}
+		tags = append(tags, text)
+	}
+	return tags, ok
+}
+
+// Fault is what a request with these conditions is told.
+func (c Conditions) Fault() *otp.Error {
+	faults := &otp.Error{Kind: otp.InvalidRequest}
+	c.read(faults)
+	return faults
+}

@@ -1,0 +1,247 @@
+// Package users is the use case behind the users function: it registers a
+// person's addresses under a name that the client app knows them by, tells what
+// is registered, and erases it.
+//
+// It must never return or log a whole address, nor log a name, which may be one.
+package users
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"twofa/internal/address"
+	"twofa/internal/otp"
+	"twofa/internal/reqlog"
+	"twofa/internal/user"
+)
+
+// Recipients is what this service remembers of addresses.
+type Recipients interface {
+	// Erase forgets an address, at the time now. One that is not known is no error.
+	Erase(ctx context.Context, address string, now time.Time) error
+}
+
+// Service keeps users. Its fields are set once, before the first call.
+type Service struct {
+	Directory  *user.Directory
+	Recipients Recipients
+	// Channels are those that this service sends over.
+	Channels []string
+	// Countries are the regions (ISO 3166-1 alpha-2) that may be sent to; nil
+	// means all.
+	Countries map[string]bool
+	Now       func() time.Time
+}
+
+// Request says all that there is to a user: what it leaves out is not kept.
+type Request struct {
+	// Name may repeat the name of the path, and is refused if it is another.
+	Name     string   `json:"name"`
+	Phone    string   `json:"phone"`
+	Email    string   `json:"email"`
+	Locale   string   `json:"locale"`
+	Channels []string `json:"channels"`
+}
+
+// Answer is a user as its client sees it, the addresses masked.
+type Answer struct {
+	Name      string    `json:"name"`
+	Phone     string    `json:"phone,omitempty"`
+	Email     string    `json:"email,omitempty"`
+	Locale    string    `json:"locale,omitempty"`
+	Channels  []string  `json:"channels,omitempty"`
+	Verified  Verified  `json:"verified"`
+	UpdatedAt time.Time `json:"updated_at"`
+	// ETag is the entity tag of this state (RFC 9110, 8.8.3), in its quotes.
+	ETag string `json:"-"`
+}
+
+// Verified tells of each address that the user has whether a code that was sent
+// there came back.
+type Verified struct {
+	Phone *bool `json:"phone,omitempty"`
+	Email *bool `json:"email,omitempty"`
+}
+
+// Put makes the user what the request says, and reports whether there was none.
+// An address that stays keeps what is known of it; another one starts unverified.
+// Where nothing changes nothing is written, and the ETag stays.
+//
+// Errors are of kind InvalidRequest, DestinationRefused, PreconditionFailed,
+// StorageUnavailable or Internal. Two storage round trips, one where nothing
+// changes.
+func (s *Service) Put(ctx context.Context, name string, req Request, cond Conditions) (Answer, bool, error) {
+	faults := &otp.Error{Kind: otp.InvalidRequest}
+	want, number := s.read(name, req, faults)
+	met := cond.read(faults)
+	if len(faults.Fields) > 0 {
+		return Answer{}, false, faults
+	}
+	key := s.key(ctx, want.Name)
+	if want.Phone != "" {
+		if err := s.mayReach(number); err != nil {
+			return Answer{}, false, err
+		}
+	}
+
+	now := s.Now().UTC()
+	_, _ = rand.Read(want.Revision[:]) // never fails: crypto/rand ends the process instead
+	created := false
+	kept, err := s.Directory.Change(ctx, key, func(old user.User, found bool) (user.User, error) {
+		created = !found
+		if err := met.by(old, found); err != nil {
+			return user.User{}, err
+		}
+		if err := sameName(old, want.Name); found && err != nil {
+			return user.User{}, err
+		}
+		return merge(old, found, want, now), nil
+	})
+	if err != nil {
+		return Answer{}, false, err
+	}
+	return answer(kept), created, nil
+}
+
+// merge is the user as wanted, with what stays of the old one.
+func merge(old user.User, found bool, want user.User, now time.Time) user.User {
+	if !found {
+		want.CreatedAt, want.UpdatedAt = now, now
+		return want
+	}
+	if want.Phone == old.Phone && want.Email == old.Email && want.Locale == old.Locale && slices.Equal(want.Channels, old.Channels) {
+		return old
+	}
+	want.PhoneVerified = old.PhoneVerified && want.Phone == old.Phone
+	want.EmailVerified = old.EmailVerified && want.Email == old.Email
+	want.CreatedAt, want.UpdatedAt = old.CreatedAt, now
+	return want
+}
+
+// Get looks a user up. Errors are of kind InvalidRequest, NotFound,
+// StorageUnavailable or Internal. One storage round trip.
+func (s *Service) Get(ctx context.Context, name string) (Answer, error) {
+	name, bad := user.ParseName(name)
+	if bad != nil {
+		return Answer{}, bad
+	}
+	u, err := s.load(ctx, s.key(ctx, name), name)
+	if err != nil {
+		return Answer{}, err
+	}
+	return answer(u), nil
+}
+
+// deleteRounds bounds how often a Delete begins again because the user was given
+// another address meanwhile.
+const deleteRounds = 3
+
+// Delete erases the user, and before that what is remembered of both addresses,
+// so that a Delete that failed on its way can be repeated. Three storage round
+// trips, and those of Recipients.Erase for each address.
+//
+// Errors are of kind InvalidRequest, NotFound, PreconditionFailed,
+// StorageUnavailable or Internal. Conditions are judged where there is a user
+// (RFC 9110, 13.2.1).
+func (s *Service) Delete(ctx context.Context, name string, cond Conditions) error {
+	faults := &otp.Error{Kind: otp.InvalidRequest}
+	name = checkName(name, faults)
+	met := cond.read(faults)
+	if len(faults.Fields) > 0 {
+		return faults
+	}
+	key := s.key(ctx, name)
+	now, err := s.load(ctx, key, name)
+	if err != nil {
+		return err
+	}
+	var forgotten []string
+	for range deleteRounds {
+		if err := met.by(now, true); err != nil {
+			return err
+		}
+		for _, a := range addresses(now) {
+			if slices.Contains(forgotten, a) {
+				continue
+			}
+			if err := s.Recipients.Erase(ctx, a, s.Now()); err != nil {
+				return err
+			}
+			forgotten = append(forgotten, a)
+		}
+		_, err := s.Directory.Erase(ctx, key, s.Now(), func(u user.User) error {
+			now = u
+			if err := met.by(u, true); err != nil {
+				return err
+			}
+			for _, a := range addresses(u) {
+				if !slices.Contains(forgotten, a) {
+					return errMoved
+				}
+			}
+			return nil
+		})
+		if !errors.Is(err, errMoved) {
+			return err
+		}
+	}
+	return &otp.Error{
+		Kind: otp.StorageUnavailable, RetryAfter: time.Second, Err: errMoved,
+		Detail: "The user was changed again and again meanwhile, and is not erased. Try again.",
+	}
+}
+
+// errMoved: the user has an address by now that was not forgotten yet.
+var errMoved = errors.New("users: another address was registered meanwhile")
+
+func addresses(u user.User) []string {
+	return slices.DeleteFunc([]string{u.Phone, u.Email}, func(a string) bool { return a == "" })
+}
+
+// key is where the user lies. A part of it names the user in the log.
+func (s *Service) key(ctx context.Context, name string) string {
+	key := s.Directory.Key(name)
+	reqlog.Add(ctx, slog.String("user", key[1:9]))
+	return key
+}
+
+func (s *Service) load(ctx context.Context, key, name string) (user.User, error) {
+	u, err := s.Directory.Load(ctx, key)
+	if err == nil {
+		err = sameName(u, name)
+	}
+	return u, err
+}
+
+// sameName returns an error for a user who lies where another name's belongs.
+// That cannot be, as a key has 128 bits; but if it were, one person would get
+// what is another's.
+func sameName(u user.User, name string) error {
+	if u.Name == name {
+		return nil
+	}
+	return &otp.Error{Kind: otp.Internal, Err: errors.New("users: the row of this name holds another user")}
+}
+
+func answer(u user.User) Answer {
+	a := Answer{
+		Name: u.Name, Locale: u.Locale, Channels: u.Channels,
+		UpdatedAt: u.UpdatedAt.Truncate(time.Second),
+		ETag:      `"` + tag(u) + `"`,
+	}
+	if u.Phone != "" {
+		a.Phone, a.Verified.Phone = address.Mask(u.Phone), &u.PhoneVerified
+	}
+	if u.Email != "" {
+		a.Email, a.Verified.Email = address.Mask(u.Email), &u.EmailVerified
+	}
+	return a
+}
+
+// tag is the opaque part of a user's entity tag.
+func tag(u user.User) string { return hex.EncodeToString(u.Revision[:]) }
