@@ -62,6 +62,7 @@ func TestRefusedApps(t *testing.T) {
 		{"other constraint", files{"bad/function.json": httpFunction("x/{id:regex(^a$)}", "anonymous")}, "regex(^a$) is not covered"},
 		{"constraint that wants an argument", files{"bad/function.json": httpFunction("x/{id:length}", "anonymous")}, "wrong arguments"},
 		{"constraint that wants none", files{"bad/function.json": httpFunction("x/{id:alpha()}", "anonymous")}, "wrong arguments"},
+		{"argument too many", files{"bad/function.json": httpFunction("x/{id:alpha(1)}", "anonymous")}, "wrong arguments"},
 		{"argument that is no number", files{"bad/function.json": httpFunction("x/{id:minlength(a)}", "anonymous")}, "wrong arguments"},
 		{"negative argument", files{"bad/function.json": httpFunction("x/{id:maxlength(-1)}", "anonymous")}, "wrong arguments"},
 		{"lengths the wrong way round", files{"bad/function.json": httpFunction("x/{id:length(3,2)}", "anonymous")}, "wrong arguments"},

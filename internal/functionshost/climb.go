@@ -1,6 +1,9 @@
 package functionshost
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Ways to write two dots, and to write a slash, for one decoder or another.
 // Only some of them work on the host that this package imitates; the others are
@@ -37,5 +40,6 @@ func Climbs(levels int, target string) []string {
 		}
 		list = append(list, strings.Repeat(up, levels)+strings.ToUpper(target), strings.Repeat(up, levels+3)+target)
 	}
-	return list
+	slices.Sort(list)
+	return slices.Compact(list)
 }
