@@ -11,14 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"twofa/handler"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
-	"twofa/internal/recipient"
 	"twofa/internal/secret"
 	"twofa/internal/store"
-	"twofa/otpsend"
-	"twofa/otpverify"
 )
 
 // benchTable holds one row in memory, and once frozen the same row for ever, so
@@ -58,17 +54,7 @@ func BenchmarkService(b *testing.B) {
 		b.Fatal(err)
 	}
 	table, sender := new(benchTable), new(benchSender)
-	book := &recipient.Book{Table: table, Keys: keys}
-	policy := otp.DefaultPolicy()
-	api := &handler.API{
-		Send: &otpsend.Service{
-			Book: book, Policy: policy, Senders: map[notify.Channel]notify.Sender{notify.WhatsApp: sender},
-			Default: notify.WhatsApp, Countries: map[string]bool{"US": true}, Brand: "Example Bank", Now: time.Now,
-		},
-		Verify: &otpverify.Service{Book: book, Policy: policy, Now: time.Now},
-		Log:    slog.New(slog.NewJSONHandler(io.Discard, nil)),
-		Now:    time.Now,
-	}
+	api := newAPI(table, keys, otp.DefaultPolicy(), sender, new(fakeProvider), slog.New(slog.NewJSONHandler(io.Discard, nil)), time.Now)
 	h := api.Handler()
 	call := func(path, body string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))

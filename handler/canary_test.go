@@ -107,10 +107,12 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 	secrets = append(secrets, string(raw))
 
 	var answers strings.Builder
+	asked := 0
 	ask := func(method, path, contentType, body string) *response {
+		asked++
 		res := s.do(method, path+"?code="+url.QueryEscape(token), contentType, body,
 			"X-Functions-Key", token, "Authorization", "Bearer "+bearer, "Cookie", "session="+bearer, "X-Forwarded-For", ip,
-			"User-Agent", mail, "Idempotency-Key", mail, "X-Azure-Functions-InvocationId", token)
+			"User-Agent", mail, "Idempotency-Key", fmt.Sprint(mail, asked), "X-Azure-Functions-InvocationId", token)
 		if res.status != 400 { // which names a field as the client did
 			fmt.Fprintln(&answers, res.header, res.body)
 		}

@@ -20,12 +20,16 @@ import (
 	"twofa/internal/store"
 )
 
-// wire is the error table of DESIGN.md, section 3.
+// wire is the error table as clients were promised it.
 var wire = map[otp.Kind]int{
 	"invalid_request":        400,
 	"wrong_code":             422,
 	"not_found":              404,
 	"already_used":           409,
+	"not_yet_approved":       409,
+	"idempotency_conflict":   409,
+	"precondition_failed":    412,
+	"forbidden":              403,
 	"expired":                410,
 	"canceled":               410,
 	"denied":                 410,
@@ -120,6 +124,23 @@ var problemCases = []problemCase{
 	}},
 	{name: "no such path", kind: otp.NotFound, checksLeft: -1, detail: "POST /api/otpsend", ask: asking("GET", "/api/otp-send", "", "")},
 	{name: "used", kind: otp.AlreadyUsed, checksLeft: -1, detail: "works once", ask: ended(func(s *service, id, code string) { s.check(id, code).want(200) })},
+	{name: "the person has not written", kind: otp.NotYetApproved, checksLeft: -1, retryAfter: 2, detail: "has not come", ask: func(t *testing.T) (*service, *response) {
+		s := newService(t)
+		id := s.post("/api/otpsend", object("to", alice, "channel", "inbound")).want(201).text("id")
+		return s, s.post("/api/otpverify", object("id", id))
+	}},
+	{name: "another request with the key", kind: otp.IdempotencyConflict, checksLeft: -1, detail: "new key", ask: func(t *testing.T) (*service, *response) {
+		s := newService(t)
+		s.do("POST", "/api/otpsend", typeJSON, object("to", alice), "Idempotency-Key", "k").want(201)
+		return s, s.do("POST", "/api/otpsend", typeJSON, object("to", alice, "purpose", "payment"), "Idempotency-Key", "k")
+	}},
+	{name: "another state of the user", kind: otp.PreconditionFailed, checksLeft: -1, detail: "read the user again", ask: func(t *testing.T) (*service, *response) {
+		s := newService(t)
+		s.do("PUT", "/api/users/alice", typeJSON, object("phone", alice)).want(201)
+		return s, s.do("PUT", "/api/users/alice", typeJSON, object("phone", bob), "If-Match", `"0123456789abcdef"`)
+	}},
+	{name: "an unsigned callback", kind: otp.Forbidden, checksLeft: -1, detail: "TWOFA_PUBLIC_URL", ask: asking("POST", "/hooks/twilio/status", typeForm, "MessageStatus=delivered")},
+	{name: "no such user", kind: otp.NotFound, checksLeft: -1, detail: "no user", ask: asking("POST", "/api/otpsend", typeJSON, `{"user": "nobody"}`)},
 	{name: "expired", kind: otp.KindExpired, checksLeft: -1, detail: "Start a new", ask: ended(func(s *service, id, code string) { s.clock.advance(10 * time.Minute) })},
 	{name: "canceled", kind: otp.KindCanceled, checksLeft: -1, detail: "Start a new", ask: ended(func(s *service, id, code string) { s.do("DELETE", "/api/otpsend/"+id, "", "").want(200) })},
 	{name: "replaced", kind: otp.KindCanceled, checksLeft: -1, detail: "Start a new", ask: ended(func(s *service, id, code string) {
@@ -184,8 +205,8 @@ var problemCases = []problemCase{
 	}},
 	{name: "premium rate", kind: otp.DestinationRefused, checksLeft: -1, detail: "cost extra", ask: asking("POST", "/api/otpsend", typeJSON, `{"to": "+19005550123"}`)},
 	{name: "country", kind: otp.DestinationRefused, checksLeft: -1, detail: "(FR)", ask: asking("POST", "/api/otpsend", typeJSON, `{"to": "+33612345678"}`)},
-	{name: "the provider blocks the address", kind: otp.DestinationRefused, checksLeft: -1, detail: "blocks", id: true, ask: sending(&notify.Failure{Reason: notify.Refused})},
-	{name: "the provider cannot reach the address", kind: otp.KindUndeliverable, checksLeft: -1, detail: "over whatsapp", id: true, ask: sending(&notify.Failure{Reason: notify.Undeliverable})},
+	{name: "the provider blocks the address", kind: otp.DestinationRefused, checksLeft: -1, retryAfter: 3600, detail: "blocks", id: true, ask: sending(&notify.Failure{Reason: notify.Refused})},
+	{name: "the provider cannot reach the address", kind: otp.KindUndeliverable, checksLeft: -1, detail: "over any channel", id: true, ask: sending(&notify.Failure{Reason: notify.Undeliverable})},
 	{name: "the provider refuses our settings", kind: otp.ProviderMisconfigured, checksLeft: -1, detail: "operator's log", id: true,
 		ask: sending(&notify.Failure{Reason: notify.Misconfigured, Setting: "TWILIO_AUTH_TOKEN"})},
 	{name: "the provider did not take it", kind: otp.ProviderUnavailable, checksLeft: -1, retryAfter: 30, detail: "did not take", id: true, ask: sending(&notify.Failure{Reason: notify.Unavailable})},
@@ -304,7 +325,7 @@ func TestErrorTable(t *testing.T) {
 			if got := res.text("id"); (got != "") != tc.id || tc.id && !idShape.MatchString(got) {
 				t.Errorf("id %q", got)
 			}
-			known := map[string]bool{"type": true, "title": true, "status": true, "detail": true, "checks_left": true, "retry_after": true, "errors": true, "id": true}
+			known := map[string]bool{"type": true, "title": true, "status": true, "detail": true, "checks_left": true, "retry_after": true, "errors": true, "id": true, "alerted": true}
 			for name := range res.object() {
 				if !known[name] {
 					t.Errorf("an undocumented member %s: %s", name, res.body)

@@ -19,15 +19,19 @@ import (
 	"time"
 
 	"twofa/handler"
+	"twofa/hooks"
+	"twofa/internal/delivery"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/recipient"
 	"twofa/internal/secret"
 	"twofa/internal/store"
 	"twofa/internal/store/boltstore"
+	"twofa/internal/user"
 	"twofa/otpsend"
 	"twofa/otpverify"
 	"twofa/purge"
+	"twofa/users"
 )
 
 const (
@@ -58,6 +62,7 @@ type service struct {
 	handler http.Handler
 	table   *faultyTable
 	sender  *fakeSender
+	hooks   *fakeProvider
 	clock   *fakeClock
 	keys    *secret.Keyring
 	log     *safeBuffer
@@ -86,20 +91,58 @@ func newService(t testing.TB, change ...func(*otp.Policy)) *service {
 	for _, fn := range change {
 		fn(&policy)
 	}
-	book := &recipient.Book{Table: s.table, Keys: keys}
-	s.api = &handler.API{
-		Send: &otpsend.Service{
-			Book: book, Policy: policy, Senders: map[notify.Channel]notify.Sender{notify.WhatsApp: s.sender},
-			Default: notify.WhatsApp, Countries: map[string]bool{"US": true, "IN": true}, Brand: "Acme", Now: s.clock.Now,
-		},
-		Verify: &otpverify.Service{Book: book, Policy: policy, Now: s.clock.Now},
-		Purge:  &purge.Service{Table: s.table, Now: s.clock.Now, Budget: time.Minute},
-		Log:    slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Now:    s.clock.Now,
-	}
+	s.hooks = new(fakeProvider)
+	s.api = newAPI(s.table, keys, policy, s.sender, s.hooks,
+		slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), s.clock.Now)
 	s.handler = s.api.Handler()
 	return s
 }
+
+// newAPI is all use cases over a table and one sender for all channels.
+func newAPI(table store.Table, keys *secret.Keyring, policy otp.Policy, sender notify.Sender, provider hooks.Provider, log *slog.Logger, now func() time.Time) *handler.API {
+	book := &recipient.Book{Table: table, Keys: keys}
+	directory := &user.Directory{Table: table, Keys: keys}
+	carrier := &delivery.Carrier{
+		Book: book, Policy: policy, Brand: "Acme", Log: log, Now: now,
+		Senders: map[notify.Channel]notify.Sender{notify.WhatsApp: sender, notify.SMS: sender, notify.Email: sender},
+	}
+	countries := map[string]bool{"US": true, "IN": true}
+	return &handler.API{
+		Send:   &otpsend.Service{Carrier: carrier, Users: directory, Workflow: []notify.Channel{notify.WhatsApp}, Countries: countries, Inbound: &otpsend.Inbound{WhatsApp: "+14155238886", Texts: fakeAnswers{}}},
+		Verify: &otpverify.Service{Book: book, Users: directory, Policy: policy, Alerts: carrier, Now: now},
+		Users:  &users.Service{Directory: directory, Recipients: book, Channels: []string{"whatsapp", "sms", "email"}, Countries: countries, Now: now},
+		Hooks:  &hooks.Service{Provider: provider, Deliveries: carrier, Inbox: &delivery.Inbox{Book: book, Texts: fakeAnswers{}, Brand: "Acme", Now: now}},
+		Purge:  &purge.Service{Table: table, Now: now, Budget: time.Minute},
+		Log:    log, Now: now,
+	}
+}
+
+// fakeProvider believes a request that has the header Signed, and reads it as
+// the test says.
+type fakeProvider struct {
+	report  notify.Report
+	inbound notify.Inbound
+}
+
+func signed(r *http.Request) error {
+	if r.Header.Get("Signed") == "" {
+		return notify.ErrForged
+	}
+	return nil
+}
+
+func (f *fakeProvider) Report(r *http.Request) (notify.Report, error)   { return f.report, signed(r) }
+func (f *fakeProvider) Inbound(r *http.Request) (notify.Inbound, error) { return f.inbound, signed(r) }
+func (f *fakeProvider) Reply(text string) (string, []byte) {
+	return "text/xml", []byte("<Response>" + text + "</Response>")
+}
+
+type fakeAnswers struct{}
+
+func (fakeAnswers) Ask(m notify.Message) string          { return "It is me: " + m.Code }
+func (fakeAnswers) Denies(_, text string) bool           { return text == "NO" }
+func (fakeAnswers) DeniedReply(notify.Message) string    { return "denied" }
+func (fakeAnswers) ConfirmedReply(notify.Message) string { return "confirmed" }
 
 // noPause lets tests send without waiting.
 func noPause(p *otp.Policy) { p.ResendAfter = 0 }
@@ -164,7 +207,7 @@ func (s *service) rows() []store.Ref {
 // edit changes an address's row behind the service's back.
 func (s *service) edit(address string, fn func(*otp.Recipient)) {
 	s.t.Helper()
-	_, _, err := s.api.Send.Book.Change(context.Background(), s.api.Send.Book.RowKey(address), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+	_, _, err := s.api.Verify.Book.Change(context.Background(), s.api.Verify.Book.RowKey(address), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		fn(&r)
 		return r, otp.Verification{}, nil
 	})

@@ -75,7 +75,8 @@ func TestACodeIsSentApprovedOnceAndNeverAgain(t *testing.T) {
 			}
 			status := s.do("GET", "/api/otpsend/"+id, "", "").want(200)
 			wantBody(t, status, `{"id": "`+id+`", "status": "approved", "to": "+1******0123", "channel": "whatsapp", "purpose": "login",
-				"expires_at": "2026-03-01T12:10:00Z", "approved_at": "2026-03-01T12:00:00Z", "sends_left": 0, "checks_left": 0}`)
+				"expires_at": "2026-03-01T12:10:00Z", "approved_at": "2026-03-01T12:00:00Z", "sends_left": 0, "checks_left": 0,
+				"delivery": {"status": "queued", "attempts": [{"channel": "whatsapp", "at": "2026-03-01T12:00:00Z", "status": "queued"}]}}`)
 			if n := s.sender.calls(); n != 1 {
 				t.Errorf("%d messages, want 1", n)
 			}
