@@ -6,15 +6,18 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"twofa/internal/notify"
 )
 
 var (
-	whatsApp = regexp.MustCompile(`^whatsapp:\+[1-9][0-9]{6,14}$`)
-	sid      = regexp.MustCompile(`^[A-Z]{2}[0-9a-fA-F]{32}$`)
+	e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+	sid  = regexp.MustCompile(`^[A-Z]{2}[0-9a-fA-F]{32}$`)
 )
 
 // refusal is an error answer. Its words quote what was sent, as Twilio's do, so
@@ -34,67 +37,90 @@ func (r *refusal) body() string {
 	})
 }
 
-// checkRequest checks what is outside the form.
-func (d *Double) checkRequest(r *http.Request) *refusal {
+// resource reads the form of one of the API's resources.
+type resource func(url.Values) (Message, *refusal)
+
+// checkRequest checks what is outside the form, and returns what reads it.
+func (d *Double) checkRequest(r *http.Request) (resource, *refusal) {
 	user, password, _ := r.BasicAuth()
 	known := user == d.account.AccountSID && password == d.account.AuthToken ||
 		user == d.account.APIKey && password == d.account.APISecret
+	name, isOurs := strings.CutPrefix(r.URL.Path, "/2010-04-01/Accounts/"+d.account.AccountSID)
+	read := map[string]resource{"/Messages.json": d.checkMessage, "/Calls.json": d.checkCall}[name]
 	switch {
 	case !known:
-		return &refusal{http.StatusUnauthorized, 20003, "Authenticate"}
-	case r.URL.Path != "/2010-04-01/Accounts/"+d.account.AccountSID+"/Messages.json":
-		return &refusal{http.StatusNotFound, 20404, "The requested resource " + r.URL.Path + " was not found"}
+		return nil, &refusal{http.StatusUnauthorized, 20003, "Authenticate"}
+	case !isOurs || read == nil:
+		return nil, &refusal{http.StatusNotFound, 20404, "The requested resource " + r.URL.Path + " was not found"}
 	case r.Method != http.MethodPost:
-		return &refusal{http.StatusMethodNotAllowed, 20004, "Method not allowed"}
+		return nil, &refusal{http.StatusMethodNotAllowed, 20004, "Method not allowed"}
 	case r.URL.RawQuery != "":
 		// Twilio reads parameters there too; a code must not be in a URL.
-		return &refusal{http.StatusBadRequest, 20001, "Parameters in the URL: " + r.URL.RawQuery}
+		return nil, &refusal{http.StatusBadRequest, 20001, "Parameters in the URL: " + r.URL.RawQuery}
+	}
+	return read, nil
+}
+
+func bad(code int, format string, args ...any) (Message, *refusal) {
+	return Message{}, &refusal{http.StatusBadRequest, code, fmt.Sprintf(format, args...)}
+}
+
+// checkNames refuses parameters that are not known or repeated. StatusCallback
+// is known to all resources.
+func checkNames(form url.Values, known ...string) *refusal {
+	for name, values := range form {
+		var r *refusal
+		switch {
+		case name != "StatusCallback" && !slices.Contains(known, name):
+			_, r = bad(20001, "Unknown parameter %s=%s", name, values)
+		case len(values) != 1:
+			_, r = bad(20001, "Repeated parameter %s=%s", name, values)
+		case !utf8.ValidString(values[0]):
+			_, r = bad(20001, "Parameter %s is not valid UTF-8", name)
+		case name == "StatusCallback" && !isAbsolute(values[0]):
+			_, r = bad(21609, "The StatusCallback URL %s is not a valid URL.", values[0])
+		}
+		if r != nil {
+			return r
+		}
 	}
 	return nil
 }
 
-// checkForm checks the parameters and returns the message that they describe.
-func (d *Double) checkForm(form url.Values) (Message, *refusal) {
-	bad := func(code int, format string, args ...any) (Message, *refusal) {
-		return Message{}, &refusal{http.StatusBadRequest, code, fmt.Sprintf(format, args...)}
-	}
-	for name, values := range form {
-		switch name {
-		case "To", "From", "MessagingServiceSid", "Body", "ContentSid", "ContentVariables", "ValidityPeriod":
-		default:
-			return bad(20001, "Unknown parameter %s=%s", name, values)
-		}
-		if len(values) != 1 {
-			return bad(20001, "Repeated parameter %s=%s", name, values)
-		}
-		if !utf8.ValidString(values[0]) {
-			return bad(20001, "Parameter %s is not valid UTF-8", name)
-		}
-	}
+// isAbsolute reports whether Twilio would report there, were loopback public.
+func isAbsolute(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil && u.Fragment == "" &&
+		!strings.Contains(u.Host, "_")
+}
 
+// checkMessage checks the parameters of a message and returns what they
+// describe.
+func (d *Double) checkMessage(form url.Values) (Message, *refusal) {
+	known := []string{"To", "From", "MessagingServiceSid", "Body", "ContentSid", "ContentVariables", "ValidityPeriod"}
 	m := Message{
+		Channel:             notify.WhatsApp,
 		To:                  form.Get("To"),
 		From:                form.Get("From"),
 		MessagingServiceSID: form.Get("MessagingServiceSid"),
 		Body:                form.Get("Body"),
 		ContentSID:          form.Get("ContentSid"),
+		RiskCheck:           form.Get("RiskCheck"),
+		StatusCallback:      form.Get("StatusCallback"),
 	}
-	switch {
-	case m.To == "":
-		return bad(21604, "A 'To' phone number is required.")
-	case !whatsApp.MatchString(m.To):
-		return bad(21211, "The 'To' number %s is not a valid phone number.", m.To)
-	case m.From == "" && m.MessagingServiceSID == "":
-		return bad(21603, "A 'From' phone number is required.")
-	case m.From != "" && !strings.HasPrefix(m.From, "whatsapp:"):
-		return bad(21910, "'From' %s and 'To' %s are not of the same channel.", m.From, m.To)
-	case m.From != "" && m.From != "whatsapp:"+d.account.WhatsAppFrom:
-		return bad(63007, "Twilio could not find a Channel with the specified From address %s", m.From)
-	// Twilio allows a From beside a service: it picks one sender of its pool.
-	case m.MessagingServiceSID != "" && (!sid.MatchString(m.MessagingServiceSID) || m.MessagingServiceSID != d.account.MessagingServiceSID):
-		return bad(21701, "The Messaging Service %s does not exist.", m.MessagingServiceSID)
+	if !strings.HasPrefix(m.To, whatsAppPrefix) {
+		m.Channel = notify.SMS
+		known = append(known, "RiskCheck") // it judges SMS pumping
 	}
-
+	if r := checkNames(form, known...); r != nil {
+		return Message{}, r
+	}
+	if r := d.checkAddresses(m); r != nil {
+		return Message{}, r
+	}
+	if form.Has("RiskCheck") && m.RiskCheck != "enable" && m.RiskCheck != "disable" {
+		return bad(20001, "RiskCheck is %s", m.RiskCheck)
+	}
 	if form.Has("ValidityPeriod") {
 		seconds, err := strconv.Atoi(form.Get("ValidityPeriod"))
 		if err != nil || seconds < 1 || seconds > 36000 {
@@ -105,12 +131,73 @@ func (d *Double) checkForm(form url.Values) (Message, *refusal) {
 	return d.checkContent(form, m)
 }
 
+// checkAddresses checks whom a message goes to and whom it comes from.
+func (d *Double) checkAddresses(m Message) (r *refusal) {
+	prefix, sender, unknown := whatsAppPrefix, d.account.WhatsAppFrom, 63007
+	if m.Channel == notify.SMS {
+		prefix, sender, unknown = "", d.account.SMSFrom, 21606
+	}
+	number := strings.TrimPrefix(m.To, prefix)
+	switch {
+	case m.To == "":
+		_, r = bad(21604, "A 'To' phone number is required.")
+	case !e164.MatchString(number):
+		_, r = bad(21211, "The 'To' number %s is not a valid phone number.", m.To)
+	case m.From == "" && m.MessagingServiceSID == "":
+		_, r = bad(21603, "A 'From' phone number is required.")
+	case m.From != "" && strings.HasPrefix(m.From, whatsAppPrefix) != (m.Channel == notify.WhatsApp):
+		_, r = bad(21910, "'From' %s and 'To' %s are not of the same channel.", m.From, m.To)
+	case m.From != "" && m.From != prefix+sender:
+		_, r = bad(unknown, "%s is not a sender of the account for this channel", m.From)
+	case m.From == m.To:
+		_, r = bad(21266, "'To' and 'From' are both %s", m.To)
+	// Twilio allows a From beside a service: it picks one sender of its pool.
+	case m.MessagingServiceSID != "" && (!sid.MatchString(m.MessagingServiceSID) || m.MessagingServiceSID != d.account.MessagingServiceSID):
+		_, r = bad(21701, "The Messaging Service %s does not exist.", m.MessagingServiceSID)
+	}
+	return r
+}
+
+// checkCall checks the parameters of a call and returns what they describe.
+// Instructions at a Url are not modelled.
+func (d *Double) checkCall(form url.Values) (Message, *refusal) {
+	m := Message{
+		Channel:        notify.Call,
+		To:             form.Get("To"),
+		From:           form.Get("From"),
+		Twiml:          form.Get("Twiml"),
+		StatusCallback: form.Get("StatusCallback"),
+	}
+	if r := checkNames(form, "To", "From", "Twiml", "StatusCallbackMethod"); r != nil {
+		return Message{}, r
+	}
+	switch {
+	case m.To == "":
+		return bad(21201, "No 'To' number is specified")
+	case !e164.MatchString(m.To):
+		return bad(21211, "The phone number you are attempting to call, %s, is not valid.", m.To)
+	case m.From == "":
+		return bad(21213, "No 'From' number is specified")
+	case !e164.MatchString(m.From):
+		return bad(21212, "The source phone number provided, %s, is not valid.", m.From)
+	case m.From != d.account.VoiceFrom:
+		return bad(21210, "The source phone number provided, %s, is not yet verified for your account.", m.From)
+	case m.Twiml == "":
+		return bad(21205, "Url parameter is required.")
+	case utf8.RuneCountInString(m.Twiml) > 4000:
+		return bad(32018, "The Twiml exceeds 4000 characters: %s", m.Twiml)
+	case !wellFormed(m.Twiml):
+		// Twilio finds out in the middle of the call (12100).
+		return bad(12100, "The Twiml is not a Response: %s", m.Twiml)
+	case form.Has("StatusCallbackMethod") && (m.StatusCallback == "" || form.Get("StatusCallbackMethod") != http.MethodPost):
+		return bad(21209, "StatusCallbackMethod is %s", form.Get("StatusCallbackMethod"))
+	}
+	return m, nil
+}
+
 // checkContent checks that the message has either a text or a template with its
 // variable, and completes it.
 func (d *Double) checkContent(form url.Values, m Message) (Message, *refusal) {
-	bad := func(code int, format string, args ...any) (Message, *refusal) {
-		return Message{}, &refusal{http.StatusBadRequest, code, fmt.Sprintf(format, args...)}
-	}
 	if !form.Has("ContentSid") {
 		switch {
 		case form.Has("ContentVariables"):
@@ -126,7 +213,7 @@ func (d *Double) checkContent(form url.Values, m Message) (Message, *refusal) {
 	switch {
 	case form.Has("Body"):
 		return bad(20001, "Body %s beside ContentSid %s", m.Body, m.ContentSID)
-	case !sid.MatchString(m.ContentSID) || m.ContentSID != d.account.ContentSID:
+	case !sid.MatchString(m.ContentSID) || m.ContentSID != d.account.ContentSID && m.ContentSID != d.account.AlertContentSID:
 		return bad(21655, "The ContentSid %s is invalid.", m.ContentSID)
 	}
 	// Not into map[string]string: null and numbers are mistakes here.

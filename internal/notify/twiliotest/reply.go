@@ -131,16 +131,16 @@ func (r Reply) text(d *Double, m Message) string {
 	case r.body != nil:
 		return *r.body
 	case r.status < 300 && r.code != 0:
-		m.SID, m.Time = fmt.Sprintf("SM%032x", 0), time.Now()
+		m.SID, m.Time = m.sid(0), time.Now()
 		return d.resource(m, "failed", r.code)
 	case r.status < 300:
 		status := "queued"
-		if m.From == "" {
+		if m.From == "" { // calls always have one
 			status = "accepted" // the service has yet to choose a sender
 		}
 		return d.resource(m, status, 0)
 	}
-	quoted := m.Body
+	quoted := m.Body + m.Twiml
 	if quoted == "" {
 		quoted = fmt.Sprint(m.Variables)
 	}

@@ -1,11 +1,13 @@
-// Package twiliotest is a double of Twilio's Messages API for WhatsApp, on
-// loopback, for tests and local trials. It is as strict as Twilio where Twilio
-// is strict, and stricter where Twilio would swallow a mistake: a parameter
-// that it does not know or that is repeated, a query string, a Body beside a
-// ContentSid. What it would do next can be scripted, down to lost connections.
+// Package twiliotest is a double of Twilio's Messages API, for WhatsApp and
+// SMS, and of its Calls API, on loopback, for tests and local trials. It is as
+// strict as Twilio where Twilio is strict, and stricter where Twilio would
+// swallow a mistake: a parameter that it does not know or that is repeated, a
+// query string, a Body beside a ContentSid, TwiML that is no XML. What it would
+// do next can be scripted, down to lost connections.
 //
-// It must never be part of a production binary, and it never calls anybody.
-// It does not send status callbacks.
+// It must never be part of a production binary, and it never calls anybody by
+// itself: status callbacks and inbound messages go out when a test says so, see
+// Callback and Inbound.
 package twiliotest
 
 import (
@@ -19,9 +21,12 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"twofa/internal/notify"
 )
 
 // The account that the double knows unless another Account is given. They have
@@ -32,8 +37,11 @@ const (
 	APIKey              = "SK" + "1f2e3d4c5b6a79880716253443526170"
 	APISecret           = "Kq7Zp2" + "Xw9Lm4Rt6Yv8Bn1Cs3Df5Gh0Jk"
 	WhatsAppFrom        = "+14155238886"
+	SMSFrom             = "+15005550006"
+	VoiceFrom           = "+12025550143"
 	MessagingServiceSID = "MG" + "9f8e7d6c5b4a39281706f5e4d3c2b1a0"
 	ContentSID          = "HX" + "00112233445566778899aabbccddeeff"
+	AlertContentSID     = "HX" + "ffeeddccbbaa99887766554433221100"
 )
 
 // Account is what the double holds: credentials, senders and templates. Empty
@@ -42,8 +50,11 @@ type Account struct {
 	AccountSID, AuthToken string
 	APIKey, APISecret     string
 	WhatsAppFrom          string // E.164, without "whatsapp:"
-	MessagingServiceSID   string
+	SMSFrom               string // E.164, a short code or a name
+	VoiceFrom             string // E.164
+	MessagingServiceSID   string // has a sender of WhatsApp and one of SMS
 	ContentSID            string // an authentication template: one variable, "1"
+	AlertContentSID       string // another template with one variable, "1"
 }
 
 func (a Account) withDefaults() Account {
@@ -56,26 +67,17 @@ func (a Account) withDefaults() Account {
 		{&a.APIKey, APIKey},
 		{&a.APISecret, APISecret},
 		{&a.WhatsAppFrom, WhatsAppFrom},
+		{&a.SMSFrom, SMSFrom},
+		{&a.VoiceFrom, VoiceFrom},
 		{&a.MessagingServiceSID, MessagingServiceSID},
 		{&a.ContentSID, ContentSID},
+		{&a.AlertContentSID, AlertContentSID},
 	} {
 		if *f.field == "" {
 			*f.field = f.value
 		}
 	}
 	return a
-}
-
-// Message is a message that the double has accepted, and so would have sent.
-type Message struct {
-	SID                 string
-	To, From            string // with "whatsapp:"
-	MessagingServiceSID string
-	Body                string            // empty with a template
-	ContentSID          string            // empty without a template
-	Variables           map[string]string // nil without a template
-	ValidityPeriod      time.Duration     // 0 where none was given
-	Time                time.Time
 }
 
 // Call is a request that reached the double, good or bad.
@@ -101,7 +103,7 @@ type Double struct {
 
 	mu       sync.Mutex
 	next     []Reply
-	always   map[string]Reply // by E.164 number
+	always   map[recipient]Reply
 	calls    []*Call
 	accepted []Message
 	sids     int
@@ -114,7 +116,7 @@ func New(account Account) *Double {
 		account: account.withDefaults(),
 		ended:   ended,
 		end:     sync.OnceFunc(func() { close(ended) }),
-		always:  make(map[string]Reply),
+		always:  make(map[recipient]Reply),
 	}
 }
 
@@ -126,12 +128,21 @@ func (d *Double) Next(replies ...Reply) {
 	d.next = append(d.next, replies...)
 }
 
-// For sets the reply to every valid request for one number (E.164), after
-// whatever Next has queued.
-func (d *Double) For(number string, r Reply) {
+// For sets the reply to every valid request for one number (E.164) on any
+// channel, after whatever Next has queued.
+func (d *Double) For(number string, r Reply) { d.ForChannel("", number, r) }
+
+// ForChannel sets it for one channel alone, where it precedes that of For.
+func (d *Double) ForChannel(channel notify.Channel, number string, r Reply) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.always[number] = r
+	d.always[recipient{channel, number}] = r
+}
+
+// recipient is whom a reply is for; channel is "" for all of them.
+type recipient struct {
+	channel notify.Channel
+	number  string
 }
 
 // Calls returns what has reached the double, in order of arrival.
@@ -186,19 +197,19 @@ func (d *Double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.calls = append(d.calls, call)
 	d.mu.Unlock()
 
-	refusal := d.checkRequest(r)
+	resource, refusal := d.checkRequest(r)
 	if refusal == nil {
 		refusal = formRefusal
 	}
 	var message Message
 	if refusal == nil {
-		message, refusal = d.checkForm(form)
+		message, refusal = resource(form)
 	}
 	if refusal != nil {
 		d.answer(w, call, refusal.status, refusal.code, refusal.body())
 		return
 	}
-	d.take(message.To).serve(d, w, r, call, message)
+	d.take(message).serve(d, w, r, call, message)
 }
 
 // maxBody is far more than a message of 1,600 characters needs.
@@ -222,8 +233,8 @@ func readForm(r *http.Request) (url.Values, *refusal) {
 	return form, nil
 }
 
-// take returns the reply that is due for a message to the given address.
-func (d *Double) take(to string) Reply {
+// take returns the reply that is due for a message.
+func (d *Double) take(m Message) Reply {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.next) > 0 {
@@ -231,7 +242,11 @@ func (d *Double) take(to string) Reply {
 		d.next = d.next[1:]
 		return r
 	}
-	return d.always[to[len("whatsapp:"):]]
+	number := strings.TrimPrefix(m.To, whatsAppPrefix)
+	if r, ok := d.always[recipient{m.Channel, number}]; ok {
+		return r
+	}
+	return d.always[recipient{"", number}]
 }
 
 // accept records m and returns it with its SID.
@@ -239,7 +254,7 @@ func (d *Double) accept(call *Call, m Message) Message {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sids++
-	m.SID = fmt.Sprintf("SM%032x", d.sids)
+	m.SID = m.sid(d.sids)
 	m.Time = time.Now()
 	d.accepted = append(d.accepted, m)
 	call.Accepted = true
@@ -260,40 +275,6 @@ func (d *Double) answer(w http.ResponseWriter, call *Call, status, code int, bod
 	}
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, body) // a caller that has gone is the caller's business
-}
-
-// resource is the Message resource as Twilio answers it right after creation.
-func (d *Double) resource(m Message, status string, errorCode int) string {
-	nullable := func(zero bool, v any) any {
-		if zero {
-			return nil
-		}
-		return v
-	}
-	date := m.Time.UTC().Format(time.RFC1123Z)
-	uri := "/2010-04-01/Accounts/" + d.account.AccountSID + "/Messages/" + m.SID
-	return mustJSON(map[string]any{
-		"account_sid":           d.account.AccountSID,
-		"api_version":           "2010-04-01",
-		"body":                  m.Body,
-		"date_created":          date,
-		"date_sent":             nil,
-		"date_updated":          date,
-		"direction":             "outbound-api",
-		"error_code":            nullable(errorCode == 0, errorCode),
-		"error_message":         nullable(errorCode == 0, "Delivery to "+m.To+" failed: "+m.Body),
-		"from":                  nullable(m.From == "", m.From),
-		"messaging_service_sid": nullable(m.MessagingServiceSID == "", m.MessagingServiceSID),
-		"num_media":             "0",
-		"num_segments":          "1",
-		"price":                 nil,
-		"price_unit":            nil,
-		"sid":                   m.SID,
-		"status":                status,
-		"subresource_uris":      map[string]string{"media": uri + "/Media.json"},
-		"to":                    m.To,
-		"uri":                   uri + ".json",
-	})
 }
 
 func mustJSON(v any) string {

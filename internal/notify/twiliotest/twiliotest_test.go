@@ -95,7 +95,9 @@ func TestAccepts(t *testing.T) {
 		"service":              {form("From", "-", "MessagingServiceSid", twiliotest.MessagingServiceSID), "accepted"},
 		"service and a sender": {form("MessagingServiceSid", twiliotest.MessagingServiceSID), "queued"},
 		"template":             {template(`{"1":"739184"}`), "queued"},
+		"alert's template":     {template(`{"1":"Acme"}`, "ContentSid", twiliotest.AlertContentSID), "queued"},
 		"validity 1":           {form("ValidityPeriod", "1"), "queued"},
+		"callback":             {form("StatusCallback", "https://twofa.test/x?y=z"), "queued"},
 		"validity 36000":       {form("ValidityPeriod", "36000"), "queued"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,7 +140,7 @@ func TestRefusesParameters(t *testing.T) {
 		code int
 	}{
 		"no To":                    {form("To", "-"), 21604},
-		"To without the channel":   {form("To", "+14155550123"), 21211},
+		"To without the channel":   {form("To", "+14155550123"), 21910},
 		"To without plus":          {form("To", "whatsapp:14155550123"), 21211},
 		"To too short":             {form("To", "whatsapp:+141555"), 21211},
 		"To with a zero":           {form("To", "whatsapp:+04155550123"), 21211},
@@ -146,6 +148,11 @@ func TestRefusesParameters(t *testing.T) {
 		"no sender":                {form("From", "-"), 21603},
 		"sender of SMS":            {form("From", twiliotest.WhatsAppFrom), 21910},
 		"unknown sender":           {form("From", "whatsapp:+15005550006"), 63007},
+		"to the sender itself":     {form("To", "whatsapp:"+twiliotest.WhatsAppFrom), 21266},
+		"risk check":               {form("RiskCheck", "enable"), 20001},
+		"callback without a host":  {form("StatusCallback", "/hooks"), 21609},
+		"callback to _":            {form("StatusCallback", "https://a_b.test/"), 21609},
+		"callback with a password": {form("StatusCallback", "https://a:b@c.test/"), 21609},
 		"unknown service":          {form("From", "-", "MessagingServiceSid", "MG"+strings.Repeat("0", 32)), 21701},
 		"service that is no SID":   {form("From", "-", "MessagingServiceSid", "MG1"), 21701},
 		"sender, unknown service":  {form("MessagingServiceSid", "MG1"), 21701},
@@ -205,7 +212,7 @@ func TestRefusesRequests(t *testing.T) {
 		"bearer":              {form(), func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+twiliotest.AuthToken) }, 401, 20003},
 		"another account":     {form(), func(r *http.Request) { r.URL.Path = strings.Replace(path, "AC0", "AC1", 1) }, 404, 20404},
 		"the key as account":  {form(), func(r *http.Request) { r.URL.Path = strings.Replace(path, twiliotest.AccountSID, twiliotest.APIKey, 1) }, 404, 20404},
-		"another resource":    {form(), func(r *http.Request) { r.URL.Path = strings.Replace(path, "Messages", "Calls", 1) }, 404, 20404},
+		"another resource":    {form(), func(r *http.Request) { r.URL.Path = strings.Replace(path, "Messages", "Faxes", 1) }, 404, 20404},
 		"PUT":                 {form(), func(r *http.Request) { r.Method = http.MethodPut }, 405, 20004},
 		"parameter in a URL":  {form(), func(r *http.Request) { r.URL.RawQuery = "Body=739184" }, 400, 20001},
 		"JSON":                {form(), func(r *http.Request) { r.Header.Set("Content-Type", "application/json") }, 415, 20001},

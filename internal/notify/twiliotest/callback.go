@@ -1,0 +1,147 @@
+package twiliotest
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"twofa/internal/notify"
+)
+
+// InboundPath is where Inbound goes to.
+const InboundPath = "/hooks/twilio/inbound"
+
+// Sign returns the X-Twilio-Signature of a POST of form to an address, query
+// included, as Twilio documents it: HMAC-SHA1, keyed by the auth token, over the
+// address and then every name and value in the order of the names. It is
+// written apart from the library with which signatures are checked.
+func (d *Double) Sign(address string, form url.Values) string {
+	h := hmac.New(sha1.New, []byte(d.account.AuthToken))
+	_, _ = io.WriteString(h, address) // a hash takes everything
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		for _, value := range form[name] {
+			_, _ = io.WriteString(h, name+value)
+		}
+	}
+	return base64.StdEncoding.EncodeToString(h.Sum(nil))
+}
+
+// Callback reports a status of m, as Twilio would to m.StatusCallback, which has
+// to lie below publicURL: the request is signed over that address, but goes to
+// the same path at target, the loopback address of the app under test, because
+// the public host does not exist in a test. code is the ErrorCode, 0 for none;
+// extra are further parameters, names and values in turns, which replace those
+// that the double would send. The caller closes the answer's body.
+func (d *Double) Callback(ctx context.Context, m Message, publicURL, target, status string, code int, extra ...string) (*http.Response, error) {
+	path, ok := strings.CutPrefix(m.StatusCallback, strings.TrimSuffix(publicURL, "/"))
+	if !ok || !strings.HasPrefix(path, "/") {
+		return nil, errors.New("twiliotest: the message asks for no reports at " + publicURL)
+	}
+	form := d.statusForm(m, status, code)
+	for i := 0; i+1 < len(extra); i += 2 {
+		form.Set(extra[i], extra[i+1])
+	}
+	return d.post(ctx, m.StatusCallback, strings.TrimSuffix(target, "/")+path, form)
+}
+
+func (d *Double) statusForm(m Message, status string, code int) url.Values {
+	form := url.Values{
+		"AccountSid": {d.account.AccountSID},
+		"ApiVersion": {"2010-04-01"},
+		"To":         {m.To},
+		"From":       {m.From},
+	}
+	set := func(pairs ...string) {
+		for i := 0; i < len(pairs); i += 2 {
+			form.Set(pairs[i], pairs[i+1])
+		}
+	}
+	if m.Channel == notify.Call {
+		set("CallSid", m.SID, "CallStatus", status, "Called", m.To, "Caller", m.From, "Direction", "outbound-api",
+			"CallDuration", "0", "CallbackSource", "call-progress-events", "SequenceNumber", "0", "Timestamp", "Sun, 01 Mar 2026 12:00:00 +0000")
+		return form
+	}
+	set("MessageSid", m.SID, "MessageStatus", status, "SmsSid", m.SID, "SmsStatus", status)
+	if m.From == "" { // the service has chosen one meanwhile
+		from := d.account.SMSFrom
+		if m.Channel == notify.WhatsApp {
+			from = whatsAppPrefix + d.account.WhatsAppFrom
+		}
+		set("From", from)
+	}
+	if m.MessagingServiceSID != "" {
+		set("MessagingServiceSid", m.MessagingServiceSID)
+	}
+	if m.Channel == notify.WhatsApp {
+		set("ChannelPrefix", "whatsapp", "ChannelToAddress", strings.TrimPrefix(m.To, whatsAppPrefix))
+	}
+	if code != 0 {
+		set("ErrorCode", strconv.Itoa(code))
+	}
+	return form
+}
+
+// Inbound posts what Twilio would when a person sends a message: from and to
+// have "whatsapp:" in front on that channel. A buttonPayload makes it a press of
+// a button whose text is body. It is signed over publicURL and goes to target,
+// as in Callback. The TwiML that comes back is checked to be some, unless the
+// status is not 200.
+func (d *Double) Inbound(ctx context.Context, target, publicURL, from, to, body, buttonPayload string) (status int, twiml string, err error) {
+	d.mu.Lock()
+	d.sids++
+	id := fmt.Sprintf("SM%032x", d.sids)
+	d.mu.Unlock()
+	form := url.Values{
+		"AccountSid": {d.account.AccountSID}, "ApiVersion": {"2010-04-01"},
+		"MessageSid": {id}, "SmsMessageSid": {id}, "SmsSid": {id}, "SmsStatus": {"received"},
+		"NumMedia": {"0"}, "NumSegments": {"1"},
+		"From": {from}, "To": {to}, "Body": {body},
+	}
+	if number, ok := strings.CutPrefix(from, whatsAppPrefix); ok {
+		form.Set("WaId", strings.TrimPrefix(number, "+"))
+		form.Set("ProfileName", "Somebody")
+	}
+	if buttonPayload != "" {
+		form.Set("ButtonText", body)
+		form.Set("ButtonPayload", buttonPayload)
+	}
+	res, err := d.post(ctx, strings.TrimSuffix(publicURL, "/")+InboundPath, strings.TrimSuffix(target, "/")+InboundPath, form)
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
+	if err != nil {
+		return res.StatusCode, "", err
+	}
+	if res.StatusCode == http.StatusOK && !wellFormed(string(answer)) {
+		return res.StatusCode, string(answer), errors.New("twiliotest: the answer is no TwiML")
+	}
+	return res.StatusCode, string(answer), nil
+}
+
+// post signs a form for one address and sends it to another.
+func (d *Double) post(ctx context.Context, signed, address string, form url.Values) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")
+	r.Header.Set("User-Agent", "TwilioProxy/1.1")
+	r.Header.Set("X-Twilio-Signature", d.Sign(signed, form))
+	// Not through a proxy of the environment: the app is on loopback. Redirects
+	// are the test's to see.
+	return direct.RoundTrip(r)
+}
+
+var direct = &http.Transport{DisableKeepAlives: true}
