@@ -3,107 +3,188 @@ package twilio
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"twofa/internal/notify"
 	"twofa/internal/notify/twiliotest"
+	"twofa/internal/otp"
 )
 
 // meanings is what each error number has to lead to, written down apart from
-// the table that it checks.
+// the table that it checks. A setting of "FROM" is the sender's, which depends
+// on the channel.
 var meanings = []struct {
 	code    int
 	reason  notify.Reason
 	setting string
+	next    otp.Next
 }{
-	{20003, notify.Misconfigured, "TWILIO_AUTH_TOKEN"},
-	{20404, notify.Misconfigured, "TWILIO_ACCOUNT_SID"},
-	{20429, notify.Unavailable, ""},
-	{21211, notify.InvalidAddress, ""},
-	{21408, notify.Misconfigured, "TWOFA_COUNTRIES"},
-	{21606, notify.Misconfigured, "TWILIO_WHATSAPP_FROM"},
-	{21608, notify.Misconfigured, "TWILIO_ACCOUNT_SID"},
-	{21610, notify.Undeliverable, ""},
-	{21612, notify.Undeliverable, ""},
-	{21614, notify.Undeliverable, ""},
-	{21654, notify.Misconfigured, "TWILIO_CONTENT_SID"},
-	{21655, notify.Misconfigured, "TWILIO_CONTENT_SID"},
-	{21656, notify.Misconfigured, "TWILIO_CONTENT_SID"},
-	{21701, notify.Misconfigured, "TWILIO_MESSAGING_SERVICE_SID"},
-	{21703, notify.Misconfigured, "TWILIO_MESSAGING_SERVICE_SID"},
-	{21910, notify.Misconfigured, "TWILIO_WHATSAPP_FROM"},
-	{30003, notify.Undeliverable, ""},
-	{30004, notify.Undeliverable, ""},
-	{30005, notify.Undeliverable, ""},
-	{30006, notify.Undeliverable, ""},
-	{30007, notify.Undeliverable, ""},
-	{30008, notify.Undeliverable, ""},
-	{30450, notify.Refused, ""},
-	{30453, notify.Refused, ""},
-	{63003, notify.Undeliverable, ""},
-	{63005, notify.Unavailable, ""},
-	{63007, notify.Misconfigured, "TWILIO_WHATSAPP_FROM"},
-	{63012, notify.Unavailable, ""},
-	{63013, notify.Misconfigured, "TWILIO_CONTENT_SID"},
-	{63014, notify.Undeliverable, ""},
-	{63015, notify.Undeliverable, ""},
-	{63016, notify.Misconfigured, "TWILIO_CONTENT_SID"},
-	{63018, notify.Unavailable, ""},
-	{63021, notify.Misconfigured, "TWILIO_CONTENT_SID"},
-	{63024, notify.Undeliverable, ""},
-	{63032, notify.Undeliverable, ""},
+	{10001, notify.Misconfigured, "TWILIO_ACCOUNT_SID", otp.NextAddress},
+	{10002, notify.Misconfigured, "TWILIO_ACCOUNT_SID", otp.NextChannel},
+	{10004, notify.Unavailable, "", otp.NextChannel},
+	{10005, notify.Misconfigured, "TWILIO_ACCOUNT_SID", otp.NextChannel},
+	{13223, notify.InvalidAddress, "", otp.NextAddress},
+	{13224, notify.Undeliverable, "", otp.NextChannel},
+	{13225, notify.Undeliverable, "", otp.NextChannel},
+	{13227, notify.Misconfigured, "TWOFA_COUNTRIES", otp.NextChannel},
+	{20003, notify.Misconfigured, "TWILIO_AUTH_TOKEN", otp.NextAddress},
+	{20404, notify.Misconfigured, "TWILIO_ACCOUNT_SID", otp.NextAddress},
+	{20429, notify.Unavailable, "", otp.NextChannel},
+	{21202, notify.Refused, "", otp.NextNone},
+	{21210, notify.Misconfigured, "FROM", otp.NextChannel},
+	{21211, notify.InvalidAddress, "", otp.NextAddress},
+	{21212, notify.Misconfigured, "FROM", otp.NextChannel},
+	{21214, notify.Undeliverable, "", otp.NextChannel},
+	{21215, notify.Misconfigured, "TWOFA_COUNTRIES", otp.NextChannel},
+	{21216, notify.Undeliverable, "", otp.NextChannel},
+	{21217, notify.InvalidAddress, "", otp.NextAddress},
+	{21219, notify.Misconfigured, "TWILIO_ACCOUNT_SID", otp.NextAddress},
+	{21264, notify.Misconfigured, "FROM", otp.NextChannel},
+	{21265, notify.InvalidAddress, "", otp.NextAddress},
+	{21266, notify.Undeliverable, "", otp.NextChannel},
+	{21267, notify.Misconfigured, "FROM", otp.NextChannel},
+	{21268, notify.Refused, "", otp.NextNone},
+	{21408, notify.Misconfigured, "TWOFA_COUNTRIES", otp.NextChannel},
+	{21606, notify.Misconfigured, "FROM", otp.NextChannel},
+	{21608, notify.Misconfigured, "TWILIO_ACCOUNT_SID", otp.NextAddress},
+	{21609, notify.Misconfigured, "TWOFA_PUBLIC_URL", otp.NextAddress},
+	{21610, notify.Undeliverable, "", otp.NextChannel},
+	{21611, notify.Unavailable, "", otp.NextChannel},
+	{21612, notify.Undeliverable, "", otp.NextChannel},
+	{21614, notify.Undeliverable, "", otp.NextCall},
+	{21635, notify.Undeliverable, "", otp.NextCall},
+	{21654, notify.Misconfigured, "TWILIO_CONTENT_SID", otp.NextChannel},
+	{21655, notify.Misconfigured, "TWILIO_CONTENT_SID", otp.NextChannel},
+	{21656, notify.Misconfigured, "TWILIO_CONTENT_SID", otp.NextChannel},
+	{21657, notify.Misconfigured, "FROM", otp.NextChannel},
+	{21659, notify.Misconfigured, "FROM", otp.NextChannel},
+	{21660, notify.Misconfigured, "FROM", otp.NextChannel},
+	{21661, notify.Misconfigured, "FROM", otp.NextChannel},
+	{21701, notify.Misconfigured, "TWILIO_MESSAGING_SERVICE_SID", otp.NextChannel},
+	{21702, notify.Misconfigured, "TWILIO_MESSAGING_SERVICE_SID", otp.NextChannel},
+	{21703, notify.Misconfigured, "TWILIO_MESSAGING_SERVICE_SID", otp.NextChannel},
+	{21704, notify.Misconfigured, "TWILIO_MESSAGING_SERVICE_SID", otp.NextChannel},
+	{21705, notify.Misconfigured, "TWILIO_MESSAGING_SERVICE_SID", otp.NextChannel},
+	{21910, notify.Misconfigured, "FROM", otp.NextChannel},
+	{22005, notify.Unavailable, "", otp.NextChannel},
+	{30001, notify.Unavailable, "", otp.NextChannel},
+	{30002, notify.Misconfigured, "TWILIO_ACCOUNT_SID", otp.NextAddress},
+	{30003, notify.Undeliverable, "", otp.NextCall},
+	{30004, notify.Undeliverable, "", otp.NextCall},
+	{30005, notify.Undeliverable, "", otp.NextAddress},
+	{30006, notify.Undeliverable, "", otp.NextCall},
+	{30007, notify.Undeliverable, "", otp.NextCall},
+	{30008, notify.Undeliverable, "", otp.NextCall},
+	{30032, notify.Misconfigured, "FROM", otp.NextChannel},
+	{30034, notify.Misconfigured, "FROM", otp.NextChannel},
+	{30036, notify.Unavailable, "", otp.NextChannel},
+	{30450, notify.Refused, "", otp.NextNone},
+	{30453, notify.Refused, "", otp.NextNone},
+	{63001, notify.Misconfigured, "FROM", otp.NextChannel},
+	{63003, notify.Undeliverable, "", otp.NextChannel},
+	{63005, notify.Unavailable, "", otp.NextChannel},
+	{63007, notify.Misconfigured, "FROM", otp.NextChannel},
+	{63012, notify.Unavailable, "", otp.NextChannel},
+	{63013, notify.Misconfigured, "TWILIO_CONTENT_SID", otp.NextChannel},
+	{63014, notify.Undeliverable, "", otp.NextChannel},
+	{63015, notify.Undeliverable, "", otp.NextChannel},
+	{63016, notify.Misconfigured, "TWILIO_CONTENT_SID", otp.NextChannel},
+	{63018, notify.Unavailable, "", otp.NextChannel},
+	{63020, notify.Misconfigured, "FROM", otp.NextChannel},
+	{63021, notify.Misconfigured, "TWILIO_CONTENT_SID", otp.NextChannel},
+	{63024, notify.Undeliverable, "", otp.NextChannel},
+	{63032, notify.Undeliverable, "", otp.NextChannel},
+	{63040, notify.Misconfigured, "TWILIO_CONTENT_SID", otp.NextChannel},
+	{63041, notify.Misconfigured, "TWILIO_CONTENT_SID", otp.NextChannel},
+	{63042, notify.Misconfigured, "TWILIO_CONTENT_SID", otp.NextChannel},
+	{63049, notify.Misconfigured, "TWILIO_CONTENT_SID", otp.NextChannel},
+	{63051, notify.Misconfigured, "FROM", otp.NextChannel},
+	{63112, notify.Misconfigured, "FROM", otp.NextChannel},
 }
 
+// TestEveryErrorNumber holds that a number means the same on every channel,
+// whether Twilio answers it or reports it later.
 func TestEveryErrorNumber(t *testing.T) {
 	if len(meanings) != len(rules) {
 		t.Errorf("%d numbers are tested, %d have a rule", len(meanings), len(rules))
 	}
-	server, s := start(t, nil)
+	server, a := startAccount(t, withReports)
+	hooks := webhooks(t)
+	senders := map[notify.Channel]string{
+		notify.WhatsApp: "TWILIO_WHATSAPP_FROM", notify.SMS: "TWILIO_SMS_FROM", notify.Call: "TWILIO_VOICE_FROM",
+	}
 	for _, tc := range meanings {
-		t.Run(fmt.Sprint(tc.code), func(t *testing.T) {
-			if tc.code == 20429 {
-				t.Skip("repeated: see TestRetries")
+		for _, channel := range channels {
+			check := func(t *testing.T, f *notify.Failure) {
+				t.Helper()
+				setting := strings.Replace(tc.setting, "FROM", senders[channel], 1)
+				if f.Reason != tc.reason || f.Setting != setting || f.Code != tc.code || f.Next != tc.next {
+					t.Errorf("got %+v, want %v, %q, next %d", *f, tc.reason, setting, tc.next)
+				}
+				if f.Detail == "" || f.MayHaveSent || f.Warn != (tc.code == 30007) {
+					t.Errorf("got %+v", *f)
+				}
 			}
-			server.Reset()
-			server.Next(twiliotest.Refuse(http.StatusBadRequest, tc.code))
-			f := failure(t, s.Send(t.Context(), message()))
-			if f.Reason != tc.reason || f.Setting != tc.setting || f.Code != tc.code {
-				t.Errorf("got %v with code %d, setting %q; want %v, %q", f.Reason, f.Code, f.Setting, tc.reason, tc.setting)
-			}
-			if f.Detail == "" {
-				t.Error("no detail for the operator")
-			}
-			if f.MayHaveSent {
-				t.Error("a refusal may not have sent")
-			}
-			if n := server.CallCount(); n != 1 {
-				t.Errorf("%d calls", n)
-			}
-		})
+			t.Run(fmt.Sprint(tc.code, " answered on ", channel), func(t *testing.T) {
+				if tc.code == 20429 {
+					t.Skip("repeated: see TestRetries")
+				}
+				server.Reset()
+				server.Next(twiliotest.Refuse(http.StatusBadRequest, tc.code))
+				check(t, failure(t, a.on(channel).Send(t.Context(), tracked())))
+				if n := server.CallCount(); n != 1 {
+					t.Errorf("%d calls", n)
+				}
+			})
+			t.Run(fmt.Sprint(tc.code, " reported on ", channel), func(t *testing.T) {
+				server.Reset()
+				if err := a.on(channel).Send(t.Context(), tracked()); err != nil {
+					t.Fatal(err)
+				}
+				report, err := hooks.report(t, server.Double, server.Accepted()[0], "failed", "ErrorCode", fmt.Sprint(tc.code))
+				if err != nil || report.Status != otp.Failed || report.Failure == nil {
+					t.Fatalf("got %+v, %v", report, err)
+				}
+				check(t, report.Failure)
+			})
+		}
 	}
 }
 
 // The setting that is named is the one that this Sender uses.
 func TestMisconfiguredNamesTheSettingInUse(t *testing.T) {
 	withKey := func(o *Options) { o.APIKey, o.APISecret = twiliotest.APIKey, twiliotest.APISecret }
-	withService := func(o *Options) { o.From, o.MessagingServiceSID = "", twiliotest.MessagingServiceSID }
+	withService := func(o *Options) {
+		o.WhatsAppFrom, o.SMSFrom, o.MessagingServiceSID = "", "", twiliotest.MessagingServiceSID
+	}
 	for _, tc := range []struct {
 		name    string
 		change  func(*Options)
+		channel notify.Channel
+		alert   bool
 		reply   twiliotest.Reply
 		setting string
 	}{
-		{"token", nil, twiliotest.Refuse(401, 20003), "TWILIO_AUTH_TOKEN"},
-		{"API key", withKey, twiliotest.Refuse(401, 20003), "TWILIO_API_SECRET"},
-		{"API key, unknown number", withKey, twiliotest.Refuse(403, 20999), "TWILIO_API_SECRET"},
-		{"number", nil, twiliotest.Refuse(400, 63007), "TWILIO_WHATSAPP_FROM"},
-		{"service", withService, twiliotest.Refuse(400, 63007), "TWILIO_MESSAGING_SERVICE_SID"},
+		{"token", nil, notify.WhatsApp, false, twiliotest.Refuse(401, 20003), "TWILIO_AUTH_TOKEN"},
+		{"API key", withKey, notify.SMS, false, twiliotest.Refuse(401, 20003), "TWILIO_API_SECRET"},
+		{"API key, unknown number", withKey, notify.Call, false, twiliotest.Refuse(403, 20999), "TWILIO_API_SECRET"},
+		{"number", nil, notify.WhatsApp, false, twiliotest.Refuse(400, 63007), "TWILIO_WHATSAPP_FROM"},
+		{"service", withService, notify.WhatsApp, false, twiliotest.Refuse(400, 63007), "TWILIO_MESSAGING_SERVICE_SID"},
+		{"SMS number", nil, notify.SMS, false, twiliotest.Refuse(400, 21606), "TWILIO_SMS_FROM"},
+		{"SMS service", withService, notify.SMS, false, twiliotest.Refuse(400, 21606), "TWILIO_MESSAGING_SERVICE_SID"},
+		{"voice number", withService, notify.Call, false, twiliotest.Refuse(400, 21210), "TWILIO_VOICE_FROM"},
+		{"alert", nil, notify.WhatsApp, true, twiliotest.Refuse(400, 63016), "TWILIO_ALERT_CONTENT_SID"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			server, s := start(t, tc.change)
+			server, a := startAccount(t, tc.change)
 			server.Next(tc.reply)
-			f := failure(t, s.Send(t.Context(), message()))
+			m := message()
+			if tc.alert {
+				m = alert()
+			}
+			f := failure(t, a.on(tc.channel).Send(t.Context(), m))
 			if f.Reason != notify.Misconfigured || f.Setting != tc.setting {
 				t.Errorf("got %v, want the setting %s", f, tc.setting)
 			}
@@ -119,35 +200,36 @@ func TestUnknownRefusals(t *testing.T) {
 		customBase   bool
 		reason       notify.Reason
 		setting      string
+		next         otp.Next
 	}{
-		{400, 29999, custom, notify.Unavailable, ""},
-		{400, 0, real, notify.Unavailable, ""},
-		{401, 29999, custom, notify.Misconfigured, "TWILIO_AUTH_TOKEN"},
-		{401, 0, custom, notify.Misconfigured, "TWILIO_BASE_URL"},
-		{401, 0, real, notify.Misconfigured, "TWILIO_AUTH_TOKEN"},
-		{403, 29999, custom, notify.Misconfigured, "TWILIO_AUTH_TOKEN"},
-		{403, 0, custom, notify.Misconfigured, "TWILIO_BASE_URL"},
-		{403, 0, real, notify.Misconfigured, "TWILIO_AUTH_TOKEN"},
-		{404, 29999, custom, notify.Misconfigured, "TWILIO_ACCOUNT_SID"},
-		{404, 0, custom, notify.Misconfigured, "TWILIO_BASE_URL"},
-		{404, 0, real, notify.Misconfigured, "TWILIO_ACCOUNT_SID"},
-		{407, 0, custom, notify.Unavailable, ""},
-		{408, 0, custom, notify.Unavailable, ""},
-		{413, 0, custom, notify.Unavailable, ""},
-		{307, 0, real, notify.Unavailable, ""},
-		{307, 0, custom, notify.Misconfigured, "TWILIO_BASE_URL"},
+		{400, 29999, custom, notify.Unavailable, "", otp.NextChannel},
+		{400, 0, real, notify.Unavailable, "", otp.NextChannel},
+		{401, 29999, custom, notify.Misconfigured, "TWILIO_AUTH_TOKEN", otp.NextAddress},
+		{401, 0, custom, notify.Misconfigured, "TWILIO_BASE_URL", otp.NextAddress},
+		{401, 0, real, notify.Misconfigured, "TWILIO_AUTH_TOKEN", otp.NextAddress},
+		{403, 29999, custom, notify.Misconfigured, "TWILIO_AUTH_TOKEN", otp.NextChannel},
+		{403, 0, custom, notify.Misconfigured, "TWILIO_BASE_URL", otp.NextAddress},
+		{403, 0, real, notify.Misconfigured, "TWILIO_AUTH_TOKEN", otp.NextChannel},
+		{404, 29999, custom, notify.Misconfigured, "TWILIO_ACCOUNT_SID", otp.NextAddress},
+		{404, 0, custom, notify.Misconfigured, "TWILIO_BASE_URL", otp.NextAddress},
+		{404, 0, real, notify.Misconfigured, "TWILIO_ACCOUNT_SID", otp.NextAddress},
+		{407, 0, custom, notify.Unavailable, "", otp.NextChannel},
+		{408, 0, custom, notify.Unavailable, "", otp.NextChannel},
+		{413, 0, custom, notify.Unavailable, "", otp.NextChannel},
+		{307, 0, real, notify.Unavailable, "", otp.NextChannel},
+		{307, 0, custom, notify.Misconfigured, "TWILIO_BASE_URL", otp.NextAddress},
 	} {
 		t.Run(fmt.Sprintf("%d with code %d, custom base %t", tc.status, tc.code, tc.customBase), func(t *testing.T) {
 			server, s := start(t, nil)
-			s.customBase = tc.customBase
+			s.account.customBase = tc.customBase
 			reply := twiliotest.Raw(tc.status, "<html>no")
 			if tc.code != 0 {
 				reply = twiliotest.Refuse(tc.status, tc.code)
 			}
 			server.Next(reply)
 			f := failure(t, s.Send(t.Context(), message()))
-			if f.Reason != tc.reason || f.Setting != tc.setting || f.Code != tc.code {
-				t.Errorf("got %+v, want %v, %q", f, tc.reason, tc.setting)
+			if f.Reason != tc.reason || f.Setting != tc.setting || f.Code != tc.code || f.Next != tc.next {
+				t.Errorf("got %+v, want %v, %q, next %d", f, tc.reason, tc.setting, tc.next)
 			}
 			if n := server.CallCount(); n != 1 {
 				t.Errorf("%d calls", n)

@@ -15,6 +15,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/notify/twiliotest"
+	"twofa/internal/otp"
 )
 
 // recipient and code are canaries: they must appear in the call and nowhere
@@ -22,23 +23,85 @@ import (
 const (
 	recipient = "+14155550123"
 	code      = "739184"
+	// spokenCode is how the code is in wording's speech.
+	spokenCode = "7 3 9 1 8 4 Again 7 3 9 1 8 4"
 )
 
 func message() notify.Message {
 	return notify.Message{To: recipient, Code: code, Brand: "Acme", ValidFor: 10 * time.Minute}
 }
 
+// tracked is a message that Twilio is to report on, where withReports has set
+// where.
+func tracked() notify.Message {
+	m := message()
+	m.Verification, m.Attempt = verification, 2
+	return m
+}
+
+const (
+	verification = otp.ID("VE0123456789abcdef0123456789abcdef")
+	ourURL       = "https://twofa.example"
+)
+
+func withReports(o *Options) { o.PublicURL = ourURL }
+
+func alert() notify.Message {
+	return notify.Message{To: recipient, Alert: true, Brand: "Acme"}
+}
+
 func options() Options {
 	return Options{
-		AccountSID: twiliotest.AccountSID,
-		AuthToken:  twiliotest.AuthToken,
-		From:       twiliotest.WhatsAppFrom,
-		ContentSID: twiliotest.ContentSID,
+		AccountSID:   twiliotest.AccountSID,
+		AuthToken:    twiliotest.AuthToken,
+		WhatsAppFrom: twiliotest.WhatsAppFrom,
+		SMSFrom:      twiliotest.SMSFrom,
+		VoiceFrom:    twiliotest.VoiceFrom,
+		ContentSID:   twiliotest.ContentSID,
+		Channels:     []notify.Channel{notify.WhatsApp, notify.SMS, notify.Call},
+		Texts:        wording{},
 	}
 }
 
-// start starts a double on loopback and a Sender with its own transport.
-func start(tb testing.TB, change func(*Options)) (*twiliotest.Server, *Sender) {
+// wording is all that a message has, so that a test sees what gets lost.
+type wording struct{}
+
+func (wording) Chat(m notify.Message) string {
+	if m.Alert {
+		return "Chat alert of " + m.Brand
+	}
+	return "Chat: " + notify.Text(m)
+}
+
+func (wording) SMS(m notify.Message) string {
+	if m.Alert {
+		return "SMS alert of " + m.Brand
+	}
+	return "SMS: " + notify.Text(m)
+}
+
+func (wording) Speech(m notify.Message) notify.Speech {
+	if m.Alert {
+		return notify.Speech{Language: "en-GB", Before: "Spoken alert of " + m.Brand, Again: "never", After: "never"}
+	}
+	return notify.Speech{Language: "en-GB", Before: "Your " + m.Brand + " code " + m.Amount + m.Payee, Again: "Again", After: "Goodbye"}
+}
+
+// channels are those of an Account.
+var channels = []notify.Channel{notify.WhatsApp, notify.SMS, notify.Call}
+
+// on is the sender of one of the account's channels.
+func (a *Account) on(c notify.Channel) *sender { return a.senders[c].(*sender) }
+
+// start starts a double on loopback and an Account with its own transport, of
+// which it returns WhatsApp's sender.
+func start(tb testing.TB, change func(*Options)) (*twiliotest.Server, *sender) {
+	tb.Helper()
+	server, a := startAccount(tb, change)
+	return server, a.on(notify.WhatsApp)
+}
+
+func startAccount(tb testing.TB, change func(*Options)) (*twiliotest.Server, *Account) {
 	tb.Helper()
 	server := twiliotest.Start(twiliotest.Account{})
 	tb.Cleanup(server.Close)
@@ -47,23 +110,24 @@ func start(tb testing.TB, change func(*Options)) (*twiliotest.Server, *Sender) {
 	if change != nil {
 		change(&o)
 	}
-	s, err := New(o)
+	a, err := New(o)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if tr, ok := s.transport.(*http.Transport); ok {
+	if tr, ok := a.transport.(*http.Transport); ok {
 		tb.Cleanup(tr.CloseIdleConnections)
 	}
-	return server, s
+	return server, a
 }
 
-// world is the same in a synctest bubble: the Sender's real transport speaks
+// world is the same in a synctest bubble: the Account's real transport speaks
 // HTTP with the double over pipes, and time is fake, so that time-outs and
 // pauses are exact and cost nothing.
 type world struct {
 	*twiliotest.Double
-	sender *Sender
-	log    *bytes.Buffer
+	account *Account
+	sender  *sender // WhatsApp's
+	log     *bytes.Buffer
 
 	conns   chan net.Conn
 	closed  chan struct{}
@@ -93,9 +157,10 @@ func inBubble(t *testing.T, change func(*Options)) *world {
 		change(&o)
 	}
 	var err error
-	if w.sender, err = New(o); err != nil {
+	if w.account, err = New(o); err != nil {
 		t.Fatal(err)
 	}
+	w.sender, _ = w.account.senders[notify.WhatsApp].(*sender)
 
 	server := &http.Server{Handler: w.Double}
 	go func() { _ = server.Serve(w) }()

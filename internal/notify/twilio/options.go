@@ -8,11 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+
+	"twofa/internal/notify"
 )
 
-// Options are the settings of a Sender. Every fault that New reports names the
+// Options are the settings of an Account. Every fault that New reports names the
 // environment variable that main reads the field from, never a value.
 type Options struct {
 	// AccountSID (TWILIO_ACCOUNT_SID) is always needed: it is part of the
@@ -26,18 +29,36 @@ type Options struct {
 	APIKey    string
 	APISecret string `json:"-"`
 
-	// From (TWILIO_WHATSAPP_FROM) is the WhatsApp sender in E.164. Without it
-	// MessagingServiceSID (TWILIO_MESSAGING_SERVICE_SID) names the service that
-	// picks one. With both From is used alone, because the service may hold
-	// nothing but SMS senders.
-	From                string
+	// WhatsAppFrom (TWILIO_WHATSAPP_FROM) is the WhatsApp sender in E.164,
+	// SMSFrom (TWILIO_SMS_FROM) that of SMS: a number in E.164, a short code, or
+	// a name of at most 11 characters. Without one of them MessagingServiceSID
+	// (TWILIO_MESSAGING_SERVICE_SID) names the service that picks a sender for
+	// the channel; with it, it is used alone. VoiceFrom (TWILIO_VOICE_FROM) is
+	// the number in E.164 that calls come from.
+	WhatsAppFrom        string
+	SMSFrom             string
+	VoiceFrom           string
 	MessagingServiceSID string
-	// ContentSID (TWILIO_CONTENT_SID) is the approved authentication template,
-	// which has the code as its only variable, "1". Without it the text goes as
-	// Body, which WhatsApp delivers only in the sandbox and within 24 hours of
-	// the person's last message.
-	ContentSID string
+	// Channels are those that the operator's workflow names: each of them must
+	// have its sender. Empty means WhatsApp alone, as with TWOFA_CHANNELS. Other
+	// senders may be set all the same.
+	Channels []notify.Channel
+	// ContentSID (TWILIO_CONTENT_SID) is the approved authentication template
+	// of WhatsApp, which has the code as its only variable, "1". Without it the
+	// text goes as Body, which WhatsApp delivers only in the sandbox and within
+	// 24 hours of the person's last message. AlertContentSID
+	// (TWILIO_ALERT_CONTENT_SID) is the same for alerts; its variable "1" is the
+	// brand.
+	ContentSID      string
+	AlertContentSID string
+	// Texts words the messages.
+	Texts Texts
 
+	// PublicURL (TWOFA_PUBLIC_URL) is our own address, scheme and host only.
+	// Where it is set Twilio reports what becomes of each message that has a
+	// Verification and an Attempt; that takes the AuthToken, with which Twilio
+	// signs. Plain http is accepted for loopback only.
+	PublicURL string
 	// BaseURL (TWILIO_BASE_URL) replaces scheme and host of every call; empty
 	// means https://api.twilio.com. It has no path. Plain http is accepted for
 	// loopback only: every call carries the credentials and the code.
@@ -47,7 +68,7 @@ type Options struct {
 	// 12 s, which has room for two full tries. A shorter deadline of the
 	// caller's context always wins.
 	Timeout, TotalTimeout time.Duration
-	// Transport replaces the Sender's own transport, for tests. It must not
+	// Transport replaces the Account's own transport, for tests. It must not
 	// repeat requests by itself.
 	Transport http.RoundTripper
 	// Logger is told of repetitions (reason, error number, pause; never whom or
@@ -122,15 +143,17 @@ func (o Options) Faults() (faults []string) {
 		fault("TWILIO_AUTH_TOKEN is not set, and neither are TWILIO_API_KEY and TWILIO_API_SECRET")
 	}
 
-	switch {
-	case o.From == "" && o.MessagingServiceSID == "":
-		fault("TWILIO_WHATSAPP_FROM is not set, and neither is TWILIO_MESSAGING_SERVICE_SID")
-	case o.From != "" && !isE164(o.From):
-		fault("TWILIO_WHATSAPP_FROM has to be the WhatsApp sender's number, like +14155238886")
+	if o.PublicURL != "" && o.AuthToken == "" && o.APIKey != "" {
+		fault("TWILIO_AUTH_TOKEN is not set, and TWOFA_PUBLIC_URL is: Twilio signs its reports with the token, not with an API key")
 	}
-	sid("TWILIO_MESSAGING_SERVICE_SID", "MG", o.MessagingServiceSID)
-	sid("TWILIO_CONTENT_SID", "HX", o.ContentSID)
+	sid(serviceVariable, "MG", o.MessagingServiceSID)
+	sid(templateVariable, "HX", o.ContentSID)
+	sid(alertTemplateVariable, "HX", o.AlertContentSID)
+	faults = append(faults, o.senderFaults()...)
 	if _, err := parseBaseURL(o.BaseURL); err != nil {
+		fault(err.Error())
+	}
+	if _, err := parsePublicURL(o.PublicURL); err != nil {
 		fault(err.Error())
 	}
 	if o.Timeout < 0 || o.TotalTimeout < 0 {
@@ -139,19 +162,97 @@ func (o Options) Faults() (faults []string) {
 	return faults
 }
 
-// parseBaseURL never repeats its input: a URL may hold a password.
+// senderFaults is the part of Faults about the numbers that messages come from.
+func (o Options) senderFaults() (faults []string) {
+	needed := o.Channels
+	if len(needed) == 0 {
+		needed = []notify.Channel{notify.WhatsApp}
+	}
+	for _, s := range []struct {
+		channel         notify.Channel
+		from            string
+		ok              func(string) bool
+		serviceSuffices bool
+		whatItHasToBe   string
+	}{
+		{notify.WhatsApp, o.WhatsAppFrom, isE164, true, "the WhatsApp sender's number, like +14155238886"},
+		{notify.SMS, o.SMSFrom, isSMSSender, true, "a number like +14155238886, a short code, or a name of at most 11 letters, digits and spaces"},
+		{notify.Call, o.VoiceFrom, isE164, false, "the number that calls come from, like +14155238886"},
+	} {
+		variable := senderVariables[s.channel]
+		switch {
+		case s.from != "":
+			if !s.ok(s.from) {
+				faults = append(faults, variable+" has to be "+s.whatItHasToBe)
+			}
+		case !slices.Contains(needed, s.channel), s.serviceSuffices && o.MessagingServiceSID != "":
+		case s.serviceSuffices:
+			faults = append(faults, variable+" is not set, and neither is "+serviceVariable)
+		default:
+			faults = append(faults, variable+" is not set")
+		}
+	}
+	return faults
+}
+
+// isSMSSender reports whether s is what an SMS can come from: a number, a short
+// code, or an alphanumeric sender id, which has a letter.
+func isSMSSender(s string) bool {
+	const digits = "0123456789"
+	if s != "" && strings.Trim(s, digits) == "" {
+		return len(s) >= 3 && len(s) <= 8 // short codes have 5 or 6 in most countries
+	}
+	if isE164(s) {
+		return true
+	}
+	letter := false
+	for _, c := range []byte(s) {
+		isLetter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		letter = letter || isLetter
+		if !isLetter && strings.IndexByte(digits+" -_&+", c) < 0 {
+			return false
+		}
+	}
+	return letter && len(s) <= 11 && strings.TrimSpace(s) == s
+}
+
 func parseBaseURL(s string) (*url.URL, error) {
 	if s == "" {
 		s = defaultBaseURL
 	}
+	return parseOrigin("TWILIO_BASE_URL", s)
+}
+
+// parsePublicURL returns the address without a slash at its end.
+func parsePublicURL(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	const variable = "TWOFA_PUBLIC_URL"
+	u, err := parseOrigin(variable, s)
+	if err != nil {
+		return "", err
+	}
+	// Twilio reports to no other hosts, and what it signs is the address letter
+	// by letter, which must not depend on how one is encoded.
+	host := strings.Trim(u.Hostname(), ".-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+	if host != "" && !isLoopback(u.Hostname()) || strings.HasSuffix(u.Host, ":") {
+		return "", errors.New(variable + " has to have a host of letters, digits, dots and hyphens")
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// parseOrigin reads scheme and host. It never repeats its input: a URL may hold
+// a password.
+func parseOrigin(variable, s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
-		return nil, errors.New("TWILIO_BASE_URL has to be an absolute https URL")
+		return nil, errors.New(variable + " has to be an absolute https URL")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Path != "" && u.Path != "/":
-		return nil, errors.New("TWILIO_BASE_URL has to be scheme and host only")
+		return nil, errors.New(variable + " has to be scheme and host only")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return nil, errors.New("TWILIO_BASE_URL has to be https, except on loopback: calls carry the credentials")
+		return nil, errors.New(variable + " has to be https, except on loopback: what goes there is secret")
 	}
 	return u, nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"twofa/internal/notify"
 	"twofa/internal/notify/twiliotest"
 )
 
@@ -19,13 +20,24 @@ func TestOptions(t *testing.T) {
 			o.AuthToken, o.APIKey, o.APISecret = "", twiliotest.APIKey, twiliotest.APISecret
 		}, nil},
 		{"key and token", func(o *Options) { o.APIKey, o.APISecret = twiliotest.APIKey, twiliotest.APISecret }, nil},
-		{"service instead of a number", func(o *Options) { o.From, o.MessagingServiceSID = "", twiliotest.MessagingServiceSID }, nil},
+		{"service instead of a number", func(o *Options) { o.WhatsAppFrom, o.MessagingServiceSID = "", twiliotest.MessagingServiceSID }, nil},
 		{"service and number", func(o *Options) { o.MessagingServiceSID = twiliotest.MessagingServiceSID }, nil},
 		{"no template", func(o *Options) { o.ContentSID = "" }, nil},
 		{"https base", func(o *Options) { o.BaseURL = "https://proxy.example:8443/" }, nil},
 		{"http on loopback", func(o *Options) { o.BaseURL = "http://127.0.0.1:8080" }, nil},
 		{"http on loopback, IPv6", func(o *Options) { o.BaseURL = "http://[::1]:8080" }, nil},
 		{"http on localhost", func(o *Options) { o.BaseURL = "http://localhost:8080" }, nil},
+
+		{"unused senders", func(o *Options) { o.Channels = []notify.Channel{notify.SMS} }, nil},
+		{"channels of others", func(o *Options) { o.Channels, o.WhatsAppFrom = []notify.Channel{notify.Email, notify.SMS}, "" }, nil},
+		{"service for both", func(o *Options) {
+			o.WhatsAppFrom, o.SMSFrom, o.MessagingServiceSID = "", "", twiliotest.MessagingServiceSID
+		}, nil},
+		{"alert's template", func(o *Options) { o.AlertContentSID = twiliotest.AlertContentSID }, nil},
+		{"no texts yet", func(o *Options) { o.Texts = nil }, nil},
+		{"reports", func(o *Options) { o.PublicURL = "https://twofa.example:8443/" }, nil},
+		{"reports, key and token", func(o *Options) { o.PublicURL, o.APIKey, o.APISecret = ourURL, twiliotest.APIKey, twiliotest.APISecret }, nil},
+		{"reports on loopback", func(o *Options) { o.PublicURL = "http://[::1]:7071" }, nil},
 
 		{"no account", func(o *Options) { o.AccountSID = "" }, []string{"TWILIO_ACCOUNT_SID"}},
 		{"account of another kind", func(o *Options) { o.AccountSID = twiliotest.APIKey }, []string{"TWILIO_ACCOUNT_SID"}},
@@ -37,12 +49,32 @@ func TestOptions(t *testing.T) {
 		{"secret without key", func(o *Options) { o.APISecret = twiliotest.APISecret }, []string{"TWILIO_API_KEY"}},
 		{"the account as key", func(o *Options) { o.APIKey, o.APISecret = o.AccountSID, twiliotest.APISecret }, []string{"TWILIO_API_KEY"}},
 		{"secret with a line end", func(o *Options) { o.APIKey, o.APISecret = twiliotest.APIKey, twiliotest.APISecret+"\n" }, []string{"TWILIO_API_SECRET"}},
-		{"no sender", func(o *Options) { o.From = "" }, []string{"TWILIO_WHATSAPP_FROM", "TWILIO_MESSAGING_SERVICE_SID"}},
-		{"sender with its channel", func(o *Options) { o.From = "whatsapp:" + o.From }, []string{"TWILIO_WHATSAPP_FROM"}},
+		{"no sender", func(o *Options) { o.WhatsAppFrom = "" }, []string{"TWILIO_WHATSAPP_FROM", "TWILIO_MESSAGING_SERVICE_SID"}},
+		{"sender with its channel", func(o *Options) { o.WhatsAppFrom = "whatsapp:" + o.WhatsAppFrom }, []string{"TWILIO_WHATSAPP_FROM"}},
 		{"service of another kind", func(o *Options) { o.MessagingServiceSID = twiliotest.ContentSID }, []string{"TWILIO_MESSAGING_SERVICE_SID"}},
 		{"template too short", func(o *Options) { o.ContentSID = o.ContentSID[:33] }, []string{"TWILIO_CONTENT_SID"}},
 		{"negative time-out", func(o *Options) { o.Timeout = -time.Second }, []string{"time-outs"}},
 		{"negative total", func(o *Options) { o.TotalTimeout = -time.Second }, []string{"time-outs"}},
+
+		{"no sender of SMS", func(o *Options) { o.SMSFrom = "" }, []string{"TWILIO_SMS_FROM", "TWILIO_MESSAGING_SERVICE_SID"}},
+		{"no sender of calls", func(o *Options) { o.VoiceFrom, o.MessagingServiceSID = "", twiliotest.MessagingServiceSID }, []string{"TWILIO_VOICE_FROM"}},
+		{"no sender of a default workflow", func(o *Options) { o.WhatsAppFrom, o.Channels = "", nil }, []string{"TWILIO_WHATSAPP_FROM"}},
+		{"a sender of calls that is a name", func(o *Options) { o.VoiceFrom = "Acme" }, []string{"TWILIO_VOICE_FROM"}},
+		{"a sender of calls that is unused and bad", func(o *Options) { o.VoiceFrom, o.Channels = "Acme", nil }, []string{"TWILIO_VOICE_FROM"}},
+		{"a sender of SMS with its channel", func(o *Options) { o.SMSFrom = "whatsapp:" + o.SMSFrom }, []string{"TWILIO_SMS_FROM"}},
+		{"alert's template too short", func(o *Options) { o.AlertContentSID = o.ContentSID[:33] }, []string{"TWILIO_ALERT_CONTENT_SID"}},
+		{"reports without the token", func(o *Options) {
+			o.PublicURL, o.AuthToken, o.APIKey, o.APISecret = ourURL, "", twiliotest.APIKey, twiliotest.APISecret
+		}, []string{"TWILIO_AUTH_TOKEN", "TWOFA_PUBLIC_URL"}},
+		{"reports by http", func(o *Options) { o.PublicURL = "http://twofa.example" }, []string{"TWOFA_PUBLIC_URL"}},
+		{"reports to a path", func(o *Options) { o.PublicURL = ourURL + "/canary" }, []string{"TWOFA_PUBLIC_URL"}},
+		{"reports to a query", func(o *Options) { o.PublicURL = ourURL + "?canary" }, []string{"TWOFA_PUBLIC_URL"}},
+		{"reports to a fragment", func(o *Options) { o.PublicURL = ourURL + "#canary" }, []string{"TWOFA_PUBLIC_URL"}},
+		{"reports to a password", func(o *Options) { o.PublicURL = "https://canary@twofa.example" }, []string{"TWOFA_PUBLIC_URL"}},
+		{"reports to an underscore", func(o *Options) { o.PublicURL = "https://can_ary.example" }, []string{"TWOFA_PUBLIC_URL"}},
+		{"reports to a host in Unicode", func(o *Options) { o.PublicURL = "https://bäcker.example" }, []string{"TWOFA_PUBLIC_URL"}},
+		{"reports to an empty port", func(o *Options) { o.PublicURL = ourURL + ":" }, []string{"TWOFA_PUBLIC_URL"}},
+		{"reports to no host", func(o *Options) { o.PublicURL = "https://" }, []string{"TWOFA_PUBLIC_URL"}},
 
 		{"http elsewhere", func(o *Options) { o.BaseURL = "http://api.twilio.com" }, []string{"TWILIO_BASE_URL"}},
 		{"http to a private address", func(o *Options) { o.BaseURL = "http://10.0.0.1" }, []string{"TWILIO_BASE_URL"}},
@@ -72,7 +104,7 @@ func TestOptions(t *testing.T) {
 				t.Fatalf("no fault; want one that names %v", tc.want)
 			}
 			if s != nil {
-				t.Error("a Sender beside the error")
+				t.Error("an Account beside the error")
 			}
 			for _, name := range tc.want {
 				if !strings.Contains(err.Error(), name) {
@@ -85,6 +117,20 @@ func TestOptions(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestSMSSenders(t *testing.T) {
+	for from, want := range map[string]bool{
+		"+14155238886": true, "12345": true, "123": true, "12345678": true, "Acme": true, "Acme 2FA-_&+": false, "Acme-_&+": true, "A Cme1234567": false,
+		"A Cme123456": true, "3M": true, "": false, "12": false, "123456789": false, "Acme Corporation": false, " Acme": false, "Acme ": false,
+		"Bäcker": false, "+": false, "-": false, "+04155238886": false, "Ac\nme": false, "+1415": false,
+	} {
+		o := options()
+		o.SMSFrom = from
+		if got := len(o.Faults()) == 0; got != want {
+			t.Errorf("%q: %v", from, o.Faults())
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func TestRetries(t *testing.T) {
 		{"what follows an ambiguous failure is the last try", script{hang(), refuse(429, 20429), accept()}, 0, 2, 0,
 			&notify.Failure{Reason: notify.Unavailable, Code: 20429, MayHaveSent: true, Detail: "too many requests"}},
 		{"a refusal does not undo that the first may have sent", script{hang().Accepting(), refuse(400, 21211), accept()}, 0, 2, 1,
-			&notify.Failure{Reason: notify.InvalidAddress, Code: 21211, MayHaveSent: true, Detail: "the number is not valid"}},
+			&notify.Failure{Reason: notify.InvalidAddress, Code: 21211, MayHaveSent: true, Next: addressIsWrong, Detail: "the number is not valid"}},
 
 		{"400", script{refuse(400, 63016), accept()}, 0, 1, 0,
 			&notify.Failure{Reason: notify.Misconfigured, Code: 63016, Setting: "TWILIO_CONTENT_SID", Detail: "an approved template is needed outside the 24-hour window"}},
@@ -89,38 +89,48 @@ func TestRetries(t *testing.T) {
 		{"204", script{raw(204, ""), accept()}, 0, 1, 0, lost("unexpected success 204")},
 
 		{"redirect", script{twiliotest.Redirect("/2010-04-01/elsewhere"), accept()}, 0, 1, 0,
-			&notify.Failure{Reason: notify.Misconfigured, Setting: "TWILIO_BASE_URL", Detail: "redirect refused"}},
+			&notify.Failure{Reason: notify.Misconfigured, Setting: "TWILIO_BASE_URL", Next: accountIsWrong, Detail: "redirect refused"}},
 		{"303", script{raw(303, "").With("Location", "/"), accept()}, 0, 1, 0,
-			&notify.Failure{Reason: notify.Misconfigured, Setting: "TWILIO_BASE_URL", Detail: "redirect refused"}},
+			&notify.Failure{Reason: notify.Misconfigured, Setting: "TWILIO_BASE_URL", Next: accountIsWrong, Detail: "redirect refused"}},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := inBubble(t, nil)
-				w.refused.Store(tc.refused)
-				w.Next(tc.replies...)
-				err := w.sender.Send(t.Context(), message())
-				switch {
-				case tc.want == nil && err != nil:
-					t.Errorf("Send returned %v", err)
-				case tc.want != nil:
-					if got := failure(t, err); *got != *tc.want {
-						t.Errorf("Send failed with\n %+v\nwant\n %+v", got, tc.want)
-					}
-				}
-				if got := w.CallCount(); got != tc.calls {
-					t.Errorf("%d calls, want %d", got, tc.calls)
-				}
-				if got := len(w.Accepted()); got != tc.accepted {
-					t.Errorf("%d messages, want %d", got, tc.accepted)
-				}
-				for _, m := range w.Accepted() {
-					if m.To != "whatsapp:"+recipient || m.Variables["1"] != code {
-						t.Errorf("another message went out: %+v", m)
-					}
-				}
-			})
-		})
+		for _, channel := range channels {
+			if channel == notify.Call && strings.HasPrefix(tc.name, "201 that has failed") && tc.want.Code != 0 {
+				continue // a Call has no error number
+			}
+			testRetry(t, string(channel)+"/"+tc.name, channel, tc.refused, tc.replies, tc.calls, tc.accepted, tc.want)
+		}
 	}
+}
+
+func testRetry(t *testing.T, name string, channel notify.Channel, refused int64, replies []twiliotest.Reply, calls, accepted int, want *notify.Failure) {
+	t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := inBubble(t, nil)
+			w.refused.Store(refused)
+			w.Next(replies...)
+			err := w.account.on(channel).Send(t.Context(), message())
+			switch {
+			case want == nil && err != nil:
+				t.Errorf("Send returned %v", err)
+			case want != nil:
+				if got := failure(t, err); *got != *want {
+					t.Errorf("Send failed with\n %+v\nwant\n %+v", got, want)
+				}
+			}
+			if got := w.CallCount(); got != calls {
+				t.Errorf("%d calls, want %d", got, calls)
+			}
+			if got := len(w.Accepted()); got != accepted {
+				t.Errorf("%d messages, want %d", got, accepted)
+			}
+			for _, m := range w.Accepted() {
+				carries := m.Variables["1"] == code || strings.Contains(m.Body, code) || strings.Contains(m.Spoken(), spokenCode)
+				if m.Channel != channel || strings.TrimPrefix(m.To, "whatsapp:") != recipient || !carries {
+					t.Errorf("another message went out: %+v", m)
+				}
+			}
+		})
+	})
 }
 
 // How long Send takes follows from the time-out of a try, the pauses and the
@@ -297,7 +307,7 @@ func TestRepetitionsAreLogged(t *testing.T) {
 		if n := strings.Count(line, "\n"); n != 1 {
 			t.Errorf("%d lines: %s", n, line)
 		}
-		if want := `level=WARN msg="twilio: trying again" try=1 reason=unavailable provider_code=20429 detail="too many requests" pause_ms=2000`; !strings.Contains(line, want) {
+		if want := `level=WARN msg="twilio: trying again" channel=whatsapp try=1 reason=unavailable provider_code=20429 detail="too many requests" pause_ms=2000`; !strings.Contains(line, want) {
 			t.Errorf("logged %s\nwant %s", line, want)
 		}
 

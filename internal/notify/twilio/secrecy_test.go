@@ -34,6 +34,7 @@ func TestNothingSecretInErrorsAndLogs(t *testing.T) {
 	canaries := map[string]string{
 		"number":        strings.TrimPrefix(recipient, "+"),
 		"code":          code,
+		"spoken code":   "<Say language=\"en-GB\">7</Say>",
 		"auth token":    twiliotest.AuthToken,
 		"API secret":    twiliotest.APISecret,
 		"API key":       twiliotest.APIKey,
@@ -79,17 +80,31 @@ func TestNothingSecretInErrorsAndLogs(t *testing.T) {
 
 	withKey := func(o *Options) { o.APIKey, o.APISecret = twiliotest.APIKey, twiliotest.APISecret }
 	withText := func(o *Options) { o.ContentSID = "" }
-	for kind, change := range map[string]func(*Options){"token": nil, "key": withKey, "text": withText} {
+	for kind, k := range map[string]struct {
+		change  func(*Options)
+		channel notify.Channel
+		alert   bool
+	}{
+		"token": {nil, notify.WhatsApp, false},
+		"key":   {withKey, notify.WhatsApp, false},
+		"text":  {withText, notify.WhatsApp, false},
+		"alert": {nil, notify.WhatsApp, true},
+		"SMS":   {withReports, notify.SMS, false},
+		"call":  {withReports, notify.Call, false},
+	} {
 		for name, reply := range replies {
 			t.Run(kind+"/"+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					w := inBubble(t, change)
+					w := inBubble(t, k.change)
 					w.For(recipient, reply)
-					m := message()
-					if w.sender.ShowsContext() {
+					sender, m := w.account.on(k.channel), tracked()
+					switch {
+					case k.alert:
+						m = alert()
+					case sender.ShowsContext():
 						m.Amount, m.Payee = canaries["amount"], canaries["payee"]
 					}
-					err := w.sender.Send(t.Context(), m)
+					err := sender.Send(t.Context(), m)
 					if w.CallCount() == 0 {
 						t.Fatal("the canaries never left: the test shows nothing")
 					}
@@ -128,7 +143,7 @@ func everyError(err error) func(func(error) bool) {
 	}
 }
 
-// Options and Senders end up in a log by accident; their secrets do not.
+// Options and Accounts end up in a log by accident; their secrets do not.
 func TestPrintingHidesCredentials(t *testing.T) {
 	o := options()
 	o.APIKey, o.APISecret = twiliotest.APIKey, twiliotest.APISecret
@@ -136,15 +151,19 @@ func TestPrintingHidesCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hooks, err := NewWebhooks(ourURL, twiliotest.AuthToken)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
 	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
 		l := slog.New(h)
-		l.Info("x", "options", o, "pointer", &o, "sender", s, "nested", struct {
+		l.Info("x", "options", o, "pointer", &o, "account", s, "sender", s.on(notify.SMS), "senders", s.Senders(), "hooks", hooks, "hook", *hooks, "nested", struct {
 			O Options
-			S *Sender
+			S *Account
 		}{o, s})
 	}
-	for _, v := range []any{o, &o, s, []Options{o}, map[string]*Sender{"s": s}, struct{ O Options }{o}} {
+	for _, v := range []any{o, &o, s, s.on(notify.SMS), s.Senders(), hooks, *hooks, []Options{o}, map[string]*Account{"s": s}, struct{ O Options }{o}} {
 		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x"} {
 			fmt.Fprintf(&out, format+"\n", v)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/notify/twiliotest"
+	"twofa/internal/otp"
 )
 
 // The exact parameters of every form of message.
@@ -22,44 +23,98 @@ func TestParameters(t *testing.T) {
 	plain := message()
 	withContext := message()
 	withContext.Amount, withContext.Payee = "EUR 25.00", "Bike Shop"
+	dyingAlert := alert()
+	dyingAlert.ValidFor = time.Minute
+	alertTemplate := func(o *Options) { o.AlertContentSID = twiliotest.AlertContentSID }
 	hostile := message()
 	hostile.Code = `"}{<&`
 	for _, tc := range []struct {
-		name   string
-		change func(*Options)
-		m      notify.Message
-		want   url.Values
-		shows  bool
+		name    string
+		channel notify.Channel
+		change  func(*Options)
+		m       notify.Message
+		want    url.Values
+		shows   bool
 	}{
-		{"template", nil, plain, url.Values{
+		{"template", notify.WhatsApp, nil, plain, url.Values{
 			"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155238886"}, "ValidityPeriod": {"600"},
 			"ContentSid": {twiliotest.ContentSID}, "ContentVariables": {`{"1":"739184"}`},
 		}, false},
-		{"template and service", func(o *Options) { o.From, o.MessagingServiceSID = "", twiliotest.MessagingServiceSID }, plain, url.Values{
+		{"template and service", notify.WhatsApp, func(o *Options) { o.WhatsAppFrom, o.MessagingServiceSID = "", twiliotest.MessagingServiceSID }, plain, url.Values{
 			"To": {"whatsapp:+14155550123"}, "MessagingServiceSid": {twiliotest.MessagingServiceSID}, "ValidityPeriod": {"600"},
 			"ContentSid": {twiliotest.ContentSID}, "ContentVariables": {`{"1":"739184"}`},
 		}, false},
-		{"From wins over the service", func(o *Options) { o.MessagingServiceSID = twiliotest.MessagingServiceSID }, plain, url.Values{
+		{"From wins over the service", notify.WhatsApp, func(o *Options) { o.MessagingServiceSID = twiliotest.MessagingServiceSID }, plain, url.Values{
 			"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155238886"}, "ValidityPeriod": {"600"},
 			"ContentSid": {twiliotest.ContentSID}, "ContentVariables": {`{"1":"739184"}`},
 		}, false},
-		{"variables are JSON whatever the code holds", nil, hostile, url.Values{
+		{"variables are JSON whatever the code holds", notify.WhatsApp, nil, hostile, url.Values{
 			"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155238886"}, "ValidityPeriod": {"600"},
 			"ContentSid": {twiliotest.ContentSID}, "ContentVariables": {`{"1":"\"}{\u003c\u0026"}`},
 		}, false},
-		{"text", noTemplate, plain, url.Values{
+		{"text", notify.WhatsApp, noTemplate, plain, url.Values{
 			"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155238886"}, "ValidityPeriod": {"600"},
-			"Body": {"739184 is your Acme code. Valid for 10 minutes. Do not share it with anyone."},
+			"Body": {"Chat: 739184 is your Acme code. Valid for 10 minutes. Do not share it with anyone."},
 		}, true},
-		{"text with context", noTemplate, withContext, url.Values{
+		{"text with context", notify.WhatsApp, noTemplate, withContext, url.Values{
 			"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155238886"}, "ValidityPeriod": {"600"},
-			"Body": {"739184 is your Acme code to approve a payment of EUR 25.00 to Bike Shop. Valid for 10 minutes. Do not share it with anyone."},
+			"Body": {"Chat: 739184 is your Acme code to approve a payment of EUR 25.00 to Bike Shop. Valid for 10 minutes. Do not share it with anyone."},
+		}, true},
+		{"alert with a template", notify.WhatsApp, alertTemplate, alert(), url.Values{
+			"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155238886"},
+			"ContentSid": {twiliotest.AlertContentSID}, "ContentVariables": {`{"1":"Acme"}`},
+		}, false},
+		{"alert without one, beside the template of codes", notify.WhatsApp, nil, alert(), url.Values{
+			"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155238886"}, "Body": {"Chat alert of Acme"},
+		}, false},
+		{"alert that dies", notify.WhatsApp, nil, dyingAlert, url.Values{
+			"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155238886"}, "Body": {"Chat alert of Acme"}, "ValidityPeriod": {"60"},
+		}, false},
+
+		{"SMS", notify.SMS, nil, plain, url.Values{
+			"To": {"+14155550123"}, "From": {twiliotest.SMSFrom}, "ValidityPeriod": {"600"}, "RiskCheck": {"enable"},
+			"Body": {"SMS: 739184 is your Acme code. Valid for 10 minutes. Do not share it with anyone."},
+		}, true},
+		{"SMS with context", notify.SMS, nil, withContext, url.Values{
+			"To": {"+14155550123"}, "From": {twiliotest.SMSFrom}, "ValidityPeriod": {"600"}, "RiskCheck": {"enable"},
+			"Body": {"SMS: 739184 is your Acme code to approve a payment of EUR 25.00 to Bike Shop. Valid for 10 minutes. Do not share it with anyone."},
+		}, true},
+		{"SMS by a service", notify.SMS, func(o *Options) { o.SMSFrom, o.MessagingServiceSID = "", twiliotest.MessagingServiceSID }, plain, url.Values{
+			"To": {"+14155550123"}, "MessagingServiceSid": {twiliotest.MessagingServiceSID}, "ValidityPeriod": {"600"}, "RiskCheck": {"enable"},
+			"Body": {"SMS: 739184 is your Acme code. Valid for 10 minutes. Do not share it with anyone."},
+		}, true},
+		{"SMS by its number, beside a service", notify.SMS, func(o *Options) { o.MessagingServiceSID = twiliotest.MessagingServiceSID }, alert(), url.Values{
+			"To": {"+14155550123"}, "From": {twiliotest.SMSFrom}, "RiskCheck": {"enable"}, "Body": {"SMS alert of Acme"},
+		}, true},
+		{"SMS alert, whatever the templates", notify.SMS, alertTemplate, alert(), url.Values{
+			"To": {"+14155550123"}, "From": {twiliotest.SMSFrom}, "RiskCheck": {"enable"}, "Body": {"SMS alert of Acme"},
+		}, true},
+		{"SMS with reports", notify.SMS, withReports, tracked(), url.Values{
+			"To": {"+14155550123"}, "From": {twiliotest.SMSFrom}, "ValidityPeriod": {"600"}, "RiskCheck": {"enable"},
+			"Body":           {"SMS: 739184 is your Acme code. Valid for 10 minutes. Do not share it with anyone."},
+			"StatusCallback": {"https://twofa.example/hooks/twilio/status?id=VE0123456789abcdef0123456789abcdef&attempt=2"},
+		}, true},
+
+		{"call", notify.Call, nil, plain, url.Values{
+			"To": {"+14155550123"}, "From": {twiliotest.VoiceFrom}, "Twiml": {spokenAs("Your Acme code")},
+		}, true},
+		{"call with context", notify.Call, nil, withContext, url.Values{
+			"To": {"+14155550123"}, "From": {twiliotest.VoiceFrom}, "Twiml": {spokenAs("Your Acme code EUR 25.00Bike Shop")},
+		}, true},
+		{"call with reports", notify.Call, withReports, tracked(), url.Values{
+			"To": {"+14155550123"}, "From": {twiliotest.VoiceFrom}, "Twiml": {spokenAs("Your Acme code")},
+			"StatusCallback":       {"https://twofa.example/hooks/twilio/status?id=VE0123456789abcdef0123456789abcdef&attempt=2"},
+			"StatusCallbackMethod": {"POST"},
+		}, true},
+		{"call of an alert", notify.Call, alertTemplate, alert(), url.Values{
+			"To": {"+14155550123"}, "From": {twiliotest.VoiceFrom},
+			"Twiml": {`<Response><Say language="en-GB">Spoken alert of Acme</Say><Pause/></Response>`},
 		}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := inBubble(t, tc.change)
-				if err := w.sender.Send(t.Context(), tc.m); err != nil {
+				if err := w.account.on(tc.channel).Send(t.Context(), tc.m); err != nil {
 					t.Fatal(err)
 				}
 				calls := w.Calls()
@@ -69,8 +124,8 @@ func TestParameters(t *testing.T) {
 				if got := calls[0].Form; !maps.EqualFunc(got, tc.want, slices.Equal[[]string]) {
 					t.Errorf("sent\n %v\nwant\n %v", got, tc.want)
 				}
-				if w.sender.ShowsContext() != tc.shows {
-					t.Errorf("ShowsContext is %t", w.sender.ShowsContext())
+				if got := w.account.on(tc.channel).ShowsContext(); got != tc.shows {
+					t.Errorf("ShowsContext is %t", got)
 				}
 				h := calls[0].Header
 				for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
@@ -83,6 +138,48 @@ func TestParameters(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// spokenAs is wording's speech, with these words before the code.
+func spokenAs(before string) string {
+	say := func(text string) string { return `<Say language="en-GB">` + text + `</Say><Pause/>` }
+	digits := ""
+	for _, digit := range code {
+		digits += say(string(digit))
+	}
+	return "<Response>" + say(before) + digits + say("Again") + digits + say("Goodbye") + "</Response>"
+}
+
+func TestSenders(t *testing.T) {
+	only := func(f func(*Options)) func(*Options) {
+		return func(o *Options) {
+			o.WhatsAppFrom, o.SMSFrom, o.VoiceFrom, o.Channels = "", "", "", []notify.Channel{notify.Email}
+			f(o)
+		}
+	}
+	for name, tc := range map[string]struct {
+		change func(*Options)
+		want   []notify.Channel
+	}{
+		"all":         {nil, channels},
+		"WhatsApp":    {only(func(o *Options) { o.WhatsAppFrom = twiliotest.WhatsAppFrom }), []notify.Channel{notify.WhatsApp}},
+		"SMS":         {only(func(o *Options) { o.SMSFrom = "Acme" }), []notify.Channel{notify.SMS}},
+		"calls":       {only(func(o *Options) { o.VoiceFrom = twiliotest.VoiceFrom }), []notify.Channel{notify.Call}},
+		"a service":   {only(func(o *Options) { o.MessagingServiceSID = twiliotest.MessagingServiceSID }), []notify.Channel{notify.WhatsApp, notify.SMS}},
+		"none at all": {only(func(*Options) {}), nil},
+	} {
+		_, a := startAccount(t, tc.change)
+		senders := a.Senders()
+		for _, c := range append([]notify.Channel{notify.Email}, channels...) {
+			if got := senders[c] != nil; got != slices.Contains(tc.want, c) {
+				t.Errorf("%s: sends over %s: %t", name, c, got)
+			}
+		}
+		clear(senders)
+		if len(a.Senders()) != len(tc.want) {
+			t.Errorf("%s: the account's senders can be changed from outside", name)
+		}
 	}
 }
 
@@ -126,33 +223,44 @@ func TestValidityPeriodShrinks(t *testing.T) {
 
 // What must not reach Twilio costs no call.
 func TestRefusedBeforeAnyCall(t *testing.T) {
-	server, s := start(t, nil)
+	server, a := startAccount(t, nil)
 	change := func(f func(*notify.Message)) notify.Message {
 		m := message()
 		f(&m)
 		return m
 	}
+	template := []notify.Channel{notify.WhatsApp}
 	for name, tc := range map[string]struct {
-		m      notify.Message
-		reason notify.Reason
+		m        notify.Message
+		channels []notify.Channel
+		reason   notify.Reason
 	}{
-		"no number":          {change(func(m *notify.Message) { m.To = "" }), notify.InvalidAddress},
-		"no plus":            {change(func(m *notify.Message) { m.To = "14155550123" }), notify.InvalidAddress},
-		"channel in front":   {change(func(m *notify.Message) { m.To = "whatsapp:+14155550123" }), notify.InvalidAddress},
-		"line end":           {change(func(m *notify.Message) { m.To = "+14155550123\n" }), notify.InvalidAddress},
-		"other digits":       {change(func(m *notify.Message) { m.To = "+१४१५५५५०१२३" }), notify.InvalidAddress},
-		"too long":           {change(func(m *notify.Message) { m.To = "+1234567890123456" }), notify.InvalidAddress},
-		"no code":            {change(func(m *notify.Message) { m.Code = "" }), notify.Unavailable},
-		"expired":            {change(func(m *notify.Message) { m.ValidFor = 0 }), notify.Unavailable},
-		"amount in template": {change(func(m *notify.Message) { m.Amount = "EUR 1" }), notify.Misconfigured},
-		"payee in template":  {change(func(m *notify.Message) { m.Payee = "Shop" }), notify.Misconfigured},
+		"no number":          {change(func(m *notify.Message) { m.To = "" }), channels, notify.InvalidAddress},
+		"no plus":            {change(func(m *notify.Message) { m.To = "14155550123" }), channels, notify.InvalidAddress},
+		"channel in front":   {change(func(m *notify.Message) { m.To = "whatsapp:+14155550123" }), channels, notify.InvalidAddress},
+		"line end":           {change(func(m *notify.Message) { m.To = "+14155550123\n" }), channels, notify.InvalidAddress},
+		"other digits":       {change(func(m *notify.Message) { m.To = "+१४१५५५५०१२३" }), channels, notify.InvalidAddress},
+		"too long":           {change(func(m *notify.Message) { m.To = "+1234567890123456" }), channels, notify.InvalidAddress},
+		"an e-mail address":  {change(func(m *notify.Message) { m.To = "a@b.test" }), channels, notify.InvalidAddress},
+		"alert to no number": {notify.Message{Alert: true, Brand: "Acme"}, channels, notify.InvalidAddress},
+		"alert with a code":  {change(func(m *notify.Message) { m.Alert = true }), channels, notify.Unavailable},
+		"no code":            {change(func(m *notify.Message) { m.Code = "" }), channels, notify.Unavailable},
+		"expired":            {change(func(m *notify.Message) { m.ValidFor = 0 }), channels, notify.Unavailable},
+		"a code too long":    {change(func(m *notify.Message) { m.Code = strings.Repeat("7", 17) }), []notify.Channel{notify.Call}, notify.Unavailable},
+		"amount in template": {change(func(m *notify.Message) { m.Amount = "EUR 1" }), template, notify.Misconfigured},
+		"payee in template":  {change(func(m *notify.Message) { m.Payee = "Shop" }), template, notify.Misconfigured},
 	} {
-		f := failure(t, s.Send(t.Context(), tc.m))
-		if f.Reason != tc.reason || f.MayHaveSent {
-			t.Errorf("%s: got %+v", name, f)
-		}
-		if (f.Setting == "TWILIO_CONTENT_SID") != (f.Reason == notify.Misconfigured) {
-			t.Errorf("%s: names %q", name, f.Setting)
+		for _, channel := range tc.channels {
+			f := failure(t, a.on(channel).Send(t.Context(), tc.m))
+			if f.Reason != tc.reason || f.MayHaveSent {
+				t.Errorf("%s, %s: got %+v", name, channel, f)
+			}
+			if (f.Setting == "TWILIO_CONTENT_SID") != (f.Reason == notify.Misconfigured) {
+				t.Errorf("%s, %s: names %q", name, channel, f.Setting)
+			}
+			if (f.Next == otp.NextAddress) != (f.Reason == notify.InvalidAddress) {
+				t.Errorf("%s, %s: next %d", name, channel, f.Next)
+			}
 		}
 	}
 	if n := server.CallCount(); n != 0 {

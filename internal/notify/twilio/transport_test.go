@@ -53,11 +53,11 @@ func TestBaseURLReplacesSchemeAndHost(t *testing.T) {
 			got, path = fmt.Sprint(r.URL.Scheme, " ", r.URL.Host, " ", host), r.URL.RequestURI()
 			return &http.Response{StatusCode: http.StatusCreated, Body: http.NoBody}, nil
 		})
-		s, err := New(o)
+		a, err := New(o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Send(t.Context(), message()); err != nil {
+		if err := a.on(notify.WhatsApp).Send(t.Context(), message()); err != nil {
 			t.Fatal(err)
 		}
 		if got != want || path != "/2010-04-01/Accounts/"+twiliotest.AccountSID+"/Messages.json" {
@@ -101,11 +101,11 @@ func TestHTTP1Only(t *testing.T) {
 	transport.TLSClientConfig.NextProtos = nil
 	o := options()
 	o.BaseURL, o.Transport = server.URL, transport
-	s, err := New(o)
+	a, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Send(t.Context(), message()); err != nil {
+	if err := a.on(notify.WhatsApp).Send(t.Context(), message()); err != nil {
 		t.Fatal(err)
 	}
 	if protocol != "HTTP/1.1" {

@@ -1,0 +1,192 @@
+package twilio
+
+import (
+	"encoding/xml"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"twofa/internal/notify"
+	"twofa/internal/notify/twiliotest"
+	"twofa/internal/otp"
+)
+
+func TestInboundMessages(t *testing.T) {
+	d := twiliotest.New(twiliotest.Account{})
+	defer d.Close()
+	for name, tc := range map[string]struct {
+		from, body, payload string
+		want                notify.Inbound
+	}{
+		"WhatsApp":  {"whatsapp:" + recipient, "NO", "", notify.Inbound{From: recipient, Channel: notify.WhatsApp, Text: "NO"}},
+		"SMS":       {recipient, "no", "", notify.Inbound{From: recipient, Channel: notify.SMS, Text: "no"}},
+		"a button":  {"whatsapp:" + recipient, "Not me", "deny", notify.Inbound{From: recipient, Channel: notify.WhatsApp, Text: "Not me", Payload: "deny"}},
+		"no text":   {recipient, "", "", notify.Inbound{From: recipient, Channel: notify.SMS}},
+		"lines":     {recipient, "a\nb+c&d=e;é\x00", "", notify.Inbound{From: recipient, Channel: notify.SMS, Text: "a\nb+c&d=e;é\x00"}},
+		"not UTF-8": {recipient, "a\xff\xfeb", "p\xff", notify.Inbound{From: recipient, Channel: notify.SMS, Text: "a\uFFFDb", Payload: "p\uFFFD"}},
+		"1,600":     {recipient, strings.Repeat("é", 1600), "", notify.Inbound{From: recipient, Channel: notify.SMS, Text: strings.Repeat("é", 1600)}},
+		"1,601":     {recipient, strings.Repeat("é", 1601), "", notify.Inbound{From: recipient, Channel: notify.SMS, Text: strings.Repeat("é", 1600)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hooks := webhooks(t)
+			status, twiml, err := d.Inbound(t.Context(), hooks.URL, ourURL, tc.from, twiliotest.SMSFrom, tc.body, tc.payload)
+			if err != nil || status != http.StatusOK || !strings.HasSuffix(twiml, "<Response/>") {
+				t.Fatalf("%d, %q, %v", status, twiml, err)
+			}
+			if hooks.errs[0] != nil || hooks.inbounds[0] != tc.want {
+				t.Errorf("got %+v, %v\nwant %+v", hooks.inbounds[0], hooks.errs[0], tc.want)
+			}
+		})
+	}
+}
+
+// signedInbound is an inbound message of any parameters, signed.
+func signedInbound(d *twiliotest.Double, form url.Values) statusRequest {
+	return statusRequest{http.MethodPost, InboundPath, "", form.Encode(), "application/x-www-form-urlencoded", []string{d.Sign(ourURL+InboundPath, form)}}
+}
+
+func TestABodylessButton(t *testing.T) {
+	d := twiliotest.New(twiliotest.Account{})
+	defer d.Close()
+	hooks := webhooks(t)
+	got, err := hooks.Inbound(signedInbound(d, url.Values{"From": {"whatsapp:" + recipient}, "ButtonText": {"Not me"}, "ButtonPayload": {"deny"}}).http())
+	if want := (notify.Inbound{From: recipient, Channel: notify.WhatsApp, Text: "Not me", Payload: "deny"}); err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestInboundRefused(t *testing.T) {
+	d := twiliotest.New(twiliotest.Account{})
+	defer d.Close()
+	hooks := webhooks(t)
+	for _, from := range []string{"", "whatsapp:", "Acme", "12345", "+1", "whatsapp:whatsapp:" + recipient, "messenger:1234567", recipient + ";ext=1", "tel:" + recipient, "WHATSAPP:" + recipient} {
+		if got, err := hooks.Inbound(signedInbound(d, url.Values{"From": {from}, "Body": {"NO"}}).http()); err != notify.ErrMalformed || got != (notify.Inbound{}) {
+			t.Errorf("from %q: %+v, %v", from, got, err)
+		}
+	}
+	if _, err := hooks.Inbound(signedInbound(d, url.Values{"Body": {"NO"}}).http()); err != notify.ErrMalformed {
+		t.Errorf("from nobody: %v", err)
+	}
+
+	good := signedInbound(d, url.Values{"From": {recipient}, "Body": {"NO"}})
+	if _, err := hooks.Inbound(good.http()); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*statusRequest){
+		"another sender": func(r *statusRequest) { r.body = strings.Replace(r.body, "0123", "0124", 1) },
+		"another text":   func(r *statusRequest) { r.body = strings.Replace(r.body, "NO", "YES", 1) },
+		"a query":        func(r *statusRequest) { r.query = "a=b" },
+		"a sender twice": func(r *statusRequest) { r.body += "&From=%2B447700900123" },
+		"no signature":   func(r *statusRequest) { r.signatures = nil },
+		"a report's signature": func(r *statusRequest) {
+			r.signatures = []string{d.Sign(ourURL+StatusPath, url.Values{"From": {recipient}, "Body": {"NO"}})}
+		},
+	} {
+		r := good
+		change(&r)
+		if got, err := hooks.Inbound(r.http()); err != notify.ErrForged || got != (notify.Inbound{}) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
+func TestReply(t *testing.T) {
+	hooks := webhooks(t)
+	const hostile = "</Message><Message to=\"+1\">A & B]]>\x00\xff{{1}}"
+	for text, want := range map[string]string{
+		"":                         "",
+		"Thank you.":               "Thank you.",
+		hostile:                    "</Message><Message to=\"+1\">A & B]]>\uFFFD\uFFFD{{1}}",
+		strings.Repeat("é", 1601):  strings.Repeat("é", 1600),
+		strings.Repeat("&", 16000): strings.Repeat("&", 1600),
+	} {
+		contentType, body := hooks.Reply(text)
+		if contentType != "text/xml; charset=utf-8" {
+			t.Errorf("content type %q", contentType)
+		}
+		var response struct {
+			XMLName  xml.Name `xml:"Response"`
+			Messages []string `xml:"Message"`
+			Inner    string   `xml:",innerxml"`
+		}
+		if err := xml.Unmarshal(body, &response); err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		switch {
+		case text == "" && (response.Inner != "" || !strings.HasSuffix(string(body), "<Response/>")):
+			t.Errorf("nothing to say: %s", body)
+		case text != "" && (len(response.Messages) != 1 || response.Messages[0] != want):
+			t.Errorf("%q became %q", text, response.Messages)
+		}
+	}
+}
+
+// FuzzWebhooks reads anything, signed rightly or not: it must not panic, and
+// nothing that is read may be out of bounds.
+func FuzzWebhooks(f *testing.F) {
+	d := twiliotest.New(twiliotest.Account{})
+	defer d.Close()
+	good, _ := goodStatus(d)
+	f.Add(good.query, good.body, good.signatures[0], good.contentType, true)
+	f.Add(good.query, good.body, good.signatures[0], good.contentType, false)
+	f.Add("", "From=%2B14155550123&Body=NO&ButtonPayload=deny", "", good.contentType, true)
+	f.Add(good.query, "MessageStatus=failed&ErrorCode=63024&To=whatsapp%3A%2B1", "", good.contentType, true)
+	f.Add(good.query, "CallStatus=busy", "", good.contentType, true)
+	f.Add("id=a;b", "a=%zz", "x", "application/json", true)
+	hooks, err := NewWebhooks(ourURL, twiliotest.AuthToken)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, query, body, signature, contentType string, sign bool) {
+		for path, read := range map[string]func(*http.Request) error{
+			StatusPath: func(r *http.Request) error {
+				report, err := hooks.Report(r)
+				if err == nil {
+					if _, fault := otp.ParseID(string(report.Verification)); fault != nil || report.Attempt < 1 || (report.Failure != nil) != (report.Status == otp.Failed) {
+						t.Errorf("read %+v", report)
+					}
+					if f := report.Failure; f != nil && (f.Reason == 0 || f.Code != errorNumber(f.Code)) {
+						t.Errorf("read %+v", f)
+					}
+				} else if report != (notify.Report{}) {
+					t.Errorf("%+v beside %v", report, err)
+				}
+				return err
+			},
+			InboundPath: func(r *http.Request) error {
+				in, err := hooks.Inbound(r)
+				if err == nil {
+					for _, text := range []string{in.Text, in.Payload} {
+						if !utf8.ValidString(text) || utf8.RuneCountInString(text) > 1600 {
+							t.Errorf("read %q", text)
+						}
+					}
+					if !isE164(in.From) || in.Channel != notify.WhatsApp && in.Channel != notify.SMS {
+						t.Errorf("read %+v", in)
+					}
+				} else if in != (notify.Inbound{}) {
+					t.Errorf("%+v beside %v", in, err)
+				}
+				return err
+			},
+		} {
+			r := statusRequest{http.MethodPost, path, "", body, contentType, []string{signature}}.http()
+			r.URL.RawQuery = query
+			if form, err := url.ParseQuery(body); sign && err == nil {
+				address := ourURL + path
+				if query != "" {
+					address += "?" + query
+				}
+				r.Header.Set("X-Twilio-Signature", d.Sign(address, form))
+			}
+			if err := read(r); err != nil && err != notify.ErrForged && err != notify.ErrMalformed {
+				t.Errorf("error %v", err)
+			} else if err != notify.ErrForged && !sign && signature != good.signatures[0] {
+				t.Errorf("believed %q", signature)
+			}
+		}
+	})
+}

@@ -1,0 +1,194 @@
+package twilio
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"twofa/internal/notify"
+	"twofa/internal/notify/twiliotest"
+	"twofa/internal/otp"
+)
+
+// statusRequest is a good request, signed; a change spoils it.
+type statusRequest struct {
+	method, path, query, body, contentType string
+	signatures                             []string
+}
+
+func (s statusRequest) http() *http.Request {
+	r := httptest.NewRequest(s.method, "http://127.0.0.1"+s.path+"?"+s.query, strings.NewReader(s.body))
+	r.URL.RawQuery = s.query
+	if s.contentType != "" {
+		r.Header.Set("Content-Type", s.contentType)
+	}
+	for _, signature := range s.signatures {
+		r.Header.Add("X-Twilio-Signature", signature)
+	}
+	return r
+}
+
+const goodQuery = "id=VE0123456789abcdef0123456789abcdef&attempt=12"
+
+func goodStatus(d *twiliotest.Double) (statusRequest, url.Values) {
+	form := url.Values{
+		"AccountSid": {twiliotest.AccountSID}, "ApiVersion": {"2010-04-01"}, "MessageSid": {"SM1"}, "MessageStatus": {"delivered"},
+		"To": {recipient}, "From": {twiliotest.SMSFrom},
+	}
+	return statusRequest{
+		method: http.MethodPost, path: StatusPath, query: goodQuery, body: form.Encode(), contentType: "application/x-www-form-urlencoded",
+		signatures: []string{d.Sign(ourURL+StatusPath+"?"+goodQuery, form)},
+	}, form
+}
+
+// Attacks on the signature: each is a request that is not, or not quite, what
+// Twilio has signed.
+func TestForgedReports(t *testing.T) {
+	d := twiliotest.New(twiliotest.Account{})
+	defer d.Close()
+	other := twiliotest.New(twiliotest.Account{AuthToken: twiliotest.APISecret})
+	defer other.Close()
+	hooks := webhooks(t)
+	good, form := goodStatus(d)
+	set := func(name, value string) url.Values {
+		f := url.Values{}
+		for k, v := range form {
+			f[k] = v
+		}
+		if f.Set(name, value); value == "" {
+			f.Del(name)
+		}
+		return f
+	}
+	body := func(f url.Values) func(*statusRequest) { return func(r *statusRequest) { r.body = f.Encode() } }
+	signed := func(address string, f url.Values) func(*statusRequest) {
+		return func(r *statusRequest) { r.signatures = []string{d.Sign(address, f)} }
+	}
+	signature := good.signatures[0]
+	longQuery := goodQuery + "&x=" + strings.Repeat("x", 1<<10)
+	long := set("Padding", strings.Repeat("x", 16<<10))
+
+	for name, change := range map[string]func(*statusRequest){
+		"no signature":            func(r *statusRequest) { r.signatures = nil },
+		"an empty signature":      func(r *statusRequest) { r.signatures = []string{""} },
+		"a wrong signature":       func(r *statusRequest) { r.signatures = []string{other.Sign(ourURL+StatusPath+"?"+goodQuery, form)} },
+		"a key that is empty":     signed("", nil),
+		"a signature cut short":   func(r *statusRequest) { r.signatures = []string{signature[:len(signature)-1]} },
+		"a signature made longer": func(r *statusRequest) { r.signatures = []string{signature + "="} },
+		"two signatures":          func(r *statusRequest) { r.signatures = []string{signature, signature} },
+		"a good and a bad one":    func(r *statusRequest) { r.signatures = []string{signature, "x"} },
+		"two in one header":       func(r *statusRequest) { r.signatures = []string{signature + "," + signature} },
+
+		"a changed parameter":       body(set("MessageStatus", "read")),
+		"an added parameter":        body(set("ErrorCode", "30450")),
+		"a parameter less":          body(set("AccountSid", "")),
+		"another verification":      func(r *statusRequest) { r.query = strings.Replace(r.query, "VE0", "VE1", 1) },
+		"another attempt":           func(r *statusRequest) { r.query = strings.Replace(r.query, "12", "13", 1) },
+		"no query":                  func(r *statusRequest) { r.query = "" },
+		"a query in another order":  func(r *statusRequest) { r.query = "attempt=12&id=VE0123456789abcdef0123456789abcdef" },
+		"a query in another form":   func(r *statusRequest) { r.query = strings.Replace(r.query, "VE", "%56E", 1) },
+		"an added query parameter":  func(r *statusRequest) { r.query += "&a=b" },
+		"a query that cannot be":    func(r *statusRequest) { r.query += "%zz" },
+		"a digit given to the body": func(r *statusRequest) { r.query = goodQuery[:len(goodQuery)-1]; r.body = "2" + r.body },
+
+		"a key twice, the good one first": func(r *statusRequest) { r.body += "&MessageStatus=read" },
+		"a key twice, the good one last":  func(r *statusRequest) { r.body = "MessageStatus=read&" + r.body },
+		"a key twice, the same":           func(r *statusRequest) { r.body += "&MessageStatus=delivered" },
+		"a query key twice": func(r *statusRequest) {
+			r.query += "&attempt=13"
+			signed(ourURL+StatusPath+"?"+r.query, form)(r)
+		},
+		"a query key in the body": func(r *statusRequest) {
+			f := set("attempt", "13")
+			r.body = f.Encode()
+			signed(ourURL+StatusPath+"?"+goodQuery, f)(r)
+		},
+		"a name without letters": func(r *statusRequest) {
+			f := set("2", "x")
+			r.body = f.Encode()
+			signed(ourURL+StatusPath+"?"+goodQuery, f)(r)
+		},
+		"a body that is none": func(r *statusRequest) { r.body += "&%zz=1" },
+
+		"signed for another host":   signed("https://twofa.example.test"+StatusPath+"?"+goodQuery, form),
+		"signed for the local host": signed("http://127.0.0.1"+StatusPath+"?"+goodQuery, form),
+		"signed for http":           signed("http://twofa.example"+StatusPath+"?"+goodQuery, form),
+		"signed for another path":   signed(ourURL+InboundPath+"?"+goodQuery, form),
+		"signed for the body alone": signed("", form),
+		"signed without the body":   signed(ourURL+StatusPath+"?"+goodQuery, nil),
+		"signed without the query":  signed(ourURL+StatusPath, form),
+		"signed by a body hash": func(r *statusRequest) { // the library takes the hash in the query for the body
+			r.query += "&bodySHA256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+			signed(ourURL+StatusPath+"?"+r.query, nil)(r)
+		},
+
+		"GET":                   func(r *statusRequest) { r.method = http.MethodGet },
+		"PUT":                   func(r *statusRequest) { r.method = http.MethodPut },
+		"JSON":                  func(r *statusRequest) { r.contentType = "application/json"; r.body = `{"MessageStatus":"delivered"}` },
+		"as JSON":               func(r *statusRequest) { r.contentType = "application/json" },
+		"multipart":             func(r *statusRequest) { r.contentType = "multipart/form-data; boundary=x" },
+		"no content type":       func(r *statusRequest) { r.contentType = "" },
+		"a broken content type": func(r *statusRequest) { r.contentType = "application/x-www-form-urlencoded;;=" },
+		"a body of over 16 KiB": func(r *statusRequest) {
+			r.body = long.Encode()
+			signed(ourURL+StatusPath+"?"+goodQuery, long)(r)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := good
+			change(&r)
+			got, err := hooks.Report(r.http())
+			if err != notify.ErrForged || got != (notify.Report{}) {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+
+	// What the attacks change is good otherwise, or they would show nothing.
+	for name, change := range map[string]func(*statusRequest){
+		"as it is":                func(*statusRequest) {},
+		"another path to us":      func(r *statusRequest) { r.path = "/HOOKS/Twilio/Status/" },
+		"a port that Twilio adds": signed(ourURL+":443"+StatusPath+"?"+goodQuery, form),
+		"a character set":         func(r *statusRequest) { r.contentType += "; charset=UTF-8" },
+		"a longer query":          func(r *statusRequest) { r.query = longQuery; signed(ourURL+StatusPath+"?"+longQuery, form)(r) },
+		"parameters in another order": func(r *statusRequest) {
+			p := strings.Split(r.body, "&")
+			r.body = p[1] + "&" + p[0] + "&" + strings.Join(p[2:], "&")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := good
+			change(&r)
+			got, err := hooks.Report(r.http())
+			if want := (notify.Report{Verification: verification, Attempt: 12, Status: otp.Delivered}); err != nil || got != want {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+// What Host and the forwarding headers say has no say.
+func TestHostHasNoSay(t *testing.T) {
+	d := twiliotest.New(twiliotest.Account{})
+	defer d.Close()
+	hooks := webhooks(t)
+	good, form := goodStatus(d)
+	for _, host := range []string{"twofa.example", "evil.test", ""} {
+		r := good.http()
+		r.Host, r.URL.Host = host, host
+		r.Header.Set("X-Forwarded-Host", host)
+		if _, err := hooks.Report(r); err != nil {
+			t.Errorf("from %q: %v", host, err)
+		}
+		evil := good
+		evil.signatures = []string{d.Sign("https://evil.test"+StatusPath+"?"+goodQuery, form)}
+		r = evil.http()
+		r.Host = "evil.test"
+		r.Header.Set("X-Forwarded-Host", "evil.test")
+		if _, err := hooks.Report(r); err != notify.ErrForged {
+			t.Errorf("signed for its own Host: %v", err)
+		}
+	}
+}
