@@ -1,0 +1,195 @@
+package texts
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	"twofa/internal/notify"
+)
+
+// The GSM 7 bit default alphabet and its extension table, whose characters take
+// two septets (3GPP TS 23.038, 6.2.1).
+const (
+	gsmBasic = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡" +
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+	gsmExtended = "\f^{}\\[~]|€"
+)
+
+// septets counts the septets of a text, and returns false if it has a character
+// that the GSM alphabet lacks.
+func septets(text string) (n int, ok bool) {
+	for _, r := range text {
+		switch {
+		case strings.ContainsRune(gsmBasic, r):
+			n++
+		case strings.ContainsRune(gsmExtended, r):
+			n += 2
+		default:
+			return 0, false
+		}
+	}
+	return n, true
+}
+
+// segments is what an SMS is billed as: 160 septets or, in several, 153 each;
+// 70 units of UCS-2 or 67 each.
+func segments(text string) int {
+	n, ok := septets(text)
+	one, each := 160, 153
+	if !ok {
+		n, one, each = len(utf16.Encode([]rune(text))), 70, 67
+	}
+	if n <= one {
+		return 1
+	}
+	return (n + each - 1) / each
+}
+
+func TestSeptets(t *testing.T) {
+	if n := len([]rune(gsmBasic)); n != 127 { // 128 without the escape
+		t.Errorf("the alphabet has %d characters", n)
+	}
+	for text, want := range map[string]int{"": 0, "abc": 3, "€5": 3, "[x]": 5, "Grüße, ñ": 8} {
+		if n, ok := septets(text); n != want || !ok {
+			t.Errorf("septets(%q) = %d, %v", text, n, ok)
+		}
+	}
+	for _, text := range []string{"ó", "ç", "…", "’", "ş", "α", "\u2068", "\u00a0"} {
+		if _, ok := septets(text); ok {
+			t.Errorf("%q is no character of the GSM alphabet", text)
+		}
+	}
+}
+
+// gsmLanguages are those whose own texts keep an SMS in the GSM alphabet.
+func gsmLanguages(t *testing.T) (tags []string) {
+	t.Helper()
+	for _, tag := range embeddedTags() {
+		w, _ := embedded(tag)
+		all := w.texts["denied"] + w.texts["confirmed"]
+		for _, key := range inSMS {
+			all += w.sms(key)
+		}
+		if _, ok := septets(all); ok {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
+}
+
+// One letter such as the Spanish ó would double what a language's messages
+// cost.
+func TestWhichLanguagesStayInTheGSMAlphabet(t *testing.T) {
+	want := strings.Fields("da de en es fi fr id it nb nl sv")
+	if got := gsmLanguages(t); !slices.Equal(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+}
+
+func TestWhatAnSMSCosts(t *testing.T) {
+	const host = "accounts.example.com" // 20 characters
+	c := load(t, Options{Origin: host})
+	gsm := gsmLanguages(t)
+	for _, tag := range embeddedTags() {
+		for _, canDeny := range []bool{true, false} {
+			m := notify.Message{
+				Code: "482913", Brand: "Acme Savings", Purpose: "login", Locale: tag, ValidFor: 10 * time.Minute, CanDeny: canDeny,
+			}
+			other := m
+			other.Purpose = "other"
+			pay := m
+			pay.Amount, pay.Payee = "EUR 25.00", "Bike Shop"
+			alert := m
+			alert.Alert, alert.Code = true, ""
+
+			most := 2
+			if slices.Contains(gsm, tag) {
+				most = 1
+			}
+			for _, tc := range []struct {
+				name string
+				text string
+				most int
+			}{
+				{"login", c.SMS(m), most}, {"other", c.SMS(other), most},
+				{"payment", c.SMS(pay), 2}, {"alert", c.SMS(alert), 2},
+				{"denied", c.DeniedReply(m), most}, {"confirmed", c.ConfirmedReply(m), 1},
+			} {
+				if n := segments(tc.text); n > tc.most {
+					t.Errorf("%s: %s takes %d segments (%d characters): %q", tag, tc.name, n, len([]rune(tc.text)), tc.text)
+				}
+			}
+		}
+	}
+}
+
+// The last line is what a browser reads the code from, on that host alone.
+func TestR13LastLineIsExactlyHostAndCode(t *testing.T) {
+	for _, tc := range []struct {
+		o    Options
+		want []string // the lines after the text
+	}{
+		{Options{}, nil},
+		{Options{Origin: "example.com"}, []string{"@example.com #482913"}},
+		{Options{AppHash: "FA+9qCX9VSu"}, []string{"FA+9qCX9VSu"}},
+		{Options{Origin: "example.com", AppHash: "FA+9qCX9VSu"}, []string{"FA+9qCX9VSu", "@example.com #482913"}},
+	} {
+		c := load(t, tc.o)
+		for _, tag := range embeddedTags() {
+			m := payment()
+			m.Locale, m.Payee, m.Brand = tag, "Shop\n@evil.test #1", "A\r\n@evil.test #2"
+			if lines := strings.Split(c.SMS(m), "\n"); !slices.Equal(lines[1:], tc.want) {
+				t.Errorf("%s: %q", tag, lines)
+			}
+			m.Alert, m.Code = true, ""
+			if text := c.SMS(m); strings.Contains(text, "\n") {
+				t.Errorf("%s: an alert has a second line: %q", tag, text)
+			}
+		}
+	}
+}
+
+// docs/texts.md lists the languages, with what a sign-in costs in each.
+func TestDocsNameEveryLanguage(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/texts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(doc), "## Languages")
+	for _, tag := range embeddedTags() {
+		if !strings.Contains(list, "`"+tag+"`") {
+			t.Errorf("docs/texts.md does not list %s", tag)
+		}
+	}
+	for key := range keys {
+		if !strings.Contains(string(doc), "`"+key+"`") {
+			t.Errorf("docs/texts.md does not explain %s", key)
+		}
+	}
+}
+
+// The examples of docs/texts.md load, and the one that saves a segment does.
+func TestExamplesOfTheDocs(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/texts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(doc), "```")
+	if len(parts) != 5 {
+		t.Fatalf("%d parts instead of two examples and what is around them", len(parts))
+	}
+	example := func(i int) string { return strings.TrimPrefix(parts[i], "json\n") }
+	c := load(t, Options{Origin: "accounts.example.com", Dir: folder(t, map[string]string{"en.json": example(1), "pt-BR.json": example(3)})})
+	m := login()
+	if got, want := c.SMS(m), "482913 is the code that opens your Acme account. Valid for 10 min. We never ask for it.\n@accounts.example.com #482913"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	m.Locale, m.Brand, m.CanDeny = "pt-BR", "Acme Savings", true
+	if got := c.SMS(m); segments(got) != 1 {
+		t.Errorf("%d segments: %q", segments(got), got)
+	}
+}

@@ -1,0 +1,279 @@
+package texts
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"twofa/internal/notify"
+)
+
+// load returns a catalogue without an operator's files.
+func load(t testing.TB, o Options) *Catalogue {
+	t.Helper()
+	c, err := Load(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func login() notify.Message {
+	return notify.Message{Code: "482913", Brand: "Acme", Purpose: "login", ValidFor: 10 * time.Minute}
+}
+
+func payment() notify.Message {
+	m := login()
+	m.Purpose, m.Amount, m.Payee = "payment", "EUR 25.00", "Bike Shop"
+	return m
+}
+
+func TestEveryLanguageIsThere(t *testing.T) {
+	want := strings.Fields(`ar bn cs da de el en es fa fi fr he hi hu id it ja ko nb nl pl pt-BR pt-PT
+		ro ru sv th tr uk ur vi zh-Hans zh-Hant`)
+	if got := embeddedTags(); !slices.Equal(got, want) {
+		t.Errorf("languages\n got %v\nwant %v", got, want)
+	}
+}
+
+// Every embedded text has its placeholders and no others, and no key is missing
+// or unknown: the same checks that an operator's file has to pass.
+func TestEmbeddedFilesHaveNoFault(t *testing.T) {
+	for _, tag := range embeddedTags() {
+		w, faults := embedded(tag)
+		if len(faults) > 0 {
+			t.Errorf("%v", faults)
+		}
+		if want := slices.Contains([]string{"ar", "fa", "he", "ur"}, tag); w.rightToLeft != want {
+			t.Errorf("%s: right to left is %v", tag, w.rightToLeft)
+		}
+		// Where a message names an amount or a payee, no letter of ours touches
+		// it: together they could look like a link.
+		for _, key := range []string{"amount", "payee", "sms_amount", "sms_payee"} {
+			if text, ok := w.texts[key]; ok && !slices.Contains([]string{"", ".", "。", "।", "۔"}, text[strings.Index(text, "}")+1:]) {
+				t.Errorf("%s: %s: %q goes on after the value", tag, key, text)
+			}
+		}
+	}
+}
+
+func TestLanguage(t *testing.T) {
+	c := load(t, Options{})
+	for locale, want := range map[string]string{
+		"": "en", "en": "en", "en-GB": "en", "und": "en", "x-private": "en", "i-klingon": "en", "tlh": "en", "!!": "en",
+		"zz": "en", "-": "en", "de-": "en", "0": "en", strings.Repeat("de-", 40): "en", "\xff\xfe": "en", "de\x00": "en",
+		"de": "de", "DE": "de", "de_DE": "de", "de-CH-1996": "de", "de-Latn-AT": "de",
+		"zh": "zh-Hans", "zh-CN": "zh-Hans", "zh-SG": "zh-Hans", "cmn": "zh-Hans", "zh-Hans-HK": "zh-Hans",
+		"zh-TW": "zh-Hant", "zh-HK": "zh-Hant", "zh-MO": "zh-Hant", "zh-Hant-CN": "zh-Hant", "yue": "zh-Hant", "yue-HK": "zh-Hant",
+		"pt": "pt-BR", "pt-BR": "pt-BR", "pt-PT": "pt-PT", "pt-AO": "pt-PT", "pt-MZ": "pt-PT",
+		"no": "nb", "nn": "nb", "nb-NO": "nb", "nn-NO": "nb", "iw": "he", "iw-IL": "he", "in": "id", "mo": "ro",
+		"es-419": "es", "fr-CA": "fr", "ar-EG": "ar", "arb": "ar", "ur-PK": "ur", "fa-AF": "fa",
+		// Another script or another language is not read by everybody.
+		"sr-Latn": "en", "sr": "en", "zh-Latn": "en", "et": "en", "az": "en", "be": "en", "ca": "en",
+	} {
+		if got := c.Language(locale); got != want {
+			t.Errorf("Language(%q) = %q, want %q", locale, got, want)
+		}
+	}
+}
+
+func TestChat(t *testing.T) {
+	c := load(t, Options{Origin: "example.com", AppHash: "FA+9qCX9VSu"})
+	for _, tc := range []struct {
+		name   string
+		change func(*notify.Message)
+		want   string
+	}{
+		{"login", func(m *notify.Message) {},
+			"482913 is your code to sign in to Acme. Valid for 10 min. Do not share it with anyone. Not you? Ignore this message."},
+		{"login that can be denied", func(m *notify.Message) { m.CanDeny = true },
+			"482913 is your code to sign in to Acme. Valid for 10 min. Do not share it with anyone. Not you? Reply NO."},
+		{"another purpose", func(m *notify.Message) { m.Purpose = "change-address" },
+			"482913 is your Acme code. Valid for 10 min. Do not share it with anyone. Not you? Ignore this message."},
+		{"amount and payee", func(m *notify.Message) { m.Amount, m.Payee = "EUR 25.00", "Bike Shop" },
+			"482913 is your Acme code to approve a payment. Amount: EUR 25.00. Payee: Bike Shop. Valid for 10 min. Do not share it with anyone. Not you? Ignore this message."},
+		{"amount", func(m *notify.Message) { m.Amount = "EUR 25.00" },
+			"482913 is your Acme code to approve a payment. Amount: EUR 25.00. Valid for 10 min. Do not share it with anyone. Not you? Ignore this message."},
+		{"payee", func(m *notify.Message) { m.Payee = "Bike Shop" },
+			"482913 is your Acme code to approve a payment. Payee: Bike Shop. Valid for 10 min. Do not share it with anyone. Not you? Ignore this message."},
+		{"no brand", func(m *notify.Message) { m.Brand = " \u200b " },
+			"482913 is your code to sign in to twofa. Valid for 10 min. Do not share it with anyone. Not you? Ignore this message."},
+		{"minutes round down", func(m *notify.Message) { m.ValidFor -= time.Nanosecond },
+			"482913 is your code to sign in to Acme. Valid for 9 min. Do not share it with anyone. Not you? Ignore this message."},
+		{"at least one minute", func(m *notify.Message) { m.ValidFor = -time.Hour },
+			"482913 is your code to sign in to Acme. Valid for 1 min. Do not share it with anyone. Not you? Ignore this message."},
+		{"alert", func(m *notify.Message) { m.Alert, m.Code = true, "" },
+			"Security alert from Acme: wrong codes were entered for your account until no attempts were left. If it was not you, please contact us."},
+		{"German", func(m *notify.Message) { m.Locale, m.CanDeny = "de-AT", true },
+			"482913 ist Ihr Code für die Anmeldung bei Acme. Gültig für 10 Min. Geben Sie ihn nicht weiter. Waren Sie das nicht? Antworten Sie NEIN."},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := login()
+			tc.change(&m)
+			if got := c.Chat(m); got != tc.want {
+				t.Errorf("got  %q\nwant %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestAskAndReplies(t *testing.T) {
+	c := load(t, Options{})
+	other := login()
+	other.Purpose = "other"
+	for _, tc := range []struct{ got, want string }{
+		{c.Ask(login()), "I approve signing in to Acme. Code: 482913"},
+		{c.Ask(other), "I approve the request at Acme. Code: 482913"},
+		{c.Ask(payment()), "I approve this payment with Acme. Amount: EUR 25.00. Payee: Bike Shop. Code: 482913"},
+		{c.DeniedReply(notify.Message{Brand: "Acme"}), "Acme: thank you for telling us. The request has been stopped and its code no longer works."},
+		{c.ConfirmedReply(notify.Message{Brand: "Acme"}), "Acme: thank you. We have received your approval."},
+	} {
+		if tc.got != tc.want {
+			t.Errorf("got  %q\nwant %q", tc.got, tc.want)
+		}
+	}
+}
+
+// In every language each message names what it has to name.
+func TestEveryLanguageNamesWhatIsApproved(t *testing.T) {
+	c := load(t, Options{Origin: "example.com"})
+	for _, tag := range embeddedTags() {
+		m := payment()
+		m.Locale = tag
+		mail, speech := c.Mail(m), c.Speech(m)
+		for name, text := range map[string]string{
+			"Chat": c.Chat(m), "SMS": c.SMS(m), "Speech": speech.Before, "Mail.Text": mail.Text, "Mail.HTML": mail.HTML, "Ask": c.Ask(m),
+		} {
+			for _, part := range []string{"Acme", "EUR 25.00", "Bike Shop"} {
+				if !strings.Contains(text, part) && !(part == "Acme" && strings.HasPrefix(name, "Mail")) {
+					t.Errorf("%s: %s does not name %s: %q", tag, name, part, text)
+				}
+			}
+		}
+		if !strings.Contains(mail.Subject, "Acme") {
+			t.Errorf("%s: the subject does not name the brand: %q", tag, mail.Subject)
+		}
+		if ask := c.Ask(m); !strings.HasSuffix(ask, "482913") {
+			t.Errorf("%s: Ask does not end with the code: %q", tag, ask)
+		}
+		if chat := c.Chat(m); !strings.HasPrefix(chat, "482913 ") {
+			t.Errorf("%s: Chat does not begin with the code: %q", tag, chat)
+		}
+		alert := login()
+		alert.Locale, alert.Alert, alert.Code = tag, true, ""
+		for name, text := range map[string]string{
+			"Chat": c.Chat(alert), "SMS": c.SMS(alert), "Speech": c.Speech(alert).Before, "Mail.Text": c.Mail(alert).Text,
+			"DeniedReply": c.DeniedReply(alert), "ConfirmedReply": c.ConfirmedReply(alert),
+		} {
+			if !strings.Contains(text, "Acme") || strings.ContainsAny(text, "{}@#") {
+				t.Errorf("%s: the alert's %s: %q", tag, name, text)
+			}
+		}
+	}
+}
+
+func TestSpeech(t *testing.T) {
+	c := load(t, Options{})
+	want := notify.Speech{
+		Language: "en-US", Before: "Hello, this is Acme. Someone is signing in to your Acme account. Your code is:",
+		Again: "Once more, your code is:", After: "If this was not you, do not tell anyone the code. Goodbye.",
+	}
+	if got := c.Speech(login()); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	for _, locale := range []string{"fa", "uk", "ur-PK", "tlh"} { // the provider has no voice for them
+		m := login()
+		m.Locale = locale
+		if got := c.Speech(m); got != want {
+			t.Errorf("%s: got %q\nwant %q", locale, got, want)
+		}
+	}
+	for _, tag := range embeddedTags() {
+		m := payment()
+		m.Locale = tag
+		s := c.Speech(m)
+		all := s.Before + s.Again + s.After
+		if strings.Contains(all, m.Code) || strings.ContainsAny(all, "{}\u2068\u2069") {
+			t.Errorf("%s: %q", tag, s)
+		}
+		if s.Again == "" || s.After == "" || !slices.Contains(voices, s.Language) {
+			t.Errorf("%s: %q", tag, s)
+		}
+		m.Alert = true
+		if s := c.Speech(m); s.Before == "" || s.Again != "" || s.After != "" {
+			t.Errorf("%s: an alert is Before alone: %q", tag, s)
+		}
+	}
+}
+
+// voices are the tags of Twilio's <Say> that the catalogue may use (its list of
+// voices, which also has many that the catalogue has no use for). Ukrainian,
+// Persian and Urdu are not on it.
+var voices = strings.Fields(`ar-XA bn-IN cmn-CN cmn-TW cs-CZ da-DK de-DE el-GR en-US es-ES fi-FI fr-FR he-IL hi-IN hu-HU id-ID
+	it-IT ja-JP ko-KR nb-NO nl-NL pl-PL pt-BR pt-PT ro-RO ru-RU sv-SE th-TH tr-TR vi-VN`)
+
+func TestMail(t *testing.T) {
+	c := load(t, Options{})
+	m := payment()
+	m.Brand = `Ben & <Jerry>`
+	mail := c.Mail(m)
+	if want := "Your Ben & <Jerry> code"; mail.Subject != want {
+		t.Errorf("subject %q, want %q", mail.Subject, want)
+	}
+	if want := `A payment with Ben & <Jerry> is waiting for your approval.
+
+Amount: EUR 25.00.
+
+Payee: Bike Shop.
+
+Your code is:
+
+482913
+
+Valid for 10 min. Do not share it with anyone.
+
+Not you? Ignore this message.
+`; mail.Text != want {
+		t.Errorf("text\n%s\nwant\n%s", mail.Text, want)
+	}
+	for _, want := range []string{`<html lang="en" dir="ltr">`, "<title>Your Ben &amp; &lt;Jerry&gt; code</title>", ">482913</p>", ">Payee: Bike Shop.</p>"} {
+		if !strings.Contains(mail.HTML, want) {
+			t.Errorf("the HTML lacks %s:\n%s", want, mail.HTML)
+		}
+	}
+	m.Locale = "ar"
+	if html := c.Mail(m).HTML; !strings.Contains(html, `<html lang="ar" dir="rtl">`) || !strings.Contains(html, `<p dir="ltr" `) {
+		t.Errorf("Arabic HTML:\n%s", html)
+	}
+	m.Alert, m.Code = true, ""
+	if mail := c.Mail(m); strings.Contains(mail.HTML, "font-size:32px") || strings.Contains(mail.Text, "\n\n") {
+		t.Errorf("an alert has one sentence and no code: %q", mail)
+	}
+}
+
+// Mail servers log subjects.
+func TestR10NoCodeInASubject(t *testing.T) {
+	c := load(t, Options{})
+	for _, tag := range embeddedTags() {
+		m := payment()
+		m.Locale = tag
+		if mail := c.Mail(m); strings.Contains(mail.Subject, m.Code) {
+			t.Errorf("%s: %q", tag, mail.Subject)
+		}
+	}
+}
+
+func ExampleCatalogue_SMS() {
+	c, err := Load(Options{Origin: "accounts.example.com", AppHash: "FA+9qCX9VSu"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(c.SMS(notify.Message{Code: "482913", Brand: "Acme", Purpose: "login", ValidFor: 10 * time.Minute, CanDeny: true}))
+	// Output:
+	// 482913 is your code to sign in to Acme. Valid for 10 min. Not you? Reply NO.
+	// FA+9qCX9VSu
+	// @accounts.example.com #482913
+}

@@ -1,0 +1,327 @@
+package texts
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/text/language"
+	"golang.org/x/text/unicode/bidi"
+)
+
+// keys are the texts of a language, each with the placeholders that it must
+// have and may have.
+var keys = map[string][]string{
+	"code_login":         {"code", "brand"},
+	"code_general":       {"code", "brand"},
+	"code_payment":       {"code", "brand"},
+	"amount":             {"amount"},
+	"payee":              {"payee"},
+	"valid":              {"minutes"},
+	"secret":             nil,
+	"deny":               nil,
+	"ignore":             nil,
+	"alert":              {"brand"},
+	"intro_login":        {"brand"},
+	"intro_general":      {"brand"},
+	"intro_payment":      {"brand"},
+	"code_is":            nil,
+	"speech_hello":       {"brand"},
+	"speech_again":       nil,
+	"speech_after":       nil,
+	"mail_subject":       {"brand"},
+	"mail_subject_alert": {"brand"},
+	"ask_login":          {"brand"},
+	"ask_general":        {"brand"},
+	"ask_payment":        {"brand"},
+	"ask_code":           {"code"},
+	"denied":             {"brand"},
+	"confirmed":          {"brand"},
+}
+
+// Two more keys of a file, which are no texts.
+const (
+	voiceKey   = "voice"   // the tag that the provider's voice has, "" or absent for none
+	denialsKey = "denials" // a list: each is a whole reply that means no
+)
+
+// smsPrefix makes a key of a text that replaces the other one in an SMS.
+const smsPrefix = "sms_"
+
+// inSMS are the keys that an SMS uses.
+var inSMS = []string{"code_login", "code_general", "code_payment", "amount", "payee", "valid", "secret", "deny", "alert"}
+
+// The limits of an operator's file: bytes of the file, characters of a text,
+// entries of the list.
+const (
+	largestFile    = 64 << 10
+	longestText    = 400
+	longestDenials = 200
+)
+
+// Faults is every fault of the operator's files and of the options, one a line.
+type Faults []string
+
+// Error implements error.
+func (f Faults) Error() string { return "texts: " + strings.Join(f, "\ntexts: ") }
+
+func (f *Faults) add(file, key, format string, args ...any) {
+	at := file
+	if key != "" {
+		at += ": " + key
+	}
+	*f = append(*f, at+" "+fmt.Sprintf(format, args...))
+}
+
+// wording is the texts of one language.
+type wording struct {
+	tag, voice  string
+	rightToLeft bool
+	texts       map[string]string
+	denials     []string        // as they are written
+	denies      map[string]bool // folded
+}
+
+// sms returns the text that an SMS uses for a key.
+func (w *wording) sms(key string) string {
+	if text, ok := w.texts[smsPrefix+key]; ok {
+		return text
+	}
+	return w.texts[key]
+}
+
+// embeddedTags are the languages of the embedded files.
+func embeddedTags() []string {
+	entries, _ := catalogue.ReadDir("catalogue") // cannot fail: it is in the binary
+	tags := make([]string, len(entries))
+	for i, entry := range entries {
+		tags[i] = strings.TrimSuffix(entry.Name(), ".json")
+	}
+	return tags
+}
+
+// embedded reads an embedded file.
+func embedded(tag string) (*wording, Faults) {
+	var faults Faults
+	w := &wording{tag: tag, texts: make(map[string]string)}
+	data, err := catalogue.ReadFile("catalogue/" + tag + ".json")
+	if err != nil {
+		faults.add(tag+".json", "", "is not embedded")
+		return w, faults
+	}
+	w.layOver(tag+".json", data, &faults)
+	w.complete(tag+".json", &faults)
+	return w, faults
+}
+
+// readFolder reads the operator's files, each laid over the embedded one of the
+// same language where there is one. It returns the languages by tag.
+func readFolder(dir string, faults *Faults) map[string]*wording {
+	if dir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		faults.add("TWOFA_TEXTS_DIR", "", "cannot be read as a folder")
+		return nil
+	}
+	read := make(map[string]*wording)
+	for _, entry := range entries {
+		name := entry.Name()
+		if strings.HasPrefix(name, ".") {
+			continue // a mounted volume has such entries of its own
+		}
+		tag, ok := strings.CutSuffix(name, ".json")
+		if parsed, err := language.All.Parse(tag); !ok || err != nil || tag == "und" {
+			faults.add(name, "", "is not named <language tag>.json, such as de.json or pt-BR.json")
+			continue
+		} else if canonical := parsed.String(); canonical != tag {
+			faults.add(name, "", "has to be named %s.json", canonical)
+			continue
+		}
+		data, err := readFile(filepath.Join(dir, name))
+		switch {
+		case err != nil:
+			faults.add(name, "", "cannot be read")
+			continue
+		case len(data) > largestFile:
+			faults.add(name, "", "is larger than 64 KiB")
+			continue
+		}
+		w := &wording{tag: tag, texts: make(map[string]string)}
+		if slices.Contains(embeddedTags(), tag) {
+			w, _ = embedded(tag)
+		}
+		if w.layOver(name, data, faults) {
+			w.complete(name, faults)
+			read[tag] = w
+		}
+	}
+	return read
+}
+
+// readFile reads at most one byte more than a file may have.
+func readFile(name string) (data []byte, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fs.ErrInvalid
+	}
+	return io.ReadAll(io.LimitReader(f, largestFile+1))
+}
+
+// layOver takes the keys of a file. It returns false if the file could not be
+// read as JSON at all; whatever else is wrong it adds to the faults.
+func (w *wording) layOver(file string, data []byte, faults *Faults) bool {
+	var members map[string]jsontext.Value
+	// The library refuses repeated keys and bad UTF-8. Its error may quote the
+	// file at length, so it stays out of ours.
+	if err := json.Unmarshal(data, &members); err != nil || members == nil {
+		faults.add(file, "", "is not one JSON object in UTF-8 with each key once")
+		return false
+	}
+	for key, value := range members {
+		switch key {
+		case voiceKey:
+			if json.Unmarshal(value, &w.voice) != nil || w.voice != "" && !isVoice(w.voice) {
+				faults.add(file, key, "is not a language tag in quotes, such as \"de-DE\"")
+			}
+		case denialsKey:
+			w.setDenials(file, value, faults)
+		default:
+			base := strings.TrimPrefix(key, smsPrefix)
+			if _, known := keys[base]; !known || base != key && !slices.Contains(inSMS, base) {
+				faults.add(file, key, "is not a key")
+				continue
+			}
+			var text string
+			if value.Kind() != '"' || json.Unmarshal(value, &text) != nil {
+				faults.add(file, key, "is not a text in quotes")
+				continue
+			}
+			if fault := checkText(base, text); fault != "" {
+				faults.add(file, key, "%s", fault)
+			}
+			w.texts[key] = text
+		}
+	}
+	return true
+}
+
+// setDenials takes the list of replies that mean no.
+func (w *wording) setDenials(file string, value jsontext.Value, faults *Faults) {
+	var list []string
+	if json.Unmarshal(value, &list) != nil || len(list) == 0 || len(list) > longestDenials {
+		faults.add(file, denialsKey, "is not a list of 1 to %d texts", longestDenials)
+		return
+	}
+	folded := make(map[string]bool, len(list))
+	for _, phrase := range list {
+		key := fold(phrase)
+		if key == "" || len(phrase) > longestReply {
+			faults.add(file, denialsKey, "has an entry without a letter, or one that is too long")
+			return
+		}
+		folded[key] = true
+	}
+	w.denials, w.denies = list, folded
+}
+
+// complete checks what can be told only of all texts together.
+func (w *wording) complete(file string, faults *Faults) {
+	for key := range keys {
+		if _, ok := w.texts[key]; ok || strings.HasPrefix(key, "speech_") && w.voice == "" {
+			continue
+		}
+		faults.add(file, key, "is missing")
+	}
+	if w.denials == nil {
+		faults.add(file, denialsKey, "is missing")
+	}
+	// A message that asks for a word which nobody understands would be worse
+	// than one that asks for none.
+	for _, key := range []string{"deny", smsPrefix + "deny"} {
+		if text, ok := w.texts[key]; ok && w.denials != nil && !w.asksForDenial(text) {
+			faults.add(file, key, "does not name the first of %q, the word that people are to answer with", denialsKey)
+		}
+	}
+	w.rightToLeft = startsRightToLeft(w.texts["secret"])
+}
+
+// asksForDenial reports whether a text names the first of the words that mean
+// no, which may be spelt with capitals.
+func (w *wording) asksForDenial(text string) bool {
+	return strings.Contains(fold(text), fold(w.denials[0]))
+}
+
+// checkText returns what is wrong with a text, "" if nothing is.
+func checkText(key, text string) string {
+	switch {
+	case strings.TrimSpace(text) != text || text == "":
+		return "is empty, or begins or ends with a space"
+	case utf8.RuneCountInString(text) > longestText:
+		return fmt.Sprintf("has more than %d characters", longestText)
+	}
+	for _, r := range text {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
+			return fmt.Sprintf("has the character %U; a text is one line without control characters", r)
+		}
+	}
+	names, ok := placeholders(text)
+	if !ok {
+		return "has a { or } that belongs to no placeholder"
+	}
+	for _, name := range names {
+		if !slices.Contains(keys[key], name) {
+			return fmt.Sprintf("has a placeholder {%s} that does not exist here", name)
+		}
+	}
+	for _, name := range keys[key] {
+		if !slices.Contains(names, name) {
+			return fmt.Sprintf("lacks the placeholder {%s}", name)
+		}
+	}
+	switch {
+	case strings.HasPrefix(key, "code_") && key != "code_is" && !strings.HasPrefix(text, "{code} "):
+		return "does not begin with {code} and a space; a lock screen shows only the beginning"
+	case key == "ask_code" && !strings.HasSuffix(text, "{code}"):
+		return "does not end with {code}"
+	}
+	return ""
+}
+
+// isVoice reports whether s has the form of a voice's tag: cmn-CN, arb.
+func isVoice(s string) bool {
+	for _, r := range s {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-' {
+			return false
+		}
+	}
+	return len(s) <= longestLocale
+}
+
+// startsRightToLeft reports whether the first letter of a text that has a
+// direction goes from right to left.
+func startsRightToLeft(text string) bool {
+	for _, r := range text {
+		p, _ := bidi.LookupRune(r)
+		switch p.Class() {
+		case bidi.L:
+			return false
+		case bidi.R, bidi.AL:
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,192 @@
+package texts
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// folder makes a folder with the given files.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestLoadNamesEveryFault(t *testing.T) {
+	long := strings.Repeat("x", longestText+1)
+	for _, tc := range []struct {
+		name, file, text string
+		want             []string // without "texts: "
+	}{
+		{"unknown key", "de.json", `{"code_logn": "x"}`, []string{"de.json: code_logn is not a key"}},
+		{"a key that no SMS uses", "de.json", `{"sms_ask_code": "{code}"}`, []string{"de.json: sms_ask_code is not a key"}},
+		{"missing placeholder", "de.json", `{"code_login": "{code} ist Ihr Code."}`, []string{"de.json: code_login lacks the placeholder {brand}"}},
+		{"unknown placeholder", "de.json", `{"code_login": "{code} von {brand}, {name}"}`,
+			[]string{"de.json: code_login has a placeholder {name} that does not exist here"}},
+		{"placeholder of another key", "de.json", `{"secret": "{code}"}`, []string{"de.json: secret has a placeholder {code} that does not exist here"}},
+		{"brace left over", "de.json", `{"secret": "a } b", "valid": "{minutes", "amount": "{{amount}}"}`, []string{
+			"de.json: amount has a { or } that belongs to no placeholder",
+			"de.json: secret has a { or } that belongs to no placeholder",
+			"de.json: valid has a { or } that belongs to no placeholder"}},
+		{"code not first", "de.json", `{"code_login": "Ihr Code bei {brand}: {code}"}`,
+			[]string{"de.json: code_login does not begin with {code} and a space; a lock screen shows only the beginning"}},
+		{"code not first in the SMS", "de.json", `{"sms_code_login": "{brand}: {code} "}`,
+			[]string{"de.json: sms_code_login is empty, or begins or ends with a space"}},
+		{"code not last", "de.json", `{"ask_code": "{code}!"}`, []string{"de.json: ask_code does not end with {code}"}},
+		{"empty", "de.json", `{"secret": ""}`, []string{"de.json: secret is empty, or begins or ends with a space"}},
+		{"too long", "de.json", `{"secret": "` + long + `"}`, []string{"de.json: secret has more than 400 characters"}},
+		{"two lines", "de.json", `{"secret": "a\n@evil.test #1"}`,
+			[]string{"de.json: secret has the character U+000A; a text is one line without control characters"}},
+		{"bidi control", "de.json", `{"secret": "a\u202eb"}`,
+			[]string{"de.json: secret has the character U+202E; a text is one line without control characters"}},
+		{"no text", "de.json", `{"secret": 5, "voice": 5, "denials": "no"}`, []string{
+			"de.json: denials is not a list of 1 to 200 texts", "de.json: secret is not a text in quotes",
+			`de.json: voice is not a language tag in quotes, such as "de-DE"`}},
+		{"null", "de.json", `{"secret": null}`, []string{"de.json: secret is not a text in quotes"}},
+		{"voice", "de.json", `{"voice": "de DE\""}`, []string{`de.json: voice is not a language tag in quotes, such as "de-DE"`}},
+		{"empty denials", "de.json", `{"denials": []}`, []string{"de.json: denials is not a list of 1 to 200 texts"}},
+		{"a denial of nothing", "de.json", `{"denials": ["nein", "!!"]}`, []string{"de.json: denials has an entry without a letter, or one that is too long"}},
+		{"a word that nobody understands", "de.json", `{"deny": "Nicht Sie? Antworten Sie FALSCH."}`,
+			[]string{`de.json: deny does not name the first of "denials", the word that people are to answer with`}},
+		{"bad JSON", "de.json", `{"secret": "a",}`, []string{"de.json is not one JSON object in UTF-8 with each key once"}},
+		{"a list", "de.json", `[]`, []string{"de.json is not one JSON object in UTF-8 with each key once"}},
+		{"nothing", "de.json", ``, []string{"de.json is not one JSON object in UTF-8 with each key once"}},
+		{"repeated key", "de.json", `{"secret": "a", "secret": "b"}`, []string{"de.json is not one JSON object in UTF-8 with each key once"}},
+		{"bad UTF-8", "de.json", "{\"secret\": \"\xff\"}", []string{"de.json is not one JSON object in UTF-8 with each key once"}},
+		{"too large", "de.json", `{"secret": "` + strings.Repeat("x", 64<<10) + `"}`, []string{"de.json is larger than 64 KiB"}},
+		{"no language tag", "german language.json", `{}`, []string{"german language.json is not named <language tag>.json, such as de.json or pt-BR.json"}},
+		{"undetermined", "und.json", `{}`, []string{"und.json is not named <language tag>.json, such as de.json or pt-BR.json"}},
+		{"another ending", "de.jsn", `{}`, []string{"de.jsn is not named <language tag>.json, such as de.json or pt-BR.json"}},
+		{"another spelling", "pt_br.json", `{}`, []string{"pt_br.json has to be named pt-BR.json"}},
+		{"an old tag", "iw.json", `{}`, []string{"iw.json has to be named he.json"}},
+		{"a voice without words", "fa.json", `{"voice": "fa-IR"}`,
+			[]string{"fa.json: speech_after is missing", "fa.json: speech_again is missing", "fa.json: speech_hello is missing"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := Load(Options{Dir: folder(t, map[string]string{tc.file: tc.text})})
+			var faults Faults
+			if !errors.As(err, &faults) || !slices.Equal(faults, tc.want) {
+				t.Errorf("got  %q\nwant %q", faults, tc.want)
+			}
+		})
+	}
+}
+
+func TestLoadReportsAllFaultsTogether(t *testing.T) {
+	dir := folder(t, map[string]string{"de.json": `{"x": "", "valid": "bald"}`, "hr.json": `{"secret": "Ne dijelite kod."}`, "README": ""})
+	if err := os.Mkdir(filepath.Join(dir, "fr.json"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Load(Options{Dir: dir, Origin: "https://example.com", AppHash: "short"})
+	if err == nil {
+		t.Fatal("no fault found")
+	}
+	for _, want := range []string{
+		"texts: README is not named", "texts: de.json: x is not a key\n", "texts: de.json: valid lacks the placeholder {minutes}\n",
+		"texts: fr.json cannot be read\n", "texts: hr.json: code_login is missing\n", "texts: hr.json: denials is missing\n",
+		"texts: TWOFA_SMS_ORIGIN is not", "texts: TWOFA_SMS_APP_HASH is not",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error lacks %q:\n%v", want, err)
+		}
+	}
+	if _, err := Load(Options{Dir: filepath.Join(dir, "none")}); err == nil || err.Error() != "texts: TWOFA_TEXTS_DIR cannot be read as a folder" {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	for origin, ok := range map[string]bool{
+		"example.com": true, "localhost": true, "xn--bcher-kva.example": true, "1.2.3.4": true,
+		"Example.com": false, "https://example.com": false, "example.com:8080": false, "example.com/": false, "example.com.": false,
+		"a b": false, "a\nb": false, "-a.com": false, "a..b": false, "bücher.example": false, strings.Repeat("a", 64): false,
+	} {
+		if _, err := Load(Options{Origin: origin}); (err == nil) != ok {
+			t.Errorf("origin %q: %v", origin, err)
+		}
+	}
+	for hash, ok := range map[string]bool{"FA+9qCX9VSu": true, "FA+9qCX9VS": false, "FA+9qCX9VSuu": false, "FA+9qCX9VS\n": false, "FA 9qCX9VSu": false} {
+		if _, err := Load(Options{AppHash: hash}); (err == nil) != ok {
+			t.Errorf("hash %q: %v", hash, err)
+		}
+	}
+}
+
+// An operator's file replaces some texts and leaves the others.
+func TestOperatorsFileIsLaidOver(t *testing.T) {
+	c := load(t, Options{Dir: folder(t, map[string]string{
+		"en.json":   `{"code_login": "{code} opens {brand}.", "sms_valid": "{minutes} min.", "denials": ["never", "no"], "deny": "Reply NEVER."}`,
+		".DS_Store": "\x00",
+	})})
+	m := login()
+	m.CanDeny = true
+	if got, want := c.Chat(m), "482913 opens Acme. Valid for 10 min. Do not share it with anyone. Reply NEVER."; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if got, want := c.SMS(m), "482913 opens Acme. 10 min. Reply NEVER."; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if !c.Denies("en", "Never!") || c.Denies("en", "stop") {
+		t.Error("the list of denials is not the operator's")
+	}
+	if m.Locale = "de"; !strings.Contains(c.Chat(m), "Antworten Sie NEIN.") {
+		t.Errorf("another language has changed: %q", c.Chat(m))
+	}
+}
+
+// A file of a new language needs every key, and is then found by its locales.
+func TestOperatorsFileAddsALanguage(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`{"denials": ["ne"], "deny": "Niste vi? Odgovorite NE."`)
+	for key, names := range keys {
+		if key == "deny" || strings.HasPrefix(key, "speech_") {
+			continue
+		}
+		fmt.Fprintf(&b, `, %q: "`, key)
+		for i, name := range names {
+			if i > 0 {
+				b.WriteString(" ")
+			}
+			b.WriteString("{" + name + "}")
+		}
+		if len(names) == 0 {
+			b.WriteString(key)
+		}
+		b.WriteString(`"`)
+	}
+	c := load(t, Options{Dir: folder(t, map[string]string{"hr.json": b.String() + "}"})})
+	if got := c.Language("hr-BA"); got != "hr" {
+		t.Fatalf("Language(hr-BA) = %q", got)
+	}
+	m := login()
+	m.Locale, m.CanDeny = "hr", true
+	if got, want := c.Chat(m), "482913 Acme 10 secret Niste vi? Odgovorite NE."; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if got := c.Speech(m); got.Language != "en-US" || !strings.HasPrefix(got.Before, "Hello") {
+		t.Errorf("a language without a voice is not spoken in English: %q", got)
+	}
+}
+
+// At the start no embedded file is read but those that an operator's file lies
+// over.
+func TestLoadReadsNoMoreThanItNeeds(t *testing.T) {
+	allocations := testing.AllocsPerRun(10, func() {
+		if _, err := Load(Options{Origin: "example.com"}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocations > 200 { // one file alone takes more
+		t.Errorf("Load takes %v allocations", allocations)
+	}
+}
