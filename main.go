@@ -8,30 +8,38 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"twofa/handler"
+	"twofa/hooks"
 	"twofa/internal/config"
+	"twofa/internal/delivery"
 	"twofa/internal/notify"
 	"twofa/internal/notify/console"
+	"twofa/internal/notify/email"
 	"twofa/internal/notify/twilio"
 	"twofa/internal/recipient"
 	"twofa/internal/secret"
 	"twofa/internal/store"
 	"twofa/internal/store/azuretable"
 	"twofa/internal/store/boltstore"
+	"twofa/internal/texts"
+	"twofa/internal/user"
 	"twofa/otpsend"
 	"twofa/otpverify"
 	"twofa/purge"
+	"twofa/users"
 )
 
 func main() {
@@ -51,7 +59,7 @@ func main() {
 // On its own it then drains and returns nil. Under the Functions host it never
 // returns nil: the host takes exit code 0 for "do not start it again".
 func run(ctx context.Context, stdout io.Writer) (err error) {
-	settings, err := config.Load()
+	settings, err := config.Load(time.Now())
 	if err != nil {
 		return err
 	}
@@ -67,21 +75,18 @@ func run(ctx context.Context, stdout io.Writer) (err error) {
 		sweeping.Wait()
 		err = errors.Join(err, table.Close())
 	}()
-	senders, err := openSenders(settings, stdout, log)
+	catalogue, err := texts.Load(settings.Texts)
+	if err != nil {
+		return err
+	}
+	provider, err := openProvider(settings, catalogue, stdout, log)
 	if err != nil {
 		return err
 	}
 
-	book := &recipient.Book{Table: table, Keys: keys}
 	sweep := &purge.Service{Table: table, Now: time.Now, Budget: 15 * time.Second}
-	api := &handler.API{
-		Send: &otpsend.Service{
-			Book: book, Policy: settings.Policy, Senders: senders, Default: settings.Channels[0],
-			Countries: settings.Countries, Brand: settings.Brand, Now: time.Now,
-		},
-		Verify: &otpverify.Service{Book: book, Policy: settings.Policy, Now: time.Now},
-		Purge:  sweep, Log: log, Now: time.Now,
-	}
+	api := services(settings, table, keys, catalogue, provider, log)
+	api.Purge = sweep
 	warn(settings, log)
 	if !settings.UnderHost {
 		sweeping.Go(func() { sweepHourly(background, sweep, log) }) // nobody else fires the timer
@@ -93,6 +98,38 @@ func run(ctx context.Context, stdout io.Writer) (err error) {
 	return err
 }
 
+// services are the use cases and all that they depend on.
+func services(s config.Settings, table store.Table, keys *secret.Keyring, catalogue *texts.Catalogue, p provider, log *slog.Logger) *handler.API {
+	book := &recipient.Book{Table: table, Keys: keys}
+	directory := &user.Directory{Table: table, Keys: keys}
+	carrier := &delivery.Carrier{
+		Book: book, Policy: s.Policy, Senders: p.senders, Brand: s.Brand, Deniable: p.deniable, Log: log, Now: time.Now,
+	}
+	var channels []string
+	for _, channel := range slices.Sorted(maps.Keys(p.senders)) {
+		channels = append(channels, string(channel))
+	}
+	api := &handler.API{
+		Send: &otpsend.Service{
+			Carrier: carrier, Users: directory, Workflow: s.Channels, Countries: s.Countries,
+			Scripts: s.Scripts, ScriptsEnd: s.ScriptsEnd,
+		},
+		Verify: &otpverify.Service{Book: book, Users: directory, Policy: s.Policy, Alerts: carrier, Now: time.Now},
+		Users: &users.Service{
+			Directory: directory, Recipients: book, Channels: channels, Countries: s.Countries, Now: time.Now,
+		},
+		Hooks: &hooks.Service{
+			Deliveries: carrier, Inbox: &delivery.Inbox{Book: book, Texts: catalogue, Brand: s.Brand, Now: time.Now},
+		},
+		Log: log, Now: time.Now,
+	}
+	if p.webhooks != nil { // a nil *Webhooks is not a nil Provider
+		api.Hooks.Provider = p.webhooks
+		api.Send.Inbound = p.inbound(s.Brand, catalogue)
+	}
+	return api
+}
+
 // warn says at the start what is allowed and yet most likely a mistake.
 func warn(s config.Settings, log *slog.Logger) {
 	for _, name := range s.Unknown {
@@ -100,6 +137,12 @@ func warn(s config.Settings, log *slog.Logger) {
 	}
 	if s.UnderHost && s.Messenger == config.MessengerConsole {
 		log.Warn("messages are printed and not sent: codes and numbers go to the host's log, which is for local work only", "setting", "TWOFA_MESSENGER")
+	}
+	if s.PublicURL == "" && s.Twilio.AccountSID != "" {
+		log.Warn("messages are sent, but nobody tells what became of them: no fallback after a lost one, no answers of people", "setting", "TWOFA_PUBLIC_URL")
+	}
+	if len(s.Scripts) > 0 {
+		log.Warn("test numbers are on: they are sent nothing, and a fixed code is right for them", "setting", "TWOFA_TEST_NUMBERS", "until", s.ScriptsEnd)
 	}
 	if addr, err := netip.ParseAddrPort(s.Addr); err == nil && !addr.Addr().IsLoopback() {
 		log.Warn("on its own the service asks for no key: whoever reaches this address may send and check", "setting", "TWOFA_ADDR")
@@ -179,16 +222,66 @@ func writeWhole(path string, content []byte) error {
 	return errors.Join(folder.Sync(), folder.Close())
 }
 
-func openSenders(s config.Settings, stdout io.Writer, log *slog.Logger) (map[notify.Channel]notify.Sender, error) {
+// provider is what carries messages, both ways.
+type provider struct {
+	senders  map[notify.Channel]notify.Sender
+	webhooks *twilio.Webhooks // nil without TWOFA_PUBLIC_URL
+	// deniable are the channels on which an answer reaches us; whatsApp and sms
+	// are the numbers that people can write to.
+	deniable      map[notify.Channel]bool
+	whatsApp, sms string
+}
+
+func openProvider(s config.Settings, catalogue *texts.Catalogue, stdout io.Writer, log *slog.Logger) (p provider, err error) {
+	p.senders = make(map[notify.Channel]notify.Sender)
 	if s.Messenger == config.MessengerConsole {
-		return map[notify.Channel]notify.Sender{notify.WhatsApp: console.New(stdout)}, nil
+		printer := console.New(stdout, catalogue)
+		for _, channel := range notify.Channels {
+			p.senders[channel] = printer.On(channel)
+		}
+		return p, nil
 	}
-	s.Twilio.Logger = log
-	whatsapp, err := twilio.New(s.Twilio)
-	if err != nil {
-		return nil, err
+	if s.Twilio.AccountSID != "" {
+		s.Twilio.Logger, s.Twilio.Texts = log, catalogue
+		account, err := twilio.New(s.Twilio)
+		if err != nil {
+			return p, err
+		}
+		maps.Copy(p.senders, account.Senders())
 	}
-	return map[notify.Channel]notify.Sender{notify.WhatsApp: whatsapp}, nil
+	if s.Email.URL != "" {
+		s.Email.Logger, s.Email.Texts = log, mails{catalogue}
+		if p.senders[notify.Email], err = email.New(s.Email); err != nil {
+			return p, err
+		}
+	}
+	if s.PublicURL == "" || s.Twilio.AccountSID == "" {
+		return p, nil
+	}
+	p.webhooks, err = twilio.NewWebhooks(s.PublicURL, s.Twilio.AuthToken)
+	p.whatsApp = s.Twilio.WhatsAppFrom
+	if strings.HasPrefix(s.Twilio.SMSFrom, "+") { // nobody can answer a name or a short code abroad
+		p.sms = s.Twilio.SMSFrom
+	}
+	service := s.Twilio.MessagingServiceSID != ""
+	p.deniable = map[notify.Channel]bool{notify.WhatsApp: true, notify.SMS: p.sms != "" || s.Twilio.SMSFrom == "" && service}
+	return p, err
+}
+
+// mails is the catalogue as the e-mail sender wants it.
+type mails struct{ *texts.Catalogue }
+
+func (m mails) Mail(about notify.Message) (subject, text, html string) {
+	mail := m.Catalogue.Mail(about)
+	return mail.Subject, mail.Text, mail.HTML
+}
+
+// inbound is nil if people have no number of ours to write to.
+func (p provider) inbound(brand string, catalogue *texts.Catalogue) *otpsend.Inbound {
+	if p.whatsApp == "" && p.sms == "" {
+		return nil
+	}
+	return &otpsend.Inbound{WhatsApp: p.whatsApp, SMS: p.sms, Brand: brand, Texts: catalogue}
 }
 
 // sweepHourly does the timer's work for a process without a host.

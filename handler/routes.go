@@ -149,12 +149,18 @@ func (a *API) deleteUser(r *http.Request) (answer, error) {
 	return answer{status: http.StatusNoContent}, err
 }
 
-// conditions is the precondition headers; several lines are one list (RFC 9110, 5.3).
+// conditions is the precondition headers; several lines are one list (RFC 9110,
+// 5.3). One that is there and empty is a mistake, and must not pass for none.
 func conditions(r *http.Request) users.Conditions {
-	return users.Conditions{
-		IfMatch:     strings.Join(r.Header.Values("If-Match"), ","),
-		IfNoneMatch: strings.Join(r.Header.Values("If-None-Match"), ","),
+	list := func(name string) string {
+		values := r.Header.Values(name)
+		text := strings.Join(values, ",")
+		if len(values) > 0 && text == "" {
+			text = " "
+		}
+		return text
 	}
+	return users.Conditions{IfMatch: list("If-Match"), IfNoneMatch: list("If-None-Match")}
 }
 
 // hook answers the provider, in its own language.

@@ -40,6 +40,9 @@ func TestUsersOverHTTP(t *testing.T) {
 		t.Errorf("another number is verified: %s", changed.body)
 	}
 
+	for _, bad := range []string{"", "0123456789abcdef", `W/"x`} {
+		s.do("PUT", "/api/users/alice", typeJSON, object("phone", alice), "If-Match", bad).problem(400, otp.InvalidRequest)
+	}
 	wantNothing(t, s.do("DELETE", "/api/users/alice", "", ""))
 	s.do("GET", "/api/users/alice", "", "").problem(404, otp.NotFound)
 	if got := s.do("GET", "/api/users/alice", "", "").header.Get("ETag"); got != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -33,16 +34,16 @@ func (w whom) has(channel string) bool {
 // read checks a start's fields, all of them, before anything is stored.
 func (s *Service) read(ctx context.Context, req Request) (otp.StartRequest, error) {
 	faults := &otp.Error{Kind: otp.InvalidRequest}
+	who := readWhom(req, faults)
 	start := otp.StartRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Context: req.Context, Locale: req.Locale}
 	start.Context.Check(faults)
+	s.checkChannels(req, faults)
 	otp.CheckLocale(req.Locale, faults)
 	if req.ClientIP != "" {
 		if _, err := netip.ParseAddr(req.ClientIP); err != nil {
 			faults.Add("client_ip", "This is no IP address.")
 		}
 	}
-	s.checkChannels(req, faults)
-	who := readWhom(req, faults)
 	if len(faults.Fields) > 0 {
 		return start, faults
 	}
@@ -71,7 +72,7 @@ func readWhom(req Request, faults *otp.Error) (w whom) {
 			faults.Fields = append(faults.Fields, bad.Fields...)
 		}
 	case req.To == "":
-		faults.Add("to", "The number or e-mail address to send to is missing (or the user).")
+		faults.Add("to", "The number or e-mail address to send to is missing, or else the user.")
 	default:
 		a, err := address.Parse(req.To)
 		if err != nil {
@@ -88,6 +89,9 @@ func readWhom(req Request, faults *otp.Error) (w whom) {
 func (s *Service) loadUser(ctx context.Context, name string, w *whom) error {
 	w.userKey = s.Users.Key(name)
 	u, err := s.Users.Load(ctx, w.userKey)
+	if err == nil && u.Name != name {
+		err = &otp.Error{Kind: otp.Internal, Err: errors.New("otpsend: the row of this name holds another user")}
+	}
 	if err != nil {
 		return err
 	}
@@ -170,7 +174,7 @@ func (s *Service) workflow(req Request, who whom, c otp.Context, faults *otp.Err
 	switch {
 	case len(faults.Fields) > 0:
 	case len(fits) == 0:
-		faults.Add("to", "No channel of this service's workflow reaches this kind of address.")
+		faults.Add("to", "No channel of this service's own workflow reaches an address of this kind. If it has one, name it as channel.")
 	case len(shows) == 0:
 		faults.Add("context", "The %s template of this service cannot show an amount or a payee.", fits[0])
 	}
@@ -191,13 +195,10 @@ func (s *Service) settleAddress(ctx context.Context, start *otp.StartRequest, wh
 	}
 	start.Address, start.Unverified = home.Text, start.User != "" && !verified
 	reqlog.Address(ctx, home)
-	if home.IsEmail() {
-		return nil
-	}
 	if s.Carrier.Now().Before(s.ScriptsEnd) {
 		start.Script = s.Scripts[home.Text]
 	}
-	return s.mayReach(home)
+	return home.MayReach(s.Countries)
 }
 
 func needs(channel string) string {
@@ -244,22 +245,7 @@ func (s *Service) mayResend(r otp.Recipient, v otp.Verification, channel string)
 			return otp.Invalid("context", "The %s template of this service cannot show an amount or a payee.", channel)
 		}
 	}
-	if home.IsEmail() {
-		return nil
-	}
-	return s.mayReach(home)
-}
-
-// mayReach returns an error for numbers that are never sent to.
-func (s *Service) mayReach(a address.Address) error {
-	n := a.Number
-	if n.Refused() {
-		return &otp.Error{Kind: otp.DestinationRefused, Detail: "Numbers of this kind are not sent to: they cost extra, or no person reads there."}
-	}
-	if s.Countries != nil && !s.Countries[n.Region] {
-		return &otp.Error{Kind: otp.DestinationRefused, Detail: "This service does not send to the number's country (" + n.Region + ")."}
-	}
-	return nil
+	return home.MayReach(s.Countries)
 }
 
 // maxIdempotencyKey is how long a client's key may be.

@@ -11,20 +11,19 @@ import (
 	"twofa/internal/user"
 )
 
-// read checks a request's fields, all of them, before anything is stored. The
-// number is that of the phone, if there is one.
-func (s *Service) read(name string, req Request, faults *otp.Error) (user.User, phone.Number) {
-	want := user.User{Name: checkName(name, faults), Locale: req.Locale, Channels: req.Channels}
+// read checks a request's fields, all of them, before anything is stored. phoned
+// is the phone, if there is one.
+func (s *Service) read(name string, req Request, faults *otp.Error) (want user.User, phoned address.Address) {
+	want = user.User{Name: checkName(name, faults), Locale: req.Locale, Channels: req.Channels}
 	if req.Name != "" {
 		checkSameName(req.Name, want.Name, faults)
 	}
-	var number phone.Number
 	if req.Phone != "" {
 		n, err := phone.Parse(req.Phone)
 		if err != nil {
 			faults.Add("phone", "%s", err)
 		}
-		want.Phone, number = n.E164, n
+		want.Phone, phoned = n.E164, address.Address{Text: n.E164, Number: n}
 	}
 	if req.Email != "" {
 		a, err := address.ParseEmail(req.Email)
@@ -38,7 +37,7 @@ func (s *Service) read(name string, req Request, faults *otp.Error) (user.User, 
 	}
 	otp.CheckLocale(req.Locale, faults)
 	s.checkChannels(req, faults)
-	return want, number
+	return want, phoned
 }
 
 // checkName returns the name of the path in its one form, and notes a fault.
@@ -82,15 +81,4 @@ func (s *Service) checkChannels(req Request, faults *otp.Error) {
 			faults.Add("channels", "The channel %s needs the field %s.", c, needed)
 		}
 	}
-}
-
-// mayReach returns an error for numbers that are never sent to.
-func (s *Service) mayReach(n phone.Number) error {
-	if n.Refused() {
-		return &otp.Error{Kind: otp.DestinationRefused, Detail: "Numbers of this kind are not sent to: they cost extra, or no person reads there."}
-	}
-	if s.Countries != nil && !s.Countries[n.Region] {
-		return &otp.Error{Kind: otp.DestinationRefused, Detail: "This service does not send to the number's country (" + n.Region + ")."}
-	}
-	return nil
 }

@@ -77,14 +77,14 @@ type Verified struct {
 // changes.
 func (s *Service) Put(ctx context.Context, name string, req Request, cond Conditions) (Answer, bool, error) {
 	faults := &otp.Error{Kind: otp.InvalidRequest}
-	want, number := s.read(name, req, faults)
+	want, phoned := s.read(name, req, faults)
 	met := cond.read(faults)
 	if len(faults.Fields) > 0 {
 		return Answer{}, false, faults
 	}
 	key := s.key(ctx, want.Name)
 	if want.Phone != "" {
-		if err := s.mayReach(number); err != nil {
+		if err := phoned.MayReach(s.Countries); err != nil {
 			return Answer{}, false, err
 		}
 	}

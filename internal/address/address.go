@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"twofa/internal/otp"
 	"twofa/internal/phone"
 )
 
@@ -28,12 +29,9 @@ type Address struct {
 	Number phone.Number
 }
 
-// IsEmail reports whether a text is meant as an e-mail address.
-func IsEmail(text string) bool { return strings.Contains(text, "@") }
-
 // Parse reads an address as people and programs write it.
 func Parse(text string) (Address, error) {
-	if IsEmail(text) {
+	if otp.IsEmail(text) {
 		return ParseEmail(text)
 	}
 	n, err := phone.Parse(text)
@@ -86,7 +84,7 @@ func isHost(domain string) bool {
 }
 
 // IsEmail reports whether the address is an e-mail address.
-func (a Address) IsEmail() bool { return IsEmail(a.Text) }
+func (a Address) IsEmail() bool { return otp.IsEmail(a.Text) }
 
 // Masked is the form for answers and logs: the last digits of a number, the
 // first character and the domain of an e-mail address.
@@ -105,9 +103,24 @@ func maskEmail(text string) string {
 	return local[:1] + "******@" + domain
 }
 
+// MayReach returns an error for a number that is never sent to: of a kind that
+// costs extra or that no person reads, or of a country that is not in countries
+// (ISO 3166-1 alpha-2; nil means all). The error is of kind DestinationRefused.
+func (a Address) MayReach(countries map[string]bool) error {
+	switch {
+	case a.IsEmail():
+		return nil
+	case a.Number.Refused():
+		return &otp.Error{Kind: otp.DestinationRefused, Detail: "Numbers of this kind are not sent to: they cost extra, or no person reads there."}
+	case countries != nil && !countries[a.Number.Region]:
+		return &otp.Error{Kind: otp.DestinationRefused, Detail: "This service does not send to the number's country (" + a.Number.Region + ")."}
+	}
+	return nil
+}
+
 // Mask masks an address in the form of Address.Text.
 func Mask(text string) string {
-	if IsEmail(text) {
+	if otp.IsEmail(text) {
 		return maskEmail(text)
 	}
 	return phone.Mask(text)

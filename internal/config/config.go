@@ -1,7 +1,8 @@
 // Package config reads the settings of twofa from the environment, once, and
 // reports all faults together, by name and never with a value.
 //
-// It opens nothing: a Settings says what to open.
+// It opens nothing but the operator's texts, to check them: a Settings says what
+// to open.
 package config
 
 import (
@@ -11,14 +12,17 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kelseyhightower/envconfig"
 
 	"twofa/internal/notify"
+	"twofa/internal/notify/email"
 	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
 	"twofa/internal/secret"
 	"twofa/internal/store/azuretable"
+	"twofa/internal/texts"
 )
 
 // environment is the variables as they stand. All are texts, so that a bad
@@ -37,6 +41,13 @@ type environment struct {
 	Messenger         string `envconfig:"TWOFA_MESSENGER"`
 	Channels          string `envconfig:"TWOFA_CHANNELS"`
 	Countries         string `envconfig:"TWOFA_COUNTRIES"`
+	PublicURL         string `envconfig:"TWOFA_PUBLIC_URL"`
+	SMTPURL           string `envconfig:"TWOFA_SMTP_URL"`
+	EmailFrom         string `envconfig:"TWOFA_EMAIL_FROM"`
+	TextsDir          string `envconfig:"TWOFA_TEXTS_DIR"`
+	SMSOrigin         string `envconfig:"TWOFA_SMS_ORIGIN"`
+	SMSAppHash        string `envconfig:"TWOFA_SMS_APP_HASH"`
+	TestNumbers       string `envconfig:"TWOFA_TEST_NUMBERS"`
 	Brand             string `envconfig:"TWOFA_BRAND"`
 	LogLevel          string `envconfig:"TWOFA_LOG_LEVEL"`
 	CodeLength        string `envconfig:"TWOFA_CODE_LENGTH"`
@@ -53,8 +64,11 @@ type environment struct {
 	TwilioAPIKey              string `envconfig:"TWILIO_API_KEY"`
 	TwilioAPISecret           string `envconfig:"TWILIO_API_SECRET"`
 	TwilioWhatsAppFrom        string `envconfig:"TWILIO_WHATSAPP_FROM"`
+	TwilioSMSFrom             string `envconfig:"TWILIO_SMS_FROM"`
+	TwilioVoiceFrom           string `envconfig:"TWILIO_VOICE_FROM"`
 	TwilioMessagingServiceSID string `envconfig:"TWILIO_MESSAGING_SERVICE_SID"`
 	TwilioContentSID          string `envconfig:"TWILIO_CONTENT_SID"`
+	TwilioAlertContentSID     string `envconfig:"TWILIO_ALERT_CONTENT_SID"`
 	TwilioBaseURL             string `envconfig:"TWILIO_BASE_URL"`
 }
 
@@ -81,12 +95,20 @@ type Settings struct {
 	Tables  azuretable.Options // of the Azure store
 
 	Messenger string
-	Channels  []notify.Channel // the first is the default
-	Twilio    twilio.Options
+	Channels  []notify.Channel // the workflow, in order
+	Twilio    twilio.Options   // zero if it has no part in it
+	Email     email.Options    // zero if it has no part in it
+	Texts     texts.Options
 	Countries map[string]bool // nil means all
 	Brand     string
-	Policy    otp.Policy
-	LogLevel  slog.Level
+	// PublicURL is the origin under which the internet reaches the service, ""
+	// if it does not.
+	PublicURL string
+	// Scripts are the test numbers (E.164), until ScriptsEnd.
+	Scripts    map[string]otp.Script
+	ScriptsEnd time.Time
+	Policy     otp.Policy
+	LogLevel   slog.Level
 	// Unknown are variables that begin with TWOFA_ or TWILIO_ and mean nothing to
 	// this version: most likely misspelled.
 	Unknown []string
@@ -104,8 +126,9 @@ func (f *Faults) add(setting, format string, args ...any) {
 	*f = append(*f, setting+" "+fmt.Sprintf(format, args...))
 }
 
-// Load reads the process's environment. The error is a Faults.
-func Load() (Settings, error) {
+// Load reads the process's environment. The error is a Faults. What has an end
+// date is judged by now.
+func Load(now time.Time) (Settings, error) {
 	var env environment
 	if err := envconfig.Process("", &env); err != nil {
 		// Texts cannot be wrong for envconfig, and its error would quote one.
@@ -118,7 +141,7 @@ func Load() (Settings, error) {
 		tableURL:    os.Getenv("AzureWebJobsStorage__tableServiceUri"),
 		clientID:    os.Getenv("AzureWebJobsStorage__clientId"),
 	}
-	s, faults := env.settings(host)
+	s, faults := env.settings(host, now)
 	if len(faults) > 0 {
 		return Settings{}, faults
 	}

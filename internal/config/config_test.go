@@ -12,10 +12,12 @@ import (
 
 	"twofa/internal/config"
 	"twofa/internal/notify"
+	"twofa/internal/notify/email"
 	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
 	"twofa/internal/secret"
 	"twofa/internal/store/azuretable"
+	"twofa/internal/texts"
 )
 
 // setting is one line of a file in testdata.
@@ -57,6 +59,9 @@ func files(t *testing.T, kind string) map[string]string {
 	return byName
 }
 
+// now is when all settings are judged.
+var now = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+
 // load reads settings from an environment that has nothing else.
 func load(t *testing.T, settings []setting) (config.Settings, error) {
 	t.Helper()
@@ -68,7 +73,7 @@ func load(t *testing.T, settings []setting) (config.Settings, error) {
 	for _, s := range settings {
 		t.Setenv(s.name, s.value)
 	}
-	return config.Load()
+	return config.Load(now)
 }
 
 const (
@@ -85,12 +90,22 @@ var working = map[string]struct {
 	"own_everything": {secret2 + "," + secret1, config.Settings{
 		Addr: "[::1]:8080", Store: "azure", DataDir: "/var/lib/twofa",
 		Tables:    azuretable.Options{ServiceURL: "https://account.table.core.windows.net", ClientID: "01234567-89ab-cdef-0123-456789ABCDEF", TablePrefix: "Two2fa"},
-		Messenger: "twilio", Channels: []notify.Channel{"whatsapp"},
+		Messenger: "twilio", Channels: []notify.Channel{"whatsapp", "sms", "call", "email"}, PublicURL: "https://twofa.example.com",
+		Email: email.Options{URL: "smtps://user:pass%40word@mail.example.com", From: "Acme <login@example.com>"},
+		Texts: texts.Options{Dir: "testdata/texts", Origin: "login.example.com", AppHash: "FA+9qCX9VSu"},
+		Scripts: map[string]otp.Script{
+			"+14155550101": {Ending: otp.EndsDelivered, Code: "23456789AB"}, "+14155550102": {Ending: otp.EndsUndeliverable, Code: "23456789AB"},
+			"+14155550103": {Ending: otp.EndsFallback, Code: "23456789AB"}, "+14155550104": {Ending: otp.EndsExpired, Code: "23456789AB"},
+			"+14155550105": {Ending: otp.EndsExhausted, Code: "23456789AB"},
+		},
+		ScriptsEnd: time.Date(2026, time.April, 1, 0, 0, 0, 0, time.UTC),
 		Twilio: twilio.Options{
 			AccountSID: "AC00000000000000000000000000000001", AuthToken: "0123456789abcdef0123456789abcdef",
 			APIKey: "SK00000000000000000000000000000002", APISecret: "abcdefghijklmnopqrstuvwxyzABCDEF",
-			From: "+14155238886", MessagingServiceSID: "MG00000000000000000000000000000003",
-			ContentSID: "HX00000000000000000000000000000004", BaseURL: "http://127.0.0.1:4010",
+			WhatsAppFrom: "+14155238886", SMSFrom: "ACME", VoiceFrom: "+14155550199", MessagingServiceSID: "MG00000000000000000000000000000003",
+			ContentSID: "HX00000000000000000000000000000004", AlertContentSID: "HX00000000000000000000000000000005",
+			PublicURL: "https://twofa.example.com", BaseURL: "http://127.0.0.1:4010",
+			Channels: []notify.Channel{"whatsapp", "sms", "call", "email"},
 		},
 		Countries: map[string]bool{"IN": true, "US": true, "XK": true}, Brand: "Bäckerei Köhler & Söhne", LogLevel: slog.LevelWarn,
 		Policy: otp.Policy{
@@ -110,7 +125,7 @@ var working = map[string]struct {
 	"host_connection": {secret1, hostDefaults(func(s *config.Settings) {
 		s.Tables.ConnectionString = "DefaultEndpointsProtocol=https;AccountName=account;AccountKey=a2V5;EndpointSuffix=core.windows.net"
 		s.Messenger, s.Countries = "twilio", map[string]bool{"US": true}
-		s.Twilio = twilio.Options{AccountSID: "AC00000000000000000000000000000001", AuthToken: "0123456789abcdef0123456789abcdef", From: "+14155238886"}
+		s.Twilio = twilio.Options{AccountSID: "AC00000000000000000000000000000001", AuthToken: "0123456789abcdef0123456789abcdef", WhatsAppFrom: "+14155238886", Channels: []notify.Channel{"whatsapp"}}
 	})},
 	"host_account_name": {secret1, hostDefaults(func(s *config.Settings) {
 		s.Addr = "127.0.0.1:65535"
@@ -118,7 +133,7 @@ var working = map[string]struct {
 		s.Messenger, s.Countries = "twilio", map[string]bool{"US": true}
 		s.Twilio = twilio.Options{
 			AccountSID: "AC00000000000000000000000000000001", APIKey: "SK00000000000000000000000000000002",
-			APISecret: "abcdefghijklmnopqrstuvwxyzABCDEF", MessagingServiceSID: "MG00000000000000000000000000000003",
+			APISecret: "abcdefghijklmnopqrstuvwxyzABCDEF", MessagingServiceSID: "MG00000000000000000000000000000003", Channels: []notify.Channel{"whatsapp"},
 		}
 	})},
 	"host_table_uri": {secret1, hostDefaults(func(s *config.Settings) {
@@ -131,7 +146,7 @@ var working = map[string]struct {
 	"host_bolt": {secret1, hostDefaults(func(s *config.Settings) { s.Store, s.Tables = "bolt", azuretable.Options{} })},
 }
 
-// ownDefaults is DESIGN.md, sections 4 and 5, for a process on its own.
+// ownDefaults is what README's table promises a process on its own.
 func ownDefaults(change func(*config.Settings)) config.Settings {
 	s := config.Settings{
 		Addr: "127.0.0.1:7071", Store: "bolt", DataDir: ".twofa",
@@ -293,6 +308,68 @@ func TestABrandMayBeFortyCharactersOfAnyScript(t *testing.T) {
 	for _, bad := range []string{brand + "é", "a\nb", "a\u202eb", "{{1}}", "a\u00a0b", "\xff"} {
 		if _, err := load(t, []setting{{"TWOFA_BRAND", bad}}); err == nil || !strings.Contains(err.Error(), "TWOFA_BRAND") {
 			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestTestNumbersHaveAnEndThatIsNear(t *testing.T) {
+	for _, tc := range []struct {
+		value, fault string // "" for none
+	}{
+		{"until=2026-03-01,code=424242,+14155550101=delivered", ""}, // today, to its end
+		{"until=2026-05-29,code=424242,+14155550101=delivered", ""}, // 89.5 days
+		{"until=2026-02-28,code=424242,+14155550101=delivered", "not past"},
+		{"until=2026-05-30,code=424242,+14155550101=delivered", "90 days"},
+		{"until=tomorrow,code=424242,+14155550101=delivered", "YYYY-MM-DD"},
+		{"code=424242,+14155550101=delivered", "needs until"},
+		{"until=2026-03-31,+14155550101=delivered", "code="},
+		{"until=2026-03-31,code=42424,+14155550101=delivered", "length"},
+		{"until=2026-03-31,code=42424A,+14155550101=delivered", "alphabet"},
+		{"until=2026-03-31,code=424242", "at least one number"},
+		{"until=2026-03-31,code=424242,+1415555=delivered", "numbers like"},
+		{"until=2026-03-31,code=424242,+14155550101=approved", "endings are"},
+		{"until=2026-03-31,code=424242,+14155550101", "endings are"},
+	} {
+		got, err := load(t, []setting{{"TWOFA_TEST_NUMBERS", tc.value}})
+		if tc.fault == "" {
+			if err != nil || len(got.Scripts) != 1 || !got.ScriptsEnd.After(now) {
+				t.Errorf("%s: %+v until %v, %v", tc.value, got.Scripts, got.ScriptsEnd, err)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), "TWOFA_TEST_NUMBERS ") || !strings.Contains(err.Error(), tc.fault) {
+			t.Errorf("%s: %v, want a fault with %q", tc.value, err, tc.fault)
+		}
+	}
+}
+
+// A service that sends e-mail alone needs nothing of Twilio.
+func TestEMailAlone(t *testing.T) {
+	got, err := load(t, []setting{
+		{"TWOFA_MESSENGER", "twilio"}, {"TWOFA_CHANNELS", "email"},
+		{"TWOFA_SMTP_URL", "smtps://mail.example.com"}, {"TWOFA_EMAIL_FROM", "login@example.com"},
+	})
+	if err != nil || got.Twilio.AccountSID != "" || got.Email.URL == "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := load(t, []setting{{"TWOFA_MESSENGER", "twilio"}, {"TWOFA_CHANNELS", "email"}}); err == nil || !strings.Contains(err.Error(), "TWOFA_SMTP_URL") {
+		t.Errorf("without a server: %v", err)
+	}
+}
+
+func TestPublicURLIsAnOrigin(t *testing.T) {
+	for value, want := range map[string]string{
+		"https://twofa.example.com":       "https://twofa.example.com",
+		"https://Twofa.example.com:8443/": "https://twofa.example.com:8443",
+		"http://127.0.0.1:7071":           "http://127.0.0.1:7071",
+		"http://twofa.example.com":        "",
+		"https://twofa.example.com/a":     "",
+		"https://twofa.example.com/?a":    "",
+		"https://u:p@twofa.example.com":   "",
+		"twofa.example.com":               "",
+		"https://":                        "",
+	} {
+		got, err := load(t, []setting{{"TWOFA_PUBLIC_URL", value}})
+		if got.PublicURL != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v", value, got.PublicURL, err)
 		}
 	}
 }

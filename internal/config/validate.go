@@ -13,7 +13,6 @@ import (
 	"unicode/utf8"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
 	"twofa/internal/phone"
 	"twofa/internal/secret"
@@ -37,7 +36,7 @@ func within(value string, least, most int, set string) bool {
 }
 
 // settings turns texts into Settings and finds every fault on the way.
-func (e environment) settings(host hostStorage) (Settings, Faults) {
+func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults) {
 	var faults Faults
 	s := Settings{
 		Addr:      cmp.Or(e.Addr, "127.0.0.1:7071"),
@@ -70,23 +69,12 @@ func (e environment) settings(host hostStorage) (Settings, Faults) {
 	if s.Store == StoreAzure {
 		s.Tables = e.tables(host, &faults)
 	}
-	for name := range strings.SplitSeq(cmp.Or(e.Channels, string(notify.WhatsApp)), ",") {
-		channel := notify.Channel(strings.TrimSpace(name))
-		if channel != notify.WhatsApp || len(s.Channels) > 0 {
-			faults.add("TWOFA_CHANNELS", "has to be whatsapp: this version sends over nothing else")
-			break
-		}
-		s.Channels = append(s.Channels, channel)
-	}
-	s.Countries = e.countries(s.Messenger, &faults)
-	if s.Messenger == MessengerTwilio {
-		s.Twilio = e.twilio(&faults)
-	}
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	if utf8.RuneCountInString(s.Brand) > notify.MaxBrand || !utf8.ValidString(s.Brand) || strings.ContainsFunc(s.Brand, unprintable) || strings.Contains(s.Brand, "{{") {
 		faults.add("TWOFA_BRAND", "has to be at most 40 printable characters, without {{")
 	}
 	s.Policy = e.policy(&faults)
+	e.channels(&s, now, &faults)
 	switch strings.ToLower(cmp.Or(e.LogLevel, "info")) {
 	case "debug":
 		s.LogLevel = slog.LevelDebug
@@ -161,12 +149,12 @@ func (e environment) tables(host hostStorage, faults *Faults) azuretable.Options
 	return t
 }
 
-func (e environment) countries(messenger string, faults *Faults) map[string]bool {
+func (e environment) countries(needed bool, faults *Faults) map[string]bool {
 	switch strings.TrimSpace(e.Countries) {
 	case "*":
 		return nil
 	case "":
-		if messenger == MessengerTwilio {
+		if needed {
 			faults.add("TWOFA_COUNTRIES", "is not set; name the countries that may be sent to (IN,US), or * for all")
 		}
 		return nil
@@ -181,20 +169,6 @@ func (e environment) countries(messenger string, faults *Faults) map[string]bool
 		countries[code] = true
 	}
 	return countries
-}
-
-// twilio takes the provider's settings over; what is wrong with them is for the
-// messenger's own package to say.
-func (e environment) twilio(faults *Faults) twilio.Options {
-	o := twilio.Options{
-		AccountSID: e.TwilioAccountSID, AuthToken: e.TwilioAuthToken,
-		APIKey: e.TwilioAPIKey, APISecret: e.TwilioAPISecret,
-		From:                strings.TrimPrefix(e.TwilioWhatsAppFrom, "whatsapp:"),
-		MessagingServiceSID: e.TwilioMessagingServiceSID, ContentSID: e.TwilioContentSID,
-		BaseURL: e.TwilioBaseURL,
-	}
-	*faults = append(*faults, o.Faults()...)
-	return o
 }
 
 func (e environment) policy(faults *Faults) otp.Policy {

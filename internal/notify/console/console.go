@@ -16,27 +16,39 @@ import (
 	"twofa/internal/notify"
 )
 
-// Sender prints messages. Use New.
-type Sender struct {
-	mu sync.Mutex
-	w  io.Writer
+// Texts puts messages into words.
+type Texts interface {
+	Chat(m notify.Message) string
 }
 
-var (
-	_ notify.Sender        = (*Sender)(nil)
-	_ notify.ContextShower = (*Sender)(nil)
-)
+// Printer prints messages. Use New.
+type Printer struct {
+	mu    sync.Mutex
+	w     io.Writer
+	texts Texts
+}
 
-// New returns a Sender that prints on w, one message at a time and each with a
-// single Write, so that w may be shared with a logger.
-func New(w io.Writer) *Sender { return &Sender{w: w} }
+// New returns a Printer on w: one message at a time and each with a single
+// Write, so that w may be shared with a logger.
+func New(w io.Writer, texts Texts) *Printer { return &Printer{w: w, texts: texts} }
+
+// On returns the sender of a channel. All channels print alike: a page of HTML or
+// a call cannot be read in a terminal.
+func (p *Printer) On(channel notify.Channel) notify.Sender { return sender{p, channel} }
+
+type sender struct {
+	*Printer
+	channel notify.Channel
+}
+
+var _ notify.ContextShower = sender{}
 
 // ShowsContext reports that amount and payee are printed.
-func (*Sender) ShowsContext() bool { return true }
+func (sender) ShowsContext() bool { return true }
 
 // Send prints the message as a framed block. It prints nothing if ctx has
 // ended; a Write that blocks is not interrupted.
-func (s *Sender) Send(ctx context.Context, m notify.Message) error {
+func (s sender) Send(ctx context.Context, m notify.Message) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w (%w)", &notify.Failure{Reason: notify.Unavailable, Detail: "the time was over before the message was printed"}, err)
 	}
@@ -44,9 +56,9 @@ func (s *Sender) Send(ctx context.Context, m notify.Message) error {
 	const rule = "────────────────────────────────────────────────────────────"
 	var b strings.Builder
 	b.WriteString("┌" + rule + "\n")
-	b.WriteString("│ To " + printable(m.To) + " (printed only; nothing was sent)\n")
+	b.WriteString("│ To " + printable(m.To) + " over " + string(s.channel) + " (printed only; nothing was sent)\n")
 	b.WriteString("│\n")
-	b.WriteString("│ " + printable(notify.Text(m)) + "\n")
+	b.WriteString("│ " + printable(s.texts.Chat(m)) + "\n")
 	b.WriteString("└" + rule + "\n")
 
 	s.mu.Lock()
@@ -64,6 +76,9 @@ func (s *Sender) Send(ctx context.Context, m notify.Message) error {
 // and the code reach the terminal too.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
+		if r == '\u2068' || r == '\u2069' {
+			return -1 // by which the texts keep a name in its place; a terminal may not know them
+		}
 		if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
 			return unicode.ReplacementChar
 		}
