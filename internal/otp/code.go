@@ -50,6 +50,11 @@ func (s Shape) Valid() bool {
 	return s.Length >= MinCodeLength && s.Length <= MaxCodeLength && s.Alphabet.Symbols() != ""
 }
 
+// Fits reports whether a text is a code of this shape.
+func (s Shape) Fits(code string) bool {
+	return len(code) == s.Length && strings.Trim(code, s.Alphabet.Symbols()) == ""
+}
+
 // Keys is the part of the keyring that codes need.
 type Keys interface {
 	// CodeMAC is a PRF of 32 bytes under the named secret; false if that secret
