@@ -136,9 +136,9 @@ func matcher(names []string) func(language.Tag) string {
 		if base.String() == "yue" {
 			wanted = language.TraditionalChinese
 		}
-		_, i, confidence := m.Match(wanted)
+		_, i, _ := m.Match(wanted)
 		found, _ := tags[i].Base()
-		if confidence == language.No || found != base && (!isRelative || found.String() != relative) {
+		if found != base && (!isRelative || found.String() != relative) {
 			return English
 		}
 		return names[i]

@@ -71,7 +71,7 @@ func TestLanguage(t *testing.T) {
 		"no": "nb", "nn": "nb", "nb-NO": "nb", "nn-NO": "nb", "iw": "he", "iw-IL": "he", "in": "id", "mo": "ro",
 		"es-419": "es", "fr-CA": "fr", "ar-EG": "ar", "arb": "ar", "ur-PK": "ur", "fa-AF": "fa",
 		// Another script or another language is not read by everybody.
-		"sr-Latn": "en", "sr": "en", "zh-Latn": "en", "et": "en", "az": "en", "be": "en", "ca": "en",
+		"sr-Latn": "en", "sr": "en", "zh-Latn": "en", "de-Cyrl": "en", "hi-Latn": "en", "ur-Deva": "en", "et": "en", "az": "en", "be": "en", "ca": "en",
 	} {
 		if got := c.Language(locale); got != want {
 			t.Errorf("Language(%q) = %q, want %q", locale, got, want)
