@@ -250,7 +250,7 @@ func openProvider(s config.Settings, catalogue *texts.Catalogue, stdout io.Write
 		maps.Copy(p.senders, account.Senders())
 	}
 	if s.Email.URL != "" {
-		s.Email.Logger, s.Email.Texts = log, mails{catalogue}
+		s.Email.Logger, s.Email.Texts = log, catalogue
 		if p.senders[notify.Email], err = email.New(s.Email); err != nil {
 			return p, err
 		}
@@ -266,14 +266,6 @@ func openProvider(s config.Settings, catalogue *texts.Catalogue, stdout io.Write
 	service := s.Twilio.MessagingServiceSID != ""
 	p.deniable = map[notify.Channel]bool{notify.WhatsApp: true, notify.SMS: p.sms != "" || s.Twilio.SMSFrom == "" && service}
 	return p, err
-}
-
-// mails is the catalogue as the e-mail sender wants it.
-type mails struct{ *texts.Catalogue }
-
-func (m mails) Mail(about notify.Message) (subject, text, html string) {
-	mail := m.Catalogue.Mail(about)
-	return mail.Subject, mail.Text, mail.HTML
 }
 
 // inbound is nil if people have no number of ours to write to.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/url"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"twofa/internal/delivery"
 	"twofa/internal/functionshost"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
@@ -89,6 +91,10 @@ func TestAttack02_R4_ANewCodeNeverResetsTheFailures(t *testing.T) {
 		t.Errorf("%d messages were sent and %d refused, want 3 and 17", n, len(refused))
 	}
 	want(t, p[0].check(fields{"to": number, "code": w.code(number)}), "429 too_many_checks")
+	// And the person knows of it.
+	if n := w.warnings(number); n != 1 {
+		t.Errorf("%d warnings were sent, want 1", n)
+	}
 }
 
 // Attack 3, and R3. A right code that comes a hundred times at once is accepted
@@ -308,11 +314,12 @@ func (w *world) otherClock(ahead time.Duration) (s *otpsend.Service, codes map[s
 	codes = make(map[string]string)
 	policy := otp.DefaultPolicy()
 	policy.ResendAfter = 0
-	return &otpsend.Service{
-		Book: w.book(), Policy: policy, Default: notify.WhatsApp,
+	carrier := &delivery.Carrier{
+		Book: w.book(), Policy: policy, Log: slog.New(slog.DiscardHandler),
 		Senders: map[notify.Channel]notify.Sender{notify.WhatsApp: sink(codes)},
 		Now:     func() time.Time { return time.Now().Add(ahead) },
-	}, codes
+	}
+	return &otpsend.Service{Carrier: carrier, Workflow: []notify.Channel{notify.WhatsApp}}, codes
 }
 
 // sink is a sender that keeps the codes by number.
@@ -341,7 +348,7 @@ func TestR2_ACodeDiesAfterTenMinutes(t *testing.T) {
 	old, codes := w.otherClock(2*time.Second - 10*time.Minute)
 	used, late := newNumber(), newNumber()
 	for _, number := range []string{used, late} {
-		a, err := old.Start(t.Context(), otpsend.Request{To: number})
+		a, _, err := old.Start(t.Context(), otpsend.Request{To: number}, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -365,7 +372,7 @@ func TestAttack15_ClocksApart(t *testing.T) {
 	} {
 		number := newNumber()
 		other, codes := w.otherClock(ahead)
-		if _, err := other.Start(t.Context(), otpsend.Request{To: number}); err != nil {
+		if _, _, err := other.Start(t.Context(), otpsend.Request{To: number}, ""); err != nil {
 			t.Fatal(err)
 		}
 		if r := c.check(fields{"to": number, "code": codes[number]}); r.String() != answer {
@@ -478,9 +485,14 @@ func TestAttack10_HostileKeys(t *testing.T) {
 		"\x00", id + "\x00", "\r\nIf-Match: *", "é", "\u202e", "𝟏", strings.ToUpper(id), strings.ToLower(id), id[:33], id + "0", "VE" + strings.Repeat("g", 32),
 		"VE" + strings.Repeat("'", 32), "VEpurgecursor", strings.Repeat("x", 3000), "$filter=1", "<script>", "{{1}}", "%s%n", " " + id, id + " ",
 	}
+	// The host itself drops a space at the end of a path: then it is the id.
+	trimmed := func(name, s string) bool { return name != "direct" && s == id+" " }
 	for name, c := range map[string]*client{"direct": p.client, "through the host": hosted} {
 		for _, s := range hostile {
 			for _, method := range []string{"GET", "POST", "DELETE"} {
+				if trimmed(name, s) {
+					continue
+				}
 				r := c.do(method, "/api/otpsend/"+url.PathEscape(s), "", "")
 				// The host itself refuses what it can't take for a path (400, 404).
 				if r.status != 400 && r.status != 404 && r.status != 405 {

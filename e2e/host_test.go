@@ -41,6 +41,19 @@ var documented = map[string][]struct{ method, path, body, answer string }{
 		{"POST", "/api/OTPverify", "{}", "400 invalid_request"},
 		{"GET", "/api/otpverify", "", "405 method_not_allowed"},
 	},
+	"users api/users/{*path}": {
+		{"PUT", "/api/users/nobody", "{}", "400 invalid_request"},
+		{"PUT", "/API/Users/nobody/", "{}", "400 invalid_request"},
+		{"GET", "/api/users/nobody", "", "404 not_found"},
+		{"GET", "/api/users/no%20body", "", "404 not_found"},
+		{"DELETE", "/api/users/nobody", "", "404 not_found"},
+		{"POST", "/api/users/nobody", "{}", "405 method_not_allowed"},
+	},
+	"hooks hooks/twilio/{kind:alpha}": {
+		{"POST", "/hooks/twilio/status", "{}", "404 not_found"}, // callbacks are off
+		{"POST", "/hooks/twilio/inbound", "{}", "404 not_found"},
+		{"POST", "/Hooks/Twilio/Status/", "{}", "404 not_found"},
+	},
 }
 
 // The host's routes and the handler's say the same: what is documented gets

@@ -148,7 +148,7 @@ func TestExampleSettingsWork(t *testing.T) {
 	number := newNumber()
 	started := c.post("/api/otpsend", fields{"to": number})
 	want(t, started, "201")
-	line := awaitLine(t, h, " is your twofa code")
+	line := awaitLine(t, h, " is your code to sign in to twofa")
 	want(t, c.check(fields{"id": started.text("id"), "code": printedCodes(line.Text)[0]}), "200")
 	if n := w.twilio.CallCount(); n != 0 {
 		t.Errorf("the provider was called %d times", n)
@@ -158,7 +158,7 @@ func TestExampleSettingsWork(t *testing.T) {
 // printedCodes finds the codes in what the console messenger prints.
 func printedCodes(text string) []string {
 	var codes []string
-	for _, m := range regexp.MustCompile(`(\S+) is your twofa code`).FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`(\S+) is your code to sign in to twofa`).FindAllStringSubmatch(text, -1) {
 		codes = append(codes, m[1])
 	}
 	return codes
@@ -183,7 +183,7 @@ func TestMessageHasTheTemplateOrTheText(t *testing.T) {
 	number := newNumber()
 	want(t, plain.post("/api/otpsend", fields{"to": number, "context": fields{"amount": "EUR 25.00", "payee": "Bakery"}}), "201")
 	m := w.twilio.Accepted()[0]
-	if !containsAll(m.Body, []string{" is your Acme code", "EUR 25.00", "Bakery", "10 minutes"}) || m.ContentSID != "" {
+	if !containsAll(m.Body, []string{" is your Acme code to approve a payment", "EUR 25.00", "Bakery", "10 min"}) || m.ContentSID != "" {
 		t.Errorf("the text is %q with template %q", m.Body, m.ContentSID)
 	}
 	if m.To != "whatsapp:"+number || m.From != "whatsapp:"+twiliotest.WhatsAppFrom {

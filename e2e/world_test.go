@@ -165,15 +165,26 @@ func (w *world) codes(number string) []string {
 }
 
 // messages returns the codes of the messages that one number has got, in order.
+// A warning, which has none, begins with a word and is left out.
 func (w *world) messages(number string) []string {
 	var codes []string
 	for _, m := range w.twilio.Accepted() {
-		if m.To == "whatsapp:"+number {
-			code, _, _ := strings.Cut(m.Body, " ")
+		code, _, _ := strings.Cut(m.Body, " ")
+		if m.To == "whatsapp:"+number && strings.ToUpper(code) == code {
 			codes = append(codes, code)
 		}
 	}
 	return codes
+}
+
+// warnings is how many warnings one number has got.
+func (w *world) warnings(number string) (n int) {
+	for _, m := range w.twilio.Accepted() {
+		if m.To == "whatsapp:"+number && strings.HasPrefix(m.Body, "Security alert") {
+			n++
+		}
+	}
+	return n
 }
 
 // code returns the code of the last message to a number.

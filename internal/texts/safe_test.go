@@ -113,7 +113,7 @@ func TestAttack9NothingFromOutsideChangesAMessage(t *testing.T) {
 				t.Fatalf("does not end with the code: %q", ask)
 			}
 		}
-		speech, mail := c.Speech(m), c.Mail(m)
+		speech, mail := c.Speech(m), mailOf(c, m)
 		checkShown(t, sms)
 		checkShown(t, c.Chat(m))
 		checkShown(t, c.Ask(m))

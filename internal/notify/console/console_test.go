@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -22,23 +23,33 @@ func message() notify.Message {
 	}
 }
 
+// words is what the texts make of a message. It passes on what the real ones
+// neutralise, as the number and the code reach the terminal too.
+type words struct{}
+
+func (words) Chat(m notify.Message) string {
+	return m.Code + " for " + m.Brand + ": " + m.Amount + ", \u2068" + m.Payee + "\u2069"
+}
+
+func printer(w io.Writer) notify.Sender { return console.New(w, words{}).On(notify.SMS) }
+
 const block = `┌────────────────────────────────────────────────────────────
-│ To +14155550123 (printed only; nothing was sent)
+│ To +14155550123 over sms (printed only; nothing was sent)
 │
-│ 482913 is your Acme code to approve a payment of EUR 25.00 to Bike Shop. Valid for 10 minutes. Do not share it with anyone.
+│ 482913 for Acme: EUR 25.00, Bike Shop
 └────────────────────────────────────────────────────────────
 `
 
 func TestSendPrintsTheMessageAsThePersonSeesIt(t *testing.T) {
 	var out bytes.Buffer
-	s := console.New(&out)
+	s := printer(&out)
 	if err := s.Send(t.Context(), message()); err != nil {
 		t.Fatal(err)
 	}
 	if out.String() != block {
 		t.Errorf("printed\n%s\nwant\n%s", out.String(), block)
 	}
-	if !s.ShowsContext() {
+	if shower, ok := s.(notify.ContextShower); !ok || !shower.ShowsContext() {
 		t.Error("ShowsContext is false, yet amount and payee are printed")
 	}
 }
@@ -55,7 +66,7 @@ func TestSendNeutralisesControlCharacters(t *testing.T) {
 		{To: "+14155550123", Code: evil, Brand: "A", ValidFor: time.Minute},
 	} {
 		var out bytes.Buffer
-		if err := console.New(&out).Send(t.Context(), m); err != nil {
+		if err := printer(&out).Send(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
 		if n := strings.Count(out.String(), "\n"); n != 5 {
@@ -80,7 +91,7 @@ func (w *singleWrites) Write(p []byte) (int, error) { w.writes++; return w.Buffe
 func TestSendIsSafeForConcurrentUse(t *testing.T) {
 	const n = 50
 	var out singleWrites
-	s := console.New(&out)
+	s := printer(&out)
 	var wg sync.WaitGroup
 	for range n {
 		wg.Go(func() {
@@ -102,7 +113,7 @@ func TestSendAfterTheEndPrintsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out bytes.Buffer
-	err := console.New(&out).Send(ctx, message())
+	err := printer(&out).Send(ctx, message())
 	var f *notify.Failure
 	if !errors.As(err, &f) || f.Reason != notify.Unavailable || f.MayHaveSent || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
@@ -117,7 +128,7 @@ type brokenWriter struct{}
 func (brokenWriter) Write(p []byte) (int, error) { return 0, fmt.Errorf("cannot write %q", p) }
 
 func TestSendToABrokenWriter(t *testing.T) {
-	err := console.New(brokenWriter{}).Send(t.Context(), message())
+	err := printer(brokenWriter{}).Send(t.Context(), message())
 	var f *notify.Failure
 	if !errors.As(err, &f) || f.Reason != notify.Unavailable || !f.MayHaveSent {
 		t.Fatalf("got %v", err)
