@@ -1,0 +1,98 @@
+package email
+
+import (
+	"net/mail"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+
+	"twofa/internal/notify"
+	"twofa/internal/notify/smtptest"
+)
+
+// hostile are pieces of which attacks on a mail are made.
+var hostile = []string{
+	"\r\n", "\n", "\r", "\x00", "\r\n.\r\n", "\n.\n", "\r.\r", "\r\n\r\n", "\nBcc: x@evil.example\n", "\r\nContent-Type: text/html\r\n",
+	"\r\n.\r\nMAIL FROM:<x@evil.example>\r\n", "=?utf-8?q?=0d=0aBcc:_x@evil.example?=", "=?", "?=", "=0D=0A", "--", "\r\n--",
+	"\u2028", "\u2029", "\u0085", "\u202e", "\u200b", "\x7f", "\xff\xfe", "ä", "漢字", "😀", ".", "..", " ", "  ", "\t", "\v", "\f", "=", ",", ";", ":", "<", ">",
+	`"`, `\`, "(", ")", "@", "x@evil.example", "<script>", "%0d%0a", "%s%n", strings.Repeat("x", 1100), strings.Repeat("x ", 600), strings.Repeat("é", 400),
+}
+
+func hostileText() *rapid.Generator[string] {
+	piece := rapid.OneOf(rapid.SampledFrom(hostile), rapid.String())
+	return rapid.Custom(func(t *rapid.T) string {
+		return strings.Join(rapid.SliceOfN(piece, 0, 8).Draw(t, "pieces"), "")
+	})
+}
+
+// Whatever the texts say, a mail has the header of every mail, to one person,
+// and two parts; the server holds it to lines, characters and fields by itself.
+func TestNothingGetsIntoTheHeader(t *testing.T) {
+	var subject, text, html string
+	server, s, _ := start(t, smtptest.Options{Security: smtptest.Plain}, func(o *Options) {
+		o.Texts = texts(func(notify.Message) (string, string, string) { return subject, text, html })
+	})
+	rapid.Check(t, func(rt *rapid.T) {
+		subject = hostileText().Draw(rt, "subject")
+		text, html = "T"+hostileText().Draw(rt, "text"), "H"+hostileText().Draw(rt, "html")
+		m := message()
+		m.Brand, m.Amount, m.Payee, m.Purpose, m.Locale = subject, subject, subject, subject, subject
+		before := len(server.Mails())
+		if err := s.Send(t.Context(), m); err != nil {
+			rt.Fatalf("%v", err)
+		}
+		mails := server.Mails()
+		if len(mails) != before+1 {
+			rt.Fatalf("%d mails at once", len(mails)-before)
+		}
+		got := mails[before]
+		if got.To != to || got.From != from || len(got.Header) != 8 {
+			rt.Errorf("to %q from %q with %d fields", got.To, got.From, len(got.Header))
+		}
+		if strings.ContainsAny(got.Subject, "\r\n\x00\u2028\u2029\u0085\u202e") || utf8.RuneCountInString(got.Subject) > maxSubject {
+			rt.Errorf("the subject is %q", got.Subject)
+		}
+		if want := oneLine(subject, maxSubject); got.Subject != want {
+			rt.Errorf("the subject is %q, not %q", got.Subject, want)
+		}
+		if got.Text != lines(text) || got.HTML != lines(html) {
+			rt.Errorf("the parts are %q and %q", got.Text, got.HTML)
+		}
+	})
+}
+
+// The same of the two addresses: what is not refused is alone in its field.
+func TestNothingGetsIntoAddresses(t *testing.T) {
+	server := smtptest.Start(t, smtptest.Options{Security: smtptest.Plain})
+	rapid.Check(t, func(rt *rapid.T) {
+		local := rapid.StringMatching(`[a-zA-Z0-9.+=?_%'-]{1,12}`)
+		around := rapid.OneOf(rapid.Just(""), rapid.Just(" "), rapid.SampledFrom(hostile))
+		m := message()
+		m.To = around.Draw(rt, "before") + local.Draw(rt, "to") + around.Draw(rt, "middle") + "@home.example" + around.Draw(rt, "after")
+		name := hostileText().Draw(rt, "name")
+		s, err := New(Options{
+			URL: server.URL, Texts: texts(simple),
+			From: (&mail.Address{Name: name, Address: local.Draw(rt, "from") + "@acme.example"}).String(),
+		})
+		if err != nil {
+			return
+		}
+		before := len(server.Mails())
+		if s.Send(t.Context(), m) != nil {
+			return
+		}
+		got := server.Mails()[before]
+		if got.To != strings.ToLower(strings.TrimSpace(m.To)) || len(got.Header) != 8 {
+			rt.Errorf("%q went to %q with %d fields", m.To, got.To, len(got.Header))
+		}
+		list, err := got.Header.AddressList("From")
+		if err != nil || *list[0] != s.from {
+			rt.Errorf("%q went out from %v, %v", s.from, list, err)
+		}
+	})
+	if len(server.Mails()) == 0 {
+		t.Error("every address was refused: the test shows nothing")
+	}
+}
