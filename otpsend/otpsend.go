@@ -9,6 +9,7 @@ package otpsend
 import (
 	"context"
 	"crypto/rand"
+	"slices"
 	"time"
 
 	"twofa/internal/delivery"
@@ -96,15 +97,36 @@ func (s *Service) Resend(ctx context.Context, id string, req ResendRequest, idem
 	}
 	resend := otp.ResendRequest{ID: parsed, Channel: req.Channel, Idempotency: idem}
 	return s.send(ctx, parsed.RowKey(), idem, func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
-		v, err := r.Find(parsed)
-		if err == nil {
-			err = s.mayResend(r, v, req.Channel) // the operator may have closed the country since
-		}
-		if err != nil {
-			return r, v, err
-		}
-		return otp.Resend(r, resend, s.Carrier.Policy, now)
+		return s.resend(r, resend, now)
 	})
+}
+
+// resend is otp.Resend over what this service has and may send to now, which may
+// be less than at the start: the operator has set it anew.
+func (s *Service) resend(r otp.Recipient, req otp.ResendRequest, now time.Time) (otp.Recipient, otp.Verification, error) {
+	v, err := r.Find(req.ID)
+	if err == nil {
+		err = s.mayStillReach(r.Address)
+	}
+	if err != nil {
+		return r, v, err
+	}
+	if req.Channel == "" && !s.has(v.Channel()) {
+		if i := slices.IndexFunc(v.Workflow, s.has); i >= 0 {
+			req.Channel = v.Workflow[i]
+		}
+	}
+	next, resent, err := otp.Resend(r, req, s.Carrier.Policy, now)
+	if err != nil {
+		return next, resent, err
+	}
+	switch channel := resent.Channel(); {
+	case next.AddressFor(resent, channel) == "":
+		return r, v, otp.Invalid("channel", "%s", needs(channel))
+	case !s.shows(channel, resent.Context):
+		return r, v, otp.Invalid("context", "The %s template of this service cannot show an amount or a payee.", channel)
+	}
+	return next, resent, nil
 }
 
 // send keeps a transition that spends a send, and then sends.

@@ -231,19 +231,11 @@ func (s *Service) shows(channel string, c otp.Context) bool {
 	return c == (otp.Context{}) || !ok || shower.ShowsContext()
 }
 
-// mayResend returns an error for what a resend must not go to.
-func (s *Service) mayResend(r otp.Recipient, v otp.Verification, channel string) error {
-	home, err := address.Parse(r.Address)
+// mayStillReach returns an error for a kept address that is not sent to any more.
+func (s *Service) mayStillReach(kept string) error {
+	home, err := address.Parse(kept)
 	if err != nil {
 		return &otp.Error{Kind: otp.Internal, Err: err}
-	}
-	if channel != "" && channel != otp.ChannelNext {
-		switch {
-		case r.AddressFor(v, channel) == "":
-			return otp.Invalid("channel", "%s", needs(channel))
-		case !s.shows(channel, v.Context):
-			return otp.Invalid("context", "The %s template of this service cannot show an amount or a payee.", channel)
-		}
 	}
 	return home.MayReach(s.Countries)
 }
