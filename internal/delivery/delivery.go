@@ -64,7 +64,7 @@ func (c *Carrier) Change(ctx context.Context, rowKey string, t Transition) (Stat
 func (c *Carrier) Carry(ctx context.Context, rowKey string, st State, i otp.Idempotency) (State, error) {
 	if st.Verification.TestCode != "" { // the messages of a test number are only told of
 		if st.Verification.Status == otp.Undeliverable {
-			return c.conclude(ctx, rowKey, st, i, otp.OutcomeUndeliverable, 0)
+			return c.conclude(ctx, rowKey, st, i, otp.OutcomeUndeliverable, &notify.Failure{})
 		}
 		return st, nil
 	}
@@ -76,12 +76,12 @@ func (c *Carrier) Carry(ctx context.Context, rowKey string, st State, i otp.Idem
 			return st, nil
 		}
 		if refused, ok := errors.AsType[*otp.Error](err); ok {
-			failures.limit = refused
+			failures.hold(refused)
 		} else {
 			failures.add(c.failure(ctx, st, n, err))
 		}
 		if last := failures.last(); last != nil && last.MayHaveSent {
-			return c.conclude(ctx, rowKey, st, i, otp.OutcomeUnclear, last.RetryAfter)
+			return c.conclude(ctx, rowKey, st, i, otp.OutcomeUnclear, last)
 		}
 		next, begun, err := c.follow(ctx, rowKey, st, failures, i)
 		if err != nil {
@@ -104,7 +104,14 @@ func (c *Carrier) follow(ctx context.Context, rowKey string, st State, failures 
 	}
 	begun := false
 	next, err := c.Change(ctx, rowKey, func(r otp.Recipient, now time.Time) (_ otp.Recipient, v otp.Verification, err error) {
-		if r, v, begun, err = otp.Follow(r, g, c.Policy, now); err == nil && !begun {
+		r, v, begun, err = otp.Follow(r, g, c.Policy, now)
+		switch {
+		case err != nil:
+		case begun: // over another channel than it was begun with
+			r = otp.Conclude(r, i, v, otp.OutcomeSent, 0)
+		case len(failures.failures) == 0:
+			r = otp.Forget(r, i)
+		default:
 			outcome, retryAfter := failures.outcome()
 			r = otp.Conclude(r, i, v, outcome, c.pause(retryAfter))
 		}
@@ -114,16 +121,21 @@ func (c *Carrier) follow(ctx context.Context, rowKey string, st State, failures 
 }
 
 // conclude keeps an outcome for the request's repetition and returns its error.
-func (c *Carrier) conclude(ctx context.Context, rowKey string, st State, i otp.Idempotency, o otp.Outcome, retryAfter time.Duration) (State, error) {
+func (c *Carrier) conclude(ctx context.Context, rowKey string, st State, i otp.Idempotency, o otp.Outcome, f *notify.Failure) (State, error) {
+	pause := c.pause(f.RetryAfter)
 	if i != (otp.Idempotency{}) {
 		_, err := c.Change(ctx, rowKey, func(r otp.Recipient, _ time.Time) (otp.Recipient, otp.Verification, error) {
-			return otp.Conclude(r, i, st.Verification, o, c.pause(retryAfter)), st.Verification, nil
+			return otp.Conclude(r, i, st.Verification, o, pause), st.Verification, nil
 		})
 		if err != nil {
 			reqlog.Add(ctx, slog.String("not_kept", err.Error()))
 		}
 	}
-	return st, c.Refusal(o, st.Verification.ID, st.Verification.Channel(), c.pause(retryAfter), st.Verification.ExpiresAt.Sub(st.Now))
+	e := c.Refusal(o, st.Verification.ID, st.Verification.Channel(), pause, st.Verification.ExpiresAt.Sub(st.Now))
+	if f.Reason != 0 {
+		e.Err = f
+	}
+	return st, e
 }
 
 // send hands attempt n (from 1) to its sender.

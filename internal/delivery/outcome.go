@@ -10,15 +10,19 @@ import (
 // setbacks is why the messages of one request failed.
 type setbacks struct {
 	failures []*notify.Failure
-	// limit is set where our own limits kept the last message back.
+	// limit is set where our own limits kept a message back; held is true if
+	// that was the last one.
 	limit *otp.Error
+	held  bool
 }
 
-func (s *setbacks) add(f *notify.Failure) { s.failures, s.limit = append(s.failures, f), nil }
+func (s *setbacks) add(f *notify.Failure) { s.failures, s.held = append(s.failures, f), false }
+
+func (s *setbacks) hold(limit *otp.Error) { s.limit, s.held = limit, true }
 
 // last is the failure of the last message, nil if a limit kept it back.
 func (s *setbacks) last() *notify.Failure {
-	if s.limit != nil || len(s.failures) == 0 {
+	if s.held || len(s.failures) == 0 {
 		return nil
 	}
 	return s.failures[len(s.failures)-1]
@@ -56,7 +60,7 @@ func (s *setbacks) outcome() (o otp.Outcome, retryAfter time.Duration) {
 		retryAfter = max(retryAfter, f.RetryAfter)
 	}
 	if s.limit != nil && rank[o] < rank[otp.OutcomeUnavailable] {
-		o, retryAfter = otp.OutcomeUnavailable, s.limit.RetryAfter
+		o, retryAfter = otp.OutcomeUnavailable, max(retryAfter, s.limit.RetryAfter)
 	}
 	return o, retryAfter
 }

@@ -1,6 +1,9 @@
 package otp
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Idempotency is what makes a repeated request known: hashes of the key that
 // its client gave it and of all that it asks for. The zero value is none.
@@ -77,8 +80,17 @@ func Conclude(old Recipient, i Idempotency, v Verification, outcome Outcome, ret
 	r := old.clone()
 	for k := range r.Replays {
 		if p := &r.Replays[k]; i != (Idempotency{}) && p.Idempotency == i {
-			p.Channel, p.Outcome, p.RetryAfter = v.Channel(), outcome, retryAfter.Round(time.Second)
+			// Rounded up, as in every answer: who waits until then is not too soon.
+			p.Channel, p.Outcome, p.RetryAfter = v.Channel(), outcome, (retryAfter + time.Second - 1).Truncate(time.Second)
 		}
 	}
+	return r
+}
+
+// Forget drops what a request is remembered for, so that its repetition is
+// judged anew: as where a limit refuses it before anything begins.
+func Forget(old Recipient, i Idempotency) Recipient {
+	r := old.clone()
+	r.Replays = slices.DeleteFunc(r.Replays, func(p Replay) bool { return i != (Idempotency{}) && p.Idempotency == i })
 	return r
 }
