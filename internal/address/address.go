@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"unicode"
 
 	"twofa/internal/otp"
 	"twofa/internal/phone"
@@ -46,15 +47,18 @@ func Parse(text string) (Address, error) {
 // server might tell two cases of a mailbox apart: none in use does, and with two
 // spellings there would be two sets of limits.
 func ParseEmail(text string) (Address, error) {
-	text = strings.ToLower(strings.Trim(text, " "))
+	text = strings.Trim(text, " ")
 	at := strings.LastIndexByte(text, '@')
 	if at < 1 {
 		return Address{}, ErrEmail
 	}
-	local, domain := text[:at], text[at+1:]
-	if strings.ContainsFunc(text, func(r rune) bool { return r > '~' }) {
+	// Before folding, which makes Latin letters of the Kelvin sign and of the
+	// dotted capital I.
+	if strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return Address{}, ErrEmailASCII
 	}
+	text = strings.ToLower(text)
+	local, domain := text[:at], text[at+1:]
 	if len(local) > 64 || len(text) > 254 {
 		return Address{}, ErrEmailLength
 	}
