@@ -22,6 +22,7 @@ func TestInboundMessages(t *testing.T) {
 	}{
 		"WhatsApp":  {"whatsapp:" + recipient, "NO", "", notify.Inbound{From: recipient, Channel: notify.WhatsApp, Text: "NO"}},
 		"SMS":       {recipient, "no", "", notify.Inbound{From: recipient, Channel: notify.SMS, Text: "no"}},
+		"spaces":    {"whatsapp:+1 (415) 555-0123", "NO", "", notify.Inbound{From: recipient, Channel: notify.WhatsApp, Text: "NO"}},
 		"a button":  {"whatsapp:" + recipient, "Not me", "deny", notify.Inbound{From: recipient, Channel: notify.WhatsApp, Text: "Not me", Payload: "deny"}},
 		"no text":   {recipient, "", "", notify.Inbound{From: recipient, Channel: notify.SMS}},
 		"lines":     {recipient, "a\nb+c&d=e;é\x00", "", notify.Inbound{From: recipient, Channel: notify.SMS, Text: "a\nb+c&d=e;é\x00"}},

@@ -85,6 +85,12 @@ func TestRetries(t *testing.T) {
 		{"201 that has failed without a number", script{raw(201, `{"status":"failed"}`), accept()}, 0, 1, 0,
 			&notify.Failure{Reason: notify.Unavailable, Detail: "the message failed at once"}},
 		{"200 with a message", script{raw(200, `{"sid":"SM00112233445566778899aabbccddeeff","status":"queued"}`).Accepting(), accept()}, 0, 1, 1, nil},
+		{"200 with a call", script{raw(200, `{"sid":"CA00112233445566778899aabbccddeeff","status":"queued"}`).Accepting(), accept()}, 0, 1, 1, nil},
+		{"200 with something else", script{raw(200, `{"sid":"MG00112233445566778899aabbccddeeff"}`), accept()}, 0, 1, 0, lost("unexpected success 200")},
+		{"201 that is busy", script{raw(201, `{"status":"busy"}`), accept()}, 0, 1, 0,
+			&notify.Failure{Reason: notify.Unavailable, Detail: "the message failed at once"}},
+		{"201 that is not answered", script{raw(201, `{"status":"no-answer"}`), accept()}, 0, 1, 0,
+			&notify.Failure{Reason: notify.Unavailable, Detail: "the message failed at once"}},
 		{"200 with a proxy's page", script{raw(200, "<html>Sign in"), accept()}, 0, 1, 0, lost("unexpected success 200")},
 		{"204", script{raw(204, ""), accept()}, 0, 1, 0, lost("unexpected success 204")},
 

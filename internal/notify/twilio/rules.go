@@ -91,9 +91,10 @@ const (
 // of 30xxx and 63xxx). None of them is repeated, but for 20429: the answer
 // would be the same.
 //
-// All are documented in Twilio's dictionary of errors. Not documented but
-// recalled is that Calls answer 13223, 13224, 13225 and 13227 too, which the
-// dictionary has for the Dial verb of TwiML.
+// They are documented in Twilio's dictionary of errors. Recalled and not looked
+// up there are 10004, 10005, 20404, 30032, 30034 and 30036, and that Calls answer
+// 13223, 13224, 13225 and 13227 too, which the dictionary has for the Dial verb
+// of TwiML.
 var rules = map[int]rule{
 	// The address.
 	13223: {notify.InvalidAddress, none, addressIsWrong, "the number is not valid"},

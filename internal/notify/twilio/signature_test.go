@@ -1,6 +1,8 @@
 package twilio
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -68,7 +70,13 @@ func TestForgedReports(t *testing.T) {
 	}
 	signature := good.signatures[0]
 	longQuery := goodQuery + "&x=" + strings.Repeat("x", 1<<10)
-	long := set("Padding", strings.Repeat("x", 16<<10))
+	padded := func(size int) func(*statusRequest) { // a body of so many bytes, signed
+		f := set("Padding", strings.Repeat("x", size-len(good.body)-len("&Padding=")))
+		return func(r *statusRequest) {
+			r.body = f.Encode()
+			signed(ourURL+StatusPath+"?"+goodQuery, f)(r)
+		}
+	}
 
 	for name, change := range map[string]func(*statusRequest){
 		"no signature":            func(r *statusRequest) { r.signatures = nil },
@@ -90,7 +98,7 @@ func TestForgedReports(t *testing.T) {
 		"a query in another order":  func(r *statusRequest) { r.query = "attempt=12&id=VE0123456789abcdef0123456789abcdef" },
 		"a query in another form":   func(r *statusRequest) { r.query = strings.Replace(r.query, "VE", "%56E", 1) },
 		"an added query parameter":  func(r *statusRequest) { r.query += "&a=b" },
-		"a query that cannot be":    func(r *statusRequest) { r.query += "%zz" },
+		"a query that cannot be":    func(r *statusRequest) { r.query += "&x=%zz"; signed(ourURL+StatusPath+"?"+r.query, form)(r) },
 		"a digit given to the body": func(r *statusRequest) { r.query = goodQuery[:len(goodQuery)-1]; r.body = "2" + r.body },
 
 		"a key twice, the good one first": func(r *statusRequest) { r.body += "&MessageStatus=read" },
@@ -119,8 +127,9 @@ func TestForgedReports(t *testing.T) {
 		"signed for the body alone": signed("", form),
 		"signed without the body":   signed(ourURL+StatusPath+"?"+goodQuery, nil),
 		"signed without the query":  signed(ourURL+StatusPath, form),
-		"signed by a body hash": func(r *statusRequest) { // the library takes the hash in the query for the body
-			r.query += "&bodySHA256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+		// The library takes such a hash in the query for a signature of the body.
+		"signed by a hash of the body": func(r *statusRequest) {
+			r.query += fmt.Sprintf("&bodySHA256=%x", sha256.Sum256([]byte(r.body)))
 			signed(ourURL+StatusPath+"?"+r.query, nil)(r)
 		},
 
@@ -131,10 +140,8 @@ func TestForgedReports(t *testing.T) {
 		"multipart":             func(r *statusRequest) { r.contentType = "multipart/form-data; boundary=x" },
 		"no content type":       func(r *statusRequest) { r.contentType = "" },
 		"a broken content type": func(r *statusRequest) { r.contentType = "application/x-www-form-urlencoded;;=" },
-		"a body of over 16 KiB": func(r *statusRequest) {
-			r.body = long.Encode()
-			signed(ourURL+StatusPath+"?"+goodQuery, long)(r)
-		},
+		"a body of over 16 KiB": padded(16<<10 + 1),
+		"a body without end":    padded(1 << 20),
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := good

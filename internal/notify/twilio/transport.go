@@ -18,8 +18,8 @@ import (
 // maxBody bounds what is read of an answer. A Message resource is about 3 KiB.
 const maxBody = 64 << 10
 
-// newTransport is the transport that all calls of a Sender share, so that they
-// reuse connections and one Sender cannot take all sockets of the process.
+// newTransport is the transport that all senders of an Account share, so that
+// they reuse connections and one Account cannot take all sockets of the process.
 func newTransport() *http.Transport {
 	// HTTP/1.1 only. net/http sends a POST again by itself where nothing had
 	// been written, and over HTTP/2 also after some errors of the peer; whether
