@@ -147,10 +147,14 @@ func (r *Recipient) fallBack(v *Verification, failed string, g Progress, p Polic
 	if v.ExpiresAt.Sub(now) < MinResendLeft {
 		return false
 	}
+	judged := *r
+	if g.Unsent {
+		judged.Sends = nil // it has the send of the other one; the other rules hold
+	}
+	if judged.mayFollow(p, now) != nil {
+		return false
+	}
 	if !g.Unsent {
-		if r.mayFollow(p, now) != nil {
-			return false
-		}
 		r.Sends = record(r.Sends, now)
 	}
 	v.attempt(channel, now)
