@@ -243,9 +243,10 @@ func (r Recipient) bestFirst(workflow []string) []string {
 }
 
 // worked remembers the channel for the next time. Where there was no choice
-// there is nothing to remember.
+// there is nothing to remember, nor of a test number, where each verification
+// has to go as the first one did.
 func (r *Recipient) worked(v Verification, channel string, now time.Time) {
-	if len(v.Workflow) > 1 && channel != "" {
+	if len(v.Workflow) > 1 && channel != "" && v.TestCode == "" {
 		r.Good = Good{Channel: channel, At: later(stamp(now), r.Good.At)}
 	}
 }
