@@ -13,6 +13,7 @@ import (
 	"twofa/internal/otp"
 	"twofa/internal/phone"
 	"twofa/internal/rig"
+	"twofa/internal/texts"
 	"twofa/otpsend"
 )
 
@@ -288,7 +289,21 @@ func TestStatusSaysWhatTimeHasDone(t *testing.T) {
 
 // What is accepted is shown whole: a cut payee is a payee that nobody approved.
 func TestWhatMayBeAskedForIsWhatAMessageShows(t *testing.T) {
-	if otp.MaxAmount != notify.MaxAmount || otp.MaxPayee != notify.MaxPayee {
-		t.Errorf("accepted: %d and %d characters; shown: %d and %d", otp.MaxAmount, otp.MaxPayee, notify.MaxAmount, notify.MaxPayee)
+	b := newBench(t)
+	catalogue, err := texts.Load(texts.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
+	longest := otp.Context{Amount: strings.Repeat("€", otp.MaxAmount), Payee: strings.Repeat("ä", otp.MaxPayee)}
+	b.start(otpsend.Request{To: alice, Context: longest})
+	m := b.wa.Last()
+	for name, text := range map[string]string{
+		"chat": catalogue.Chat(m), "SMS": catalogue.SMS(m), "speech": catalogue.Speech(m).Before, "ask": catalogue.Ask(m),
+	} {
+		if !strings.Contains(text, longest.Amount) || !strings.Contains(text, longest.Payee) {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+	b.refused(otpsend.Request{To: alice, Context: otp.Context{Amount: longest.Amount + "€"}}, otp.InvalidRequest)
+	b.refused(otpsend.Request{To: alice, Context: otp.Context{Payee: longest.Payee + "ä"}}, otp.InvalidRequest)
 }

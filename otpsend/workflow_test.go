@@ -82,6 +82,7 @@ func TestChannelsThatDoNotFitAreRefusedByField(t *testing.T) {
 		"amount":               {otpsend.Request{To: alice, Context: otp.Context{Amount: "a\nb"}}, "context.amount: "},
 	} {
 		b := newBench(t, every...)
+		b.s.Inbound = nil
 		e := b.refused(tc.req, otp.InvalidRequest)
 		if got := fields(e); !strings.HasPrefix(got, tc.want) || len(e.Fields) != 1 {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,10 @@ import (
 	"twofa/internal/store"
 )
 
-const alice = "+14155550123"
+const (
+	alice = "+14155550123"
+	mail  = "alice@example.com"
+)
 
 var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 
@@ -102,7 +106,7 @@ func start(t *testing.T, b *recipient.Book, random byte) otp.Verification {
 		p := otp.DefaultPolicy()
 		p.ResendAfter = 0
 		return otp.Start(old, otp.StartRequest{
-			ID: otp.NewID(key, [8]byte{random}), Key: b.Keys.Current(), Address: alice, Purpose: "login", Channel: "sms",
+			ID: otp.NewID(key, [8]byte{random}), Key: b.Keys.Current(), Address: alice, Purpose: "login", Workflow: []string{"sms", "email"}, Other: mail,
 			Context: otp.Context{Payee: "Acme Canary"},
 		}, p, noon)
 	})
@@ -155,7 +159,7 @@ func TestChange_KeepsWhatWasDecided(t *testing.T) {
 	b, s := newBook(t)
 	v := start(t, b, 1)
 	got, err := load(t, b).Find(v.ID)
-	if err != nil || got != v {
+	if err != nil || !reflect.DeepEqual(got, v) {
 		t.Errorf("got %+v, %v; want %+v", got, err, v)
 	}
 	if s.writes != 1 {
@@ -280,7 +284,7 @@ func TestOpen_ARowThatWasTamperedWithIsInternalAndStays(t *testing.T) {
 			other := b.RowKey("+14155550124")
 			_, _, err := b.Change(t.Context(), other, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 				return otp.Start(old, otp.StartRequest{
-					ID: otp.NewID(other, [8]byte{1}), Key: b.Keys.Current(), Address: "+14155550124",
+					ID: otp.NewID(other, [8]byte{1}), Key: b.Keys.Current(), Address: "+14155550124", Workflow: []string{"sms"},
 				}, otp.DefaultPolicy(), noon)
 			})
 			if err != nil {
@@ -336,7 +340,7 @@ func TestRows_TellNothingOfAPerson(t *testing.T) {
 	code, _ := v.Code(b.Keys)
 	wantKind(t, check(t, b, v.ID, "no", noon), otp.WrongCode)
 	for key, row := range s.rows {
-		for _, canary := range []string{alice, alice[1:], alice[4:], "Acme", "Canary", "login", "sms", code, string(v.ID), string(v.ID[18:])} {
+		for _, canary := range []string{alice, alice[1:], alice[4:], "Acme", "Canary", "login", "sms", "email", mail, "alice", "example", code, string(v.ID), string(v.ID[18:])} {
 			for form, text := range map[string]string{
 				"plain":       canary,
 				"hexadecimal": hex.EncodeToString([]byte(canary)),

@@ -50,10 +50,22 @@ func TestWithoutALineNothingHappens(t *testing.T) {
 func TestAVerificationIsToldWithoutItsSecrets(t *testing.T) {
 	ctx, line := reqlog.With(context.Background())
 	reqlog.Verification(ctx, otp.Recipient{Address: "+14155550123"}, otp.Verification{
-		ID: "VE0123456789abcdef0123456789abcdef", Purpose: "login", Channel: "whatsapp", Status: otp.Pending,
+		ID: "VE0123456789abcdef0123456789abcdef", Purpose: "login", Workflow: []string{"sms", "whatsapp"}, Status: otp.Pending,
+		Attempts: []otp.Attempt{{Channel: "sms", Status: otp.Failed}, {Channel: "whatsapp", Status: otp.Queued}},
+		User:     "u0123456789abcdef", Other: "alice@example.com", TestCode: "424242",
 		Context: otp.Context{Amount: "EUR 25.00", Payee: "Acme"}, Nonce: [16]byte{1}, CreatedAt: time.Unix(1, 0),
 	})
 	if got := fmt.Sprint(line.Attrs()); got != "[country=US to=+1******0123 channel=whatsapp verification=VE0123456789abcdef0123456789abcdef state=pending]" {
+		t.Errorf("line %s", got)
+	}
+}
+
+func TestAnEmailAddressIsToldMaskedAndWithoutACountry(t *testing.T) {
+	ctx, line := reqlog.With(context.Background())
+	reqlog.Verification(ctx, otp.Recipient{Address: "alice@example.com"}, otp.Verification{
+		ID: "VE0123456789abcdef0123456789abcdef", Workflow: []string{"email"}, Status: otp.Denied,
+	})
+	if got := fmt.Sprint(line.Attrs()); got != "[to=a******@example.com channel=email verification=VE0123456789abcdef0123456789abcdef state=denied]" {
 		t.Errorf("line %s", got)
 	}
 }

@@ -28,6 +28,7 @@ import (
 	"twofa/internal/secret"
 	"twofa/internal/store"
 	"twofa/internal/store/boltstore"
+	"twofa/internal/texts"
 	"twofa/internal/user"
 	"twofa/otpsend"
 	"twofa/otpverify"
@@ -40,6 +41,9 @@ const (
 	AliceMail = "alice.canary@example.com"
 	BobMail   = "bob.canary@example.com"
 )
+
+// Own is the number that people write to.
+const Own = "+14155238886"
 
 // Noon is when tests begin.
 var Noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
@@ -54,6 +58,7 @@ type Rig struct {
 	Carrier *delivery.Carrier
 	Send    *otpsend.Service
 	Verify  *otpverify.Service
+	Inbox   *delivery.Inbox
 	// Kept reads what is kept, past all faults.
 	Kept *recipient.Book
 
@@ -89,6 +94,12 @@ func New(tb testing.TB, channels ...notify.Channel) *Rig {
 	}
 	r.Send = &otpsend.Service{Carrier: r.Carrier, Users: r.Users}
 	r.Verify = &otpverify.Service{Book: r.Book, Users: r.Users, Policy: r.Carrier.Policy, Alerts: r.Carrier, Now: r.Now}
+	catalogue, err := texts.Load(texts.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.Inbox = &delivery.Inbox{Book: r.Book, Texts: catalogue, Brand: "Acme", Now: r.Now}
+	r.Send.Inbound = &otpsend.Inbound{WhatsApp: Own, SMS: Own, Brand: "Acme", Texts: catalogue}
 	if len(channels) == 0 {
 		channels = []notify.Channel{notify.WhatsApp}
 	}
