@@ -64,3 +64,18 @@ func (s Script) play(v *Verification, p Policy, now time.Time) {
 		deliver(first)
 	}
 }
+
+// maxPlayed is how many messages a test number's verification tells of. No limit
+// on sending holds for it, and its row has an end.
+const maxPlayed = 32
+
+// mayPlay returns an error unless one more message may be told of.
+func (v Verification) mayPlay(now time.Time) *Error {
+	if len(v.Attempts) < maxPlayed {
+		return nil
+	}
+	return &Error{
+		Kind: TooManySends, RetryAfter: v.ExpiresAt.Sub(now),
+		Detail: "This verification of a test number has had its 32 messages. Start a new one.",
+	}
+}

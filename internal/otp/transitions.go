@@ -177,8 +177,12 @@ func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipien
 	if refused != nil {
 		return r, v, refused
 	}
-	if err := r.maySend(p, now); err != nil && v.TestCode == "" {
-		return r, v, err
+	limit := r.maySend(p, now)
+	if v.TestCode != "" {
+		limit = v.mayPlay(now)
+	}
+	if limit != nil {
+		return r, v, limit
 	}
 	v.attempt(channel, now)
 	if v.TestCode != "" {
