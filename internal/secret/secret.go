@@ -35,10 +35,11 @@ const minDistinct = 16
 
 // The labels, one a use. Changing one changes every key under it.
 const (
-	labelID    = "twofa/v1/key-id"
-	labelCode  = "twofa/v1/code"
-	labelSeal  = "twofa/v1/seal"
-	labelIndex = "twofa/v1/index"
+	labelID       = "twofa/v1/key-id"
+	labelCode     = "twofa/v1/code"
+	labelRecovery = "twofa/v1/recovery"
+	labelSeal     = "twofa/v1/seal"
+	labelIndex    = "twofa/v1/index"
 )
 
 // KeyID names the secret that a key was derived from. It is itself derived, so
@@ -56,9 +57,10 @@ type Keyring struct {
 }
 
 type key struct {
-	id   KeyID
-	code []byte
-	seal cipher.AEAD
+	id       KeyID
+	code     []byte
+	recovery []byte
+	seal     cipher.AEAD
 }
 
 // Parse reads the setting: base64 (standard alphabet, padding optional),
@@ -137,6 +139,9 @@ func newKey(s []byte) (k key, err error) {
 	if k.code, err = derive(s, labelCode); err != nil {
 		return k, err
 	}
+	if k.recovery, err = derive(s, labelRecovery); err != nil {
+		return k, err
+	}
 	sealKey, err := derive(s, labelSeal)
 	if err != nil {
 		return k, err
@@ -168,17 +173,26 @@ func (r *Keyring) CodeMAC(id KeyID, message []byte) (mac [32]byte, ok bool) {
 	if !ok {
 		return mac, false
 	}
-	h := hmac.New(sha256.New, k.code)
-	h.Write(message)
-	h.Sum(mac[:0])
-	return mac, true
+	return sum(k.code, message), true
+}
+
+// RecoveryMAC is HMAC-SHA256 of the message under the secret's key for recovery
+// codes. It reports false if the secret is no longer in the ring.
+func (r *Keyring) RecoveryMAC(id KeyID, message []byte) (mac [32]byte, ok bool) {
+	k, ok := r.find(id)
+	if !ok {
+		return mac, false
+	}
+	return sum(k.recovery, message), true
 }
 
 // Index is HMAC-SHA256 of a text under the index key: the same for as long as
 // the last secret of the ring stays the last.
-func (r *Keyring) Index(text string) (mac [32]byte) {
-	h := hmac.New(sha256.New, r.index)
-	h.Write([]byte(text))
+func (r *Keyring) Index(text string) [32]byte { return sum(r.index, []byte(text)) }
+
+func sum(key, message []byte) (mac [32]byte) {
+	h := hmac.New(sha256.New, key)
+	h.Write(message)
 	h.Sum(mac[:0])
 	return mac
 }

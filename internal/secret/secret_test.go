@@ -40,6 +40,7 @@ func TestKeyring_MatchesVectorsComputedElsewhere(t *testing.T) {
 		Setting, Text, Index, Place, Box string
 		KeyID                            string `json:"key_id"`
 		CodeMAC                          string `json:"code_mac"`
+		RecoveryMAC                      string `json:"recovery_mac"`
 	}
 	raw, err := os.ReadFile("testdata/vectors.json")
 	if err != nil {
@@ -55,6 +56,7 @@ func TestKeyring_MatchesVectorsComputedElsewhere(t *testing.T) {
 		r := ring(t, want.Setting)
 		id := r.Current()
 		mac, ok := r.CodeMAC(id, []byte(want.Text))
+		recoveryMAC, recoveryOK := r.RecoveryMAC(id, []byte(want.Text))
 		index := r.Index(want.Text)
 		box, err := hex.DecodeString(want.Box)
 		if err != nil {
@@ -67,10 +69,11 @@ func TestKeyring_MatchesVectorsComputedElsewhere(t *testing.T) {
 		for _, c := range []struct{ what, got, want string }{
 			{"key id", hex.EncodeToString(id[:]), want.KeyID},
 			{"code MAC", hex.EncodeToString(mac[:]), want.CodeMAC},
+			{"recovery MAC", hex.EncodeToString(recoveryMAC[:]), want.RecoveryMAC},
 			{"index", hex.EncodeToString(index[:]), want.Index},
 			{"opened box", string(plain), want.Text},
 		} {
-			if c.got != c.want || !ok {
+			if c.got != c.want || !ok || !recoveryOK {
 				t.Errorf("%.20q: %s is %s, want %s", want.Text, c.what, c.got, c.want)
 			}
 		}
@@ -180,6 +183,10 @@ func TestRotation_OldOpensNewSealsAndTheIndexStays(t *testing.T) {
 	if got, ok := rotated.CodeMAC(old.Current(), []byte("x")); !ok || got != want {
 		t.Error("a code that is on its way is not right any more")
 	}
+	want, _ = old.RecoveryMAC(old.Current(), []byte("x"))
+	if got, ok := rotated.RecoveryMAC(old.Current(), []byte("x")); !ok || got != want {
+		t.Error("a recovery code from before is not right any more")
+	}
 
 	onlyNew := ring(t, entry(50))
 	if rotated.Current() != onlyNew.Current() || rotated.Current() == old.Current() {
@@ -214,6 +221,9 @@ func TestRotation_ARemovedSecretOpensAndDerivesNothing(t *testing.T) {
 		t.Errorf("got %v, want ErrSealed", err)
 	}
 	if mac, ok := without.CodeMAC(old.Current(), []byte("x")); ok || mac != [32]byte{} {
+		t.Errorf("derives %x for a secret that is gone", mac)
+	}
+	if mac, ok := without.RecoveryMAC(old.Current(), []byte("x")); ok || mac != [32]byte{} {
 		t.Errorf("derives %x for a secret that is gone", mac)
 	}
 }

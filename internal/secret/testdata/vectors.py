@@ -46,6 +46,7 @@ for n, (size, text) in enumerate([(32, "+14155550123"), (33, ""), (48, "Zoë, \U
         "text": text,
         "key_id": id.hex(),
         "code_mac": mac(hkdf(secret, b"twofa/v1/code"), text.encode()).hex(),
+        "recovery_mac": mac(hkdf(secret, b"twofa/v1/recovery"), text.encode()).hex(),
         "index": mac(hkdf(secret, b"twofa/v1/index"), text.encode()).hex(),
         "place": place,
         "box": (id + nonce + box).hex(),
