@@ -40,8 +40,8 @@ const (
 	flood
 )
 
-// Refuse answers with the code, 400 to 599, and with an enhanced code
-// (RFC 3463) like "5.1.1"; "" leaves that out.
+// Refuse answers with the code, mostly 400 to 599, and with an enhanced code
+// (RFC 3463) like "5.1.1"; "" leaves that out. The mail is not kept.
 func Refuse(code int, enhanced string) Action {
 	a := Action{kind: refuse, code: code, enhanced: smtp.NoEnhancedCode}
 	if enhanced == "" {

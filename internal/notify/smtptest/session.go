@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/md5"
 	"encoding/hex"
+	"errors"
 	"io"
 
 	"github.com/emersion/go-sasl"
@@ -103,7 +104,11 @@ func (c *cramMD5) Next(response []byte) ([]byte, bool, error) {
 	return nil, true, c.login(string(user), password)
 }
 
-func (x *session) Mail(from string, _ *smtp.MailOptions) error {
+func (x *session) Mail(from string, o *smtp.MailOptions) error {
+	if o.UTF8 {
+		x.s.complain(errors.New("SMTPUTF8 is asked for, which a later server may not have"))
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 7}, Message: Words}
+	}
 	if err := x.s.play(MailFrom, x.conn.Conn(), from); err != nil {
 		return err
 	}
@@ -132,9 +137,7 @@ func (x *session) Data(r io.Reader) error {
 	}
 	m, err := parse(raw, x.to)
 	if err != nil {
-		x.s.mu.Lock()
-		defer x.s.mu.Unlock()
-		x.s.malformed = append(x.s.malformed, err)
+		x.s.complain(err)
 		return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: err.Error()}
 	}
 	_, m.TLS = x.conn.TLSConnectionState()

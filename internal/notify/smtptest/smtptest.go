@@ -127,6 +127,7 @@ func Start(t testing.TB, o Options) *Server {
 	server.Domain = "smtptest.example"
 	server.MaxLineLength = 1000 // RFC 5321, 4.5.3.1.6
 	server.MaxRecipients = 1
+	server.EnableSMTPUTF8 = true
 	server.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are what some tests are about
 	server.AllowInsecureAuth = o.Security == Plain || o.NoSTARTTLS
 	config := &tls.Config{Certificates: []tls.Certificate{a.server}, MinVersion: tls.VersionTLS12}
@@ -154,6 +155,13 @@ func Start(t testing.TB, o Options) *Server {
 		}
 	})
 	return s
+}
+
+// complain fails the test at its end.
+func (s *Server) complain(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.malformed = append(s.malformed, err)
 }
 
 func (s *Server) url() string {
