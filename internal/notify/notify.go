@@ -15,6 +15,11 @@ import (
 	"twofa/internal/otp"
 )
 
+// MaxBrand is the longest form in which a brand is shown, in characters; what is
+// longer is cut where the person sees it. Amount and payee have otp.MaxAmount and
+// otp.MaxPayee.
+const MaxBrand = 40
+
 // Channel is a way to reach a person.
 type Channel string
 

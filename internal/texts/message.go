@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"twofa/internal/notify"
+	"twofa/internal/otp"
 )
 
 // noBrand stands where a brand has nothing that can be shown. It is the default
@@ -44,8 +45,8 @@ func (w *wording) subjectOf(m notify.Message, isolated bool) subject {
 		s.kind = "login"
 	}
 	for _, part := range []struct{ key, value string }{
-		{"amount", plain(m.Amount, notify.MaxAmount)},
-		{"payee", plain(m.Payee, notify.MaxPayee)},
+		{"amount", plain(m.Amount, otp.MaxAmount)},
+		{"payee", plain(m.Payee, otp.MaxPayee)},
 	} {
 		if part.value == "" {
 			continue

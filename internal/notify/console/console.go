@@ -72,7 +72,7 @@ func (s sender) Send(ctx context.Context, m notify.Message) error {
 }
 
 // printable replaces what a terminal would act on (escape sequences, line ends,
-// bidi controls). notify.Text has cleaned the free texts already; the number
+// bidi controls). The texts have cleaned what comes from outside; the number
 // and the code reach the terminal too.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {

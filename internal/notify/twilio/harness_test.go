@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -66,18 +67,26 @@ func options() Options {
 // wording is all that a message has, so that a test sees what gets lost.
 type wording struct{}
 
+func words(m notify.Message) string {
+	text := m.Code + " is your " + m.Brand + " code"
+	if m.Amount != "" {
+		text += " to approve a payment of " + m.Amount + " to " + m.Payee
+	}
+	return text + fmt.Sprintf(". Valid for %d minutes. Do not share it with anyone.", int(m.ValidFor.Minutes()))
+}
+
 func (wording) Chat(m notify.Message) string {
 	if m.Alert {
 		return "Chat alert of " + m.Brand
 	}
-	return "Chat: " + notify.Text(m)
+	return "Chat: " + words(m)
 }
 
 func (wording) SMS(m notify.Message) string {
 	if m.Alert {
 		return "SMS alert of " + m.Brand
 	}
-	return "SMS: " + notify.Text(m)
+	return "SMS: " + words(m)
 }
 
 func (wording) Speech(m notify.Message) notify.Speech {

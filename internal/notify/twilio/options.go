@@ -51,7 +51,7 @@ type Options struct {
 	// brand.
 	ContentSID      string
 	AlertContentSID string
-	// Texts words the messages.
+	// Texts words the messages. It is needed.
 	Texts Texts
 
 	// PublicURL (TWOFA_PUBLIC_URL) is our own address, scheme and host only.

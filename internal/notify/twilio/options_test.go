@@ -34,7 +34,7 @@ func TestOptions(t *testing.T) {
 			o.WhatsAppFrom, o.SMSFrom, o.MessagingServiceSID = "", "", twiliotest.MessagingServiceSID
 		}, nil},
 		{"alert's template", func(o *Options) { o.AlertContentSID = twiliotest.AlertContentSID }, nil},
-		{"no texts yet", func(o *Options) { o.Texts = nil }, nil},
+		{"no texts yet", func(o *Options) { o.Texts = nil }, []string{"Texts"}},
 		{"reports", func(o *Options) { o.PublicURL = "https://twofa.example:8443/" }, nil},
 		{"reports, key and token", func(o *Options) { o.PublicURL, o.APIKey, o.APISecret = ourURL, twiliotest.APIKey, twiliotest.APISecret }, nil},
 		{"reports on loopback", func(o *Options) { o.PublicURL = "http://[::1]:7071" }, nil},

@@ -56,6 +56,9 @@ func New(o Options) (*Account, error) {
 	if faults := o.Faults(); len(faults) > 0 {
 		return nil, errors.New("twilio: " + strings.Join(faults, "\ntwilio: "))
 	}
+	if o.Texts == nil {
+		return nil, errors.New("twilio: there are no Texts")
+	}
 	base, _ := parseBaseURL(o.BaseURL)
 	publicURL, _ := parsePublicURL(o.PublicURL)
 	a := &Account{
@@ -81,9 +84,6 @@ func New(o Options) (*Account, error) {
 	}
 	a.client.SetAccountSid(o.AccountSID)
 
-	if a.texts == nil {
-		a.texts = plainTexts{}
-	}
 	if a.transport == nil {
 		a.transport = newTransport()
 	}
