@@ -1,0 +1,128 @@
+package recovery_test
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"twofa/internal/otp"
+	"twofa/internal/recovery"
+)
+
+// model is what recovery codes are, naively: codes in clear, a bool each.
+type model struct {
+	used     map[string]bool // of the present set
+	dead     []string        // of the sets before
+	removed  bool            // the present set's secret
+	failures []time.Time
+}
+
+// use is what becomes of a code, and how long to wait.
+func (m *model) use(code string, now time.Time) (kind otp.Kind, wait time.Duration) {
+	if m.left() == 0 {
+		return otp.NotFound, 0
+	}
+	// The tenth of the last wrong codes within a day opens the door when it goes.
+	for i := len(m.failures) - 1; i >= 0; i-- {
+		if now.Sub(m.failures[i]) < otp.Day && len(m.failures)-i == 10 {
+			return otp.TooManyChecks, otp.Day - now.Sub(m.failures[i])
+		}
+	}
+	if len(code) != 19 {
+		return otp.InvalidRequest, 0
+	}
+	if m.removed {
+		return otp.KindExpired, 0
+	}
+	if used, known := m.used[code]; !known || used {
+		m.failures = append(m.failures, now)
+		return otp.WrongCode, 0
+	}
+	m.used[code] = true
+	return "", 0
+}
+
+func (m *model) left() int {
+	n := 0
+	for _, used := range m.used {
+		if !used {
+			n++
+		}
+	}
+	return n
+}
+
+func TestState_DoesWhatTheModelDoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var s recovery.State
+		m := model{}
+		now := noon
+		secrets := 1
+		keys := mustParse(fixedSecret(1))
+		var codes []string // of the present set, in order
+		var seed byte
+		check := func(t *rapid.T, code string) {
+			want, wait := m.use(code, now)
+			after, left, err := recovery.AttemptWith(quick, typed(t, code), keys, now)(s)
+			e := wantKind(t, err, want)
+			if left != m.left() || e != nil && e.RetryAfter != wait {
+				t.Fatalf("%d left, %+v; want %d, wait %v", left, e, m.left(), wait)
+			}
+			s = after
+		}
+		some := func(t *rapid.T, of []string) string {
+			if len(of) == 0 {
+				t.Skip("none")
+			}
+			return rapid.SampledFrom(of).Draw(t, "code")
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"make": func(t *rapid.T) {
+				seed++
+				fresh, made, err := recovery.NewWith(quick, source(seed), keys, now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for code := range m.used {
+					m.dead = append(m.dead, code)
+				}
+				m.used, m.removed, codes = map[string]bool{}, false, fresh
+				for _, code := range fresh {
+					m.used[code] = false
+				}
+				s = s.Replace(made)
+			},
+			"use":       func(t *rapid.T) { check(t, some(t, codes)) },
+			"use two":   func(t *rapid.T) { check(t, some(t, codes)); check(t, some(t, codes)) },
+			"use dead":  func(t *rapid.T) { check(t, some(t, m.dead)) },
+			"use wrong": func(t *rapid.T) { check(t, wrong) },
+			"misread":   func(t *rapid.T) { check(t, "123456") },
+			"wait": func(t *rapid.T) {
+				now = now.Add(time.Duration(rapid.SampledFrom([]int64{1, 60_000, 3_600_000, 9 * 3_600_000}).Draw(t, "ms")) * time.Millisecond)
+			},
+			"rotate and keep": func(*rapid.T) {
+				secrets++
+				keys = mustParse(fixedSecret(byte(secrets)), fixedSecret(byte(secrets-1)))
+				if len(codes) > 0 && !s.Alive(keys) {
+					m.removed = true
+				}
+			},
+			"take the old secret out": func(*rapid.T) {
+				keys = mustParse(fixedSecret(byte(secrets)))
+				if len(codes) > 0 && s.Key != keys.Current() {
+					m.removed = true
+				}
+			},
+			"": func(t *rapid.T) {
+				if s.Left() != m.left() {
+					t.Fatalf("%d left, want %d", s.Left(), m.left())
+				}
+				if len(codes) > 0 && s.Alive(keys) == m.removed {
+					t.Fatalf("alive: %v, want %v", s.Alive(keys), !m.removed)
+				}
+				s = throughRow(t, s)
+			},
+		})
+	})
+}

@@ -1,0 +1,103 @@
+package recovery_test
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"twofa/internal/otp"
+	"twofa/internal/recovery"
+)
+
+// row is a store of one state, with nothing but a compare-and-swap.
+type row struct{ atomic.Pointer[recovery.State] }
+
+func newRow(s recovery.State) *row {
+	var r row
+	r.Store(&s)
+	return &r
+}
+
+// change keeps the new state in every case, as the contract asks.
+func (r *row) change(use func(recovery.State) (recovery.State, int, error)) error {
+	for {
+		old := r.Load()
+		s, _, err := use(*old)
+		if r.CompareAndSwap(old, &s) {
+			return err
+		}
+	}
+}
+
+// inParallel starts n at once, and returns how often each kind was the outcome.
+func inParallel(n int, change func(i int) error) map[otp.Kind]int {
+	outcomes := make([]error, n)
+	start := make(chan struct{})
+	var done sync.WaitGroup
+	for i := range n {
+		done.Go(func() {
+			<-start
+			outcomes[i] = change(i)
+		})
+	}
+	close(start)
+	done.Wait()
+	kinds := map[otp.Kind]int{}
+	for _, err := range outcomes {
+		if err == nil {
+			kinds[""]++
+		} else {
+			kinds[err.(*otp.Error).Kind]++
+		}
+	}
+	return kinds
+}
+
+func TestAttack03_OneOfAHundredAtOnceUsesTheCode(t *testing.T) {
+	codes, s := newSet(t, 1)
+	r := newRow(s)
+	kinds := inParallel(100, func(int) error {
+		return r.change(recovery.AttemptWith(quick, typed(t, codes[0]), keyring, noon))
+	})
+	if kinds[""] != 1 || kinds[otp.WrongCode] != 10 || kinds[otp.TooManyChecks] != 89 {
+		t.Errorf("got %v, want one success, 10 wrong codes and 89 refusals", kinds)
+	}
+	if got := r.Load(); got.Left() != 9 || len(got.Failures) != 10 {
+		t.Errorf("%d left, %d failures", got.Left(), len(got.Failures))
+	}
+}
+
+func TestAttack01_TenOfAHundredWrongCodesAtOnceAreCompared(t *testing.T) {
+	codes, s := newSet(t, 1)
+	r := newRow(s)
+	kinds := inParallel(100, func(int) error {
+		return r.change(recovery.AttemptWith(quick, typed(t, wrong), keyring, noon))
+	})
+	if kinds[otp.WrongCode] != 10 || kinds[otp.TooManyChecks] != 90 {
+		t.Errorf("got %v, want 10 wrong codes and 90 refusals", kinds)
+	}
+	err := r.change(recovery.AttemptWith(quick, typed(t, codes[0]), keyring, noon))
+	wantKind(t, err, otp.TooManyChecks)
+}
+
+// While the set is replaced over and over, a code of the first set works once or
+// not at all, and one of the last set is not lost.
+func TestRace_AReplacedSetStaysReplaced(t *testing.T) {
+	codes, s := newSet(t, 1)
+	lastCodes, last := newSet(t, 2)
+	r := newRow(s)
+	kinds := inParallel(20, func(i int) error {
+		if i%2 == 0 {
+			return r.change(func(old recovery.State) (recovery.State, int, error) { return old.Replace(last), 0, nil })
+		}
+		return r.change(recovery.AttemptWith(quick, typed(t, codes[0]), keyring, noon))
+	})
+	if kinds[""] > 11 || kinds[""]+kinds[otp.WrongCode] != 20 {
+		t.Errorf("got %v", kinds)
+	}
+	if got := r.Load(); got.Salt != last.Salt || got.Left() != 10 || len(got.Failures) != kinds[otp.WrongCode] {
+		t.Errorf("%d left, %d failures, outcomes %v", got.Left(), len(got.Failures), kinds)
+	}
+	r.Store(&last)
+	wantKind(t, r.change(recovery.AttemptWith(quick, typed(t, lastCodes[0]), keyring, noon)), "")
+}
