@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
+
+	"twofa/internal/recovery"
+	"twofa/internal/totp"
 )
 
 // The first byte of a row tells what it holds. A later layout gets a number of
@@ -31,8 +34,8 @@ var (
 
 // Encode writes the user as bytes: texts and lists behind their length in bytes
 // (two for the name, one for all else), numbers in big-endian order, times in
-// Unix milliseconds. It fails for a user without a name, and for texts that are
-// too long for their length.
+// Unix milliseconds; then the factors, as their packages write them. It fails for
+// a user without a name, and for what is too long for its length.
 func (u User) Encode() ([]byte, error) {
 	if u.Name == "" {
 		return nil, fmt.Errorf("%w: no name", errUnkept)
@@ -59,9 +62,11 @@ func (u User) Encode() ([]byte, error) {
 	b.AddBytes(u.Revision[:])
 	b.AddUint64(uint64(u.CreatedAt.UnixMilli())) // the zero Time too is a whole millisecond
 	b.AddUint64(uint64(u.UpdatedAt.UnixMilli()))
+	u.TOTP.Append(b)
+	u.Recovery.Append(b)
 	row, err := b.Bytes()
 	if err != nil {
-		return nil, fmt.Errorf("%w: a text is too long", errUnkept)
+		return nil, fmt.Errorf("%w: %w", errUnkept, err)
 	}
 	return row, nil
 }
@@ -84,8 +89,14 @@ func Decode(row []byte) (User, error) {
 		s.ReadUint8(&flags) && flags < flagsEnd &&
 		s.CopyBytes(u.Revision[:]) &&
 		readTime(&s, &u.CreatedAt) &&
-		readTime(&s, &u.UpdatedAt) &&
-		s.Empty()
+		readTime(&s, &u.UpdatedAt)
+	if ok {
+		u.TOTP, ok = totp.Read(&s)
+	}
+	if ok {
+		u.Recovery, ok = recovery.Read(&s)
+	}
+	ok = ok && s.Empty()
 	for ok && !channels.Empty() {
 		var c string
 		ok = readText(&channels, &c)

@@ -1,12 +1,18 @@
 // Package user keeps the people that client apps know by a name of their own:
-// where each can be reached, and which of it is known to be theirs.
+// where each can be reached, which of it is known to be theirs, and what else
+// proves that it is them: authenticator apps and recovery codes.
 //
 // A user is one row, sealed whole and kept under a keyed hash of the name: a
 // copy of the table tells neither who is registered nor how to reach them. The
 // package must never log, or put into an error, a name or an address.
 package user
 
-import "time"
+import (
+	"time"
+
+	"twofa/internal/recovery"
+	"twofa/internal/totp"
+)
 
 // User is a person that client apps know by a name of their own.
 type User struct {
@@ -27,4 +33,7 @@ type User struct {
 	// CreatedAt and UpdatedAt are kept in milliseconds. UpdatedAt is when the
 	// client app changed something; a verified address does not move it.
 	CreatedAt, UpdatedAt time.Time
+	// TOTP and Recovery are the factors that need no message.
+	TOTP     totp.State
+	Recovery recovery.State
 }
