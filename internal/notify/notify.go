@@ -45,6 +45,10 @@ type Message struct {
 	// Alert makes the message a warning instead: somebody has typed wrong codes
 	// until none were left. It has no code, amount or payee.
 	Alert bool
+	// Recovered makes an alert say something else: that a recovery code was
+	// used, of which CodesLeft remain.
+	Recovered bool
+	CodesLeft int
 	// Brand is the name of the service that the person signs in to.
 	Brand string
 	// Purpose is what the code is for. "login" has words of its own.
