@@ -1,0 +1,309 @@
+package qr_test
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"twofa/internal/qr"
+	"twofa/internal/totp"
+)
+
+// tool is the path of a program that the tests compare with.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%s is not installed: run make tools", name)
+	}
+	return path
+}
+
+func uri(issuer, account string) string {
+	a := totp.Authenticator{Secret: []byte("12345678901234567890"), Options: totp.Options{Algorithm: totp.SHA1, Digits: 6, Period: 30}}
+	return a.URI(issuer, account)
+}
+
+// texts are URIs for names that are hard to carry, and the sizes of the format.
+func texts() map[string]string {
+	return map[string]string{
+		"plain":    uri("Acme", "alice"),
+		"spaces":   uri("Acme Bank Ltd", "alice smith"),
+		"colons":   uri("Acme: Bank", "a:b:c"),
+		"umlauts":  uri("Müller & Söhne", "zoë@example.com"),
+		"emoji":    uri("🔑 Schlüssel", "👩\u200d💻"),
+		"percents": uri("100% Bank", "50%25 %41"),
+		"script":   uri("東京銀行", "алиса"),
+		"long":     uri(strings.Repeat("Acme Bank ", 10), strings.Repeat("ü", 60)),
+		"SHA512":   (totp.Authenticator{Secret: bytes.Repeat([]byte{0xa5}, 64), Options: totp.Options{Algorithm: totp.SHA512, Digits: 8, Period: 60}}).URI("Acme", "bob"),
+		"digits":   "0123456789012345",
+		"capitals": "HTTPS://EXAMPLE.COM/A",
+		"one":      "x",
+	}
+}
+
+func TestPNG_IsReadByZbar(t *testing.T) {
+	for name, text := range texts() {
+		t.Run(name, func(t *testing.T) {
+			picture, err := qr.PNG(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := scan(t, picture); got != text {
+				t.Errorf("zbar reads\n%s\nnot\n%s", got, text)
+			}
+		})
+	}
+}
+
+func TestSVG_IsReadByZbar(t *testing.T) {
+	rsvg := tool(t, "rsvg-convert")
+	for name, text := range texts() {
+		t.Run(name, func(t *testing.T) {
+			drawing, err := qr.SVG(text, "QR code")
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(rsvg, "--width=400")
+			cmd.Stdin = strings.NewReader(drawing)
+			picture, err := cmd.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := scan(t, picture); got != text {
+				t.Errorf("zbar reads\n%s\nnot\n%s", got, text)
+			}
+		})
+	}
+}
+
+// scan is what zbar, the reader of many scanners, finds in the picture.
+func scan(t *testing.T, picture []byte) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "qr.png")
+	if err := os.WriteFile(file, picture, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(tool(t, "zbarimg"), "--quiet", "--raw", "--nodbus", "-Sdisable", "-Sqrcode.enable", file).Output()
+	if err != nil {
+		t.Fatalf("zbarimg finds nothing: %v", err)
+	}
+	return strings.TrimSuffix(string(out), "\n")
+}
+
+// grid is a picture's or a drawing's modules, one character each.
+func grid(size int, dark func(x, y int) bool) string {
+	var b strings.Builder
+	for y := range size {
+		for x := range size {
+			if dark(x, y) {
+				b.WriteByte('#')
+			} else {
+				b.WriteByte('.')
+			}
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func decodePNG(t rapid.TB, data []byte) image.Image {
+	t.Helper()
+	picture, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return picture
+}
+
+// gridOfSVG reads the second path back: each run of dark modules is a rectangle.
+func gridOfSVG(t rapid.TB, drawing string) (size int, modules string) {
+	t.Helper()
+	var svg struct {
+		ViewBox string `xml:"viewBox,attr"`
+		Paths   []struct {
+			Fill string `xml:"fill,attr"`
+			D    string `xml:"d,attr"`
+		} `xml:"path"`
+	}
+	if err := xml.Unmarshal([]byte(drawing), &svg); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := fmt.Sscanf(svg.ViewBox, "0 0 %d", &size); n != 1 || err != nil || svg.ViewBox != fmt.Sprintf("0 0 %d %d", size, size) {
+		t.Fatalf("viewBox %q", svg.ViewBox)
+	}
+	if len(svg.Paths) != 2 || svg.Paths[0].Fill != "#fff" || svg.Paths[0].D != fmt.Sprintf("M0 0h%dv%dH0z", size, size) || svg.Paths[1].Fill != "" {
+		t.Fatalf("paths %+v", svg.Paths)
+	}
+	run := regexp.MustCompile(`M(\d+) (\d+)h(\d+)v1h-(\d+)z`)
+	if rest := run.ReplaceAllString(svg.Paths[1].D, ""); rest != "" {
+		t.Fatalf("the path has %q", rest)
+	}
+	dark := map[[2]int]bool{}
+	for _, m := range run.FindAllStringSubmatch(svg.Paths[1].D, -1) {
+		var v [4]int
+		for i := range v {
+			v[i], _ = strconv.Atoi(m[i+1])
+		}
+		if v[2] != v[3] || v[2] < 1 {
+			t.Fatalf("%s is no rectangle", m[0])
+		}
+		for x := v[0]; x < v[0]+v[2]; x++ {
+			if dark[[2]int{x, v[1]}] {
+				t.Fatalf("%d %d is drawn twice", x, v[1])
+			}
+			dark[[2]int{x, v[1]}] = true
+		}
+	}
+	return size, grid(size, func(x, y int) bool { return dark[[2]int{x, y}] })
+}
+
+func TestPNGAndSVG_AreTheSameModules(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(
+			rapid.StringN(1, 200, 800),
+			rapid.StringOfN(rapid.RuneFrom([]rune("0123456789")), 1, 300, -1),
+			rapid.Just(strings.Repeat("x", 2331)),
+		).Draw(t, "text")
+		data, err := qr.PNG(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		drawing, err := qr.SVG(text, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		size, want := gridOfSVG(t, drawing)
+		picture := decodePNG(t, data)
+		width := picture.Bounds().Dx()
+		scale := width / size
+		if width%size != 0 || width != picture.Bounds().Dy() || scale < 4 || width > 400 && scale > 4 || width < 200 {
+			t.Fatalf("%d modules on %d pixels", size, width)
+		}
+		isDark := func(x, y int) bool { return color.GrayModel.Convert(picture.At(x, y)).(color.Gray).Y == 0 }
+		if got := grid(size, func(x, y int) bool { return isDark(x*scale+scale/2, y*scale+scale/2) }); got != want {
+			t.Fatalf("PNG\n%sSVG\n%s", got, want)
+		}
+		for y := range width { // modules are whole squares
+			for x := range width {
+				if isDark(x, y) != isDark(x/scale*scale, y/scale*scale) {
+					t.Fatalf("the pixel %d %d differs within its module", x, y)
+				}
+			}
+		}
+		if margin := strings.Trim(want[:4*(size+1)], ".\n"); margin != "" {
+			t.Fatal("the margin is not free")
+		}
+		for i, line := range strings.Split(strings.TrimSpace(want), "\n") {
+			top, bottom := i < 4, i >= size-4
+			if strings.Contains(line[:4]+line[size-4:], "#") || (top || bottom) && strings.Contains(line, "#") {
+				t.Fatal("the margin is not free")
+			}
+		}
+		if !strings.HasPrefix(strings.Split(want, "\n")[4], "....#######.") {
+			t.Fatal("there is no finder pattern in the corner")
+		}
+	})
+}
+
+func TestPNG_HasOneBitAPixel(t *testing.T) {
+	data, err := qr.PNG(uri("Acme", "alice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const depth = 8 + 4 + 4 + 8 // behind the signature, IHDR's head, width and height
+	if data[depth] != 1 || data[depth+1] != 3 {
+		t.Errorf("bit depth %d, colour type %d, want 1 and a palette", data[depth], data[depth+1])
+	}
+	if len(data) > 2000 {
+		t.Errorf("%d bytes", len(data))
+	}
+}
+
+func TestSVG_TitleIsForScreenReaders(t *testing.T) {
+	title := `</title><script>alert("1")</script> & ü`
+	drawing, err := qr.SVG("x", title)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var svg struct {
+		Role  string `xml:"role,attr"`
+		Crisp string `xml:"shape-rendering,attr"`
+		Title string `xml:"title"`
+	}
+	if err := xml.Unmarshal([]byte(drawing), &svg); err != nil {
+		t.Fatal(err)
+	}
+	if svg.Title != title || svg.Role != "img" || svg.Crisp != "crispEdges" || strings.Contains(drawing, "<script") {
+		t.Error(drawing)
+	}
+	drawing, err = qr.SVG("x", "")
+	if err != nil || strings.Contains(drawing, "<title") || !strings.Contains(drawing, `aria-hidden="true"`) {
+		t.Errorf("%s, %v", drawing, err)
+	}
+	if strings.Contains(drawing, "style") { // a page's policy may forbid it
+		t.Error(drawing)
+	}
+}
+
+func TestBoth_AreTheSameEachTime(t *testing.T) {
+	for _, text := range texts() {
+		p1, _ := qr.PNG(text)
+		s1, _ := qr.SVG(text, "t")
+		for range 3 {
+			p2, err := qr.PNG(text)
+			s2, err2 := qr.SVG(text, "t")
+			if err != nil || err2 != nil || !bytes.Equal(p1, p2) || s1 != s2 {
+				t.Fatalf("%q: %v, %v", text, err, err2)
+			}
+		}
+	}
+}
+
+func TestBoth_RefuseWhatNoCodeHolds(t *testing.T) {
+	for _, text := range []string{"", strings.Repeat("canary ", 333) + "x", strings.Repeat("9", 5597)} {
+		_, err := qr.PNG(text)
+		_, err2 := qr.SVG(text, "")
+		if !errors.Is(err, qr.ErrText) || !errors.Is(err2, qr.ErrText) || strings.Contains(err.Error()+err2.Error(), "canary") {
+			t.Errorf("%d bytes: %v, %v", len(text), err, err2)
+		}
+	}
+	for _, text := range []string{strings.Repeat("canary ", 333), strings.Repeat("9", 5596)} {
+		if _, err := qr.PNG(text); err != nil {
+			t.Errorf("%d bytes: %v", len(text), err)
+		}
+	}
+}
+
+func BenchmarkPNG(b *testing.B) {
+	text := uri("Acme", "alice@example.com")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := qr.PNG(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkSVG(b *testing.B) {
+	text := uri("Acme", "alice@example.com")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := qr.SVG(text, "QR code"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package totp_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"hash"
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"twofa/internal/otp"
+	"twofa/internal/totp"
+)
+
+func TestMain(m *testing.M) {
+	// Daily limits need longer runs than rapid's default of 30 steps. A flag on
+	// the command line still wins: m.Run parses it after this.
+	if err := flag.Set("rapid.steps", "100"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// noon is when most tests begin: a whole second, and the first of a step.
+var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+const (
+	ms   = time.Millisecond
+	step = 30 * time.Second
+)
+
+// phone is an authenticator as it is enrolled: the rest is for Enroll to set.
+var phone = totp.Authenticator{ID: id(1), Name: "Phone", Secret: secret(1)}
+
+func id(n byte) string { return totp.NewID([8]byte{7: n}) }
+
+// secret is 20 bytes that differ for every n.
+func secret(n byte) []byte {
+	s := make([]byte, totp.SecretBytes)
+	for i := range s {
+		s[i] = n + 13*byte(i)
+	}
+	return s
+}
+
+// code makes codes without the package and its library: RFC 4226, 5.3.
+func code(a totp.Authenticator, step int64) string {
+	hashes := map[totp.Algorithm]func() hash.Hash{"": sha1.New, totp.SHA1: sha1.New, totp.SHA256: sha256.New, totp.SHA512: sha512.New}
+	mac := hmac.New(hashes[a.Algorithm], a.Secret)
+	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(step)))
+	sum := mac.Sum(nil)
+	n := binary.BigEndian.Uint32(sum[sum[len(sum)-1]&15:]) & (1<<31 - 1)
+	digits := max(a.Digits, 6)
+	return fmt.Sprintf("%010d", n)[10-digits:]
+}
+
+// codeFor is what the app shows at now.
+func codeFor(a totp.Authenticator, now time.Time) string { return code(a, stepOf(a, now)) }
+
+func stepOf(a totp.Authenticator, now time.Time) int64 {
+	period := int64(a.Period)
+	if period == 0 {
+		period = 30
+	}
+	return now.Unix() / period
+}
+
+// confirmed is a state with these authenticators, confirmed an hour before now.
+func confirmed(t rapid.TB, now time.Time, list ...totp.Authenticator) totp.State {
+	t.Helper()
+	var s totp.State
+	for _, a := range list {
+		var err error
+		if s, err = totp.Import(s, a, now.Add(-time.Hour)); err != nil {
+			t.Fatalf("Import: %v", describe(err))
+		}
+	}
+	return s
+}
+
+// check checks a code, fails the test unless the kind of the outcome is as
+// wanted ("" for an approval), and returns the new state.
+func check(t rapid.TB, s totp.State, code string, now time.Time, want otp.Kind) totp.State {
+	t.Helper()
+	s, a, err := totp.Check(s, code, now)
+	if got := kind(err); got != want {
+		t.Fatalf("Check: %s, want %q", describe(err), want)
+	}
+	if (err == nil) != (a.ID != "") {
+		t.Fatalf("Check: returned %q beside %v", a.ID, err)
+	}
+	return s
+}
+
+// kind is "" for no error.
+func kind(err error) otp.Kind {
+	if err == nil {
+		return ""
+	}
+	if e, ok := errors.AsType[*otp.Error](err); ok {
+		return e.Kind
+	}
+	return otp.Kind("not an *otp.Error: " + err.Error())
+}
+
+func describe(err error) string {
+	if e, ok := errors.AsType[*otp.Error](err); ok && e != nil {
+		return fmt.Sprintf("%v %q %v", e, e.Detail, e.Fields)
+	}
+	return fmt.Sprint(err)
+}
+
+// fieldsOf is which fields an error names.
+func fieldsOf(err error) []string {
+	e, ok := errors.AsType[*otp.Error](err)
+	if !ok {
+		return nil
+	}
+	var names []string
+	for _, f := range e.Fields {
+		names = append(names, f.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// tool is the path of a program that the tests compare with.
+func tool(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%s is not installed: run make tools", name)
+	}
+	return path
+}

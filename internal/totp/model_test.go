@@ -1,0 +1,335 @@
+package totp_test
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	"pgregory.net/rapid"
+
+	"twofa/internal/otp"
+	"twofa/internal/totp"
+)
+
+// model is the same rules, written down as naively as can be: it remembers every
+// step that was ever accepted, and looks through all of them.
+type model struct {
+	devices  []*device
+	failures []time.Time
+}
+
+type device struct {
+	a         totp.Authenticator // as it was given
+	confirmed bool
+	created   time.Time
+	wrong     int
+	accepted  []int64
+}
+
+func (m *model) settle(now time.Time) {
+	latest := now.Add(otp.MaxSkew).Truncate(ms)
+	m.devices = slices.DeleteFunc(m.devices, func(d *device) bool {
+		return !d.confirmed && (now.Sub(d.created) >= 15*time.Minute || d.created.After(latest))
+	})
+	m.failures = slices.DeleteFunc(m.failures, func(t time.Time) bool { return now.Sub(t) >= 24*time.Hour })
+	for i, t := range m.failures {
+		if t.After(latest) {
+			m.failures[i] = latest
+		}
+	}
+}
+
+func (m *model) pending() *device {
+	for _, d := range m.devices {
+		if !d.confirmed {
+			return d
+		}
+	}
+	return nil
+}
+
+func (m *model) remove(d *device) {
+	m.devices = slices.DeleteFunc(m.devices, func(e *device) bool { return e == d })
+}
+
+// accept reports whether the device takes the code, and notes its steps.
+func (d *device) accept(typed string, now time.Time) bool {
+	var right []int64
+	for w := int64(-1); w <= 1; w++ {
+		step := stepOf(d.a, now) + w
+		spent := slices.ContainsFunc(d.accepted, func(s int64) bool { return s >= step })
+		if typed == code(d.a, step) && !spent {
+			right = append(right, step)
+		}
+	}
+	d.accepted = append(d.accepted, right...)
+	return len(right) > 0
+}
+
+func (m *model) wrongCode(now time.Time) {
+	t := now.Truncate(ms)
+	for _, f := range m.failures {
+		if f.After(t) {
+			t = f
+		}
+	}
+	m.failures = append(m.failures, t)
+}
+
+// machine runs the package beside the model.
+type machine struct {
+	m    model
+	s    totp.State
+	now  time.Time
+	last string // the code that was accepted last
+	next byte   // id
+}
+
+// after compares what the two hold, and makes sure of what has to be true of
+// every transition: it has not changed its arguments, does the same again, is
+// settled, and leaves a state that a row can hold.
+func (x *machine) after(t *rapid.T, before, copied totp.State, again func() totp.State) {
+	if !reflect.DeepEqual(before, copied) {
+		t.Fatalf("the old state has changed:\n%+v\n%+v", copied, before)
+	}
+	if s := again(); !reflect.DeepEqual(s, x.s) {
+		t.Fatalf("again, the state is another one:\n%+v\n%+v", x.s, s)
+	}
+	if s := x.s.Settle(x.now); !reflect.DeepEqual(s, x.s) {
+		t.Fatalf("the state is not settled:\n%+v\n%+v", x.s, s)
+	}
+	var b cryptobyte.Builder
+	x.s.Append(&b)
+	row := cryptobyte.String(b.BytesOrPanic())
+	if s, ok := totp.Read(&row); !ok || !row.Empty() || !reflect.DeepEqual(s, x.s) {
+		t.Fatalf("the row holds\n%+v\nnot\n%+v", s, x.s)
+	}
+	if got, want := summary(x.s), x.m.summary(); got != want {
+		t.Fatalf("state\n%smodel\n%s", got, want)
+	}
+}
+
+func summary(s totp.State) string {
+	var b strings.Builder
+	for _, a := range s.Authenticators {
+		fmt.Fprintln(&b, a.ID, a.Name, !a.Pending(), a.CreatedAt, a.Failed, a.Step)
+	}
+	fmt.Fprintln(&b, s.Failures)
+	return b.String()
+}
+
+func (m *model) summary() string {
+	var b strings.Builder
+	for _, d := range m.devices {
+		fmt.Fprintln(&b, d.a.ID, d.a.Name, d.confirmed, d.created, d.wrong, slices.Max(append(d.accepted, 0)))
+	}
+	fmt.Fprintln(&b, append([]time.Time(nil), m.failures...))
+	return b.String()
+}
+
+// deepCopy shares nothing with s.
+func deepCopy(s totp.State) totp.State {
+	s.Authenticators = slices.Clone(s.Authenticators)
+	for i := range s.Authenticators {
+		s.Authenticators[i].Secret = bytes.Clone(s.Authenticators[i].Secret)
+	}
+	s.Failures = slices.Clone(s.Failures)
+	return s
+}
+
+// do runs one transition beside the model's, which returns the kind of error
+// that it wants.
+func (x *machine) do(t *rapid.T, want func(m *model) otp.Kind, transition func(s totp.State) (totp.State, error)) {
+	before, copied := x.s, deepCopy(x.s)
+	s, err := transition(before)
+	x.s = s
+	x.m.settle(x.now)
+	if k := want(&x.m); kind(err) != k {
+		t.Fatalf("%s, want %q", describe(err), k)
+	}
+	x.after(t, before, copied, func() totp.State { s, _ := transition(before); return s })
+}
+
+// typed draws a code: of a device, near the window; the last one; or none.
+func (x *machine) typed(t *rapid.T) string {
+	if len(x.m.devices) == 0 || rapid.IntRange(0, 3).Draw(t, "wrong") == 0 {
+		return rapid.SampledFrom([]string{"000000", "00000000", "", "ABCDEF", x.last}).Draw(t, "code")
+	}
+	d := rapid.SampledFrom(x.m.devices).Draw(t, "device")
+	return code(d.a, stepOf(d.a, x.now)+rapid.Int64Range(-2, 2).Draw(t, "step"))
+}
+
+func (x *machine) anyID(t *rapid.T) string {
+	return id(rapid.ByteRange(0, x.next).Draw(t, "id"))
+}
+
+func (x *machine) draw(t *rapid.T) totp.Authenticator {
+	a := anyAuthenticator().Draw(t, "new")
+	x.next++
+	a.ID, a.Secret[0] = id(x.next), x.next
+	a.Name = rapid.SampledFrom([]string{"A", "B", "C", "D", "E", "F", "G"}).Draw(t, "name")
+	return a
+}
+
+// mayAdd is the model's Enroll and Import.
+func (m *model) mayAdd(a totp.Authenticator, besides *device) bool {
+	n := 0
+	for _, d := range m.devices {
+		if d == besides {
+			continue
+		}
+		if n++; d.a.Name == a.Name {
+			return false
+		}
+	}
+	return n < 5
+}
+
+func TestModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x := &machine{now: noon}
+		t.Repeat(map[string]func(*rapid.T){
+			"clock": func(t *rapid.T) {
+				by := rapid.OneOf(
+					rapid.Int64Range(0, int64(90*time.Second)),
+					rapid.Int64Range(0, int64(16*time.Minute)),
+					rapid.Int64Range(0, int64(13*time.Hour)),
+					rapid.Int64Range(-int64(5*time.Minute), 0),
+				).Draw(t, "by")
+				x.now = x.now.Add(time.Duration(by))
+			},
+			"enroll": func(t *rapid.T) {
+				a := x.draw(t)
+				x.do(t, func(m *model) otp.Kind {
+					if !m.mayAdd(a, m.pending()) {
+						return otp.InvalidRequest
+					}
+					m.remove(m.pending())
+					m.devices = append(m.devices, &device{a: a, created: x.now.Truncate(ms)})
+					return ""
+				}, func(s totp.State) (totp.State, error) { return totp.Enroll(s, a, x.now) })
+			},
+			"import": func(t *rapid.T) {
+				a := x.draw(t)
+				x.do(t, func(m *model) otp.Kind {
+					if !m.mayAdd(a, nil) {
+						return otp.InvalidRequest
+					}
+					m.devices = append(m.devices, &device{a: a, created: x.now.Truncate(ms), confirmed: true})
+					return ""
+				}, func(s totp.State) (totp.State, error) { return totp.Import(s, a, x.now) })
+			},
+			"confirm": func(t *rapid.T) {
+				typed := x.typed(t)
+				if d := x.m.pending(); d != nil && rapid.Bool().Draw(t, "right") {
+					typed = codeFor(d.a, x.now)
+				}
+				x.do(t, func(m *model) otp.Kind { return m.confirm(typed, x.now) },
+					func(s totp.State) (totp.State, error) {
+						s, _, err := totp.Confirm(s, typed, x.now)
+						return s, err
+					})
+			},
+			"check":  x.check,
+			"check2": x.check, // more often than the others
+			"check3": x.check,
+			"remove": func(t *rapid.T) {
+				id := x.anyID(t)
+				x.do(t, func(m *model) otp.Kind {
+					for _, d := range m.devices {
+						if d.a.ID == id {
+							m.remove(d)
+							return ""
+						}
+					}
+					return otp.NotFound
+				}, func(s totp.State) (totp.State, error) { s, _, err := totp.Remove(s, id, x.now); return s, err })
+			},
+			"rename": func(t *rapid.T) {
+				id, name := x.anyID(t), rapid.SampledFrom([]string{"A", "B", "H"}).Draw(t, "name")
+				x.do(t, func(m *model) otp.Kind { return m.rename(id, name) },
+					func(s totp.State) (totp.State, error) {
+						s, _, err := totp.Rename(s, id, name, x.now)
+						return s, err
+					})
+			},
+		})
+	})
+}
+
+func (x *machine) check(t *rapid.T) {
+	typed := x.typed(t)
+	x.do(t, func(m *model) otp.Kind { return m.check(typed, x.now) },
+		func(s totp.State) (totp.State, error) {
+			s, a, err := totp.Check(s, typed, x.now)
+			if err == nil {
+				x.last = typed
+				if !a.UsedAt.Equal(x.now.Truncate(ms)) || a.Pending() {
+					t.Fatalf("accepted by %+v", a)
+				}
+			}
+			return s, err
+		})
+}
+
+func (m *model) confirm(typed string, now time.Time) otp.Kind {
+	d := m.pending()
+	if d == nil {
+		return otp.NotFound
+	}
+	if d.accept(typed, now) {
+		d.confirmed, d.wrong = true, 0
+		return ""
+	}
+	if d.wrong++; d.wrong == 10 {
+		m.remove(d)
+	}
+	return otp.WrongCode
+}
+
+func (m *model) check(typed string, now time.Time) otp.Kind {
+	some, accepted := false, false
+	for _, d := range m.devices {
+		some = some || d.confirmed
+	}
+	if !some {
+		return otp.NotFound
+	}
+	if len(m.failures) >= 10 {
+		return otp.TooManyChecks
+	}
+	for _, d := range m.devices {
+		if d.confirmed && d.accept(typed, now) {
+			accepted = true
+		}
+	}
+	if !accepted {
+		m.wrongCode(now)
+		return otp.WrongCode
+	}
+	return ""
+}
+
+func (m *model) rename(id, name string) otp.Kind {
+	var named *device
+	for _, d := range m.devices {
+		if d.a.ID == id {
+			named = d
+		}
+	}
+	if named == nil {
+		return otp.NotFound
+	}
+	for _, d := range m.devices {
+		if d != named && d.a.Name == name {
+			return otp.InvalidRequest
+		}
+	}
+	named.a.Name = name
+	return ""
+}

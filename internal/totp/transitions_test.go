@@ -1,0 +1,331 @@
+package totp_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"twofa/internal/otp"
+	"twofa/internal/totp"
+)
+
+func enroll(t *testing.T, s totp.State, a totp.Authenticator, now time.Time) totp.State {
+	t.Helper()
+	s, err := totp.Enroll(s, a, now)
+	if err != nil {
+		t.Fatalf("Enroll: %s", describe(err))
+	}
+	return s
+}
+
+func TestOptions_Check(t *testing.T) {
+	for _, c := range []struct {
+		in, want totp.Options
+		faults   []string
+	}{
+		{totp.Options{}, totp.Options{Algorithm: "SHA1", Digits: 6, Period: 30}, nil},
+		{totp.Options{Algorithm: "SHA256", Digits: 8, Period: 60}, totp.Options{Algorithm: "SHA256", Digits: 8, Period: 60}, nil},
+		{totp.Options{Algorithm: "SHA512"}, totp.Options{Algorithm: "SHA512", Digits: 6, Period: 30}, nil},
+		{totp.Options{Algorithm: "sha1"}, totp.Options{Algorithm: "sha1", Digits: 6, Period: 30}, []string{"algorithm"}},
+		{totp.Options{Digits: 7}, totp.Options{Algorithm: "SHA1", Digits: 7, Period: 30}, []string{"digits"}},
+		{totp.Options{Algorithm: "MD5", Digits: -6, Period: 1}, totp.Options{Algorithm: "MD5", Digits: -6, Period: 1}, []string{"algorithm", "digits", "period"}},
+	} {
+		faults := &otp.Error{}
+		if got := c.in.Check(faults); got != c.want || !slices.Equal(fieldsOf(faults), c.faults) {
+			t.Errorf("%+v: %+v, %v", c.in, got, faults.Fields)
+		}
+	}
+}
+
+func TestParseID(t *testing.T) {
+	good := "TA00ff000000000a9e"
+	if got, err := totp.ParseID(good); got != good || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, bad := range []string{"", "TA", good[:17], good + "0", "VE" + good[2:], strings.ToUpper(good), "ta" + good[2:], "TA" + good[3:] + "g", "TA00ff000000000a9\n"} {
+		if got, err := totp.ParseID(bad); got != "" || err == nil || !slices.Equal(fieldsOf(err), []string{"id"}) {
+			t.Errorf("%q is read as %q, %v", bad, got, err)
+		}
+	}
+}
+
+func TestCheckName(t *testing.T) {
+	for in, want := range map[string]string{
+		"Phone": "Phone", "Ame\u0301lie's 📱": "Amélie's 📱", "a": "a", "100% mine: yes": "100% mine: yes",
+		strings.Repeat("😀", 64): strings.Repeat("😀", 64), strings.Repeat("e\u0301", 64): strings.Repeat("é", 64),
+	} {
+		faults := &otp.Error{}
+		if got := totp.CheckName(in, faults); got != want || len(faults.Fields) > 0 {
+			t.Errorf("%q: %q, %v", in, got, faults.Fields)
+		}
+	}
+	for _, bad := range []string{
+		"", " ", " a", "a ", "a  b", "a\nb", "a\x00", "\xff", "a\u202eb", "a\u200bb", "a\u00a0b", "\ufeffa", "a\u034fb", "\u3164", strings.Repeat("x", 65),
+	} {
+		faults := &otp.Error{}
+		totp.CheckName(bad, faults)
+		if !slices.Equal(fieldsOf(faults), []string{"name"}) {
+			t.Errorf("%q: %v", bad, faults.Fields)
+		}
+	}
+}
+
+func TestEnroll_SetsWhatIsNotTheCallers(t *testing.T) {
+	a := phone
+	a.Step, a.Failed, a.ConfirmedAt, a.UsedAt = 7, 7, noon, noon
+	s := enroll(t, totp.State{}, a, noon.Add(ms+1))
+	want := phone
+	want.Options = totp.Options{Algorithm: totp.SHA1, Digits: 6, Period: 30}
+	want.CreatedAt = noon.Add(ms)
+	if !reflect.DeepEqual(s, totp.State{Authenticators: []totp.Authenticator{want}}) {
+		t.Errorf("%+v", s)
+	}
+	a.Secret[0]++ // the caller may wipe its copy
+	if s.Authenticators[0].Secret[0] == a.Secret[0] {
+		t.Error("the secret is shared")
+	}
+	a.Secret[0]--
+}
+
+func TestEnroll_TakesThePlaceOfAPendingOne(t *testing.T) {
+	s := enroll(t, confirmed(t, noon, phone), totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}, noon)
+	s = enroll(t, s, totp.Authenticator{ID: id(3), Name: "tablet", Secret: secret(2)}, noon)
+	if len(s.Authenticators) != 2 || s.Authenticators[0].ID != phone.ID || s.Authenticators[1].ID != id(3) {
+		t.Errorf("%+v", s.Authenticators)
+	}
+}
+
+func TestEnroll_Refuses(t *testing.T) {
+	five := func() totp.State {
+		var list []totp.Authenticator
+		for i := range byte(totp.MaxAuthenticators) {
+			list = append(list, totp.Authenticator{ID: id(i + 10), Name: fmt.Sprint("Device ", i), Secret: secret(i + 10)})
+		}
+		return confirmed(t, noon, list...)
+	}()
+	with := func(change func(a *totp.Authenticator)) totp.Authenticator {
+		a := totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}
+		change(&a)
+		return a
+	}
+	for name, c := range map[string]struct {
+		s      totp.State
+		a      totp.Authenticator
+		kind   otp.Kind
+		fields []string
+	}{
+		"a sixth":              {five, phone, otp.InvalidRequest, nil},
+		"the name":             {totp.State{}, with(func(a *totp.Authenticator) { a.Name = "PHONE" }), otp.InvalidRequest, []string{"name"}},
+		"the secret":           {totp.State{}, with(func(a *totp.Authenticator) { a.Secret = secret(1) }), otp.InvalidRequest, []string{"secret"}},
+		"the secret with zero": {totp.State{}, with(func(a *totp.Authenticator) { a.Secret = append(secret(1), 0, 0) }), otp.InvalidRequest, []string{"secret"}},
+		"bad options":          {totp.State{}, with(func(a *totp.Authenticator) { a.Digits = 7; a.Period = 10; a.Name = "" }), otp.InvalidRequest, []string{"digits", "name", "period"}},
+		"no id":                {totp.State{}, with(func(a *totp.Authenticator) { a.ID = "" }), otp.Internal, nil},
+		"a taken id":           {totp.State{}, with(func(a *totp.Authenticator) { a.ID = phone.ID }), otp.Internal, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old := c.s
+			if old.Authenticators == nil {
+				old = enroll(t, confirmed(t, noon, phone), totp.Authenticator{ID: id(9), Name: "Earlier", Secret: secret(9)}, noon)
+			}
+			s, err := totp.Enroll(old, c.a, noon)
+			if kind(err) != c.kind || !slices.Equal(fieldsOf(err), c.fields) {
+				t.Errorf("%s", describe(err))
+			}
+			if !reflect.DeepEqual(s, old) {
+				t.Errorf("the state has changed: %+v", s)
+			}
+		})
+	}
+}
+
+// HMAC pads keys with zeros, so these two secrets have the same codes: the
+// reason why the second is refused.
+func TestEnroll_ZerosAtTheEndMakeNoOtherSecret(t *testing.T) {
+	longer := phone
+	longer.Secret = append(secret(1), 0)
+	if code(phone, 1) != code(longer, 1) {
+		t.Error("the codes differ")
+	}
+}
+
+func TestEnroll_FourConfirmedAndAPendingOne(t *testing.T) {
+	var s totp.State
+	for i := range byte(totp.MaxAuthenticators) {
+		a := totp.Authenticator{ID: id(i), Name: fmt.Sprint("Device ", i), Secret: secret(i)}
+		s = enroll(t, s, totp.Authenticator{ID: id(99), Name: "Abandoned", Secret: secret(99)}, noon)
+		s = enroll(t, s, a, noon)
+		var err error
+		if s, _, err = totp.Confirm(s, codeFor(a, noon), noon); err != nil {
+			t.Fatalf("%d: %s", i, describe(err))
+		}
+	}
+	if _, err := totp.Enroll(s, phone, noon); kind(err) != otp.InvalidRequest {
+		t.Errorf("a sixth: %s", describe(err))
+	}
+}
+
+func TestConfirm_UntilThePendingTimeIsOver(t *testing.T) {
+	pending := enroll(t, totp.State{}, phone, noon)
+	last := noon.Add(totp.PendingFor - 1)
+	s, a, err := totp.Confirm(pending, codeFor(phone, last), last)
+	if err != nil || a.Pending() || a.Step != stepOf(phone, last) || !a.ConfirmedAt.Equal(last.Truncate(ms)) || !a.UsedAt.IsZero() {
+		t.Errorf("%+v, %s", a, describe(err))
+	}
+	if _, _, err := totp.Confirm(s, codeFor(phone, last.Add(step)), last.Add(step)); kind(err) != otp.NotFound {
+		t.Errorf("again: %s", describe(err))
+	}
+	end := noon.Add(totp.PendingFor)
+	s, _, err = totp.Confirm(pending, codeFor(phone, end), end)
+	if kind(err) != otp.NotFound || len(s.Authenticators) != 0 {
+		t.Errorf("%+v, %s", s, describe(err))
+	}
+	if _, _, err := totp.Confirm(s, codeFor(phone, noon), noon); kind(err) != otp.NotFound {
+		t.Errorf("a clock that steps back revives it: %s", describe(err))
+	}
+}
+
+func TestConfirm_TenWrongCodesEndIt(t *testing.T) {
+	s := enroll(t, confirmed(t, noon, phone), totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}, noon)
+	for i := range totp.MaxConfirmFailures {
+		var err error
+		s, _, err = totp.Confirm(s, "000000", noon)
+		if e, ok := err.(*otp.Error); !ok || e.Kind != otp.WrongCode || *e.ChecksLeft != totp.MaxConfirmFailures-1-i {
+			t.Fatalf("%d: %s", i, describe(err))
+		}
+	}
+	if len(s.Authenticators) != 1 || len(s.Failures) != 0 {
+		t.Errorf("%+v", s)
+	}
+	if _, _, err := totp.Confirm(s, "000000", noon); kind(err) != otp.NotFound {
+		t.Error(describe(err))
+	}
+}
+
+func TestConfirm_OfOnesOwnClockBehind(t *testing.T) {
+	pending := enroll(t, totp.State{}, phone, noon)
+	for behind, want := range map[time.Duration]otp.Kind{otp.MaxSkew: "", otp.MaxSkew + ms: otp.NotFound} {
+		now := noon.Add(-behind)
+		if _, _, err := totp.Confirm(pending, codeFor(phone, now), now); kind(err) != want {
+			t.Errorf("%v behind: %s", behind, describe(err))
+		}
+	}
+}
+
+func TestCheck_TenFailuresADayExactly(t *testing.T) {
+	s := confirmed(t, noon, phone, totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)})
+	now := noon
+	for i := range totp.MaxFailuresPerDay {
+		var err error
+		s, _, err = totp.Check(s, "000000", now)
+		if e, ok := err.(*otp.Error); !ok || e.Kind != otp.WrongCode || *e.ChecksLeft != totp.MaxFailuresPerDay-1-i {
+			t.Fatalf("%d: %s", i, describe(err))
+		}
+		now = now.Add(time.Hour)
+		if i < totp.MaxFailuresPerDay-1 { // a right one resets nothing
+			s = check(t, s, codeFor(phone, now), now, "")
+		}
+	}
+	_, _, err := totp.Check(s, codeFor(phone, now), now)
+	if e, ok := err.(*otp.Error); !ok || e.Kind != otp.TooManyChecks || *e.ChecksLeft != 0 || e.RetryAfter != 14*time.Hour {
+		t.Fatalf("%+v", err)
+	}
+	// Neither removing nor enrolling gives new tries.
+	s = totp.RemoveAll(s, now)
+	if s, err = totp.Import(s, phone, now); err != nil {
+		t.Fatal(describe(err))
+	}
+	first := noon.Add(otp.Day)
+	s = check(t, s, codeFor(phone, first), first.Add(-1), otp.TooManyChecks)
+	s = check(t, s, "000000", first, otp.WrongCode)
+	check(t, s, codeFor(phone, first), first, otp.TooManyChecks)
+	check(t, s, codeFor(phone, first.Add(time.Hour)), first.Add(time.Hour), "")
+}
+
+// A wrong clock locks nobody out for longer than a day and what clocks may differ.
+func TestSettle_FailuresFromAWrongClock(t *testing.T) {
+	s := confirmed(t, noon, phone)
+	for range totp.MaxFailuresPerDay {
+		s = check(t, s, "000000", noon.Add(400*otp.Day), otp.WrongCode)
+	}
+	s, _, err := totp.Check(s, codeFor(phone, noon), noon)
+	e, ok := err.(*otp.Error)
+	if !ok || e.Kind != otp.TooManyChecks || e.RetryAfter != otp.Day+otp.MaxSkew {
+		t.Fatalf("%+v", err)
+	}
+	end := noon.Add(e.RetryAfter)
+	check(t, s, codeFor(phone, end), end.Add(-1), otp.TooManyChecks)
+	check(t, s, codeFor(phone, end), end, "")
+}
+
+func TestRename(t *testing.T) {
+	tablet := totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}
+	s := enroll(t, confirmed(t, noon, phone), tablet, noon)
+	for _, c := range []struct {
+		id, name, want string
+		kind           otp.Kind
+	}{
+		{phone.ID, "New  phone", "", otp.InvalidRequest},
+		{phone.ID, "New phone", "New phone", ""},
+		{phone.ID, "phone", "phone", ""}, // its own name, in another form
+		{phone.ID, "TABLET", "", otp.InvalidRequest},
+		{tablet.ID, "Phone", "", otp.InvalidRequest},
+		{tablet.ID, "Pad", "Pad", ""},
+		{id(3), "Other", "", otp.NotFound},
+		{"", "Other", "", otp.NotFound},
+	} {
+		next, a, err := totp.Rename(s, c.id, c.name, noon)
+		if kind(err) != c.kind || a.Name != c.want {
+			t.Errorf("%q: %q, %s", c.name, a.Name, describe(err))
+		}
+		if changed := !reflect.DeepEqual(next, s); changed != (err == nil) {
+			t.Errorf("%q: changed %v", c.name, changed)
+		}
+	}
+	if _, _, err := totp.Rename(s, tablet.ID, "Late", noon.Add(totp.PendingFor)); kind(err) != otp.NotFound {
+		t.Errorf("a dead one: %s", describe(err))
+	}
+}
+
+func TestRemove(t *testing.T) {
+	tablet := totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}
+	s := check(t, confirmed(t, noon, phone, tablet), "000000", noon, otp.WrongCode)
+	next, a, err := totp.Remove(s, phone.ID, noon)
+	if err != nil || a.ID != phone.ID || len(next.Authenticators) != 1 || next.Authenticators[0].ID != tablet.ID {
+		t.Fatalf("%+v, %s", next, describe(err))
+	}
+	check(t, next, codeFor(phone, noon), noon, otp.WrongCode)
+	check(t, next, codeFor(tablet, noon), noon, "")
+	if again, _, err := totp.Remove(next, phone.ID, noon); kind(err) != otp.NotFound || !reflect.DeepEqual(again, next) {
+		t.Error(describe(err))
+	}
+	if all := totp.RemoveAll(s, noon); len(all.Authenticators) != 0 || len(all.Failures) != 1 {
+		t.Errorf("%+v", all)
+	}
+}
+
+// No error holds a secret, a code or a name.
+func TestErrors_SayNothing(t *testing.T) {
+	a := totp.Authenticator{ID: id(1), Name: "Canary", Secret: []byte("canary canary canary")}
+	s := confirmed(t, noon, a)
+	for _, do := range []func() error{
+		func() error { _, err := totp.Enroll(s, a, noon); return err },
+		func() error { _, _, err := totp.Check(s, "canary", noon); return err },
+		func() error { _, _, err := totp.Rename(s, a.ID, "canary\n", noon); return err },
+		func() error { _, _, err := totp.Remove(s, "canary", noon); return err },
+		func() error { _, err := totp.ParseSecret("canary 1"); return err },
+		func() error { _, _, _, err := totp.ParseURI("otpauth://totp/canary?secret=canary%zz"); return err },
+		func() error { _, _, _, err := totp.ParseURI("otpauth://totp/canary%zz?secret=canary1"); return err },
+		func() error {
+			_, err := totp.ParseMigration("otpauth-migration://offline?data=canary!")
+			return err
+		},
+	} {
+		err := do()
+		if text := describe(err); err == nil || strings.Contains(strings.ToLower(text), "canary") {
+			t.Errorf("%s", text)
+		}
+	}
+}

@@ -1,0 +1,241 @@
+package totp
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"twofa/internal/otp"
+)
+
+// MaxURI is the longest URI that is read, in bytes. A QR code holds 2,953.
+const MaxURI = 4096
+
+// maxLabel is the longest issuer or account that is read, in characters.
+const maxLabel = 256
+
+// URI is what an app reads from the QR code:
+//
+//	otpauth://totp/ISSUER:ACCOUNT?secret=...&issuer=...&algorithm=...&digits=...&period=...
+//
+// (the Key URI format of Google Authenticator). The issuer is there twice, as
+// the format asks: older apps know only the label. All but unreserved characters
+// are percent-encoded (RFC 3986), a space as %20, because apps show a + as it is.
+// The format allows no colon in issuer and account: one is encoded too, but apps
+// that split the label after decoding it may show the two parts otherwise. An
+// empty issuer is left out.
+func (a Authenticator) URI(issuer, account string) string {
+	var b strings.Builder
+	b.WriteString("otpauth://totp/")
+	if issuer != "" {
+		b.WriteString(escape(issuer) + ":")
+	}
+	b.WriteString(escape(account))
+	b.WriteString("?secret=" + noPadding.EncodeToString(a.Secret))
+	if issuer != "" {
+		b.WriteString("&issuer=" + escape(issuer))
+	}
+	fmt.Fprintf(&b, "&algorithm=%s&digits=%d&period=%d", a.Algorithm, a.Digits, a.Period)
+	return b.String()
+}
+
+func escape(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
+
+// ParseURI reads a URI as URI and other programs write it, and returns an
+// authenticator that has the secret and the options. It is lenient where those
+// differ: the secret's letters may be small, with spaces, hyphens and padding; a
+// + in a parameter is a space; the issuer may be missing, or be in one of its
+// places only (the parameter counts); parameters that do not change the code are
+// ignored. What it cannot keep exactly, it refuses. The faults' field is uri, and
+// they quote nothing.
+func ParseURI(uri string) (a Authenticator, issuer, account string, err *otp.Error) {
+	kind, label, query, ok := cutURI(uri, "otpauth")
+	if !ok {
+		return a, "", "", uriFault("This is no otpauth:// URI of at most %d bytes.", MaxURI)
+	}
+	switch {
+	case strings.EqualFold(kind, "hotp"):
+		return a, "", "", uriFault("This is the URI of a counter-based token (HOTP). Only time-based ones (TOTP) are supported.")
+	case !strings.EqualFold(kind, "totp"):
+		return a, "", "", uriFault("The URI's type is not totp.")
+	}
+	parameters, bad := readParameters(query)
+	if bad != nil {
+		return a, "", "", bad
+	}
+	issuer, account, ok = readLabel(label)
+	if given := strings.TrimSpace(parameters["issuer"]); given != "" {
+		issuer = given
+	}
+	faults := &otp.Error{Kind: otp.InvalidRequest}
+	if !ok || !fitsLabel(issuer) || !fitsLabel(account) {
+		faults.Add(uriField, "The URI's issuer and account have to be percent-encoded UTF-8, printable, and at most %d characters each.", maxLabel)
+	}
+	if encoder := parameters["encoder"]; encoder != "" {
+		faults.Add(uriField, "Codes with letters (the parameter encoder) are not supported.")
+	}
+	secret, fault := readSecret(parameters["secret"])
+	if fault != "" {
+		faults.Add(uriField, "%s", fault)
+	}
+	options := Options{
+		Algorithm: readAlgorithm(parameters["algorithm"]),
+		Digits:    readNumber(parameters["digits"]),
+		Period:    readNumber(parameters["period"]),
+	}.checkURI(faults)
+	if len(faults.Fields) > 0 {
+		return Authenticator{}, "", "", faults
+	}
+	return Authenticator{Secret: secret, Options: options}, issuer, account, nil
+}
+
+const uriField = "uri"
+
+func uriFault(format string, args ...any) *otp.Error { return otp.Invalid(uriField, format, args...) }
+
+// cutURI cuts scheme://kind/label?query. url.Parse would decode the label before
+// one can tell a colon from an encoded one, and quotes the URI in its errors.
+func cutURI(uri, scheme string) (kind, label, query string, ok bool) {
+	uri = strings.TrimSpace(uri)
+	if len(uri) > MaxURI || strings.Contains(uri, "#") {
+		return "", "", "", false
+	}
+	got, rest, ok := strings.Cut(uri, "://")
+	if !ok || !strings.EqualFold(got, scheme) {
+		return "", "", "", false
+	}
+	rest, query, _ = strings.Cut(rest, "?")
+	kind, label, _ = strings.Cut(rest, "/")
+	return kind, label, query, true
+}
+
+// readParameters reads a query. One parameter twice is refused: apps differ in
+// which of the two they take.
+func readParameters(query string) (map[string]string, *otp.Error) {
+	values, err := url.ParseQuery(query)
+	if err != nil { // it quotes the query
+		return nil, uriFault("The URI's parameters are not percent-encoded.")
+	}
+	parameters := make(map[string]string, len(values))
+	for name, all := range values {
+		if len(all) > 1 {
+			return nil, uriFault("The URI has a parameter twice.")
+		}
+		parameters[name] = all[0]
+	}
+	return parameters, nil
+}
+
+// readLabel reads [issuer (":" / "%3A")] *"%20" account. A literal colon is the
+// separator, if there is one.
+func readLabel(label string) (issuer, account string, ok bool) {
+	account, hasIssuer := label, false
+	if i := strings.Index(label, ":"); i >= 0 {
+		issuer, account, hasIssuer = label[:i], label[i+1:], true
+	}
+	var err error
+	if issuer, err = url.PathUnescape(issuer); err != nil {
+		return "", "", false
+	}
+	if account, err = url.PathUnescape(account); err != nil {
+		return "", "", false
+	}
+	if !hasIssuer {
+		if before, after, found := strings.Cut(account, ":"); found {
+			issuer, account = before, after
+		}
+	}
+	return strings.TrimSpace(issuer), strings.TrimSpace(account), true
+}
+
+func fitsLabel(text string) bool {
+	return utf8.ValidString(text) && utf8.RuneCountInString(text) <= maxLabel &&
+		!strings.ContainsFunc(text, func(r rune) bool {
+			return !unicode.IsPrint(r) && r != '\u200c' && r != '\u200d' // joiners are part of names and emoji
+		})
+}
+
+// readAlgorithm takes the spellings SHA-256 and HmacSHA256, too.
+func readAlgorithm(text string) Algorithm {
+	text = strings.ReplaceAll(strings.ToUpper(strings.TrimSpace(text)), "-", "")
+	return Algorithm(strings.TrimPrefix(text, "HMAC"))
+}
+
+// readNumber returns 0 for no number and -1 for what cannot be one of ours.
+func readNumber(text string) int {
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseUint(text, 10, 8)
+	if err != nil || n == 0 {
+		return -1
+	}
+	return int(n)
+}
+
+// checkURI is Check for options that came as a part of a URI.
+func (o Options) checkURI(faults *otp.Error) Options {
+	var own otp.Error
+	o = o.Check(&own)
+	for _, f := range own.Fields {
+		faults.Add(uriField, "%s", f.Message)
+	}
+	return o
+}
+
+// ParseSecret reads a secret as people copy it: base32 (RFC 4648), in either
+// case, with spaces, hyphens and padding or without. The fault's field is
+// secret, and it quotes nothing.
+func ParseSecret(text string) ([]byte, error) {
+	secret, fault := readSecret(text)
+	if fault != "" {
+		return nil, otp.Invalid("secret", "%s", fault)
+	}
+	return secret, nil
+}
+
+// readSecret returns the secret or what is wrong.
+func readSecret(text string) (secret []byte, fault string) {
+	const notBase32 = "The secret is not base32: A-Z and 2-7."
+	if len(text) > MaxURI {
+		return nil, notBase32
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || r == '-' {
+			return -1
+		}
+		if r >= 'a' && r <= 'z' {
+			return r + 'A' - 'a'
+		}
+		return r
+	}, text)
+	text = strings.TrimRight(text, "=")
+	switch len(text) % 8 {
+	case 1, 3, 6: // no whole byte ends there: some characters are missing
+		return nil, notBase32
+	}
+	secret, err := noPadding.DecodeString(text)
+	if err != nil {
+		return nil, notBase32
+	}
+	if fault := judgeSecret(secret); fault != "" {
+		return nil, fault
+	}
+	return secret, ""
+}
+
+// judgeSecret says what is wrong with another's secret, "" for nothing.
+func judgeSecret(secret []byte) string {
+	switch n := len(secret); {
+	case n == 0:
+		return "The secret is missing."
+	case n < MinSecret:
+		return fmt.Sprintf("The secret has only %d bits, and RFC 4226 (R6) requires %d. Enroll a new one.", 8*n, 8*MinSecret)
+	case n > MaxSecret:
+		return fmt.Sprintf("The secret has over %d bytes.", MaxSecret)
+	}
+	return ""
+}
