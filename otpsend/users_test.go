@@ -214,6 +214,14 @@ func TestAUserThatCannotBeReadIsSentNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.refused(otpsend.Request{User: canary}, otp.Internal)
+	// Nor is anybody else, whose row got to this place.
+	_, err = b.Users.Change(b.Ctx(), b.Users.Key("canary-a"), func(user.User, bool) (user.User, error) {
+		return user.User{Name: "canary-b", Phone: alice}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.refused(otpsend.Request{User: "canary-a"}, otp.Internal)
 	if b.Sent() != 0 {
 		t.Errorf("%d messages", b.Sent())
 	}

@@ -208,6 +208,7 @@ func TestACheckByUserFindsTheRowThatHasSomethingToCheck(t *testing.T) {
 			b.refused(otpverify.Request{ID: string(v.ID), Code: b.Wrong(v.ID)}, otp.WrongCode)
 		}
 	}
+	deny := func(b *bench, _ otp.Verification, _ string) { b.arrive(alice, "NO") }
 	expire := func(b *bench, _ otp.Verification, _ string) { b.Wait(b.Carrier.Policy.TTL) }
 	for name, tc := range map[string]struct {
 		steps []step
@@ -218,6 +219,7 @@ func TestACheckByUserFindsTheRowThatHasSomethingToCheck(t *testing.T) {
 		"number alone":                      {[]step{{bySMS(""), open}}, 0, ""},
 		"e-mail, the number's was approved": {[]step{{bySMS(""), approve}, {byEmail(""), open}}, 1, ""},
 		"e-mail, the number's was canceled": {[]step{{bySMS(""), cancel}, {byEmail(""), open}}, 1, ""},
+		"e-mail, the number's was denied":   {[]step{{bySMS(""), deny}, {byEmail(""), open}}, 1, ""},
 		"e-mail, the number's is exhausted": {[]step{{bySMS(""), exhaust}, {byEmail(""), open}}, 1, ""},
 		"e-mail, the number's is expired":   {[]step{{bySMS(""), expire}, {byEmail(""), open}}, 1, ""},
 		"number, the e-mail's was approved": {[]step{{byEmail(""), approve}, {bySMS(""), open}}, 1, ""},

@@ -12,12 +12,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/recipient"
 	"twofa/internal/reqlog"
+	"twofa/internal/user"
 )
 
 // Carrier sends. Its fields are set once, before the first call.
@@ -26,6 +28,8 @@ type Carrier struct {
 	Policy otp.Policy
 	// Senders carries the messages, by channel.
 	Senders map[notify.Channel]notify.Sender
+	// Workflow is the channels of those who have none of their own, in order.
+	Workflow []notify.Channel
 	// Brand is the name in the messages.
 	Brand string
 	// Deniable are the channels on which an answer reaches us.
@@ -238,23 +242,56 @@ func (c *Carrier) Report(ctx context.Context, report notify.Report) error {
 // Alert warns the person that wrong codes were tried until none were left. It
 // reports whether the warning is on its way.
 func (c *Carrier) Alert(ctx context.Context, r otp.Recipient, v otp.Verification) bool {
+	var ways []way
 	for _, channel := range []string{r.Good.Channel, v.Channel()} {
-		sender, to := c.Senders[notify.Channel(channel)], r.AddressFor(v, channel)
-		if sender == nil || to == "" {
+		ways = append(ways, way{notify.Channel(channel), r.AddressFor(v, channel)})
+	}
+	return c.alert(ctx, ways, notify.Message{Purpose: v.Purpose, Locale: v.Locale})
+}
+
+// AlertUser tells a user that a recovery code was used, and how many are left,
+// over the first of the user's channels that takes the message. It reports
+// whether it is on its way.
+func (c *Carrier) AlertUser(ctx context.Context, u user.User, codesLeft int) bool {
+	channels := u.Channels
+	if len(channels) == 0 {
+		for _, channel := range c.Workflow {
+			channels = append(channels, string(channel))
+		}
+	}
+	var ways []way
+	for _, channel := range channels {
+		to := u.Phone
+		if channel == otp.ChannelEmail {
+			to = u.Email
+		}
+		ways = append(ways, way{notify.Channel(channel), to})
+	}
+	return c.alert(ctx, ways, notify.Message{Locale: u.Locale, Recovered: true, CodesLeft: codesLeft})
+}
+
+// way is how a person may be reached; an empty address is none.
+type way struct {
+	channel notify.Channel
+	to      string
+}
+
+// alert sends a warning over the first way that is open.
+func (c *Carrier) alert(ctx context.Context, ways []way, m notify.Message) bool {
+	for i, w := range ways {
+		sender := c.Senders[w.channel]
+		if sender == nil || w.to == "" || slices.Contains(ways[:i], w) {
 			continue
 		}
-		m := c.message(v, notify.Channel(channel), to)
-		m.Alert, m.CanDeny = true, false
+		m.To, m.Brand, m.Alert = w.to, c.Brand, true
 		err := sender.Send(ctx, m)
 		if err == nil {
 			return true
 		}
-		f, ok := errors.AsType[*notify.Failure](err)
-		reqlog.Add(ctx, slog.String("alert", "failed over "+channel))
-		if ok && !f.MayHaveSent {
-			continue
+		reqlog.Add(ctx, slog.String("alert", "failed over "+string(w.channel)))
+		if f, ok := errors.AsType[*notify.Failure](err); !ok || f.MayHaveSent {
+			return ok
 		}
-		return ok
 	}
 	return false
 }

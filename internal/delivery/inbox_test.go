@@ -96,6 +96,20 @@ func TestWhatAPersonAnswersToACode(t *testing.T) {
 	}
 }
 
+// A word is a no in the language of what it can be an answer to: not of a
+// verification that is over.
+func TestANoInTheLanguageOfAnEarlierCodeIsNone(t *testing.T) {
+	b := newBench(t)
+	b.mustStart(otpsend.Request{To: alice, Locale: "de"})
+	id := b.mustStart(otpsend.Request{To: alice, Locale: "ja"})
+	if reply := b.receive(notify.Inbound{From: alice, Text: "Nein"}); reply != "" {
+		t.Errorf("reply %q", reply)
+	}
+	if _, v := b.Verification(id); v.Status != otp.Pending {
+		t.Errorf("it is %s", v.Status)
+	}
+}
+
 // The person's message approves what it has the code of, and nothing else.
 func TestWhatAPersonSendsToApprove(t *testing.T) {
 	_, confirmed := replies(t, "de")

@@ -183,6 +183,27 @@ func TestWhenNothingFollowsAFailedMessage(t *testing.T) {
 	}
 }
 
+// What was not followed when the report came is not followed by its repetition,
+// when the person may have gone long since.
+func TestARepeatedReportIsNoNewsWhenTheLimitsAreOver(t *testing.T) {
+	b := newBench(t, notify.WhatsApp, notify.SMS)
+	b.Policy(func(p *otp.Policy) { p.TTL = time.Hour })
+	id := b.mustStart(otpsend.Request{To: alice})
+	for _, purpose := range []string{"a", "b", "c", "c"} {
+		b.mustStart(otpsend.Request{To: alice, Purpose: purpose})
+	}
+	for range 2 {
+		b.mustReport(id, 1, otp.Failed, notOnWhatsApp)
+		b.Wait(otp.SendWindow)
+	}
+	if got := b.trace(id); got != "whatsapp failed 63024" || b.Sent() != 5 {
+		t.Errorf("messages: %s; %d in all", got, b.Sent())
+	}
+	if err := b.resend(id, ""); err != nil || b.trace(id) != "whatsapp failed 63024, sms queued" {
+		t.Errorf("a resend: %v, %s", err, b.trace(id))
+	}
+}
+
 // Of two messages that fail, the last one is followed; the code stays the same.
 func TestAFallbackWaitsForEveryMessageThatMayArrive(t *testing.T) {
 	b := newBench(t, notify.WhatsApp, notify.SMS)
