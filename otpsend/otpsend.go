@@ -136,8 +136,8 @@ func (s *Service) send(ctx context.Context, rowKey string, idem otp.Idempotency,
 	st, err := s.Carrier.Change(ctx, rowKey, func(r otp.Recipient, now time.Time) (_ otp.Recipient, v otp.Verification, err error) {
 		settled := r.Settle(now)
 		if replay, replayed, err = settled.Replayed(idem); replayed {
-			v, err = settled.Find(replay.ID)
-			return r, v, nil //nolint:nilerr // it may be forgotten, and the answer is known all the same
+			v, _ = settled.Find(replay.ID) // it may be forgotten, and the answer is known all the same
+			return r, v, nil
 		} else if err != nil {
 			return r, v, err
 		}
