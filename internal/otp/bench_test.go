@@ -29,7 +29,7 @@ func benchRecipient(b *testing.B) (otp.Recipient, otp.Verification) {
 func benchStart(n uint64) otp.StartRequest {
 	return otp.StartRequest{
 		ID: newID(alice, n), Nonce: [16]byte{byte(n)}, Key: keyring.Current(),
-		Address: alice, Purpose: "login", Channel: "whatsapp",
+		Address: alice, Purpose: "login", Workflow: []string{"whatsapp"},
 	}
 }
 

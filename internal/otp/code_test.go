@@ -222,7 +222,8 @@ func TestCode_DependsOnIDNonceAndSecretAlone(t *testing.T) {
 		}
 	}
 	later := v
-	later.Status, later.Checks, later.Sends, later.Channel = otp.Approved, 3, 4, "sms"
+	later.Status, later.Checks, later.Workflow = otp.Approved, 3, []string{"sms"}
+	later.Attempts = []otp.Attempt{{Channel: "sms", At: noon, Status: otp.Delivered}}
 	if code(later) != want {
 		t.Error("the code changes while the verification lives")
 	}

@@ -23,7 +23,7 @@ func TestInvalid_MessagesAreFormats(t *testing.T) {
 }
 
 func TestNotFound_NamesEveryReason(t *testing.T) {
-	_, err := otp.Recipient{}.Latest("login")
+	_, err := otp.Recipient{}.Find(newID(alice, 1))
 	for _, reason := range []string{"over a day old", "replaced by a newer one", "started for another purpose"} {
 		if detail := refusal(t, err).Detail; !strings.Contains(detail, reason) {
 			t.Errorf("%q does not say %q", detail, reason)

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,8 +27,9 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	alice = "+14155550123"
-	bob   = "+919876543210"
+	alice      = "+14155550123"
+	aliceEmail = "alice@example.com"
+	bob        = "+919876543210"
 )
 
 // noon is when most tests begin: a whole second, far from any edge.
@@ -80,7 +82,7 @@ func (b *bench) request(address, purpose string, c otp.Context) otp.StartRequest
 	b.nextID++
 	req := otp.StartRequest{
 		ID: newID(address, b.nextID), Key: keyring.Current(),
-		Address: address, Purpose: purpose, Channel: "whatsapp", Context: c,
+		Address: address, Purpose: purpose, Workflow: []string{"whatsapp"}, Context: c,
 	}
 	binary.BigEndian.PutUint64(req.Nonce[8:], b.nextID)
 	return req
@@ -108,10 +110,57 @@ func (b *bench) start(purpose string) otp.Verification {
 	return v
 }
 
+// startWith is a start of its own purpose, with something changed in the request.
+func (b *bench) startWith(change func(*otp.StartRequest)) otp.Verification {
+	b.t.Helper()
+	req := b.request(alice, "login", otp.Context{})
+	change(&req)
+	var v otp.Verification
+	var err error
+	if b.r, v, err = otp.Start(b.r, req, b.p, b.now); err != nil {
+		b.t.Fatalf("start of %+v at %v: %v", req, b.now.Sub(noon), err)
+	}
+	return v
+}
+
+// startOver starts a verification with that workflow.
+func (b *bench) startOver(workflow ...string) otp.Verification {
+	b.t.Helper()
+	return b.startWith(func(req *otp.StartRequest) {
+		req.Workflow = workflow
+		if slices.Contains(workflow, "email") {
+			req.Other = aliceEmail
+		}
+	})
+}
+
 func (b *bench) resend(v otp.Verification, channel string) error {
 	var err error
-	b.r, _, err = otp.Resend(b.r, v.ID, channel, b.p, b.now)
+	b.r, _, err = otp.Resend(b.r, otp.ResendRequest{ID: v.ID, Channel: channel}, b.p, b.now)
 	return err
+}
+
+// follow tells news of a message and returns the verification as it is then.
+func (b *bench) follow(g otp.Progress) (v otp.Verification, begun bool) {
+	b.t.Helper()
+	var err error
+	if b.r, v, begun, err = otp.Follow(b.r, g, b.p, b.now); err != nil {
+		b.t.Fatalf("follow of %+v at %v: %v", g, b.now.Sub(noon), err)
+	}
+	return v, begun
+}
+
+// report tells how far message n has come, without any failure's details.
+func (b *bench) report(v otp.Verification, n int, status otp.DeliveryStatus) otp.Verification {
+	b.t.Helper()
+	v, _ = b.follow(otp.Progress{ID: v.ID, Attempt: n, Status: status})
+	return v
+}
+
+// fail tells that message n failed, and what may follow.
+func (b *bench) fail(v otp.Verification, n int, next otp.Next) (otp.Verification, bool) {
+	b.t.Helper()
+	return b.follow(otp.Progress{ID: v.ID, Attempt: n, Status: otp.Failed, Error: 63024, Next: next})
 }
 
 func (b *bench) check(v otp.Verification, code string) error {
@@ -125,11 +174,26 @@ func (b *bench) wrong(v otp.Verification) error { return b.check(v, wrongCode(co
 
 func (b *bench) status(v otp.Verification) otp.Status {
 	b.t.Helper()
+	return b.found(v).Status
+}
+
+// found is the verification as the recipient has it.
+func (b *bench) found(v otp.Verification) otp.Verification {
+	b.t.Helper()
 	found, err := b.r.Find(v.ID)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return found.Status
+	return found
+}
+
+// channels is the channels of a verification's messages, oldest first.
+func channels(v otp.Verification) []string {
+	var all []string
+	for _, a := range v.Attempts {
+		all = append(all, a.Channel)
+	}
+	return all
 }
 
 func codeOf(t rapid.TB, v otp.Verification) string {
@@ -189,27 +253,29 @@ func wantRefusal(t rapid.TB, err error, want otp.Kind, retryAfter time.Duration)
 
 // same compares recipients; an empty list is the same as none.
 func same(a, b otp.Recipient) bool {
-	return reflect.DeepEqual(normal(a), normal(b))
+	return reflect.DeepEqual(deepCopy(a), deepCopy(b))
 }
 
-func normal(r otp.Recipient) otp.Recipient {
-	if len(r.Verifications) == 0 {
-		r.Verifications = nil
+// alike compares verifications in the same way.
+func alike(a, b otp.Verification) bool {
+	return reflect.DeepEqual(copyOf(a), copyOf(b))
+}
+
+// deepCopy shares no memory with r, and has nil for an empty list.
+func deepCopy(r otp.Recipient) otp.Recipient {
+	all := r.Verifications
+	r.Verifications = nil
+	for _, v := range all {
+		r.Verifications = append(r.Verifications, copyOf(v))
 	}
-	if len(r.Sends) == 0 {
-		r.Sends = nil
-	}
-	if len(r.Failures) == 0 {
-		r.Failures = nil
-	}
+	r.Sends = append([]time.Time(nil), r.Sends...)
+	r.Failures = append([]time.Time(nil), r.Failures...)
+	r.Replays = append([]otp.Replay(nil), r.Replays...)
 	return r
 }
 
-// deepCopy shares no memory with r.
-func deepCopy(r otp.Recipient) otp.Recipient {
-	c := otp.Recipient{Address: r.Address}
-	c.Verifications = append(c.Verifications, r.Verifications...)
-	c.Sends = append(c.Sends, r.Sends...)
-	c.Failures = append(c.Failures, r.Failures...)
-	return c
+func copyOf(v otp.Verification) otp.Verification {
+	v.Workflow = append([]string(nil), v.Workflow...)
+	v.Attempts = append([]otp.Attempt(nil), v.Attempts...)
+	return v
 }

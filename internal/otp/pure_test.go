@@ -2,6 +2,7 @@ package otp_test
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -12,6 +13,19 @@ import (
 	"twofa/internal/otp"
 )
 
+var allStatuses = []otp.Status{
+	otp.Pending, otp.Approved, otp.Canceled, otp.Denied, otp.Expired, otp.Exhausted, otp.Undeliverable,
+}
+
+var allDeliveries = []otp.DeliveryStatus{otp.Queued, otp.Sent, otp.Failed, otp.Delivered, otp.Read}
+
+var (
+	anyNext    = rapid.SampledFrom([]otp.Next{otp.NextChannel, otp.NextCall, otp.NextAddress, otp.NextNone})
+	anyChannel = rapid.SampledFrom([]string{"whatsapp", "sms", "call", "email"})
+	// anyWorkflow has one to four channels, each of them once.
+	anyWorkflow = rapid.SliceOfNDistinct(anyChannel, 1, 4, rapid.ID)
+)
+
 // recipients draws recipients as a store may hold them around now: settled or
 // not, with times before and after it.
 func recipients(now time.Time) *rapid.Generator[otp.Recipient] {
@@ -19,27 +33,32 @@ func recipients(now time.Time) *rapid.Generator[otp.Recipient] {
 		at := rapid.Custom(func(t *rapid.T) time.Time {
 			return now.Add(time.Duration(rapid.Int64Range(-26*3600*1000, 3600*1000).Draw(t, "ms")) * ms)
 		})
+		maybe := func(label string) time.Time {
+			if rapid.Bool().Draw(t, "no "+label) {
+				return time.Time{}
+			}
+			return at.Draw(t, label)
+		}
 		times := func(label string) []time.Time {
 			s := rapid.SliceOfN(at, 0, 12).Draw(t, label)
 			slices.SortFunc(s, time.Time.Compare)
 			return s
 		}
-		r := otp.Recipient{Address: alice, Sends: times("sends"), Failures: times("failures")}
-		statuses := []otp.Status{
-			otp.Pending, otp.Approved, otp.Canceled, otp.Denied, otp.Expired, otp.Exhausted, otp.Undeliverable,
+		r := otp.Recipient{
+			Address: alice, Sends: times("sends"), Failures: times("failures"),
+			AlertedAt: maybe("alert"), BlockedUntil: maybe("block"),
+		}
+		if good := maybe("good"); !good.IsZero() {
+			r.Good = otp.Good{Channel: anyChannel.Draw(t, "good channel"), At: good.AddDate(0, 0, -rapid.IntRange(0, 90).Draw(t, "days"))}
+		}
+		for i := range rapid.IntRange(0, 5).Draw(t, "replays") {
+			r.Replays = append(r.Replays, otp.Replay{
+				Idempotency: otp.Idempotency{Key: [16]byte{byte(i + 1)}}, At: at.Draw(t, "answered"), ID: newID(alice, uint64(i)),
+			})
 		}
 		live := 0
 		for i := range rapid.IntRange(0, 8).Draw(t, "verifications") {
-			created := at.Draw(t, "created")
-			v := otp.Verification{
-				ID: newID(alice, uint64(i)), Key: keyring.Current(), Shape: otp.DefaultPolicy().Shape,
-				Purpose: fmt.Sprintf("p%d", i%5), Channel: "sms", Nonce: [16]byte{byte(i)},
-				Status:    rapid.SampledFrom(statuses).Draw(t, "status"),
-				CreatedAt: created,
-				ExpiresAt: created.Add(10 * time.Minute).Truncate(time.Second),
-				Checks:    rapid.IntRange(0, 5).Draw(t, "checks"),
-				Sends:     rapid.IntRange(1, 5).Draw(t, "sent"),
-			}
+			v := anyVerification(t, i, at.Draw(t, "created"))
 			if v.Status == otp.Pending {
 				live++
 			}
@@ -47,7 +66,7 @@ func recipients(now time.Time) *rapid.Generator[otp.Recipient] {
 				v.Status = otp.Canceled
 			}
 			if v.Status != otp.Pending {
-				v.EndedAt = created.Add(time.Minute)
+				v.EndedAt = v.CreatedAt.Add(time.Minute)
 			}
 			r.Verifications = append(r.Verifications, v)
 		}
@@ -55,35 +74,110 @@ func recipients(now time.Time) *rapid.Generator[otp.Recipient] {
 	})
 }
 
+func anyVerification(t *rapid.T, i int, created time.Time) otp.Verification {
+	v := otp.Verification{
+		ID: newID(alice, uint64(i)), Key: keyring.Current(), Shape: otp.DefaultPolicy().Shape,
+		Purpose: fmt.Sprintf("p%d", i%5), Nonce: [16]byte{byte(i)}, Other: aliceEmail,
+		Status:    rapid.SampledFrom(allStatuses).Draw(t, "status"),
+		CreatedAt: created,
+		ExpiresAt: created.Add(10 * time.Minute).Truncate(time.Second),
+		Checks:    rapid.IntRange(0, 5).Draw(t, "checks"),
+	}
+	switch rapid.IntRange(0, 5).Draw(t, "sort") {
+	case 0:
+		v.Workflow = []string{otp.ChannelInbound}
+		return v
+	case 1:
+		v.TestCode = "424242"
+	}
+	v.Workflow = anyWorkflow.Draw(t, "workflow")
+	for range rapid.IntRange(1, 5).Draw(t, "sent") {
+		v.Attempts = append(v.Attempts, otp.Attempt{
+			Channel: anyChannel.Draw(t, "channel"), At: created,
+			Status:     rapid.SampledFrom(allDeliveries).Draw(t, "delivery"),
+			MayRecover: rapid.Bool().Draw(t, "may recover"),
+		})
+	}
+	return v
+}
+
+type transition = func(otp.Recipient) (otp.Recipient, otp.Verification, error)
+
+func anyStart(t *rapid.T) otp.StartRequest {
+	start := otp.StartRequest{
+		ID: newID(alice, 99), Address: alice, Key: keyring.Current(),
+		Idempotency: otp.Idempotency{Key: [16]byte{rapid.ByteRange(0, 6).Draw(t, "key")}},
+		Purpose:     rapid.SampledFrom([]string{"p0", "p1", "p2", "p3", "p4"}).Draw(t, "purpose"),
+		Workflow:    anyWorkflow.Draw(t, "workflow"),
+	}
+	if rapid.IntRange(0, 3).Draw(t, "inbound") == 0 {
+		start.Workflow = []string{otp.ChannelInbound}
+	}
+	return start
+}
+
 // anyTransition draws one call of one transition.
-func anyTransition(t *rapid.T, now time.Time) func(otp.Recipient) (otp.Recipient, otp.Verification, error) {
+func anyTransition(t *rapid.T, now time.Time) transition {
 	p := otp.DefaultPolicy()
 	p.ResendAfter = rapid.SampledFrom([]time.Duration{0, 30 * time.Second}).Draw(t, "pause")
 	id := newID(alice, rapid.Uint64Range(0, 8).Draw(t, "id"))
-	purpose := rapid.SampledFrom([]string{"p0", "p1", "p2", "p3", "p4"}).Draw(t, "purpose")
-	checkRight := rapid.Bool().Draw(t, "right")
-	name := rapid.SampledFrom([]string{"settle", "start", "resend", "check", "cancel", "fail delivery"}).Draw(t, "transition")
-	return func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-		switch name {
-		case "start":
-			return otp.Start(r, otp.StartRequest{
-				ID: newID(alice, 99), Address: alice, Purpose: purpose, Key: keyring.Current(), Channel: "sms",
-			}, p, now)
-		case "resend":
-			return otp.Resend(r, id, "voice", p, now)
-		case "check":
-			req := otp.CheckRequest{ID: id, Code: "000000"}
-			if v, err := r.Find(id); err == nil && checkRight {
-				req.Code, _ = v.Code(keyring)
-			}
-			return otp.Check(r, req, keyring, p, now)
-		case "cancel":
-			return otp.Cancel(r, id, now)
-		case "fail delivery":
-			return otp.FailDelivery(r, id, now)
-		}
-		return r.Settle(now), otp.Verification{}, nil
+	start := anyStart(t)
+	idempotency := start.Idempotency
+	// Not the one that expires at once: Settle has to come by first.
+	endings := []otp.Ending{otp.NotScripted, otp.EndsDelivered, otp.EndsUndeliverable, otp.EndsFallback, otp.EndsExhausted}
+	script := otp.Script{Ending: rapid.SampledFrom(endings).Draw(t, "ending"), Code: "424242"}
+	progress := otp.Progress{
+		ID: id, Attempt: rapid.IntRange(0, 6).Draw(t, "attempt"), Status: rapid.SampledFrom(allDeliveries).Draw(t, "news"),
+		MayRecover: rapid.Bool().Draw(t, "may recover"), Unsent: rapid.Bool().Draw(t, "unsent"), Next: anyNext.Draw(t, "next"),
 	}
+	channel := rapid.SampledFrom([]string{"", otp.ChannelNext, "sms"}).Draw(t, "channel")
+	checkRight := rapid.Bool().Draw(t, "right")
+	check := func(r otp.Recipient) otp.CheckRequest {
+		req := otp.CheckRequest{ID: id, Code: "000000"}
+		if v, err := r.Find(id); err == nil && checkRight {
+			req.Code, _ = v.Code(keyring)
+		}
+		return req
+	}
+	all := map[string]transition{
+		"settle": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			return r.Settle(now), otp.Verification{}, nil
+		},
+		"start": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) { return otp.Start(r, start, p, now) },
+		"start of a script": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			start := start
+			start.Script = script
+			return otp.Start(r, start, p, now)
+		},
+		"resend": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			return otp.Resend(r, otp.ResendRequest{ID: id, Channel: channel, Idempotency: idempotency}, p, now)
+		},
+		"check": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			return otp.Check(r, check(r), keyring, p, now)
+		},
+		"cancel": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) { return otp.Cancel(r, id, now) },
+		"deny":   func(r otp.Recipient) (otp.Recipient, otp.Verification, error) { return otp.Deny(r, now) },
+		"follow": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			r, v, _, err := otp.Follow(r, progress, p, now)
+			return r, v, err
+		},
+		"spend": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			r, err := otp.Spend(r, alice, p, now)
+			return r, otp.Verification{}, err
+		},
+		"confirm": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			return otp.Confirm(r, []string{check(r).Code}, keyring, now)
+		},
+		"claim": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) { return otp.Claim(r, check(r), now) },
+		"conclude": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			v := otp.Verification{Workflow: []string{"sms"}}
+			return otp.Conclude(r.Settle(now), idempotency, v, otp.OutcomeUnclear, time.Minute), v, nil
+		},
+		"forget": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			return otp.Forget(r, idempotency).Settle(now), otp.Verification{}, nil
+		},
+	}
+	return all[rapid.SampledFrom(slices.Sorted(maps.Keys(all))).Draw(t, "transition")]
 }
 
 func TestTransitions_NeverChangeTheirArguments(t *testing.T) {
@@ -93,29 +187,55 @@ func TestTransitions_NeverChangeTheirArguments(t *testing.T) {
 		old.Verifications = slices.Grow(old.Verifications, 4)
 		old.Sends = slices.Grow(old.Sends, 4)
 		old.Failures = slices.Grow(old.Failures, 4)
+		old.Replays = slices.Grow(old.Replays, 4)
+		for i := range old.Verifications {
+			old.Verifications[i].Attempts = slices.Grow(old.Verifications[i].Attempts, 4)
+			old.Verifications[i].Workflow = slices.Grow(old.Verifications[i].Workflow, 4)
+		}
 		apply := anyTransition(t, noon)
-		before := deepCopy(old)
+		before, room := deepCopy(old), deepCopy(toCapacity(old))
 
-		r, _, _ := apply(old)
-		if !same(old, before) {
+		r, v, _ := apply(old)
+		if !same(old, before) || !same(toCapacity(old), room) {
 			t.Fatalf("the argument is now\n%+v\nand was\n%+v", old, before)
 		}
-		scribble(r)
-		if !same(old, before) {
+		scribble(r, v)
+		if !same(old, before) || !same(toCapacity(old), room) {
 			t.Fatal("the result shares memory with the argument")
 		}
 	})
 }
 
-// scribble overwrites every list of r up to its capacity.
-func scribble(r otp.Recipient) {
-	for i := range r.Verifications[:cap(r.Verifications)] {
-		r.Verifications[:cap(r.Verifications)][i] = otp.Verification{ID: "scribbled"}
+// toCapacity is r with all that lies behind its lists.
+func toCapacity(r otp.Recipient) otp.Recipient {
+	r.Verifications = slices.Clone(r.Verifications[:cap(r.Verifications)])
+	for i := range r.Verifications {
+		v := &r.Verifications[i]
+		v.Attempts, v.Workflow = v.Attempts[:cap(v.Attempts)], v.Workflow[:cap(v.Workflow)]
+	}
+	r.Sends, r.Failures, r.Replays = r.Sends[:cap(r.Sends)], r.Failures[:cap(r.Failures)], r.Replays[:cap(r.Replays)]
+	return r
+}
+
+// scribble overwrites every list of a result up to its capacity. A workflow is
+// left out: nothing ever changes one, so that two recipients may share it.
+func scribble(r otp.Recipient, v otp.Verification) {
+	all := r.Verifications[:cap(r.Verifications)]
+	for _, v := range append(slices.Clone(all), v) {
+		for i := range v.Attempts[:cap(v.Attempts)] {
+			v.Attempts[:cap(v.Attempts)][i] = otp.Attempt{Channel: "scribbled"}
+		}
+	}
+	for i := range all {
+		all[i] = otp.Verification{ID: "scribbled"}
 	}
 	for _, times := range [][]time.Time{r.Sends, r.Failures} {
 		for i := range times[:cap(times)] {
 			times[:cap(times)][i] = time.Unix(0, 0)
 		}
+	}
+	for i := range r.Replays[:cap(r.Replays)] {
+		r.Replays[:cap(r.Replays)][i] = otp.Replay{Purpose: "scribbled"}
 	}
 }
 
@@ -125,7 +245,7 @@ func TestTransitions_SameInputSameOutput(t *testing.T) {
 		apply := anyTransition(t, noon)
 		r1, v1, err1 := apply(old)
 		r2, v2, err2 := apply(old)
-		if !same(r1, r2) || v1 != v2 || !reflect.DeepEqual(err1, err2) {
+		if !same(r1, r2) || !alike(v1, v2) || !reflect.DeepEqual(err1, err2) {
 			t.Fatalf("first  %+v %+v %v\nsecond %+v %+v %v", r1, v1, err1, r2, v2, err2)
 		}
 	})
@@ -152,7 +272,7 @@ func TestTransitions_RefuseWithAnOTPErrorOnly(t *testing.T) {
 		if !ok || e == nil {
 			t.Fatalf("got %#v", err)
 		}
-		if e.Detail == "" && e.Kind != otp.Internal {
+		if e.Detail == "" && len(e.Fields) == 0 && e.Kind != otp.Internal {
 			t.Fatalf("%v says nothing to the client's developer", e.Kind)
 		}
 		if e.RetryAfter < 0 {
@@ -163,26 +283,46 @@ func TestTransitions_RefuseWithAnOTPErrorOnly(t *testing.T) {
 
 func TestKeepUntil_IsNeverBeforeTheEndOfAWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := recipients(noon).Draw(t, "recipient").Settle(noon)
-		until := r.KeepUntil()
-		for _, v := range r.Verifications {
-			if v.Status == otp.Pending && until.Before(v.ExpiresAt) {
-				t.Fatalf("kept until %v, a verification lives until %v", until, v.ExpiresAt)
-			}
-		}
-		for _, event := range append(slices.Clone(r.Sends), r.Failures...) {
-			if until.Before(event.Add(otp.Day)) {
-				t.Fatalf("kept until %v, an event of %v still counts", until, event)
-			}
-		}
+		keptLongEnough(t, recipients(noon).Draw(t, "recipient").Settle(noon))
 	})
+}
+
+// keptLongEnough fails if the row of a settled recipient is dropped while
+// something in it still matters.
+func keptLongEnough(t *rapid.T, r otp.Recipient) {
+	t.Helper()
+	until := r.KeepUntil()
+	need := func(what string, end time.Time) {
+		if until.Before(end) {
+			t.Fatalf("kept until %v, %s matters until %v", until, what, end)
+		}
+	}
+	for _, v := range r.Verifications {
+		if v.Status == otp.Pending {
+			need("a verification", v.ExpiresAt)
+		} else {
+			need("an ended verification", v.EndedAt.Add(24*time.Hour))
+		}
+	}
+	for _, event := range append(slices.Clone(r.Sends), r.Failures...) {
+		need("an event", event.Add(24*time.Hour))
+	}
+	for _, p := range r.Replays {
+		need("a replay", p.At.Add(24*time.Hour))
+	}
+	need("a block", r.BlockedUntil)
+	if !r.AlertedAt.IsZero() {
+		need("an alert", r.AlertedAt.Add(time.Hour))
+	}
+	if r.Good.Channel != "" {
+		need("a good channel", r.Good.At.Add(90*24*time.Hour))
+	}
 }
 
 func TestKeepUntil_AtThatTimeNothingIsRemembered(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := recipients(noon).Draw(t, "recipient").Settle(noon)
-		r = r.Settle(r.KeepUntil())
-		if len(r.Verifications)+len(r.Sends)+len(r.Failures) != 0 {
+		if r = r.Settle(r.KeepUntil()); !same(r, otp.Recipient{}) {
 			t.Fatalf("still remembers %+v", r)
 		}
 		if !r.KeepUntil().IsZero() {

@@ -1,0 +1,356 @@
+package otp_test
+
+import (
+	"slices"
+	"time"
+
+	"twofa/internal/otp"
+)
+
+// model is the service as one would first write it: plain lists, nothing
+// shared with the implementation, and no care for speed.
+type model struct {
+	p        otp.Policy
+	sends    []time.Time
+	failures []time.Time
+	alerted  time.Time
+	blocked  time.Time // until then
+	good     string
+	goodAt   time.Time
+	all      []*entry // oldest first
+}
+
+type entry struct {
+	id               otp.ID
+	purpose          string
+	context          otp.Context
+	code             string
+	status           otp.Status
+	made, dies, over time.Time
+	wrong            int
+	workflow         []string
+	messages         []message
+	claimed          bool
+}
+
+type message struct {
+	channel string
+	status  otp.DeliveryStatus
+	recover bool
+}
+
+func (e *entry) inbound() bool { return e.workflow[0] == "inbound" }
+
+// tick brings the model to now, as the service does with every request.
+func (m *model) tick(now time.Time) {
+	day := 24 * time.Hour
+	for _, events := range []*[]time.Time{&m.sends, &m.failures} {
+		var keep []time.Time
+		for _, e := range *events {
+			if latest := now.Add(2 * time.Minute); e.After(latest) {
+				e = latest
+			}
+			if now.Before(e.Add(day)) {
+				keep = append(keep, e)
+			}
+		}
+		*events = keep
+	}
+	latest := now.Add(2 * time.Minute)
+	if m.alerted.After(latest) {
+		m.alerted = latest
+	}
+	if !now.Before(m.alerted.Add(time.Hour)) {
+		m.alerted = time.Time{}
+	}
+	if m.blocked.After(latest.Add(time.Hour)) {
+		m.blocked = latest.Add(time.Hour)
+	}
+	if !m.blocked.After(now) {
+		m.blocked = time.Time{}
+	}
+	if m.goodAt.After(latest) {
+		m.goodAt = latest
+	}
+	if !now.Before(m.goodAt.Add(90 * day)) {
+		m.good, m.goodAt = "", time.Time{}
+	}
+	var keep []*entry
+	for _, e := range m.all {
+		if e.status == "pending" && !e.dies.After(now) {
+			e.status, e.over = "expired", e.dies
+		}
+		if e.status == "pending" && e.made.Sub(now) > 2*time.Minute {
+			e.status, e.over = "expired", e.dies
+		}
+		if e.over.After(latest) {
+			e.over = latest
+		}
+		if e.status == "pending" || now.Before(e.over.Add(day)) {
+			keep = append(keep, e)
+		}
+	}
+	m.all = keep
+}
+
+func (m *model) find(id otp.ID) *entry {
+	for _, e := range m.all {
+		if e.id == id {
+			return e
+		}
+	}
+	return nil
+}
+
+// judged is the events as they count at now: one of the future as one of now.
+func judged(events []time.Time, now time.Time) []time.Time {
+	events = slices.Clone(events)
+	for i, e := range events {
+		if e.After(now) {
+			events[i] = now
+		}
+	}
+	return events
+}
+
+// noted adds an event of now, or of the last event where the clock is behind it.
+func noted(events []time.Time, now time.Time) []time.Time {
+	for _, e := range events {
+		if e.After(now) {
+			now = e
+		}
+	}
+	return append(events, now)
+}
+
+// refusal says which rule is against a send at that time, "" for none.
+func (m *model) refusal(at time.Time) otp.Kind {
+	within := func(events []time.Time, window time.Duration) (n int) {
+		for _, e := range events {
+			if at.Sub(e) < window {
+				n++
+			}
+		}
+		return n
+	}
+	switch {
+	case within(m.failures, 24*time.Hour) >= m.p.MaxFailuresPerDay:
+		return otp.TooManyChecks
+	case within(m.sends, 24*time.Hour) >= m.p.MaxSendsPerDay, within(m.sends, 10*time.Minute) >= m.p.MaxSends:
+		return otp.TooManySends
+	case m.blocked.After(at):
+		return otp.DestinationRefused
+	case within(m.sends, m.p.ResendAfter) >= 1:
+		return otp.ResendTooSoon
+	}
+	return ""
+}
+
+// maySend says whether a send is refused, for which reason and for how long:
+// it tries each time at which some rule could be over.
+func (m *model) maySend(now time.Time) (otp.Kind, time.Duration) {
+	m = &model{p: m.p, sends: judged(m.sends, now), failures: judged(m.failures, now), blocked: m.blocked}
+	if m.refusal(now) == "" {
+		return "", 0
+	}
+	ends := []time.Time{m.blocked}
+	for _, e := range append(slices.Clone(m.sends), m.failures...) {
+		ends = append(ends, e.Add(24*time.Hour), e.Add(10*time.Minute), e.Add(m.p.ResendAfter))
+	}
+	slices.SortFunc(ends, time.Time.Compare)
+	for _, end := range ends {
+		if end.After(now) && m.refusal(end) == "" {
+			return m.refusal(end.Add(-1)), end.Sub(now)
+		}
+	}
+	panic("a rule without an end")
+}
+
+// mayFollow is maySend for a message that waits for no pause.
+func (m *model) mayFollow(now time.Time) (otp.Kind, time.Duration) {
+	without := *m
+	without.p.ResendAfter = 0
+	return without.maySend(now)
+}
+
+func (m *model) start(req otp.StartRequest, now time.Time) (otp.Kind, time.Duration) {
+	if kind, wait := m.maySend(now); kind != "" {
+		return kind, wait
+	}
+	others, first := 0, time.Time{}
+	for _, e := range m.all {
+		if e.status == "pending" && e.purpose != req.Purpose {
+			others++
+			if first.IsZero() || e.dies.Before(first) {
+				first = e.dies
+			}
+		}
+	}
+	if others >= 4 {
+		return otp.TooManySends, first.Sub(now)
+	}
+	for _, e := range m.all {
+		if e.status == "pending" && e.purpose == req.Purpose {
+			e.status, e.over = "canceled", now
+		}
+	}
+	dies := now.Add(m.p.TTL)
+	dies = dies.Add(-time.Duration(dies.Nanosecond()))
+	e := &entry{id: req.ID, purpose: req.Purpose, context: req.Context, status: "pending", made: now, dies: dies}
+	if slices.Contains(req.Workflow, m.good) {
+		e.workflow = []string{m.good}
+	}
+	for _, c := range req.Workflow {
+		if len(e.workflow) == 0 || c != m.good {
+			e.workflow = append(e.workflow, c)
+		}
+	}
+	if !e.inbound() {
+		e.messages = []message{{channel: e.workflow[0], status: "queued"}}
+	}
+	m.all = append(m.all, e)
+	m.sends = noted(m.sends, now)
+	for len(m.all) > 8 {
+		for i, e := range m.all {
+			if e.status != "pending" {
+				m.all = append(m.all[:i:i], m.all[i+1:]...)
+				break
+			}
+		}
+	}
+	return "", 0
+}
+
+// usable says why a verification cannot be used, "" if it can.
+func (e *entry) usable() otp.Kind {
+	if e == nil {
+		return otp.NotFound
+	}
+	return map[otp.Status]otp.Kind{
+		"approved": otp.AlreadyUsed, "canceled": otp.KindCanceled, "denied": otp.KindDenied, "expired": otp.KindExpired,
+		"exhausted": otp.TooManyChecks, "undeliverable": otp.KindUndeliverable,
+	}[e.status]
+}
+
+func (m *model) resend(id otp.ID, channel string, now time.Time) (otp.Kind, time.Duration) {
+	e := m.find(id)
+	if kind := e.usable(); kind != "" {
+		return kind, 0
+	}
+	if now.Add(time.Minute).After(e.dies) {
+		return otp.KindExpired, 0
+	}
+	if e.inbound() {
+		return otp.InvalidRequest, 0
+	}
+	last := e.messages[len(e.messages)-1]
+	next := e.untried()
+	switch {
+	case channel == "next" && len(next) == 0:
+		return otp.InvalidRequest, 0
+	case channel == "next", channel == "" && last.status == "failed" && len(next) > 0:
+		channel = next[0]
+	case channel == "":
+		channel = last.channel
+	}
+	if kind, wait := m.maySend(now); kind != "" {
+		return kind, wait
+	}
+	m.sends = noted(m.sends, now)
+	e.messages = append(e.messages, message{channel: channel, status: "queued"})
+	return "", 0
+}
+
+// untried is the channels of the workflow that had no message.
+func (e *entry) untried() (left []string) {
+	for _, c := range e.workflow {
+		if !slices.ContainsFunc(e.messages, func(x message) bool { return x.channel == c }) {
+			left = append(left, c)
+		}
+	}
+	return left
+}
+
+func (m *model) spend(now time.Time) (otp.Kind, time.Duration) {
+	kind, wait := m.mayFollow(now)
+	if kind == "" {
+		m.sends = noted(m.sends, now)
+	}
+	return kind, wait
+}
+
+func (m *model) check(id otp.ID, code string, c otp.Context, now time.Time) (kind otp.Kind, wait time.Duration, alert bool) {
+	e := m.find(id)
+	if e != nil && e.inbound() {
+		return otp.InvalidRequest, 0, false
+	}
+	if kind := e.usable(); kind != "" {
+		return kind, 0, false
+	}
+	if n := len(m.failures); n >= m.p.MaxFailuresPerDay {
+		return otp.TooManyChecks, judged(m.failures, now)[n-m.p.MaxFailuresPerDay].Add(24 * time.Hour).Sub(now), false
+	}
+	if code == e.code && c == e.context {
+		e.status, e.over = "approved", now
+		m.worked(e, e.arrived(), now)
+		return "", 0, false
+	}
+	m.failures = noted(m.failures, now)
+	if e.wrong++; e.wrong == m.p.MaxChecks {
+		e.status, e.over = "exhausted", now
+	}
+	if none := e.status == "exhausted" || len(m.failures) >= m.p.MaxFailuresPerDay; none && m.alerted.IsZero() {
+		m.alerted, alert = now, true
+	}
+	return otp.WrongCode, 0, alert
+}
+
+func (m *model) confirm(code string, now time.Time) otp.Kind {
+	for _, e := range m.all {
+		if e.status == "pending" && e.inbound() && e.code == code {
+			e.status, e.over = "approved", now
+			return ""
+		}
+	}
+	return otp.NotFound
+}
+
+func (m *model) claim(id otp.ID, c otp.Context) (otp.Kind, time.Duration) {
+	e := m.find(id)
+	switch {
+	case e == nil:
+		return otp.NotFound, 0
+	case !e.inbound():
+		return otp.InvalidRequest, 0
+	case c != e.context:
+		return otp.WrongCode, 0
+	case e.status == "pending":
+		return otp.NotYetApproved, 2 * time.Second
+	case e.status == "approved" && !e.claimed:
+		e.claimed = true
+		return "", 0
+	}
+	return e.usable(), 0
+}
+
+func (m *model) deny(now time.Time) otp.Kind {
+	kind := otp.NotFound
+	for _, e := range m.all {
+		if e.status == "pending" {
+			e.status, e.over, kind = "denied", now, ""
+		}
+	}
+	return kind
+}
+
+func (m *model) end(id otp.ID, status otp.Status, now time.Time) otp.Kind {
+	e := m.find(id)
+	if status == "canceled" && e != nil && e.status == "canceled" {
+		return ""
+	}
+	if kind := e.usable(); kind != "" {
+		return kind
+	}
+	e.status, e.over = status, now
+	return ""
+}
