@@ -103,7 +103,7 @@ func services(s config.Settings, table store.Table, keys *secret.Keyring, catalo
 	book := &recipient.Book{Table: table, Keys: keys}
 	directory := &user.Directory{Table: table, Keys: keys}
 	carrier := &delivery.Carrier{
-		Book: book, Policy: s.Policy, Senders: p.senders, Brand: s.Brand, Deniable: p.deniable, Log: log, Now: time.Now,
+		Book: book, Policy: s.Policy, Senders: p.senders, Workflow: s.Channels, Brand: s.Brand, Deniable: p.deniable, Log: log, Now: time.Now,
 	}
 	var channels []string
 	for _, channel := range slices.Sorted(maps.Keys(p.senders)) {
@@ -116,7 +116,8 @@ func services(s config.Settings, table store.Table, keys *secret.Keyring, catalo
 		},
 		Verify: &otpverify.Service{Book: book, Users: directory, Policy: s.Policy, Alerts: carrier, Now: time.Now},
 		Users: &users.Service{
-			Directory: directory, Recipients: book, Channels: channels, Countries: s.Countries, Now: time.Now,
+			Directory: directory, Recipients: book, Channels: channels, Countries: s.Countries,
+			Brand: s.Brand, Now: time.Now,
 		},
 		Hooks: &hooks.Service{
 			Deliveries: carrier, Inbox: &delivery.Inbox{Book: book, Texts: catalogue, Brand: s.Brand, Now: time.Now},

@@ -43,6 +43,10 @@ func (a *API) Handler() http.Handler {
 	mux.Handle("/api/otpsend/{id}", a.methods("otpsend", byMethod{"POST": a.resend, "GET": a.status, "DELETE": a.cancel}))
 	mux.Handle("/api/otpverify", a.methods("otpverify", byMethod{"POST": a.check}))
 	mux.Handle("/api/users/{name}", a.methods("users", byMethod{"PUT": a.putUser, "GET": a.getUser, "DELETE": a.deleteUser}))
+	mux.Handle("/api/users/{name}/totp", a.methods("users", byMethod{"POST": a.enroll, "GET": a.authenticators, "DELETE": a.removeAuthenticator}))
+	mux.Handle("/api/users/{name}/totp/confirm", a.methods("users", byMethod{"POST": a.confirm}))
+	mux.Handle("/api/users/{name}/totp/{id}", a.methods("users", byMethod{"PATCH": a.renameAuthenticator, "DELETE": a.removeAuthenticator}))
+	mux.Handle("/api/users/{name}/recovery-codes", a.methods("users", byMethod{"POST": a.recoveryCodes, "GET": a.recoveryCodesLeft}))
 	mux.Handle("/hooks/twilio/status", a.methods("hooks", byMethod{"POST": a.hook(a.Hooks.Status)}))
 	mux.Handle("/hooks/twilio/inbound", a.methods("hooks", byMethod{"POST": a.hook(a.Hooks.Inbound)}))
 	mux.Handle("/purge", a.methods("purge", byMethod{"POST": a.timer}))
@@ -147,6 +151,56 @@ func (a *API) getUser(r *http.Request) (answer, error) {
 func (a *API) deleteUser(r *http.Request) (answer, error) {
 	err := a.Users.Delete(r.Context(), r.PathValue("name"), conditions(r))
 	return answer{status: http.StatusNoContent}, err
+}
+
+func (a *API) enroll(r *http.Request) (answer, error) {
+	var req users.EnrollRequest
+	if r.ContentLength != 0 { // all of it is optional
+		if err := decode(r, &req); err != nil {
+			return answer{}, err
+		}
+	}
+	res, err := a.Users.Enroll(r.Context(), r.PathValue("name"), req)
+	return answer{status: http.StatusCreated, body: res}, err
+}
+
+func (a *API) confirm(r *http.Request) (answer, error) {
+	var req users.ConfirmRequest
+	if err := decode(r, &req); err != nil {
+		return answer{}, err
+	}
+	res, err := a.Users.Confirm(r.Context(), r.PathValue("name"), req)
+	return answer{status: http.StatusOK, body: res}, err
+}
+
+func (a *API) authenticators(r *http.Request) (answer, error) {
+	res, err := a.Users.ListAuthenticators(r.Context(), r.PathValue("name"))
+	return answer{status: http.StatusOK, body: res}, err
+}
+
+func (a *API) renameAuthenticator(r *http.Request) (answer, error) {
+	var req users.RenameRequest
+	if err := decode(r, &req); err != nil {
+		return answer{}, err
+	}
+	res, err := a.Users.RenameAuthenticator(r.Context(), r.PathValue("name"), r.PathValue("id"), req)
+	return answer{status: http.StatusOK, body: res}, err
+}
+
+// removeAuthenticator removes the one of the path, or all.
+func (a *API) removeAuthenticator(r *http.Request) (answer, error) {
+	err := a.Users.RemoveAuthenticator(r.Context(), r.PathValue("name"), r.PathValue("id"))
+	return answer{status: http.StatusNoContent}, err
+}
+
+func (a *API) recoveryCodes(r *http.Request) (answer, error) {
+	res, err := a.Users.MakeRecoveryCodes(r.Context(), r.PathValue("name"))
+	return answer{status: http.StatusCreated, body: res}, err
+}
+
+func (a *API) recoveryCodesLeft(r *http.Request) (answer, error) {
+	res, err := a.Users.LeftRecoveryCodes(r.Context(), r.PathValue("name"))
+	return answer{status: http.StatusOK, body: res}, err
 }
 
 // conditions is the precondition headers; several lines are one list (RFC 9110,

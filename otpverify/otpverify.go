@@ -14,6 +14,7 @@ import (
 	"twofa/internal/address"
 	"twofa/internal/otp"
 	"twofa/internal/recipient"
+	"twofa/internal/recovery"
 	"twofa/internal/reqlog"
 	"twofa/internal/user"
 )
@@ -32,6 +33,9 @@ type Alerter interface {
 	// Alert warns the person that wrong codes were tried until none were left,
 	// and reports whether the warning is on its way.
 	Alert(ctx context.Context, r otp.Recipient, v otp.Verification) bool
+	// AlertUser tells the user that a recovery code was used, and how many are
+	// left, and reports whether the message is on its way.
+	AlertUser(ctx context.Context, u user.User, codesLeft int) bool
 }
 
 // Request names a verification, by its id or by the address or user and the
@@ -39,38 +43,77 @@ type Alerter interface {
 // id the others may be given too, and have to be the verification's own. Context
 // has to be exactly as it was at the start. Without a code it asks whether the
 // person's own message has approved a verification over the channel inbound.
+//
+// Factor says what the code is: FactorMessage, a code that was sent; FactorTOTP,
+// one that an authenticator app shows; FactorRecovery. The latter two belong to
+// User alone. Without a factor, Check decides.
 type Request struct {
 	ID      string      `json:"id"`
 	To      string      `json:"to"`
 	User    string      `json:"user"`
 	Purpose string      `json:"purpose"`
 	Code    string      `json:"code"`
+	Factor  string      `json:"factor"`
 	Context otp.Context `json:"context"`
 }
 
 // Answer is an approval. There is no other answer without an error.
 type Answer struct {
-	ID         otp.ID     `json:"id"`
-	Status     otp.Status `json:"status"`
-	To         string     `json:"to"`
-	Channel    string     `json:"channel"`
-	Purpose    string     `json:"purpose"`
-	ApprovedAt time.Time  `json:"approved_at"`
+	// ID, To, Channel and Purpose are those of a verification.
+	ID      otp.ID     `json:"id,omitempty"`
+	Status  otp.Status `json:"status"`
+	To      string     `json:"to,omitempty"`
+	Channel string     `json:"channel,omitempty"`
+	Purpose string     `json:"purpose,omitempty"`
+	// Factor and User are there for the factors that need no message.
+	Factor            string         `json:"factor,omitempty"`
+	User              string         `json:"user,omitempty"`
+	Authenticator     *Authenticator `json:"authenticator,omitempty"`
+	RecoveryCodesLeft *int           `json:"recovery_codes_left,omitempty"`
+	Alerted           bool           `json:"alerted,omitzero"`
+	ApprovedAt        time.Time      `json:"approved_at"`
+}
+
+// Authenticator names the app whose code it was.
+type Authenticator struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
 }
 
 // Check spends one check and returns an Answer if, and only if, the code is
 // right and this call is the one that used it. Two storage round trips, three by
 // a user's name; two more for the first approval of a user's address, and where
-// a user has two addresses and the code was started for the second alone.
+// a user has two addresses and the code was started for the second alone. An
+// authenticator app's or a recovery code costs two, if the request names the
+// factor.
+//
+// Without a factor, a code of a user that has the form of a recovery code is one.
+// Any other is that of the user's pending verification, if there is one of the
+// purpose. Else it is an authenticator app's, if the user has one, and the
+// request names nothing that only a verification has.
 func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
 	check, err := s.read(req)
 	if err != nil {
 		return Answer{}, err
 	}
-	rows, err := s.rows(ctx, check)
+	switch {
+	case req.Factor == FactorTOTP:
+		return s.checkTOTP(ctx, check)
+	case req.Factor == FactorRecovery, req.Factor == "" && ofUserAlone(req) && recovery.Looks(check.Code):
+		return s.checkRecovery(ctx, check)
+	}
+	rows, apps, err := s.rows(ctx, check)
 	if err != nil {
 		return Answer{}, err
 	}
+	a, err := s.checkMessage(ctx, rows, check)
+	if over(err) && apps && req.Factor == "" && ofUserAlone(req) {
+		return s.checkTOTP(ctx, check)
+	}
+	return a, err
+}
+
+func (s *Service) checkMessage(ctx context.Context, rows []string, check otp.CheckRequest) (Answer, error) {
 	r, v, err := s.checkIn(ctx, rows, check)
 	if refused, ok := errors.AsType[*otp.Error](err); ok && refused.Alerted {
 		refused.Alerted = s.Alerts.Alert(ctx, r, v)
@@ -176,6 +219,7 @@ func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
 			check.Purpose = "" // an id needs no default: any purpose is meant
 		}
 	}
+	readFactor(req, faults)
 	switch {
 	case req.To != "" && req.User != "":
 		faults.Add("user", "Give either to or user.")
@@ -188,23 +232,26 @@ func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
 	return check, nil
 }
 
-// rows is where the verification can lie, most likely place first.
-func (s *Service) rows(ctx context.Context, check otp.CheckRequest) ([]string, error) {
+// rows is where the verification can lie, most likely place first, and whether
+// the user has authenticator apps.
+func (s *Service) rows(ctx context.Context, check otp.CheckRequest) (rows []string, apps bool, err error) {
 	switch {
 	case check.ID != "":
-		return []string{check.ID.RowKey()}, nil
+		return []string{check.ID.RowKey()}, false, nil
 	case check.Address != "":
-		return []string{s.Book.RowKey(check.Address)}, nil
+		return []string{s.Book.RowKey(check.Address)}, false, nil
 	}
 	u, err := s.Users.Load(ctx, check.User)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var rows []string
 	for _, a := range []string{u.Phone, u.Email} {
 		if a != "" {
 			rows = append(rows, s.Book.RowKey(a))
 		}
 	}
-	return rows, nil
+	for _, a := range u.TOTP.Authenticators {
+		apps = apps || !a.Pending()
+	}
+	return rows, apps, nil
 }

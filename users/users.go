@@ -1,8 +1,10 @@
 // Package users is the use case behind the users function: it registers a
-// person's addresses under a name that the client app knows them by, tells what
-// is registered, and erases it.
+// person's addresses, authenticator apps and recovery codes under a name that the
+// client app knows them by, tells what is registered, and erases it.
 //
 // It must never return or log a whole address, nor log a name, which may be one.
+// A secret and recovery codes are returned once, when they are made, and never
+// logged.
 package users
 
 import (
@@ -35,7 +37,9 @@ type Service struct {
 	// Countries are the regions (ISO 3166-1 alpha-2) that may be sent to; nil
 	// means all.
 	Countries map[string]bool
-	Now       func() time.Time
+	// Brand is the issuer of authenticator apps.
+	Brand string
+	Now   func() time.Time
 }
 
 // Request says all that there is to a user: what it leaves out is not kept.
@@ -50,13 +54,16 @@ type Request struct {
 
 // Answer is a user as its client sees it, the addresses masked.
 type Answer struct {
-	Name      string    `json:"name"`
-	Phone     string    `json:"phone,omitempty"`
-	Email     string    `json:"email,omitempty"`
-	Locale    string    `json:"locale,omitempty"`
-	Channels  []string  `json:"channels,omitempty"`
-	Verified  Verified  `json:"verified"`
-	UpdatedAt time.Time `json:"updated_at"`
+	Name     string   `json:"name"`
+	Phone    string   `json:"phone,omitempty"`
+	Email    string   `json:"email,omitempty"`
+	Locale   string   `json:"locale,omitempty"`
+	Channels []string `json:"channels,omitempty"`
+	Verified Verified `json:"verified"`
+	// Authenticators is how many confirmed authenticator apps the user has.
+	Authenticators    int       `json:"authenticators,omitzero"`
+	RecoveryCodesLeft int       `json:"recovery_codes_left,omitzero"`
+	UpdatedAt         time.Time `json:"updated_at"`
 	// ETag is the entity tag of this state (RFC 9110, 8.8.3), in its quotes.
 	ETag string `json:"-"`
 }
@@ -120,6 +127,7 @@ func merge(old user.User, found bool, want user.User, now time.Time) user.User {
 	want.PhoneVerified = old.PhoneVerified && want.Phone == old.Phone
 	want.EmailVerified = old.EmailVerified && want.Email == old.Email
 	want.CreatedAt, want.UpdatedAt = old.CreatedAt, now
+	want.TOTP, want.Recovery = old.TOTP, old.Recovery
 	return want
 }
 
@@ -233,6 +241,13 @@ func answer(u user.User) Answer {
 		Name: u.Name, Locale: u.Locale, Channels: u.Channels,
 		UpdatedAt: u.UpdatedAt.Truncate(time.Second),
 		ETag:      `"` + tag(u) + `"`,
+
+		RecoveryCodesLeft: u.Recovery.Left(),
+	}
+	for _, authenticator := range u.TOTP.Authenticators {
+		if !authenticator.Pending() {
+			a.Authenticators++
+		}
 	}
 	if u.Phone != "" {
 		a.Phone, a.Verified.Phone = address.Mask(u.Phone), &u.PhoneVerified

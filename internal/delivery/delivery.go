@@ -260,7 +260,7 @@ func (c *Carrier) AlertUser(ctx context.Context, u user.User, codesLeft int) boo
 		}
 	}
 	var ways []way
-	for _, channel := range channels {
+	for _, channel := range append(slices.Clone(channels), otp.ChannelEmail) { // a mail is better than nothing
 		to := u.Phone
 		if channel == otp.ChannelEmail {
 			to = u.Email

@@ -41,14 +41,14 @@ func (d *Directory) Key(name string) string {
 func (d *Directory) Load(ctx context.Context, key string) (User, error) {
 	row, err := d.Table.Get(ctx, store.Key(key))
 	if errors.Is(err, store.ErrNotFound) {
-		return User{}, noUser()
+		return User{}, ErrNobody()
 	}
 	if err != nil {
 		return User{}, storageError(err)
 	}
 	u, plain, err := d.open(row.Data, key)
 	if err == nil && plain == nil {
-		err = noUser()
+		err = ErrNobody()
 	}
 	return u, err
 }
@@ -132,7 +132,7 @@ func (d *Directory) Erase(ctx context.Context, key string, now time.Time, agree 
 			return store.Row{}, err
 		}
 		if plain == nil {
-			refused = noUser()
+			refused = ErrNobody()
 		} else {
 			refused = agree(old)
 		}
@@ -173,7 +173,9 @@ func (d *Directory) open(box []byte, key string) (u User, plain []byte, err erro
 	return u, plain, nil
 }
 
-func noUser() error {
+// ErrNobody is the refusal of a name that nobody has: an *otp.Error of kind
+// NotFound that says what mends it.
+func ErrNobody() error {
 	return &otp.Error{
 		Kind:   otp.NotFound,
 		Detail: "There is no user of this name. Register one with PUT /api/users/{name}; Alice and alice are two names, and a name is percent-encoded once.",
