@@ -15,7 +15,7 @@ func (c *Catalogue) Mail(m notify.Message) (subject, text, page string) {
 	s := w.subjectOf(m, true)
 	if m.Alert {
 		subject = expand(w.texts["mail_subject_alert"], s.values)
-		warning := expand(w.texts["alert"], s.values)
+		warning := expand(w.texts[alertKey(m)], s.values)
 		return subject, warning + "\n", w.page(subject, paragraph(warning))
 	}
 	subject = expand(w.texts["mail_subject"], s.values)

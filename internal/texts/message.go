@@ -40,6 +40,7 @@ func (w *wording) subjectOf(m notify.Message, isolated bool) subject {
 		"code":    m.Code,
 		"brand":   wrap(brand),
 		"minutes": strconv.Itoa(max(1, int(m.ValidFor/time.Minute))),
+		"left":    strconv.Itoa(m.CodesLeft),
 	}}
 	if m.Purpose == "login" {
 		s.kind = "login"
@@ -65,7 +66,7 @@ func (c *Catalogue) Chat(m notify.Message) string {
 	w := c.wording(m.Locale)
 	s := w.subjectOf(m, true)
 	if m.Alert {
-		return expand(w.texts["alert"], s.values)
+		return expand(w.texts[alertKey(m)], s.values)
 	}
 	line := expand(w.texts["code_"+s.kind], s.values)
 	line = w.context(line, s)
@@ -82,7 +83,7 @@ func (c *Catalogue) SMS(m notify.Message) string {
 	w := c.wording(m.Locale)
 	s := w.subjectOf(m, true)
 	if m.Alert {
-		return expand(w.sms("alert"), s.values)
+		return expand(w.sms(alertKey(m)), s.values)
 	}
 	text := expand(w.sms("code_"+s.kind), s.values)
 	for _, key := range s.parts {
@@ -112,7 +113,7 @@ func (c *Catalogue) Speech(m notify.Message) notify.Speech {
 	s := w.subjectOf(m, false)
 	delete(s.values, "code")
 	if m.Alert {
-		return notify.Speech{Language: voice, Before: expand(w.texts["alert"], s.values)}
+		return notify.Speech{Language: voice, Before: expand(w.texts[alertKey(m)], s.values)}
 	}
 	before := expand(w.texts["speech_hello"], s.values)
 	before = join(before, expand(w.texts["intro_"+s.kind], s.values))
@@ -173,6 +174,14 @@ func ifNotYou(m notify.Message) string {
 		return "deny"
 	}
 	return "ignore"
+}
+
+// alertKey is the key of what an alert warns of.
+func alertKey(m notify.Message) string {
+	if m.Recovered {
+		return "alert_recovery"
+	}
+	return "alert"
 }
 
 // join sets one sentence behind another. Chinese and Japanese full stops bring

@@ -95,6 +95,7 @@ func TestAttack9NothingFromOutsideChangesAMessage(t *testing.T) {
 		m.Locale = rapid.SampledFrom(tags).Draw(t, "locale")
 		m.CanDeny = rapid.Bool().Draw(t, "canDeny")
 		m.Alert = rapid.Bool().Draw(t, "alert")
+		m.Recovered, m.CodesLeft = rapid.Bool().Draw(t, "recovered"), rapid.IntRange(0, 10).Draw(t, "codesLeft")
 		m.Brand = withoutLinks.Replace(hostile.Draw(t, "brand")) // the operator's own word
 		m.Amount, m.Payee = hostile.Draw(t, "amount"), hostile.Draw(t, "payee")
 		m.Purpose = rapid.SampledFrom([]string{"login", "x", ""}).Draw(t, "purpose")
@@ -176,5 +177,18 @@ func TestValuesOfTheOtherDirectionAreIsolated(t *testing.T) {
 	m.Locale = "he"
 	if got := c.SMS(m); !strings.Contains(got, "\u2068EUR 25.00\u2069") || strings.ContainsAny(got[strings.Index(got, "\n"):]+got[:7], "\u2068\u2069") {
 		t.Errorf("%q", got)
+	}
+	m = recovered()
+	m.Brand = "חנות 5"
+	if got := c.Chat(m); !strings.HasPrefix(got, "Security alert from \u2068חנות 5\u2069: ") {
+		t.Errorf("%q", got)
+	}
+	for _, m.Locale = range []string{"ar", "fa", "he", "ur"} {
+		m.Brand = "Acme 5"
+		for _, got := range []string{c.Chat(m), c.SMS(m)} {
+			if strings.Count(got, "\u2068Acme 5\u2069") != 1 || !strings.Contains(got, " 7") { // the number follows the text's direction
+				t.Errorf("%s: %q", m.Locale, got)
+			}
+		}
 	}
 }

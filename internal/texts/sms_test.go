@@ -105,6 +105,8 @@ func TestWhatAnSMSCosts(t *testing.T) {
 			pay.Amount, pay.Payee = "EUR 25.00", "Bike Shop"
 			alert := m
 			alert.Alert, alert.Code = true, ""
+			recovery := alert
+			recovery.Recovered, recovery.CodesLeft = true, 10
 
 			most := 2
 			if slices.Contains(gsm, tag) {
@@ -116,7 +118,7 @@ func TestWhatAnSMSCosts(t *testing.T) {
 				most int
 			}{
 				{"login", c.SMS(m), most}, {"other", c.SMS(other), most},
-				{"payment", c.SMS(pay), 2}, {"alert", c.SMS(alert), 2},
+				{"payment", c.SMS(pay), 2}, {"alert", c.SMS(alert), 2}, {"alert of a recovery code", c.SMS(recovery), most},
 				{"denied", c.DeniedReply(m), most}, {"confirmed", c.ConfirmedReply(m), 1},
 			} {
 				if n := segments(tc.text); n > tc.most {
@@ -146,8 +148,10 @@ func TestR13LastLineIsExactlyHostAndCode(t *testing.T) {
 				t.Errorf("%s: %q", tag, lines)
 			}
 			m.Alert, m.Code = true, ""
-			if text := c.SMS(m); strings.Contains(text, "\n") {
-				t.Errorf("%s: an alert has a second line: %q", tag, text)
+			for _, m.Recovered = range []bool{false, true} {
+				if text := c.SMS(m); strings.Contains(text, "\n") {
+					t.Errorf("%s: an alert has a second line: %q", tag, text)
+				}
 			}
 		}
 	}
@@ -165,9 +169,23 @@ func TestDocsNameEveryLanguage(t *testing.T) {
 			t.Errorf("docs/texts.md does not list %s", tag)
 		}
 	}
-	for key := range keys {
-		if !strings.Contains(string(doc), "`"+key+"`") {
+	_, table, _ := strings.Cut(string(doc), "| placeholders |")
+	table, rest, _ := strings.Cut(table, "Placeholders that a row has")
+	shorter, _, _ := strings.Cut(rest, "makes a shorter text")
+	for key, names := range keys {
+		_, row, found := strings.Cut(table, "`"+key+"`")
+		if !found {
 			t.Errorf("docs/texts.md does not explain %s", key)
+			continue
+		}
+		row, _, _ = strings.Cut(row, "\n")
+		for _, name := range names {
+			if !strings.Contains(row, "`{"+name+"}`") {
+				t.Errorf("docs/texts.md does not name {%s} of %s", name, key)
+			}
+		}
+		if strings.Contains(shorter, "`"+key+"`") != slices.Contains(inSMS, key) {
+			t.Errorf("docs/texts.md is wrong about sms_%s", key)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package texts
 
 import (
 	"fmt"
+	"html"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +29,11 @@ func payment() notify.Message {
 	m := login()
 	m.Purpose, m.Amount, m.Payee = "payment", "EUR 25.00", "Bike Shop"
 	return m
+}
+
+// recovered is the alert that a recovery code was used.
+func recovered() notify.Message {
+	return notify.Message{Alert: true, Recovered: true, CodesLeft: 7, Brand: "Acme"}
 }
 
 func TestEveryLanguageIsThere(t *testing.T) {
@@ -106,6 +112,12 @@ func TestChat(t *testing.T) {
 			"482913 is your code to sign in to Acme. Valid for 1 min. Do not share it with anyone. Not you? Ignore this message."},
 		{"alert", func(m *notify.Message) { m.Alert, m.Code = true, "" },
 			"Security alert from Acme: wrong codes were entered for your account until no attempts were left. If it was not you, please contact us."},
+		{"alert of a recovery code", func(m *notify.Message) { *m = recovered() },
+			"Security alert from Acme: a recovery code was just used to sign in to your account. Codes remaining: 7. If it was not you, please contact us."},
+		{"alert of the last recovery code", func(m *notify.Message) { *m = recovered(); m.CodesLeft = 0 },
+			"Security alert from Acme: a recovery code was just used to sign in to your account. Codes remaining: 0. If it was not you, please contact us."},
+		{"no alert", func(m *notify.Message) { m.Recovered = true },
+			"482913 is your code to sign in to Acme. Valid for 10 min. Do not share it with anyone. Not you? Ignore this message."},
 		{"German", func(m *notify.Message) { m.Locale, m.CanDeny = "de-AT", true },
 			"482913 ist Ihr Code für die Anmeldung bei Acme. Gültig für 10 Min. Geben Sie ihn nicht weiter. Waren Sie das nicht? Antworten Sie NEIN."},
 	} {
@@ -174,6 +186,47 @@ func TestEveryLanguageNamesWhatIsApproved(t *testing.T) {
 	}
 }
 
+// In every language the alert of a recovery code is one of its own on every
+// channel, and says how many codes are left.
+func TestEveryLanguageTellsOfARecoveryCode(t *testing.T) {
+	c := load(t, Options{Origin: "example.com"})
+	for _, tag := range embeddedTags() {
+		m := recovered()
+		m.Locale = tag
+		other := m
+		other.Recovered = false
+		mail, otherMail := mailOf(c, m), mailOf(c, other)
+		for name, texts := range map[string][2]string{
+			"Chat": {c.Chat(m), c.Chat(other)}, "SMS": {c.SMS(m), c.SMS(other)},
+			"Speech": {c.Speech(m).Before, c.Speech(other).Before}, "Mail.Text": {mail.Text, otherMail.Text},
+		} {
+			text := texts[0]
+			if !strings.Contains(text, "Acme") || strings.Count(text, "7") != 1 || strings.ContainsAny(text, "{}@#") {
+				t.Errorf("%s: the alert's %s: %q", tag, name, text)
+			}
+			if text == texts[1] || strings.Contains(texts[1], "7") {
+				t.Errorf("%s: %s has one text for both alerts: %q", tag, name, text)
+			}
+		}
+		if mail.Subject != otherMail.Subject || !strings.Contains(html.UnescapeString(mail.HTML), ">"+strings.TrimSpace(mail.Text)+"</p>") {
+			t.Errorf("%s: the alert's mail: %q", tag, mail)
+		}
+	}
+}
+
+// A number before a full stop is "the seventh" in these languages, and a voice
+// reads it so.
+func TestNoOrdinalIsSpoken(t *testing.T) {
+	c := load(t, Options{})
+	for _, tag := range strings.Fields("cs da de fi hu nb pl tr") {
+		m := recovered()
+		m.Locale = tag
+		if s := c.Speech(m); strings.Contains(s.Before, "7.") {
+			t.Errorf("%s: %q", tag, s.Before)
+		}
+	}
+}
+
 func TestSpeech(t *testing.T) {
 	c := load(t, Options{})
 	want := notify.Speech{
@@ -202,8 +255,10 @@ func TestSpeech(t *testing.T) {
 			t.Errorf("%s: %q", tag, s)
 		}
 		m.Alert = true
-		if s := c.Speech(m); s.Before == "" || s.Again != "" || s.After != "" {
-			t.Errorf("%s: an alert is Before alone: %q", tag, s)
+		for _, m.Recovered = range []bool{false, true} {
+			if s := c.Speech(m); s.Before == "" || s.Again != "" || s.After != "" || strings.ContainsAny(s.Before, "{}\u2068\u2069") {
+				t.Errorf("%s: an alert is Before alone: %q", tag, s)
+			}
 		}
 	}
 }

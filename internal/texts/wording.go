@@ -30,6 +30,7 @@ var keys = map[string][]string{
 	"deny":               nil,
 	"ignore":             nil,
 	"alert":              {"brand"},
+	"alert_recovery":     {"brand", "left"},
 	"intro_login":        {"brand"},
 	"intro_general":      {"brand"},
 	"intro_payment":      {"brand"},
@@ -57,7 +58,7 @@ const (
 const smsPrefix = "sms_"
 
 // inSMS are the keys that an SMS uses.
-var inSMS = []string{"code_login", "code_general", "code_payment", "amount", "payee", "valid", "secret", "deny", "alert"}
+var inSMS = []string{"code_login", "code_general", "code_payment", "amount", "payee", "valid", "secret", "deny", "alert", "alert_recovery"}
 
 // The limits of an operator's file: bytes of the file, characters of a text,
 // entries of the list.

@@ -34,6 +34,11 @@ func TestLoadNamesEveryFault(t *testing.T) {
 		{"unknown placeholder", "de.json", `{"code_login": "{code} von {brand}, {name}"}`,
 			[]string{"de.json: code_login has a placeholder {name} that does not exist here"}},
 		{"placeholder of another key", "de.json", `{"secret": "{code}"}`, []string{"de.json: secret has a placeholder {code} that does not exist here"}},
+		{"no number of codes", "de.json", `{"alert_recovery": "{brand}: Code verwendet.", "sms_alert_recovery": "{left} übrig."}`, []string{
+			"de.json: alert_recovery lacks the placeholder {left}", "de.json: sms_alert_recovery lacks the placeholder {brand}"}},
+		{"a number of codes elsewhere", "de.json", `{"alert": "{brand}: {left}"}`, []string{"de.json: alert has a placeholder {left} that does not exist here"}},
+		{"a code in an alert", "de.json", `{"sms_alert_recovery": "{brand}: {left}, {code}"}`,
+			[]string{"de.json: sms_alert_recovery has a placeholder {code} that does not exist here"}},
 		{"brace left over", "de.json", `{"secret": "a } b", "valid": "{minutes", "amount": "{{amount}}"}`, []string{
 			"de.json: amount has a { or } that belongs to no placeholder",
 			"de.json: secret has a { or } that belongs to no placeholder",
@@ -125,7 +130,7 @@ func TestOrigins(t *testing.T) {
 // An operator's file replaces some texts and leaves the others.
 func TestOperatorsFileIsLaidOver(t *testing.T) {
 	c := load(t, Options{Dir: folder(t, map[string]string{
-		"en.json":   `{"code_login": "{code} opens {brand}.", "sms_valid": "{minutes} min.", "denials": ["never", "no"], "deny": "Reply NEVER."}`,
+		"en.json":   `{"code_login": "{code} opens {brand}.", "sms_valid": "{minutes} min.", "sms_alert_recovery": "{brand}: {left} left.", "denials": ["never", "no"], "deny": "Reply NEVER."}`,
 		".DS_Store": "\x00",
 	})})
 	m := login()
@@ -134,6 +139,9 @@ func TestOperatorsFileIsLaidOver(t *testing.T) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	if got, want := c.SMS(m), "482913 opens Acme. 10 min. Reply NEVER."; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if got, want := c.SMS(recovered()), "Acme: 7 left."; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	if !c.Denies("en", "Never!") || c.Denies("en", "stop") {
@@ -171,6 +179,11 @@ func TestOperatorsFileAddsALanguage(t *testing.T) {
 	m := login()
 	m.Locale, m.CanDeny = "hr", true
 	if got, want := c.Chat(m), "482913 Acme 10 secret Niste vi? Odgovorite NE."; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	alert := recovered()
+	alert.Locale = "hr"
+	if got, want := c.SMS(alert), "Acme 7"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	if got := c.Speech(m); got.Language != "en-US" || !strings.HasPrefix(got.Before, "Hello") {
