@@ -225,6 +225,11 @@ func TestStorageRoundTrips(t *testing.T) {
 			_ = start(otpsend.Request{To: alice}, "key")(b, b.Ctx(), "")
 			return ""
 		}, start(otpsend.Request{To: alice}, "key"), 1},
+		{"repetition, when the code is over", func(b *bench) otp.ID {
+			_ = start(otpsend.Request{To: alice}, "key")(b, b.Ctx(), "")
+			b.Wait(b.Carrier.Policy.TTL)
+			return ""
+		}, start(otpsend.Request{To: alice}, "key"), 1},
 		{"resend", begin, func(b *bench, ctx context.Context, id otp.ID) error {
 			_, _, err := b.s.Resend(ctx, string(id), otpsend.ResendRequest{}, "")
 			return err

@@ -122,7 +122,7 @@ func TestAWarningThatFailed(t *testing.T) {
 		"both refused":               {refused, refused, false, 2},
 		"the second taken":           {refused, nil, true, 2},
 		"the first unclear":          {unclear, nil, true, 1},
-		"no failure of the contract": {errors404{}, nil, false, 1},
+		"no failure of the contract": {quoting{}, nil, false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, notify.SMS, notify.WhatsApp)
@@ -141,10 +141,24 @@ func TestAWarningThatFailed(t *testing.T) {
 	}
 }
 
-// errors404 is an error that no sender may return.
-type errors404 struct{}
+// What was refused over a channel is not tried over it again.
+func TestAWarningIsTriedOnceOverEachChannel(t *testing.T) {
+	b := newBench(t, notify.SMS, notify.WhatsApp)
+	v, code := b.mustStart(otpsend.Request{To: alice})
+	if _, err := b.check(otpverify.Request{ID: string(v.ID), Code: code}); err != nil {
+		t.Fatal(err)
+	}
+	v, _ = b.mustStart(otpsend.Request{To: alice})
+	b.Sender(notify.SMS).Always(&notify.Failure{Reason: notify.Undeliverable})
+	if e := b.exhaust(v.ID); e.Alerted || len(b.alerts(notify.SMS)) != 1 || len(b.alerts(notify.WhatsApp)) != 0 {
+		t.Errorf("alerted: %t, %d and %d messages", e.Alerted, len(b.alerts(notify.SMS)), len(b.alerts(notify.WhatsApp)))
+	}
+}
 
-func (errors404) Error() string { return alice }
+// quoting is an error that no sender may return: it quotes the address.
+type quoting struct{}
+
+func (quoting) Error() string { return alice }
 
 // Attack 1: of many wrong codes at once one is the last.
 func TestManyWrongCodesAtOnceWarnOnce(t *testing.T) {

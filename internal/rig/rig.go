@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -310,6 +311,10 @@ func (r *Rig) findSecrets() {
 	told := append(r.Logged(), r.errors...)
 	for _, line := range r.lines {
 		told = append(told, fmt.Sprint(line.Attrs()))
+	}
+	ids := regexp.MustCompile(`VE[0-9a-f]{32}`) // which may well have six digits of a code
+	for i, line := range told {
+		told[i] = ids.ReplaceAllString(line, "VE")
 	}
 	for text, what := range r.secrets {
 		for _, line := range told {
