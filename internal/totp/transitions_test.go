@@ -90,6 +90,28 @@ func TestEnroll_SetsWhatIsNotTheCallers(t *testing.T) {
 	a.Secret[0]--
 }
 
+// Another system may know the last step; nothing else of it is taken over.
+func TestImport_IsConfirmedAtOnce(t *testing.T) {
+	a := phone
+	a.Step, a.Failed, a.UsedAt, a.Options = stepOf(phone, noon), 7, noon, totp.Options{Algorithm: totp.SHA1, Digits: 6, Period: 30}
+	pending := enroll(t, totp.State{}, totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}, noon)
+	s, err := totp.Import(pending, a, noon)
+	if err != nil {
+		t.Fatal(describe(err))
+	}
+	a.Failed, a.CreatedAt, a.ConfirmedAt, a.UsedAt = 0, noon, noon, time.Time{}
+	if want := append(slices.Clone(pending.Authenticators), a); !reflect.DeepEqual(s.Authenticators, want) {
+		t.Errorf("%+v", s)
+	}
+	s = check(t, s, codeFor(phone, noon), noon, otp.WrongCode)
+	check(t, s, codeFor(phone, noon.Add(step)), noon, "")
+
+	a.Step = -1
+	if again, err := totp.Import(pending, a, noon); kind(err) != otp.Internal || !reflect.DeepEqual(again, pending) {
+		t.Errorf("a negative step: %s", describe(err))
+	}
+}
+
 func TestEnroll_TakesThePlaceOfAPendingOne(t *testing.T) {
 	s := enroll(t, confirmed(t, noon, phone), totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}, noon)
 	s = enroll(t, s, totp.Authenticator{ID: id(3), Name: "tablet", Secret: secret(2)}, noon)
