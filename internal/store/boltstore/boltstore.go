@@ -51,13 +51,16 @@ type Store struct {
 
 var _ store.Table = (*Store)(nil)
 
+// ErrLocked is in Open's error while the file belongs to another process.
+var ErrLocked = errors.New("another process holds the file")
+
 // Open opens the file, or makes it with mode 0600 in a folder that exists. Only
 // one process can hold it at a time; another one gets an error that says so.
 func Open(path string) (*Store, error) {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout})
 	if err != nil {
 		if errors.Is(err, bolterrors.ErrTimeout) {
-			return nil, fmt.Errorf("boltstore: another process holds the file %s; the bolt store serves one process at a time", path)
+			return nil, fmt.Errorf("boltstore: %w %s; the bolt store serves one process at a time", ErrLocked, path)
 		}
 		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
 	}
@@ -91,20 +94,9 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Row, error) {
 		return store.Row{}, fmt.Errorf("%w: key", store.ErrInvalid)
 	}
 	var row store.Row
-	err := s.view(ctx, "read", func(tx *bolt.Tx) error {
-		raw := tx.Bucket(rowsBucket).Get([]byte(key))
-		if raw == nil {
-			return store.ErrNotFound
-		}
-		rec, err := parseRecord(raw)
-		if err != nil {
-			return err
-		}
-		row = store.Row{
-			Data:      bytes.Clone(rec.data), // the original is in bbolt's memory map
-			KeepUntil: time.Unix(rec.keepUntil, 0).UTC(),
-		}
-		return nil
+	err := s.view(ctx, "read", func(tx *bolt.Tx) (err error) {
+		row, err = get(tx, key)
+		return err
 	})
 	return row, err
 }
@@ -115,46 +107,49 @@ func (s *Store) Update(ctx context.Context, key store.Key, fn func(old []byte) (
 	if !key.Valid() {
 		return fmt.Errorf("%w: key", store.ErrInvalid)
 	}
-	err := s.write(ctx, "write", func(tx *bolt.Tx) error {
-		rows, expiry := tx.Bucket(rowsBucket), tx.Bucket(expiryBucket)
-		var old record
-		raw := rows.Get([]byte(key))
-		if raw != nil {
-			var err error
-			if old, err = parseRecord(raw); err != nil {
-				return err
-			}
-		}
-		row, err := fn(bytes.Clone(old.data)) // not the memory map itself: writing to it would crash
-		if err != nil {
-			return err
-		}
-		if err := store.CheckRow(key, row); err != nil {
-			return err
-		}
-		store.CountTrip(ctx) // reading was the first
-
-		// Versions are drawn from one counter for all rows, which never goes
-		// back, so that a row made anew is not taken for the one it was.
-		version, err := rows.NextSequence()
-		if err != nil {
-			return err
-		}
-		if raw != nil {
-			if err := expiry.Delete(expiryKey(old.keepUntil, key)); err != nil {
-				return err
-			}
-		}
-		rec := record{version: version, keepUntil: store.Seconds(row.KeepUntil), data: row.Data}
-		if err := expiry.Put(expiryKey(rec.keepUntil, key), binary.BigEndian.AppendUint64(nil, version)); err != nil {
-			return err
-		}
-		return rows.Put([]byte(key), rec.bytes())
-	})
+	err := s.write(ctx, "write", func(tx *bolt.Tx) error { return update(ctx, tx, key, fn) })
 	if errors.Is(err, store.SkipWrite) {
 		return nil
 	}
 	return err
+}
+
+// update is one row's part of a transaction. It returns fn's error, SkipWrite too.
+func update(ctx context.Context, tx *bolt.Tx, key store.Key, fn func(old []byte) (store.Row, error)) error {
+	rows, expiry := tx.Bucket(rowsBucket), tx.Bucket(expiryBucket)
+	var old record
+	raw := rows.Get([]byte(key))
+	if raw != nil {
+		var err error
+		if old, err = parseRecord(raw); err != nil {
+			return err
+		}
+	}
+	row, err := fn(bytes.Clone(old.data)) // not the memory map itself: writing to it would crash
+	if err != nil {
+		return err
+	}
+	if err := store.CheckRow(key, row); err != nil {
+		return err
+	}
+	store.CountTrip(ctx) // reading was the first
+
+	// Versions are drawn from one counter for all rows, which never goes
+	// back, so that a row made anew is not taken for the one it was.
+	version, err := rows.NextSequence()
+	if err != nil {
+		return err
+	}
+	if raw != nil {
+		if err := expiry.Delete(expiryKey(old.keepUntil, key)); err != nil {
+			return err
+		}
+	}
+	rec := record{version: version, keepUntil: store.Seconds(row.KeepUntil), data: row.Data}
+	if err := expiry.Put(expiryKey(rec.keepUntil, key), binary.BigEndian.AppendUint64(nil, version)); err != nil {
+		return err
+	}
+	return rows.Put([]byte(key), rec.bytes())
 }
 
 // Expired implements store.Table. The cursor is the last index key of the page
