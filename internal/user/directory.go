@@ -6,10 +6,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/sealed"
 	"twofa/internal/secret"
 	"twofa/internal/store"
 )
@@ -26,6 +26,8 @@ type Directory struct {
 	Keys  *secret.Keyring
 }
 
+func (d *Directory) rows() sealed.Rows { return sealed.Rows{Table: d.Table, Keys: d.Keys} }
+
 // Key is where the user of a name lies, which has to be as ParseName returns it.
 // 128 bits of a keyed hash: no two names meet, and the key tells no name.
 func (d *Directory) Key(name string) string {
@@ -39,15 +41,12 @@ func (d *Directory) Key(name string) string {
 // Errors are of kind NotFound, StorageUnavailable or, for a row that cannot be
 // read, Internal.
 func (d *Directory) Load(ctx context.Context, key string) (User, error) {
-	row, err := d.Table.Get(ctx, store.Key(key))
-	if errors.Is(err, store.ErrNotFound) {
-		return User{}, ErrNobody()
-	}
+	plain, err := d.rows().Get(ctx, key)
 	if err != nil {
-		return User{}, storageError(err)
+		return User{}, err
 	}
-	u, plain, err := d.open(row.Data, key)
-	if err == nil && plain == nil {
+	u, found, err := decode(plain)
+	if err == nil && !found {
 		err = ErrNobody()
 	}
 	return u, err
@@ -63,30 +62,22 @@ func (d *Directory) Load(ctx context.Context, key string) (User, error) {
 // anew even then, so that the older one may be taken out of service some day.
 func (d *Directory) Change(ctx context.Context, key string, decide func(old User, found bool) (User, error)) (User, error) {
 	var next User
-	var refused error
-	err := d.Table.Update(ctx, store.Key(key), func(box []byte) (store.Row, error) {
-		old, plain, err := d.open(box, key)
+	err := d.rows().Update(ctx, key, func(plain []byte) (sealed.Next, error) {
+		old, found, err := decode(plain)
 		if err != nil {
-			return store.Row{}, err
+			return sealed.Next{}, err
 		}
-		if next, refused = decide(old, plain != nil); refused != nil {
-			return store.Row{}, store.SkipWrite
+		if next, err = decide(old, found); err != nil {
+			return sealed.Next{}, err
 		}
 		encoded, err := next.Encode()
 		if err != nil {
-			return store.Row{}, &otp.Error{Kind: otp.Internal, Err: err}
+			return sealed.Next{}, sealed.Unreadable(err)
 		}
-		current := d.Keys.Current()
-		if bytes.Equal(encoded, plain) && bytes.HasPrefix(box, current[:]) {
-			return store.Row{}, store.SkipWrite
-		}
-		return store.Row{Data: d.Keys.Seal(encoded, key), KeepUntil: endOfUsers}, nil
+		return sealed.Next{Plain: encoded, KeepUntil: endOfUsers}, nil
 	})
-	switch {
-	case err != nil:
-		return User{}, storageError(err)
-	case refused != nil:
-		return User{}, refused
+	if err != nil {
+		return User{}, err
 	}
 	return next, nil
 }
@@ -125,52 +116,39 @@ var errNobody = errors.New("user: nobody")
 // trips, one where nobody is erased.
 func (d *Directory) Erase(ctx context.Context, key string, now time.Time, agree func(User) error) (User, error) {
 	var erased User
-	var refused error
-	err := d.Table.Update(ctx, store.Key(key), func(box []byte) (store.Row, error) {
-		old, plain, err := d.open(box, key)
+	err := d.rows().Update(ctx, key, func(plain []byte) (sealed.Next, error) {
+		old, found, err := decode(plain)
+		if err == nil && !found {
+			err = ErrNobody()
+		}
+		if err == nil {
+			err = agree(old)
+		}
 		if err != nil {
-			return store.Row{}, err
-		}
-		if plain == nil {
-			refused = ErrNobody()
-		} else {
-			refused = agree(old)
-		}
-		if refused != nil {
-			return store.Row{}, store.SkipWrite
+			return sealed.Next{}, err
 		}
 		erased = old
 		// As short as is safe, and not shorter: a store tells by a row's history
 		// whether a write was applied whose answer was lost, so the row has to
 		// outlive whatever is on its way.
-		return store.Row{Data: d.Keys.Seal([]byte{rowErased}, key), KeepUntil: now.Add(otp.MaxSkew)}, nil
+		return sealed.Next{Plain: []byte{rowErased}, KeepUntil: now.Add(otp.MaxSkew)}, nil
 	})
-	switch {
-	case err != nil:
-		return User{}, storageError(err)
-	case refused != nil:
-		return User{}, refused
+	if err != nil {
+		return User{}, err
 	}
 	return erased, nil
 }
 
-// open reads a sealed row. plain is nil where nobody is: there is no row, or one
+// decode reads a row's content. Nobody is found where there is no row, or one
 // whose user was erased.
-func (d *Directory) open(box []byte, key string) (u User, plain []byte, err error) {
-	if box == nil {
-		return User{}, nil, nil
+func decode(plain []byte) (u User, found bool, err error) {
+	if plain == nil || bytes.Equal(plain, []byte{rowErased}) {
+		return User{}, false, nil
 	}
-	plain, err = d.Keys.Open(box, key)
-	if err == nil && bytes.Equal(plain, []byte{rowErased}) {
-		return User{}, nil, nil
+	if u, err = Decode(plain); err != nil {
+		return User{}, false, sealed.Unreadable(err)
 	}
-	if err == nil {
-		u, err = Decode(plain)
-	}
-	if err != nil {
-		return User{}, nil, &otp.Error{Kind: otp.Internal, Err: err}
-	}
-	return u, plain, nil
+	return u, true, nil
 }
 
 // ErrNobody is the refusal of a name that nobody has: an *otp.Error of kind
@@ -180,24 +158,4 @@ func ErrNobody() error {
 		Kind:   otp.NotFound,
 		Detail: "There is no user of this name. Register one with PUT /api/users/{name}; Alice and alice are two names, and a name is percent-encoded once.",
 	}
-}
-
-// retryAfter is what a client is told when storage is unavailable.
-const retryAfter = 2 * time.Second
-
-func storageError(err error) error {
-	if known, ok := errors.AsType[*otp.Error](err); ok {
-		return known
-	}
-	if errors.Is(err, store.ErrUnavailable) {
-		return &otp.Error{
-			Kind: otp.StorageUnavailable, RetryAfter: retryAfter, Err: err,
-			Detail: "Storage did not answer, so whether a user was changed is not known. Nothing was approved by this request, and nothing was sent; try again.",
-		}
-	}
-	if errors.Is(err, store.ErrInvalid) {
-		return &otp.Error{Kind: otp.Internal, Err: err}
-	}
-	// Not in the store's contract, so its text may hold anything.
-	return &otp.Error{Kind: otp.Internal, Err: fmt.Errorf("user: the store failed with a %T", err)}
 }
