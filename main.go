@@ -44,6 +44,10 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if len(os.Args) > 1 {
+		context.AfterFunc(ctx, stop) // a second signal ends the process at once
+		os.Exit(runCommand(ctx, os.Args[1:]))
+	}
 	err := run(ctx, os.Stdout)
 	stop()
 	if err != nil {
@@ -111,7 +115,7 @@ func services(s config.Settings, table store.Table, keys *secret.Keyring, catalo
 	}
 	api := &handler.API{
 		Send: &otpsend.Service{
-			Carrier: carrier, Users: directory, Workflow: s.Channels, Countries: s.Countries,
+			Carrier: carrier, Users: directory, Countries: s.Countries,
 			Scripts: s.Scripts, ScriptsEnd: s.ScriptsEnd,
 		},
 		Verify: &otpverify.Service{Book: book, Users: directory, Policy: s.Policy, Alerts: carrier, Now: time.Now},

@@ -315,11 +315,11 @@ func (w *world) otherClock(ahead time.Duration) (s *otpsend.Service, codes map[s
 	policy := otp.DefaultPolicy()
 	policy.ResendAfter = 0
 	carrier := &delivery.Carrier{
-		Book: w.book(), Policy: policy, Log: slog.New(slog.DiscardHandler),
+		Book: w.book(), Policy: policy, Workflow: []notify.Channel{notify.WhatsApp}, Log: slog.New(slog.DiscardHandler),
 		Senders: map[notify.Channel]notify.Sender{notify.WhatsApp: sink(codes)},
 		Now:     func() time.Time { return time.Now().Add(ahead) },
 	}
-	return &otpsend.Service{Carrier: carrier, Workflow: []notify.Channel{notify.WhatsApp}}, codes
+	return &otpsend.Service{Carrier: carrier}, codes
 }
 
 // sink is a sender that keeps the codes by number.

@@ -103,12 +103,12 @@ func newAPI(table store.Table, keys *secret.Keyring, policy otp.Policy, sender n
 	book := &recipient.Book{Table: table, Keys: keys}
 	directory := &user.Directory{Table: table, Keys: keys}
 	carrier := &delivery.Carrier{
-		Book: book, Policy: policy, Brand: "Acme", Log: log, Now: now,
+		Book: book, Policy: policy, Brand: "Acme", Workflow: []notify.Channel{notify.WhatsApp}, Log: log, Now: now,
 		Senders: map[notify.Channel]notify.Sender{notify.WhatsApp: sender, notify.SMS: sender, notify.Email: sender},
 	}
 	countries := map[string]bool{"US": true, "IN": true}
 	return &handler.API{
-		Send:   &otpsend.Service{Carrier: carrier, Users: directory, Workflow: []notify.Channel{notify.WhatsApp}, Countries: countries, Inbound: &otpsend.Inbound{WhatsApp: "+14155238886", Texts: fakeAnswers{}}},
+		Send:   &otpsend.Service{Carrier: carrier, Users: directory, Countries: countries, Inbound: &otpsend.Inbound{WhatsApp: "+14155238886", Texts: fakeAnswers{}}},
 		Verify: &otpverify.Service{Book: book, Users: directory, Policy: policy, Alerts: carrier, Now: now},
 		Users:  &users.Service{Directory: directory, Recipients: book, Channels: []string{"whatsapp", "sms", "email"}, Countries: countries, Now: now},
 		Hooks:  &hooks.Service{Provider: provider, Deliveries: carrier, Inbox: &delivery.Inbox{Book: book, Texts: fakeAnswers{}, Brand: "Acme", Now: now}},

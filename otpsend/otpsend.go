@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"twofa/internal/delivery"
-	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/reqlog"
 	"twofa/internal/user"
@@ -23,9 +22,6 @@ import (
 type Service struct {
 	Carrier *delivery.Carrier
 	Users   *user.Directory
-	// Workflow is the channels of a request that names none, in order. All of
-	// them are in Carrier.Senders.
-	Workflow []notify.Channel
 	// Countries are the regions (ISO 3166-1 alpha-2) that may be sent to; nil
 	// means all.
 	Countries map[string]bool

@@ -204,7 +204,7 @@ func TestAResendAsksAgainWhetherTheNumberMayBeSentTo(t *testing.T) {
 func TestChannelsAreChosenByTheRequest(t *testing.T) {
 	b := newBench(t, notify.WhatsApp, notify.SMS)
 	b.Policy(func(p *otp.Policy) { p.ResendAfter = 0 })
-	b.s.Workflow = []notify.Channel{notify.WhatsApp}
+	b.s.Carrier.Workflow = []notify.Channel{notify.WhatsApp}
 	sms := b.Sender(notify.SMS)
 	e := b.refused(otpsend.Request{To: alice, Channel: "fax"}, otp.InvalidRequest)
 	if got := e.Fields[0].Message; !strings.Contains(got, "sms, whatsapp") {

@@ -154,7 +154,7 @@ func (s *Service) workflow(req Request, who whom, c otp.Context, faults *otp.Err
 		channels = slices.DeleteFunc(slices.Clone(who.user.Channels), func(c string) bool { return !s.has(c) })
 	}
 	if len(channels) == 0 {
-		for _, c := range s.Workflow {
+		for _, c := range s.Carrier.Workflow {
 			channels = append(channels, string(c))
 		}
 	}
@@ -195,7 +195,7 @@ func (s *Service) settleAddress(ctx context.Context, start *otp.StartRequest, wh
 	}
 	start.Address, start.Unverified = home.Text, start.User != "" && !verified
 	reqlog.Address(ctx, home)
-	if s.Carrier.Now().Before(s.ScriptsEnd) {
+	if s.Carrier.Now().Before(s.ScriptsEnd) && start.Workflow[0] != otp.ChannelInbound {
 		start.Script = s.Scripts[home.Text]
 	}
 	return home.MayReach(s.Countries)

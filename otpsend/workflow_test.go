@@ -51,7 +51,7 @@ func TestANamedWorkflowIsTakenAsItIs(t *testing.T) {
 		{otpsend.Request{To: rig.AliceMail, Channels: []string{"email"}}, []string{"email"}},
 	} {
 		b := newBench(t, every...)
-		b.s.Workflow = []notify.Channel{notify.SMS}
+		b.s.Carrier.Workflow = []notify.Channel{notify.SMS}
 		if got := b.workflowOf(tc.req); !slices.Equal(got, tc.want) {
 			t.Errorf("%+v: %q", tc.req, got)
 		}

@@ -28,7 +28,8 @@ type Carrier struct {
 	Policy otp.Policy
 	// Senders carries the messages, by channel.
 	Senders map[notify.Channel]notify.Sender
-	// Workflow is the channels of those who have none of their own, in order.
+	// Workflow is the channels of a request, and of a user, that names none, in
+	// order. All of them are in Senders.
 	Workflow []notify.Channel
 	// Brand is the name in the messages.
 	Brand string

@@ -97,7 +97,7 @@ func New(tb testing.TB, channels ...notify.Channel) *Rig {
 	}
 	for _, c := range channels {
 		r.Carrier.Senders[c] = &Sender{rig: r, channel: c}
-		r.Send.Workflow = append(r.Send.Workflow, c)
+		r.Carrier.Workflow = append(r.Carrier.Workflow, c)
 	}
 	for _, address := range []string{Alice, Bob, AliceMail} {
 		r.Secret("an address", address)
