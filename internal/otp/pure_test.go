@@ -261,6 +261,22 @@ func TestTransitions_ReturnASettledRecipient(t *testing.T) {
 	})
 }
 
+// A row holds whole milliseconds, and a clock has more: what is answered has to
+// be what is kept.
+func TestTransitions_ReturnWhatARowCanHold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := noon.Add(123456 * time.Nanosecond)
+		r, v, _ := anyTransition(t, now)(recipients(noon).Draw(t, "recipient"))
+		kept, err := otp.Decode(mustEncode(t, r))
+		if err != nil || !same(kept, r) {
+			t.Fatalf("returned %+v\nkept     %+v, %v", r, kept, err)
+		}
+		if found, err := kept.Find(v.ID); err == nil && !alike(found, v) {
+			t.Fatalf("answered %+v\nkept     %+v", v, found)
+		}
+	})
+}
+
 // A refusal is an *otp.Error, and never one that is nil inside an interface.
 func TestTransitions_RefuseWithAnOTPErrorOnly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -329,4 +345,35 @@ func TestKeepUntil_AtThatTimeNothingIsRemembered(t *testing.T) {
 			t.Fatalf("an empty recipient is kept until %v", r.KeepUntil())
 		}
 	})
+}
+
+// Each thing by itself keeps the row, and the row its address, to the end of its
+// window and no longer.
+func TestKeepUntil_OfEachThingAlone(t *testing.T) {
+	for name, tc := range map[string]struct {
+		r    otp.Recipient
+		keep time.Duration
+	}{
+		"a send":    {otp.Recipient{Sends: []time.Time{noon}}, 24 * time.Hour},
+		"a failure": {otp.Recipient{Failures: []time.Time{noon}}, 24 * time.Hour},
+		"an alert":  {otp.Recipient{AlertedAt: noon}, time.Hour},
+		"a block":   {otp.Recipient{BlockedUntil: noon.Add(time.Minute)}, time.Minute},
+		"a channel": {otp.Recipient{Good: otp.Good{Channel: "sms", At: noon}}, 90 * 24 * time.Hour},
+		"a replay":  {otp.Recipient{Replays: []otp.Replay{{At: noon}}}, 24 * time.Hour},
+		"an end":    {otp.Recipient{Verifications: []otp.Verification{{Status: otp.Denied, EndedAt: noon}}}, 24 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tc.r.Address = alice
+			end := noon.Add(tc.keep)
+			if until := tc.r.KeepUntil(); !until.Equal(end) {
+				t.Errorf("kept until %v, want %v", until, end)
+			}
+			if got := tc.r.Settle(end.Add(-1)); !same(got, tc.r) {
+				t.Errorf("before its end: %+v", got)
+			}
+			if got := tc.r.Settle(end); !same(got, otp.Recipient{}) {
+				t.Errorf("at its end: %+v", got)
+			}
+		})
+	}
 }

@@ -103,7 +103,9 @@ func TestRow1_RefusesWhatWasNeverWritten(t *testing.T) {
 	}
 	const behindStatus = 3*8 + 2 + 2
 	for name, bad := range map[string][]byte{
+		"version 0":                edit(0, 0),
 		"version 2":                edit(0, 2),
+		"version 3":                edit(0, 3),
 		"no message":               edit(end-1, 0),
 		"more messages than a day": edit(end-1, otp.MaxCounted+1),
 		"65,281 messages":          edit(end-2, 0xff),

@@ -172,7 +172,11 @@ func TestStart_RefusesAnAddressWhoseRowBelongsToAnother(t *testing.T) {
 func TestStart_CancelsOnlyTheLiveOneOfItsOwnPurpose(t *testing.T) {
 	b := newBench(t, quiet())
 	login, pay := b.start("login"), b.start("pay")
+	b.now = noon.Add(1234567 * time.Nanosecond)
 	second := b.start("login")
+	if got := b.found(login).EndedAt; !got.Equal(noon.Add(ms)) { // as a row holds it
+		t.Errorf("ended at %v", got)
+	}
 	for _, want := range []struct {
 		v      otp.Verification
 		status otp.Status
