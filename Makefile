@@ -47,8 +47,14 @@ fuzz: ## fuzz every target for FUZZTIME (default 5m) each
 	done
 
 .PHONY: tools
-tools: tools/node_modules/.package-lock.json ## what the tests need: a C compiler for the race detector, Azurite
-	@command -v cc > /dev/null || { apt-get -qq update && apt-get -qq install -y gcc libc6-dev; } > /dev/null
+tools: tools/node_modules/.package-lock.json ## what the tests need: a C compiler, Azurite, and readers of codes and QR codes
+	@missing=; \
+	  command -v cc > /dev/null || missing="$$missing gcc libc6-dev"; \
+	  command -v oathtool > /dev/null || missing="$$missing oathtool"; \
+	  command -v zbarimg > /dev/null || missing="$$missing zbar-tools"; \
+	  command -v rsvg-convert > /dev/null || missing="$$missing librsvg2-bin"; \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  [ -z "$$missing" ] || { $$sudo apt-get -qq update && $$sudo apt-get -qq install -y --no-install-recommends $$missing; } > /dev/null
 
 tools/node_modules/.package-lock.json: tools/package.json tools/package-lock.json
 	@npm --prefix tools ci --silent --no-audit --no-fund
