@@ -17,6 +17,8 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -118,7 +120,7 @@ func (o Options) Check(faults *otp.Error) Options {
 type Authenticator struct {
 	ID     string // as NewID makes it
 	Name   string // what the person calls it, as CheckName returns it
-	Secret []byte // MinSecret to MaxSecret bytes
+	Secret []byte `json:"-"` // MinSecret to MaxSecret bytes
 	Options
 	// Step is the last step that a code was accepted for, 0 for none. No code of
 	// this step or an earlier one is accepted again.
@@ -128,6 +130,12 @@ type Authenticator struct {
 	CreatedAt, ConfirmedAt, UsedAt time.Time
 	Failed                         int // wrong codes at the confirmation
 }
+
+// Format hides the secret whatever verb prints an Authenticator, or what holds one.
+func (a Authenticator) Format(f fmt.State, _ rune) { fmt.Fprint(f, "totp.Authenticator("+a.ID+")") }
+
+// LogValue implements slog.LogValuer for the same reason.
+func (a Authenticator) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(a)) }
 
 // State is all that the service remembers of one user's authenticators.
 type State struct {

@@ -1,7 +1,10 @@
 package totp_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
@@ -349,5 +352,29 @@ func TestErrors_SayNothing(t *testing.T) {
 		if text := describe(err); err == nil || strings.Contains(strings.ToLower(text), "canary") {
 			t.Errorf("%s", text)
 		}
+	}
+}
+
+func TestAuthenticator_IsPrintedWithoutItsSecret(t *testing.T) {
+	a := totp.Authenticator{ID: id(1), Name: "Canary", Secret: []byte("canary canary canary")}
+	s := confirmed(t, noon, a)
+	migrated := totp.Migrated{Authenticator: s.Authenticators[0]}
+	var b bytes.Buffer
+	for _, v := range []any{a, &a, s, &s, []any{s}, migrated} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			fmt.Fprintf(&b, verb+"\n", v)
+		}
+		for _, h := range []slog.Handler{slog.NewJSONHandler(&b, nil), slog.NewTextHandler(&b, nil)} {
+			slog.New(h).Info("m", "v", v)
+		}
+	}
+	text := b.String()
+	for _, form := range []string{"canary", fmt.Sprintf("%x", a.Secret), fmt.Sprint(a.Secret), base64.StdEncoding.EncodeToString(a.Secret), "99 97 110"} {
+		if strings.Contains(text, form) {
+			t.Errorf("%q is in\n%s", form, text)
+		}
+	}
+	if !strings.Contains(text, "totp.Authenticator("+a.ID+")") {
+		t.Error("the id is not shown")
 	}
 }
