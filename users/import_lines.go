@@ -1,0 +1,259 @@
+package users
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"twofa/internal/otp"
+	"twofa/internal/totp"
+	"twofa/internal/user"
+)
+
+// columns are those that a file may have, in the order that Export writes them.
+// The first four are required: a column that is left out by mistake would take
+// what it holds away from every user.
+var columns = []string{"name", "phone", "email", "secret", "locale", "channels", "authenticator"}
+
+const requiredColumns = 4
+
+// maxRecord is how many bytes one record may have. The longest that can be
+// accepted has some 6,000.
+const maxRecord = 64 << 10
+
+// errRecord ends an import: a quote that nobody closes turns the rest of the file
+// into one field, and to begin anew somewhere within it would take for a line
+// what the one who wrote that field wanted to be one.
+var errRecord = fmt.Errorf("a line has over %d KiB; most likely a quote is not closed", maxRecord>>10)
+
+// record is a line of the file, by column.
+type record struct {
+	at     int // the number of its first line in the file, from 1
+	fields map[string]string
+	fault  string // why it cannot be read, "" if it can
+}
+
+// recordReader reads CSV (RFC 4180) with a header line, one record at a time.
+type recordReader struct {
+	csv    *csv.Reader
+	bound  *boundedReader
+	header []string
+}
+
+// boundedReader returns errRecord instead of more than left bytes.
+type boundedReader struct {
+	io.Reader
+	left int
+}
+
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errRecord
+	}
+	n, err := b.Reader.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
+// newRecordReader reads the header. Its errors name no column of the file's: if
+// the header is missing, that is somebody's data.
+func newRecordReader(file io.Reader) (*recordReader, error) {
+	bound := &boundedReader{file, maxRecord}
+	buffered := bufio.NewReader(bound)
+	if mark, err := buffered.Peek(3); err == nil && string(mark) == "\ufeff" {
+		_, _ = buffered.Discard(3) // peeked at, so it is there
+	}
+	r := &recordReader{csv: csv.NewReader(buffered), bound: bound}
+	header, err := r.csv.Read()
+	if err == io.EOF {
+		return nil, errors.New("the file is empty; its first line has to name the columns")
+	}
+	if _, ok := errors.AsType[*csv.ParseError](err); ok {
+		return nil, errors.New("the first line is not CSV as in RFC 4180")
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range header {
+		name = strings.ToLower(strings.TrimSpace(name))
+		if !slices.Contains(columns, name) {
+			return nil, fmt.Errorf("column %d of the first line is unknown; columns are separated by commas, and may be: %s", i+1, strings.Join(columns, ", "))
+		}
+		if slices.Contains(r.header, name) {
+			return nil, fmt.Errorf("the column %s is there twice", name)
+		}
+		r.header = append(r.header, name)
+	}
+	for _, name := range columns[:requiredColumns] {
+		if !slices.Contains(r.header, name) {
+			return nil, fmt.Errorf("the column %s is missing; it may be empty, but has to be there", name)
+		}
+	}
+	r.csv.FieldsPerRecord = -1 // next counts them, for the sake of the message
+	return r, nil
+}
+
+// next returns the next record. The error is io.EOF at the end, or says why
+// nothing more can be read.
+func (r *recordReader) next() (record, error) {
+	r.bound.left = maxRecord
+	fields, err := r.csv.Read()
+	if bad, ok := errors.AsType[*csv.ParseError](err); ok {
+		return record{at: bad.StartLine, fault: "its quotes are not as in RFC 4180"}, nil
+	}
+	if err != nil {
+		return record{}, err
+	}
+	at, _ := r.csv.FieldPos(0)
+	rec := record{at: at, fields: make(map[string]string, len(fields))}
+	if len(fields) != len(r.header) {
+		rec.fault = fmt.Sprintf("it has %d fields, and the first line has %d", len(fields), len(r.header))
+		return rec, nil
+	}
+	for i, field := range fields {
+		rec.fields[r.header[i]] = field
+		if !utf8.ValidString(field) {
+			rec.fault = r.header[i] + ": this is not UTF-8"
+		}
+	}
+	return rec, nil
+}
+
+// line is what a record wants to be done.
+type line struct {
+	number int // of its line in the file
+	seq    int // counts lines from 0, without gaps
+	want   user.User
+	app    totp.Authenticator // has no secret if the line has none
+	fault  string             // why it is skipped, "" if it is not
+	// contradicts: an earlier line says otherwise of the same user.
+	contradicts bool
+}
+
+// readLine checks all that can be checked without the store.
+func (s *Service) readLine(rec record) line {
+	l := line{number: rec.at, fault: rec.fault}
+	if l.fault != "" {
+		return l
+	}
+	faults := &otp.Error{Kind: otp.InvalidRequest}
+	want, phoned := s.read(rec.fields["name"], Request{
+		Phone: rec.fields["phone"], Email: rec.fields["email"], Locale: rec.fields["locale"],
+		Channels: strings.FieldsFunc(rec.fields["channels"], func(r rune) bool { return r == ' ' || r == '|' }),
+	}, faults)
+	l.want = want
+	l.app = readApp(rec.fields["secret"], rec.fields["authenticator"], faults)
+	if len(faults.Fields) > 0 {
+		l.fault = reason(faults)
+	} else if want.Phone != "" {
+		if err := phoned.MayReach(s.Countries); err != nil {
+			l.fault = reason(err)
+		}
+	}
+	return l
+}
+
+// readApp reads the columns secret and authenticator.
+func readApp(secret, name string, faults *otp.Error) (a totp.Authenticator) {
+	secret = strings.TrimSpace(secret)
+	switch scheme, _, isURI := strings.Cut(secret, ":"); {
+	case secret == "":
+		if name != "" {
+			faults.Add("authenticator", "There is a name and no secret.")
+		}
+		return a
+	case isURI && strings.HasPrefix(strings.ToLower(scheme), "otpauth"):
+		var bad *otp.Error
+		if a, _, _, bad = totp.ParseURI(secret); bad != nil {
+			faults.Fields = append(faults.Fields, bad.Fields...)
+		}
+	default:
+		raw, err := totp.ParseSecret(secret)
+		if bad, ok := errors.AsType[*otp.Error](err); ok {
+			faults.Fields = append(faults.Fields, bad.Fields...)
+		}
+		a.Secret, a.Options = raw, totp.Options{}.Check(faults)
+	}
+	if name != "" {
+		a.Name = totp.CheckName(name, faults)
+	}
+	return a
+}
+
+// columnOf is where a fault of a field lies in the file.
+var columnOf = map[string]string{"user": "name", "uri": "secret", "name": "authenticator"}
+
+// reason says in one line why a line was refused. An otp.Error quotes nothing of
+// what a client has sent.
+func reason(err error) string {
+	e, ok := errors.AsType[*otp.Error](err)
+	if !ok || e.Kind == otp.Internal {
+		return "what is stored of this user cannot be read, or not be written"
+	}
+	if len(e.Fields) == 0 {
+		return e.Detail
+	}
+	var parts []string
+	for _, f := range e.Fields {
+		name := f.Name
+		if column, ok := columnOf[name]; ok {
+			name = column
+		}
+		parts = append(parts, name+": "+f.Message)
+	}
+	return strings.Join(parts, " ")
+}
+
+// memory remembers in little room which users the last lines were about, some
+// half a million of them. It is for telling an operator; nothing is decided by a
+// user who was forgotten.
+type memory struct {
+	seed    maphash.Seed
+	buckets [][bucketSize]trace
+}
+
+// trace is a user's name and data, hashed.
+type trace struct{ name, data uint64 }
+
+const (
+	memoryBuckets = 1 << 17 // of 64 bytes: 8 MiB in all
+	bucketSize    = 4
+)
+
+func newMemory() *memory {
+	return &memory{maphash.MakeSeed(), make([][bucketSize]trace, memoryBuckets)}
+}
+
+// contradicts remembers the user, and reports whether the last line about the
+// same one said something else.
+func (m *memory) contradicts(u user.User) bool {
+	now := trace{
+		maphash.String(m.seed, u.Name),
+		maphash.String(m.seed, strings.Join(append([]string{u.Phone, u.Email, u.Locale}, u.Channels...), "\x00")),
+	}
+	bucket := &m.buckets[now.name%memoryBuckets]
+	last := bucketSize - 1
+	before := trace{}
+	for i, t := range bucket {
+		if t.name == now.name {
+			last, before = i, t
+			break
+		}
+	}
+	copy(bucket[1:last+1], bucket[:last]) // the newest is in front, and the oldest falls out
+	bucket[0] = now
+	return before.name == now.name && before.data != now.data
+}
+
+// sameSecret reports whether two secrets make the same codes: HMAC fills a key up
+// with zeros. Whoever imports has both in hand, so how long it takes tells nothing.
+func sameSecret(a, b []byte) bool {
+	return bytes.Equal(bytes.TrimRight(a, "\x00"), bytes.TrimRight(b, "\x00"))
+}
