@@ -2,6 +2,7 @@ package otpverify
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"time"
 
@@ -64,8 +65,12 @@ func (s *Service) checkRecovery(ctx context.Context, check otp.CheckRequest) (An
 	now := s.Now()
 	attempt := recovery.Attempt(check.Code, s.Users.Keys, now)
 	left := 0
+	var revision [8]byte
+	_, _ = rand.Read(revision[:]) // never fails: crypto/rand ends the process instead
 	u, err := s.changeUser(ctx, check.User, func(u *user.User) (err error) {
-		u.Recovery, left, err = attempt(u.Recovery)
+		if u.Recovery, left, err = attempt(u.Recovery); err == nil {
+			u.Revision = revision // clients see how many codes a user has left
+		}
 		return err
 	})
 	reqlog.Add(ctx, slog.String("factor", FactorRecovery))
