@@ -85,7 +85,9 @@ type Authenticator struct {
 // a user's name; two more for the first approval of a user's address, and where
 // a user has two addresses and the code was started for the second alone. An
 // authenticator app's or a recovery code costs two, if the request names the
-// factor.
+// factor. Without it a recovery code costs two as well, and an app's code four,
+// five for a user of two addresses, as the messages there are looked through first;
+// one more where one of those has expired, which is noted.
 //
 // Without a factor, a code of a user that has the form of a recovery code is one.
 // Any other is that of the user's pending verification, if there is one of the
@@ -130,7 +132,9 @@ func (s *Service) checkMessage(ctx context.Context, rows []string, check otp.Che
 
 // checkIn checks in the first row that has a verification to check. Where none
 // has, the first row's refusal is told, or that of the only one that knows any.
+// Where there is no row at all, there is nothing to approve.
 func (s *Service) checkIn(ctx context.Context, rows []string, check otp.CheckRequest) (r otp.Recipient, v otp.Verification, err error) {
+	err = &otp.Error{Kind: otp.NotFound, Detail: "This user has no address that a code could have been sent to."}
 	for i, rowKey := range rows {
 		r2, v2, err2 := s.check(ctx, rowKey, check)
 		if i == 0 || isKind(err, otp.NotFound) || !over(err2) {
