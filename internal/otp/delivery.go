@@ -105,7 +105,7 @@ func Follow(old Recipient, g Progress, p Policy, now time.Time) (r Recipient, v 
 	case Failed:
 		a.Error, a.MayRecover = g.Error, g.MayRecover
 		if g.Next == NextNone {
-			r.BlockedUntil = stamp(now.Add(BlockedFor))
+			r.BlockedUntil = later(r.BlockedUntil, stamp(now.Add(BlockedFor)))
 		}
 		if v.Status == Pending {
 			begun = r.fallBack(&v, a.Channel, g, p, now)

@@ -28,7 +28,8 @@ func Confirm(old Recipient, codes []string, keys Keys, now time.Time) (Recipient
 	return r, Verification{}, errNotFound()
 }
 
-// Claim fetches the approval of an inbound verification, once. Amount and payee
+// Claim fetches the approval of an inbound verification, once, and not after the
+// time that a code would have had. Amount and payee
 // have to be those that it was started with; which was wrong is not told.
 func Claim(old Recipient, req CheckRequest, now time.Time) (Recipient, Verification, error) {
 	r := old.Settle(now)
@@ -44,6 +45,9 @@ func Claim(old Recipient, req CheckRequest, now time.Time) (Recipient, Verificat
 		return r, v, &Error{Kind: NotYetApproved, RetryAfter: pollPause, Detail: "The person's message has not come yet."}
 	case v.Status != Approved, v.Claimed:
 		return r, v, v.live()
+	case !now.Before(v.ExpiresAt):
+		// The client has long given up; whoever asks now is another.
+		return r, v, &Error{Kind: KindExpired, Detail: "The person's message came, but the approval was not fetched in time. Start a new verification."}
 	}
 	v.Claimed = true
 	r.put(v)

@@ -148,6 +148,32 @@ func TestClaim_FetchesAnApprovalOnce(t *testing.T) {
 	wantKind(t, err, otp.AlreadyUsed)
 }
 
+// An approval that nobody fetches ends with the code's time, exactly.
+func TestClaim_NotAfterTheCodesTime(t *testing.T) {
+	for left, want := range map[time.Duration]otp.Kind{1: "", 0: otp.KindExpired, -time.Hour: otp.KindExpired} {
+		b := newBench(t, quiet())
+		v := b.startWith(func(req *otp.StartRequest) { req.Workflow = []string{otp.ChannelInbound} })
+		_, err := b.confirm(codeOf(t, v))
+		wantKind(t, err, "")
+		b.now = v.ExpiresAt.Add(-left)
+		_, err = b.claim(otp.CheckRequest{ID: v.ID})
+		wantKind(t, err, want)
+	}
+}
+
+// A clock that is behind does not shorten a block.
+func TestFollow_AnotherBlockNeverEndsEarlier(t *testing.T) {
+	b := newBench(t, quiet())
+	first, second := b.start("a"), b.start("b")
+	b.follow(otp.Progress{ID: first.ID, Attempt: 1, Status: otp.Failed, Next: otp.NextNone})
+	until := b.r.BlockedUntil
+	b.now = b.now.Add(-time.Minute)
+	b.follow(otp.Progress{ID: second.ID, Attempt: 1, Status: otp.Failed, Next: otp.NextNone})
+	if b.r.BlockedUntil.Before(until) {
+		t.Errorf("blocked until %v, before it was %v", b.r.BlockedUntil, until)
+	}
+}
+
 func TestClaim_OfWhatHasEndedOtherwise(t *testing.T) {
 	for status, want := range map[otp.Status]otp.Kind{
 		otp.Canceled: otp.KindCanceled, otp.Denied: otp.KindDenied, otp.Expired: otp.KindExpired,

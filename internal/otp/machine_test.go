@@ -194,7 +194,7 @@ func (m *machine) Claim(t *rapid.T) {
 	r, v, err := otp.Claim(m.r, req, m.now)
 	m.r = r
 	m.model.tick(m.now)
-	kind, wait := m.model.claim(req.ID, req.Context)
+	kind, wait := m.model.claim(req.ID, req.Context, m.now)
 	m.agree(t, "claim", err, kind, wait)
 	if err == nil {
 		if m.claims[v.ID]++; m.claims[v.ID] > 1 || m.approvals[v.ID] != 1 {

@@ -25,7 +25,9 @@ func (m *model) follow(g otp.Progress, now time.Time) (kind otp.Kind, begun bool
 		return "", false
 	}
 	if g.Next == otp.NextNone {
-		m.blocked = now.Add(time.Hour)
+		if end := now.Add(time.Hour); end.After(m.blocked) {
+			m.blocked = end
+		}
 	}
 	if e.status != "pending" {
 		return "", false

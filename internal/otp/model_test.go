@@ -315,7 +315,7 @@ func (m *model) confirm(code string, now time.Time) otp.Kind {
 	return otp.NotFound
 }
 
-func (m *model) claim(id otp.ID, c otp.Context) (otp.Kind, time.Duration) {
+func (m *model) claim(id otp.ID, c otp.Context, now time.Time) (otp.Kind, time.Duration) {
 	e := m.find(id)
 	switch {
 	case e == nil:
@@ -326,6 +326,8 @@ func (m *model) claim(id otp.ID, c otp.Context) (otp.Kind, time.Duration) {
 		return otp.WrongCode, 0
 	case e.status == "pending":
 		return otp.NotYetApproved, 2 * time.Second
+	case e.status == "approved" && !e.claimed && !now.Before(e.dies):
+		return otp.KindExpired, 0
 	case e.status == "approved" && !e.claimed:
 		e.claimed = true
 		return "", 0
