@@ -36,8 +36,8 @@ func (c *Catalogue) Mail(m notify.Message) (subject, text, page string) {
 		body.WriteString(paragraph(line))
 	}
 	lines = append(lines, m.Code)
-	body.WriteString(`<p dir="ltr" style="margin:0 0 16px;font-size:32px;font-weight:bold;font-family:Consolas,Menlo,monospace;letter-spacing:4px">` +
-		html.EscapeString(m.Code) + "</p>\n")
+	body.WriteString(`<p style="margin:0 0 16px"><span dir="ltr" style="font-size:32px;font-weight:bold;font-family:Consolas,Menlo,monospace;letter-spacing:4px">` +
+		html.EscapeString(m.Code) + "</span></p>\n")
 	for _, line := range after {
 		lines = append(lines, line)
 		body.WriteString(paragraph(line))

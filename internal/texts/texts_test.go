@@ -299,7 +299,7 @@ Not you? Ignore this message.
 		}
 	}
 	m.Locale = "ar"
-	if html := mailOf(c, m).HTML; !strings.Contains(html, `<html lang="ar" dir="rtl">`) || !strings.Contains(html, `<p dir="ltr" `) {
+	if html := mailOf(c, m).HTML; !strings.Contains(html, `<html lang="ar" dir="rtl">`) || !strings.Contains(html, `<span dir="ltr" `) {
 		t.Errorf("Arabic HTML:\n%s", html)
 	}
 	m.Alert, m.Code = true, ""
