@@ -113,11 +113,12 @@ func (c *command) importUsers(ctx context.Context, path string) int {
 		t := im.Tally()
 		return fmt.Sprintf("read %d, skipped %d, %s", t.Read, t.Skipped, c.rate(t.Read))
 	})
+	memory := peakMemory()
 	err = errors.Join(err, table.Close())
 
 	t := im.Tally()
 	c.say("read %d, created %d, changed %d, unchanged %d, skipped %d; %s, %s",
-		t.Read, t.Created, t.Changed, t.Unchanged, t.Skipped, c.rate(t.Read), peakMemory())
+		t.Read, t.Created, t.Changed, t.Unchanged, t.Skipped, c.rate(t.Read), memory)
 	if t.Contradictions > 0 {
 		c.say("%d lines contradict an earlier line about the same user: of each such user the last line counts", t.Contradictions)
 	}
@@ -151,9 +152,10 @@ func (c *command) exportUsers(ctx context.Context, force bool) int {
 		t := ex.Tally()
 		return fmt.Sprintf("wrote %d, %s", t.Users, c.rate(t.Users))
 	})
+	memory := peakMemory()
 	err = errors.Join(err, table.Close())
 	t := ex.Tally()
-	c.say("wrote %d users in %d lines, skipped %d; %s, %s", t.Users, t.Lines, t.Skipped, c.rate(t.Users), peakMemory())
+	c.say("wrote %d users in %d lines, skipped %d; %s, %s", t.Users, t.Lines, t.Skipped, c.rate(t.Users), memory)
 	switch {
 	case err != nil:
 		c.say("stopped: %s. The file is not complete.", why(ctx, err))
@@ -238,19 +240,22 @@ func isTerminal(f *os.File) bool {
 	return err != nil || !os.SameFile(info, null)
 }
 
-// peakMemory is the most that was resident at a time (VmHWM), where there is a
-// /proc, and what the Go runtime has asked for. The former counts pages of the
-// embedded store's file, too, which the system keeps as long as it has room.
+// peakMemory is the most that was resident at a time (VmHWM), and how much of what
+// is now are pages of files (RssFile): the program, and the embedded store, which
+// has to be open still. Where there is no /proc, it is what the Go runtime has
+// asked for.
 func peakMemory() string {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	own := fmt.Sprintf("%.1f MB", float64(m.Sys)/1e6)
+	var peak, files float64
 	status, _ := os.ReadFile("/proc/self/status") // none is an empty one
 	for line := range strings.Lines(string(status)) {
-		var kib int
-		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 {
-			return fmt.Sprintf("peak memory %.1f MB (without pages of files at most %s)", float64(kib)*1024/1e6, own)
-		}
+		_, _ = fmt.Sscanf(line, "VmHWM: %f kB", &peak) // leaves peak as it is in other lines
+		_, _ = fmt.Sscanf(line, "RssFile: %f kB", &files)
 	}
-	return "peak memory " + own
+	if peak == 0 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return fmt.Sprintf("peak memory %.1f MB", float64(m.Sys)/1e6)
+	}
+	const kib = 1024 / 1e6 // MB
+	return fmt.Sprintf("peak memory %.1f MB, of it %.1f MB pages of files", peak*kib, files*kib)
 }
