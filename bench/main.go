@@ -33,16 +33,17 @@ type scale struct {
 	benchtime string
 	count     int
 	profiled  int
+	moved     int // users that are imported
 }
 
 var (
 	whole = scale{
 		rounds: 3, one: 1500, many: 6000, bareTimes: 3, starts: 20, rows: []int{1_000, 100_000, 1_000_000},
-		slow: 250, benchtime: "300ms", count: 3, profiled: 20_000,
+		slow: 250, benchtime: "300ms", count: 3, profiled: 20_000, moved: 100_000,
 	}
 	smoke = scale{
 		rounds: 1, one: 50, many: 300, bareTimes: 1, starts: 3, rows: []int{1_000, 10_000},
-		slow: 50, benchtime: "20x", count: 1, profiled: 1500,
+		slow: 50, benchtime: "20x", count: 1, profiled: 1500, moved: 2000,
 	}
 )
 
@@ -61,6 +62,7 @@ var parts = []part{
 	{"f", "Slow storage", (*bench).slowStorage},
 	{"g", "Allocations", (*bench).allocations},
 	{"h", "Where the time goes", (*bench).profile},
+	{"i", "Users moved in and out", (*bench).moves},
 }
 
 // bench is one run.
@@ -83,7 +85,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	quick := flag.Bool("quick", false, "measure little, to see that all works")
-	chosen := flag.String("parts", "a,b,c,d,e,f,g,h", "which parts, comma-separated")
+	chosen := flag.String("parts", "a,b,c,d,e,f,g,h,i", "which parts, comma-separated")
 	file := flag.String("o", "", "the report's file (default dist/bench.md under the module)")
 	flag.Parse()
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
