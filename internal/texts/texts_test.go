@@ -293,7 +293,7 @@ Not you? Ignore this message.
 `; mail.Text != want {
 		t.Errorf("text\n%s\nwant\n%s", mail.Text, want)
 	}
-	for _, want := range []string{`<html lang="en" dir="ltr">`, "<title>Your Ben &amp; &lt;Jerry&gt; code</title>", ">482913</p>", ">Payee: Bike Shop.</p>"} {
+	for _, want := range []string{`<html lang="en" dir="ltr">`, "<title>Your Ben &amp; &lt;Jerry&gt; code</title>", ">482913</span></p>", ">Payee: Bike Shop.</p>"} {
 		if !strings.Contains(mail.HTML, want) {
 			t.Errorf("the HTML lacks %s:\n%s", want, mail.HTML)
 		}
