@@ -74,14 +74,14 @@ func (c *command) run(ctx context.Context, args []string) int {
 	case len(args) == 3 && args[0] == "users" && args[1] == "export" && args[2] == "-force":
 		return c.exportUsers(ctx, true)
 	}
-	fmt.Fprint(c.stderr, usage)
+	_, _ = fmt.Fprint(c.stderr, usage)
 	return exitStopped
 }
 
 func (c *command) say(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fmt.Fprintf(c.stderr, format+"\n", args...)
+	_, _ = fmt.Fprintf(c.stderr, format+"\n", args...)
 }
 
 func (c *command) importUsers(ctx context.Context, path string) int {

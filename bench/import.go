@@ -114,12 +114,12 @@ func writeUsers(path string, phones *numbers, n int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	w := bufio.NewWriter(f)
-	fmt.Fprintln(w, "name,phone,email,secret,authenticator")
+	w := bufio.NewWriter(f) // remembers its first error for Flush
+	_, _ = fmt.Fprintln(w, "name,phone,email,secret,authenticator")
 	app := make([]byte, 20)
 	for i, phone := range phones.take(n) {
 		_, _ = rand.Read(app) // never fails
-		fmt.Fprintf(w, "user-%d,%s,user-%d@example.com,%s,Phone\n", i, phone, i, base32.StdEncoding.EncodeToString(app))
+		_, _ = fmt.Fprintf(w, "user-%d,%s,user-%d@example.com,%s,Phone\n", i, phone, i, base32.StdEncoding.EncodeToString(app))
 	}
 	return path, errors.Join(w.Flush(), f.Close())
 }
