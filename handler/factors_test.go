@@ -277,6 +277,8 @@ func TestAttack22_ALockedFactorSaysUntilWhen(t *testing.T) {
 			t.Errorf("%s: %v %s", factor, locked.header, locked.body)
 		}
 	}
+	codes = s.recoveryCodes() // is no way around it
+	s.checkFactor("recovery", codes[0]).problem(429, otp.TooManyChecks)
 	s.post("/api/otpsend", object("user", "alice")).want(201)
 	s.post("/api/otpverify", object("user", "alice", "code", s.sender.last().Code)).want(200)
 	s.clock.advance(23 * time.Hour)
