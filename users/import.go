@@ -86,7 +86,8 @@ type importing struct {
 	slots   chan struct{} // one is held by each line from its reading until it is told of
 	lines   chan line
 	results chan result
-	gap     bool // a line was abandoned; what comes behind it is not told
+	unread  error // why the rest of the file cannot be read; set before lines is closed
+	gap     bool  // a line was abandoned; what comes behind it is not told
 }
 
 // Run reads the file and writes its users. A line is a user, or one more
@@ -132,12 +133,12 @@ func (im *Import) Run(ctx context.Context, file io.Reader) error {
 	close(r.results)
 	telling.Wait()
 	if whole && !r.gap {
-		return nil
+		return r.unread
 	}
 	return context.Cause(ctx)
 }
 
-// readAll reads until the end, and closes lines there.
+// readAll reads until the end, or as far as it can, and closes lines there.
 func (r *importing) readAll(records *recordReader) {
 	known := newMemory()
 	for seq := 0; ; seq++ {
@@ -147,12 +148,11 @@ func (r *importing) readAll(records *recordReader) {
 			return
 		}
 		rec, err := records.next()
-		if err == io.EOF {
-			close(r.lines)
-			return
-		}
 		if err != nil {
-			r.fail(err)
+			if err != io.EOF {
+				r.unread = err
+			}
+			close(r.lines)
 			return
 		}
 		l := r.Users.readLine(rec)

@@ -291,6 +291,33 @@ func TestImport_NeverForgetsAStep(t *testing.T) {
 	})
 }
 
+// used is a table in which alice uses her app as soon as a first line has brought it.
+type used struct {
+	store.Table
+	d    *user.Directory
+	once sync.Once
+}
+
+func (u *used) Update(ctx context.Context, key store.Key, fn func([]byte) (store.Row, error)) error {
+	err := u.Table.Update(ctx, key, fn)
+	u.once.Do(func() {
+		_, err = u.d.Change(ctx, string(key), func(alice user.User, _ bool) (user.User, error) {
+			alice.TOTP.Authenticators[0].Step = 59_000_000
+			return alice, nil
+		})
+	})
+	return err
+}
+
+func TestImport_TakesNoAppBackThatWasUsed(t *testing.T) {
+	b := newBench(t)
+	b.s.Directory.Table = &used{Table: b.table, d: &user.Directory{Table: b.table, Keys: b.s.Directory.Keys}}
+	b.take(head+"alice,+14155550199,,"+secretA+",,,\nalice,+14155550188,,"+secretB+",,,\n", false)
+	if apps := b.load("alice").TOTP.Authenticators; len(apps) != 2 || apps[0].Step != 59_000_000 {
+		t.Errorf("got %+v", apps)
+	}
+}
+
 func TestImport_ConfirmsAPendingAuthenticator(t *testing.T) {
 	b := newBench(t)
 	b.put("alice", users.Request{Phone: number}, users.Conditions{})
@@ -298,7 +325,11 @@ func TestImport_ConfirmsAPendingAuthenticator(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	before := b.load("alice")
 	got := b.take(head+"alice,+14155550123,,"+e.Secret+",,,\n", false)
+	if b.load("alice").Revision == before.Revision {
+		t.Error("the user was changed, and not the revision")
+	}
 	if apps := b.load("alice").TOTP.Authenticators; got.Changed != 1 || len(apps) != 1 || apps[0].Pending() {
 		t.Errorf("%+v, %+v", got, apps)
 	}
@@ -519,6 +550,11 @@ func TestImport_StopsWhereTheStoreStaysAway(t *testing.T) {
 		var away atomic.Bool
 		b.table = &failing{Table: b.table, fail: func(int) (bool, bool) { return away.Load(), false }}
 		b.s.Directory.Table = b.table
+		away.Store(true)
+		if got := b.take(head+"alice,+14155550123,,,,,\n", together); got.err == nil || got.Read > 0 {
+			t.Errorf("a short file: %+v", got)
+		}
+		away.Store(false)
 		got := b.takeFrom(t.Context(), &endless{hold: func(read int) { away.Store(read > 100) }}, together)
 		e := wantKind(t, got.err, otp.StorageUnavailable)
 		if !errors.Is(e, store.ErrUnavailable) || got.Read == 0 || got.Line != got.Created+1 {
