@@ -107,17 +107,14 @@ func services(s config.Settings, table store.Table, keys *secret.Keyring, catalo
 	book := &recipient.Book{Table: table, Keys: keys}
 	directory := &user.Directory{Table: table, Keys: keys}
 	carrier := &delivery.Carrier{
-		Book: book, Policy: s.Policy, Senders: p.senders, Workflow: s.Channels, Brand: s.Brand, Deniable: p.deniable, Log: log, Now: time.Now,
+		Book: book, Policy: s.Policy, Senders: p.senders, Workflow: s.Channels, Scripts: s.Scripts, ScriptsEnd: s.ScriptsEnd, Brand: s.Brand, Deniable: p.deniable, Log: log, Now: time.Now,
 	}
 	var channels []string
 	for _, channel := range slices.Sorted(maps.Keys(p.senders)) {
 		channels = append(channels, string(channel))
 	}
 	api := &handler.API{
-		Send: &otpsend.Service{
-			Carrier: carrier, Users: directory, Countries: s.Countries,
-			Scripts: s.Scripts, ScriptsEnd: s.ScriptsEnd,
-		},
+		Send:   &otpsend.Service{Carrier: carrier, Users: directory, Countries: s.Countries},
 		Verify: &otpverify.Service{Book: book, Users: directory, Policy: s.Policy, Alerts: carrier, Now: time.Now},
 		Users: &users.Service{
 			Directory: directory, Recipients: book, Channels: channels, Countries: s.Countries,

@@ -91,7 +91,7 @@ func jsonFault(err error) error {
 		if errors.Is(err, json.ErrUnknownName) {
 			return otp.Invalid(name, "There is no such field.")
 		}
-		return otp.Invalid(name, "The field has the wrong type; all fields are strings, channels is a list of strings, and context an object of strings.")
+		return otp.Invalid(name, "The field has the wrong type: all fields are strings, but digits and period, which are whole numbers, channels, a list of strings, and context, an object of strings.")
 	}
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {

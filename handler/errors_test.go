@@ -122,7 +122,7 @@ var problemCases = []problemCase{
 		_, code := s.start(alice)
 		return s, s.post("/api/otpverify", object("to", alice, "purpose", "payment", "code", code))
 	}},
-	{name: "no such path", kind: otp.NotFound, checksLeft: -1, detail: "POST /api/otpsend", ask: asking("GET", "/api/otp-send", "", "")},
+	{name: "no such path", kind: otp.NotFound, checksLeft: -1, detail: "/api/otpsend", ask: asking("GET", "/api/otp-send", "", "")},
 	{name: "used", kind: otp.AlreadyUsed, checksLeft: -1, detail: "works once", ask: ended(func(s *service, id, code string) { s.check(id, code).want(200) })},
 	{name: "the person has not written", kind: otp.NotYetApproved, checksLeft: -1, retryAfter: 2, detail: "has not come", ask: func(t *testing.T) (*service, *response) {
 		s := newService(t)

@@ -57,7 +57,7 @@ var statusOf = map[otp.Kind]struct {
 	otp.Internal:              {http.StatusInternalServerError, "Something went wrong inside"},
 }
 
-var errNoRoute = &otp.Error{Kind: otp.NotFound, Detail: "There is no such path. The API is POST /api/otpsend and POST /api/otpverify."}
+var errNoRoute = &otp.Error{Kind: otp.NotFound, Detail: "There is no such path. The API is below /api/otpsend, /api/otpverify and /api/users/{name}."}
 
 // problem is an error's body (RFC 9457).
 type problem struct {

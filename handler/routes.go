@@ -231,14 +231,15 @@ func (a *API) hook(read func(*http.Request) (hooks.Reply, error)) endpoint {
 // foldRoute brings a path to the form in which the routes are written, as the
 // Functions host is more lenient and forwards the path as the client wrote it:
 // the case of the fixed part (the first two segments, all of a hook's) and a
-// slash at the end do not matter. A path that is not clean goes to unknown:
+// slash at the end do not matter, but for DELETE: there an id that is missing by
+// mistake would mean all. A path that is not clean goes to unknown:
 // ServeMux would redirect it, past everything that an answer of ours has.
 //
 // It works on the escaped path, so that an escaped slash stays in its segment.
 func foldRoute(next, unknown http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		folded := r.URL.EscapedPath()
-		if len(folded) > 1 {
+		if len(folded) > 1 && r.Method != http.MethodDelete {
 			folded = strings.TrimSuffix(folded, "/")
 		}
 		if path.Clean(folded) != folded {

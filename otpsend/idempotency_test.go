@@ -99,8 +99,8 @@ func TestARepetitionIsAnsweredAsTheFirstTime(t *testing.T) {
 			b.Sender(notify.SMS).Always(&notify.Failure{Reason: notify.Unavailable, RetryAfter: time.Hour})
 		}, 1, otp.ProviderUnavailable},
 		"a test number's script": {otpsend.Request{To: alice}, func(b *bench) {
-			b.s.Scripts = map[string]otp.Script{alice: {Ending: otp.EndsUndeliverable, Code: "424242"}}
-			b.s.ScriptsEnd = noon.Add(otp.Day)
+			b.s.Carrier.Scripts = map[string]otp.Script{alice: {Ending: otp.EndsUndeliverable, Code: "424242"}}
+			b.s.Carrier.ScriptsEnd = noon.Add(otp.Day)
 		}, 0, otp.KindUndeliverable},
 	} {
 		t.Run(name, func(t *testing.T) {

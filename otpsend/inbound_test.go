@@ -142,8 +142,8 @@ func TestScriptsOfTestNumbers(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t, notify.WhatsApp, notify.SMS, notify.Call)
 			b.Secret("a code", code)
-			b.s.Scripts = map[string]otp.Script{alice: {Ending: tc.ending, Code: code}}
-			b.s.ScriptsEnd = noon.Add(time.Hour)
+			b.s.Carrier.Scripts = map[string]otp.Script{alice: {Ending: tc.ending, Code: code}}
+			b.s.Carrier.ScriptsEnd = noon.Add(time.Hour)
 			var id otp.ID
 			for range 30 { // limits on sending do not hold for it
 				a, replayed, err := b.s.Start(b.Ctx(), otpsend.Request{To: alice}, "")
@@ -177,18 +177,18 @@ func TestScriptsOfTestNumbers(t *testing.T) {
 // A forgotten test number must not let anybody in by its fixed code for ever.
 func TestTestNumbersEndByTheirDate(t *testing.T) {
 	b := newBench(t)
-	b.s.Scripts = map[string]otp.Script{alice: {Ending: otp.EndsDelivered, Code: "424242"}}
-	b.s.ScriptsEnd = noon.Add(time.Hour)
+	b.s.Carrier.Scripts = map[string]otp.Script{alice: {Ending: otp.EndsDelivered, Code: "424242"}}
+	b.s.Carrier.ScriptsEnd = noon.Add(time.Hour)
 	b.start(otpsend.Request{To: rig.Bob}) // any other number is sent to
 	if b.Sent() != 1 {
 		t.Errorf("%d messages to a number that is none of the tests'", b.Sent())
 	}
-	b.SetTime(b.s.ScriptsEnd.Add(-1))
+	b.SetTime(b.s.Carrier.ScriptsEnd.Add(-1))
 	b.start(otpsend.Request{To: alice})
 	if b.Sent() != 1 {
 		t.Error("a message was sent before the end")
 	}
-	b.SetTime(b.s.ScriptsEnd)
+	b.SetTime(b.s.Carrier.ScriptsEnd)
 	a := b.start(otpsend.Request{To: alice})
 	if b.Sent() != 2 || b.wa.Last().Code != b.Code(a.ID) {
 		t.Errorf("%d messages at the end", b.Sent())
@@ -202,8 +202,8 @@ func TestTestNumbersEndByTheirDate(t *testing.T) {
 // A resend of a test number's code sends nothing, either.
 func TestAResendOfATestNumberIsOnlyTold(t *testing.T) {
 	b := newBench(t, notify.WhatsApp, notify.SMS)
-	b.s.Scripts = map[string]otp.Script{alice: {Ending: otp.EndsDelivered, Code: "424242"}}
-	b.s.ScriptsEnd = noon.Add(time.Hour)
+	b.s.Carrier.Scripts = map[string]otp.Script{alice: {Ending: otp.EndsDelivered, Code: "424242"}}
+	b.s.Carrier.ScriptsEnd = noon.Add(time.Hour)
 	a := b.start(otpsend.Request{To: alice})
 	got, err := b.resend(a.ID, "next")
 	if err != nil || got.Channel != "sms" || b.Sent() != 0 || b.status(a.ID).Delivery.Status != otp.Delivered {

@@ -27,9 +27,6 @@ type Service struct {
 	Countries map[string]bool
 	// Inbound is how people can write to us; nil if they cannot.
 	Inbound *Inbound
-	// Scripts are the test numbers, until ScriptsEnd.
-	Scripts    map[string]otp.Script
-	ScriptsEnd time.Time
 }
 
 // Request starts a verification, for an address or for a registered user.

@@ -195,8 +195,10 @@ func (s *Service) settleAddress(ctx context.Context, start *otp.StartRequest, wh
 	}
 	start.Address, start.Unverified = home.Text, start.User != "" && !verified
 	reqlog.Address(ctx, home)
-	if s.Carrier.Now().Before(s.ScriptsEnd) && start.Workflow[0] != otp.ChannelInbound {
-		start.Script = s.Scripts[home.Text]
+	if script := s.Carrier.Script(home.Text); start.Workflow[0] != otp.ChannelInbound && script != (otp.Script{}) {
+		// A script has no mails, and others know its code: it proves no mail address.
+		start.Script, start.Other = script, ""
+		start.Workflow = slices.DeleteFunc(start.Workflow, func(c string) bool { return c == otp.ChannelEmail })
 	}
 	return home.MayReach(s.Countries)
 }

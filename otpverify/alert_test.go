@@ -226,8 +226,8 @@ func TestManyRightCodesAtOnceApproveOnce(t *testing.T) {
 // A test number is nobody who could be warned.
 func TestATestNumberIsNotWarned(t *testing.T) {
 	b := newBench(t)
-	b.Send.Scripts = map[string]otp.Script{alice: {Ending: otp.EndsDelivered, Code: "WXYZ234567"}}
-	b.Send.ScriptsEnd = noon.Add(time.Hour)
+	b.Carrier.Scripts = map[string]otp.Script{alice: {Ending: otp.EndsDelivered, Code: "WXYZ234567"}}
+	b.Carrier.ScriptsEnd = noon.Add(time.Hour)
 	v, _ := b.mustStart(otpsend.Request{To: alice})
 	if e := b.exhaust(v.ID); e.Alerted || b.Sent() != 0 {
 		t.Errorf("%+v, %d messages", e, b.Sent())

@@ -14,7 +14,6 @@ import (
 	"twofa/internal/address"
 	"twofa/internal/otp"
 	"twofa/internal/recipient"
-	"twofa/internal/recovery"
 	"twofa/internal/reqlog"
 	"twofa/internal/user"
 )
@@ -82,14 +81,13 @@ type Authenticator struct {
 
 // Check spends one check and returns an Answer if, and only if, the code is
 // right and this call is the one that used it. Two storage round trips, three by
-// a user's name; two more for the first approval of a user's address, and where
-// a user has two addresses and the code was started for the second alone. An
-// authenticator app's or a recovery code costs two, if the request names the
-// factor. Without it a recovery code costs two as well, and an app's code four,
-// five for a user of two addresses, as the messages there are looked through first;
-// one more where one of those has expired, which is noted.
+// a user's name, five if that user has two addresses; two more for the first
+// approval of a user's address. An authenticator app's code costs two, if the
+// request names the factor; else the messages are looked through first. A
+// recovery code costs three, and the message that tells of it two.
 //
-// Without a factor, a code of a user that has the form of a recovery code is one.
+// Without a factor, a code of a user that is longer than any other is a recovery
+// code.
 // Any other is that of the user's pending verification, if there is one of the
 // purpose. Else it is an authenticator app's, if the user has one, and the
 // request names nothing that only a verification has.
@@ -101,7 +99,7 @@ func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
 	switch {
 	case req.Factor == FactorTOTP:
 		return s.checkTOTP(ctx, check)
-	case req.Factor == FactorRecovery, req.Factor == "" && ofUserAlone(req) && recovery.Looks(check.Code):
+	case req.Factor == FactorRecovery, req.Factor == "" && ofUserAlone(req) && len(check.Code) > otp.MaxCodeLength:
 		return s.checkRecovery(ctx, check)
 	}
 	rows, apps, err := s.rows(ctx, check)
@@ -130,21 +128,34 @@ func (s *Service) checkMessage(ctx context.Context, rows []string, check otp.Che
 	}, nil
 }
 
-// checkIn checks in the first row that has a verification to check. Where none
-// has, the first row's refusal is told, or that of the only one that knows any.
-// Where there is no row at all, there is nothing to approve.
-func (s *Service) checkIn(ctx context.Context, rows []string, check otp.CheckRequest) (r otp.Recipient, v otp.Verification, err error) {
-	err = &otp.Error{Kind: otp.NotFound, Detail: "This user has no address that a code could have been sent to."}
-	for i, rowKey := range rows {
-		r2, v2, err2 := s.check(ctx, rowKey, check)
-		if i == 0 || isKind(err, otp.NotFound) || !over(err2) {
-			r, v, err = r2, v2, err2
+// checkIn checks in the row that has the verification which is meant. A user with
+// two addresses has two rows: then it is the newest one that is pending, or else
+// the newest of all, which tells why none is.
+func (s *Service) checkIn(ctx context.Context, rows []string, check otp.CheckRequest) (otp.Recipient, otp.Verification, error) {
+	if len(rows) == 0 { // no such user can be registered, and yet nothing may be approved
+		_, err := otp.Recipient{}.Latest(check.Purpose, check.User)
+		return otp.Recipient{}, otp.Verification{}, err
+	}
+	row, newest := rows[0], otp.Verification{}
+	for i := 0; len(rows) > 1 && i < len(rows); i++ {
+		r, err := s.Book.Load(ctx, rows[i])
+		if err != nil {
+			return otp.Recipient{}, otp.Verification{}, err
 		}
-		if !over(err2) {
-			break
+		v, err := r.Settle(s.Now()).Latest(check.Purpose, check.User)
+		if err == nil && (newest.ID == "" || newer(v, newest)) {
+			row, newest = rows[i], v
 		}
 	}
-	return r, v, err
+	return s.check(ctx, row, check)
+}
+
+// newer reports whether v rather than w is meant by a code that just came.
+func newer(v, w otp.Verification) bool {
+	if (v.Status == otp.Pending) != (w.Status == otp.Pending) {
+		return v.Status == otp.Pending
+	}
+	return v.CreatedAt.After(w.CreatedAt)
 }
 
 // over reports whether a check found nothing that was still to be checked.

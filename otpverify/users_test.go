@@ -48,11 +48,11 @@ func TestStorageRoundTrips(t *testing.T) {
 	}{
 		{"by id", otpsend.Request{To: alice}, byID, false, 2},
 		{"by address", otpsend.Request{To: alice}, func(otp.Verification) otpverify.Request { return otpverify.Request{To: alice} }, false, 2},
-		{"by user", bySMS(""), byUser, true, 3},
-		{"by user, at the second address", byEmail(""), byUser, true, 4},
+		{"by user", bySMS(""), byUser, true, 5},
+		{"by user, at the second address", byEmail(""), byUser, true, 5},
 		{"by id, the first approval", bySMS(""), byID, false, 4},
-		{"by user, the first approval", bySMS(""), byUser, false, 5},
-		{"by user, the first approval of the second address", byEmail(""), byUser, false, 6},
+		{"by user, the first approval", bySMS(""), byUser, false, 7},
+		{"by user, the first approval of the second address", byEmail(""), byUser, false, 7},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t, notify.Channels...)

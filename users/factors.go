@@ -249,13 +249,16 @@ type RecoveryState struct {
 	MadeAt time.Time `json:"made_at,omitzero"`
 }
 
-// MakeRecoveryCodes makes a new set, by which the old one is dead. Two storage
+// MakeRecoveryCodes makes a new set, by which the old one is dead. Three storage
 // round trips, and some tenths of a second of work, because the codes are hashed
 // slowly.
 func (s *Service) MakeRecoveryCodes(ctx context.Context, name string) (RecoveryCodes, error) {
 	name, bad := user.ParseName(name)
 	if bad != nil {
 		return RecoveryCodes{}, bad
+	}
+	if _, err := s.load(ctx, s.key(ctx, name), name); err != nil {
+		return RecoveryCodes{}, err // before the work
 	}
 	now := s.Now()
 	codes, fresh, err := recovery.New(rand.Reader, s.Directory.Keys, now)
@@ -282,7 +285,16 @@ func (s *Service) LeftRecoveryCodes(ctx context.Context, name string) (RecoveryS
 	if err != nil {
 		return RecoveryState{}, err
 	}
-	return RecoveryState{Left: u.Recovery.Left(), MadeAt: u.Recovery.MadeAt.Truncate(time.Second)}, nil
+	return RecoveryState{Left: s.codesLeft(u), MadeAt: u.Recovery.MadeAt.Truncate(time.Second)}, nil
+}
+
+// codesLeft is how many recovery codes are good: none, if the secret that they
+// were made with is gone.
+func (s *Service) codesLeft(u user.User) int {
+	if !u.Recovery.Alive(s.Directory.Keys) {
+		return 0
+	}
+	return u.Recovery.Left()
 }
 
 // changeUser changes a user that has to be there, and keeps what decide returns

@@ -29,8 +29,8 @@ var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 
 // recipients notes which addresses were erased.
 type recipients struct {
-	mu     sync.Mutex
-	erased []string
+	mu               sync.Mutex
+	erased, canceled []string
 	// during, if set, runs in each Erase, and its error is what Erase returns.
 	during func(address string) error
 }
@@ -46,6 +46,14 @@ func (r *recipients) Erase(ctx context.Context, address string, _ time.Time) err
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.erased = append(r.erased, address)
+	return nil
+}
+
+func (r *recipients) CancelUser(ctx context.Context, address, user string, _ time.Time) error {
+	store.CountTrip(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.canceled = append(r.canceled, address)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -206,7 +207,8 @@ func TestPut_OfManyWithTheSameIfMatchExactlyOneWins(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range racers {
 		wg.Go(func() {
-			req := users.Request{Phone: fmt.Sprintf("+141555501%02d", i)}
+			req := both
+			req.Locale = fmt.Sprintf("en-x-%d", i)
 			a, created, err := b.s.Put(context.Background(), "alice", req, users.Conditions{IfMatch: start.ETag})
 			if err == nil && !created {
 				won.Add(1)
@@ -222,6 +224,21 @@ func TestPut_OfManyWithTheSameIfMatchExactlyOneWins(t *testing.T) {
 	}
 	if got := b.get("alice"); !reflect.DeepEqual(got, winner.Load()) {
 		t.Errorf("got %+v, want %+v", got, winner.Load())
+	}
+}
+
+// An address that is not the user's any more is left with nothing of theirs that
+// could still be approved; that is so before the change is kept.
+func TestPut_EndsWhatIsPendingAtAnAddressThatGoes(t *testing.T) {
+	b := newBench(t)
+	b.put("alice", both, users.Conditions{})
+	b.put("alice", users.Request{Phone: both.Phone, Email: both.Email, Locale: "de"}, users.Conditions{})
+	if len(b.recipients.canceled) != 0 {
+		t.Errorf("ended at %q, though the addresses stay", b.recipients.canceled)
+	}
+	b.put("alice", users.Request{Phone: "+14155550199"}, users.Conditions{})
+	if got := b.recipients.canceled; !slices.Equal(got, []string{"+14155550123", "alice@example.com"}) {
+		t.Errorf("ended at %q, want both of the old ones", got)
 	}
 }
 

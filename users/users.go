@@ -26,6 +26,8 @@ import (
 type Recipients interface {
 	// Erase forgets an address, at the time now. One that is not known is no error.
 	Erase(ctx context.Context, address string, now time.Time) error
+	// CancelUser ends what is pending for a user (Directory.Key) at an address.
+	CancelUser(ctx context.Context, address, user string, now time.Time) error
 }
 
 // Service keeps users. Its fields are set once, before the first call.
@@ -81,7 +83,8 @@ type Verified struct {
 //
 // Errors are of kind InvalidRequest, DestinationRefused, PreconditionFailed,
 // StorageUnavailable or Internal. Two storage round trips, one where nothing
-// changes.
+// changes. Where an address is not the user's any more, what is pending there is
+// ended first: three more, or two where there is nothing.
 func (s *Service) Put(ctx context.Context, name string, req Request, cond Conditions) (Answer, bool, error) {
 	faults := &otp.Error{Kind: otp.InvalidRequest}
 	want, phoned := s.read(name, req, faults)
@@ -99,7 +102,8 @@ func (s *Service) Put(ctx context.Context, name string, req Request, cond Condit
 	now := s.Now().UTC()
 	_, _ = rand.Read(want.Revision[:]) // never fails: crypto/rand ends the process instead
 	created := false
-	kept, err := s.Directory.Change(ctx, key, func(old user.User, found bool) (user.User, error) {
+	var canceled []string
+	change := func(old user.User, found bool) (user.User, error) {
 		created = !found
 		if err := met.by(old, found); err != nil {
 			return user.User{}, err
@@ -107,12 +111,44 @@ func (s *Service) Put(ctx context.Context, name string, req Request, cond Condit
 		if err := sameName(old, want.Name); found && err != nil {
 			return user.User{}, err
 		}
+		if moved := gone(old, want, canceled); moved != "" {
+			return user.User{}, &movedError{moved}
+		}
 		return merge(old, found, want, now), nil
-	})
-	if err != nil {
-		return Answer{}, false, err
 	}
-	return answer(kept), created, nil
+	// One round finds each address that is to go; a user has two.
+	for range deleteRounds + 1 {
+		kept, err := s.Directory.Change(ctx, key, change)
+		moved, ok := errors.AsType[*movedError](err)
+		if err != nil && !ok {
+			return Answer{}, false, err
+		}
+		if err == nil {
+			return s.answer(kept), created, nil
+		}
+		// First, so that a Put that fails in between can be repeated.
+		if err := s.Recipients.CancelUser(ctx, moved.from, key, now); err != nil {
+			return Answer{}, false, err
+		}
+		canceled = append(canceled, moved.from)
+	}
+	return Answer{}, false, errContended
+}
+
+// movedError: the user will not have this address any more, and what is pending
+// there was not ended yet.
+type movedError struct{ from string }
+
+func (*movedError) Error() string { return "users: an address is to go" }
+
+// gone is an address that the user had and will not have, other than those.
+func gone(old, want user.User, but []string) string {
+	for _, a := range addresses(old) {
+		if a != want.Phone && a != want.Email && !slices.Contains(but, a) {
+			return a
+		}
+	}
+	return ""
 }
 
 // merge is the user as wanted, with what stays of the old one.
@@ -142,7 +178,7 @@ func (s *Service) Get(ctx context.Context, name string) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return answer(u), nil
+	return s.answer(u), nil
 }
 
 // deleteRounds bounds how often a Delete begins again because the user was given
@@ -198,10 +234,13 @@ func (s *Service) Delete(ctx context.Context, name string, cond Conditions) erro
 			return err
 		}
 	}
-	return &otp.Error{
-		Kind: otp.StorageUnavailable, RetryAfter: time.Second, Err: errMoved,
-		Detail: "The user was changed again and again meanwhile, and is not erased. Try again.",
-	}
+	return errContended
+}
+
+// errContended: the user was given other addresses again and again meanwhile.
+var errContended = &otp.Error{
+	Kind: otp.StorageUnavailable, RetryAfter: time.Second,
+	Detail: "The user was changed again and again meanwhile, and this request has changed nothing. Try again.",
 }
 
 // errMoved: the user has an address by now that was not forgotten yet.
@@ -236,13 +275,13 @@ func sameName(u user.User, name string) error {
 	return &otp.Error{Kind: otp.Internal, Err: errors.New("users: the row of this name holds another user")}
 }
 
-func answer(u user.User) Answer {
+func (s *Service) answer(u user.User) Answer {
 	a := Answer{
 		Name: u.Name, Locale: u.Locale, Channels: u.Channels,
 		UpdatedAt: u.UpdatedAt.Truncate(time.Second),
 		ETag:      `"` + tag(u) + `"`,
 
-		RecoveryCodesLeft: u.Recovery.Left(),
+		RecoveryCodesLeft: s.codesLeft(u),
 	}
 	for _, authenticator := range u.TOTP.Authenticators {
 		if !authenticator.Pending() {

@@ -253,8 +253,8 @@ func TestASecondAddressThatIsFull(t *testing.T) {
 		trace    string
 	}{
 		{"first, then taken", []string{"email", "sms"}, nil, "", "email failed, sms queued"},
-		{"first, then refused", []string{"email", "sms"}, landline, otp.ProviderUnavailable, "email failed, sms failed 21614"},
-		{"after a refusal", []string{"sms", "email"}, landline, otp.ProviderUnavailable, "sms failed 21614, email failed"},
+		{"first, then refused", []string{"email", "sms"}, landline, otp.TooManySends, "email failed, sms failed 21614"},
+		{"after a refusal", []string{"sms", "email"}, landline, otp.TooManySends, "sms failed 21614, email failed"},
 		{"after fraud", []string{"sms", "email"}, fraud, otp.DestinationRefused, "sms failed 30450"},
 		{"after a wrong setting", []string{"sms", "email"}, noTemplate, otp.ProviderMisconfigured, "sms failed 21655, email failed"},
 	} {
@@ -272,7 +272,7 @@ func TestASecondAddressThatIsFull(t *testing.T) {
 			if tc.kind != "" {
 				e := b.Refused(err, tc.kind)
 				a.ID = e.ID
-				if want := otp.SendWindow - 5*time.Second; tc.kind == otp.ProviderUnavailable && e.RetryAfter != want {
+				if want := otp.SendWindow - 5*time.Second; tc.kind == otp.TooManySends && e.RetryAfter != want {
 					t.Errorf("retry after %v, want %v", e.RetryAfter, want)
 				}
 				if _, v := b.Verification(e.ID); tc.kind != otp.DestinationRefused && v.Status != otp.Pending {

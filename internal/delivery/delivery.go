@@ -31,6 +31,9 @@ type Carrier struct {
 	// Workflow is the channels of a request, and of a user, that names none, in
 	// order. All of them are in Senders.
 	Workflow []notify.Channel
+	// Scripts are the test numbers, until ScriptsEnd. Nothing is ever sent to them.
+	Scripts    map[string]otp.Script
+	ScriptsEnd time.Time
 	// Brand is the name in the messages.
 	Brand string
 	// Deniable are the channels on which an answer reaches us.
@@ -60,6 +63,14 @@ func (c *Carrier) Change(ctx context.Context, rowKey string, t Transition) (Stat
 	})
 	reqlog.Verification(ctx, r, v)
 	return State{r, v, now}, err
+}
+
+// Script is the one of a test number, none for any other address.
+func (c *Carrier) Script(address string) otp.Script {
+	if !c.Now().Before(c.ScriptsEnd) {
+		return otp.Script{}
+	}
+	return c.Scripts[address]
 }
 
 // Carry sends the last attempt of a verification, which has been kept, and what
@@ -114,7 +125,7 @@ func (c *Carrier) follow(ctx context.Context, rowKey string, st State, failures 
 		case err != nil:
 		case begun: // over another channel than it was begun with
 			r = otp.Conclude(r, i, v, otp.OutcomeSent, 0)
-		case len(failures.failures) == 0:
+		case failures.limited():
 			r = otp.Forget(r, i)
 		default:
 			outcome, retryAfter := failures.outcome()
@@ -156,11 +167,7 @@ func (c *Carrier) send(ctx context.Context, st State, n int) error {
 	}
 	if to != st.Recipient.Address {
 		// It goes to another address, which has limits of its own.
-		_, _, err := c.Book.Change(ctx, c.Book.RowKey(to), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			r, err := otp.Spend(r, to, c.Policy, st.Now)
-			return r, otp.Verification{}, err
-		})
-		if err != nil {
+		if err := c.spend(ctx, to, st.Now); err != nil {
 			return err
 		}
 	}
@@ -245,14 +252,15 @@ func (c *Carrier) Report(ctx context.Context, report notify.Report) error {
 func (c *Carrier) Alert(ctx context.Context, r otp.Recipient, v otp.Verification) bool {
 	var ways []way
 	for _, channel := range []string{r.Good.Channel, v.Channel()} {
-		ways = append(ways, way{notify.Channel(channel), r.AddressFor(v, channel)})
+		ways = append(ways, way{notify.Channel(channel), r.AddressFor(v, channel), false})
 	}
 	return c.alert(ctx, ways, notify.Message{Purpose: v.Purpose, Locale: v.Locale})
 }
 
 // AlertUser tells a user that a recovery code was used, and how many are left,
-// over the first of the user's channels that takes the message. It reports
-// whether it is on its way.
+// over the first of the user's channels that takes the message, verified
+// addresses before others. It counts as a message to the address, whose limits
+// hold: two storage round trips each. It reports whether it is on its way.
 func (c *Carrier) AlertUser(ctx context.Context, u user.User, codesLeft int) bool {
 	channels := u.Channels
 	if len(channels) == 0 {
@@ -260,28 +268,38 @@ func (c *Carrier) AlertUser(ctx context.Context, u user.User, codesLeft int) boo
 			channels = append(channels, string(channel))
 		}
 	}
-	var ways []way
+	var verified, others []way
 	for _, channel := range append(slices.Clone(channels), otp.ChannelEmail) { // a mail is better than nothing
-		to := u.Phone
+		to, proven := u.Phone, u.PhoneVerified
 		if channel == otp.ChannelEmail {
-			to = u.Email
+			to, proven = u.Email, u.EmailVerified
 		}
-		ways = append(ways, way{notify.Channel(channel), to})
+		if w := (way{notify.Channel(channel), to, true}); proven {
+			verified = append(verified, w)
+		} else {
+			others = append(others, w)
+		}
 	}
-	return c.alert(ctx, ways, notify.Message{Locale: u.Locale, Recovered: true, CodesLeft: codesLeft})
+	return c.alert(ctx, append(verified, others...), notify.Message{Locale: u.Locale, Recovered: true, CodesLeft: codesLeft})
 }
 
-// way is how a person may be reached; an empty address is none.
+// way is how a person may be reached; an empty address is none. counted makes a
+// message one of those that the address's limits are for.
 type way struct {
 	channel notify.Channel
 	to      string
+	counted bool
 }
 
 // alert sends a warning over the first way that is open.
 func (c *Carrier) alert(ctx context.Context, ways []way, m notify.Message) bool {
 	for i, w := range ways {
 		sender := c.Senders[w.channel]
-		if sender == nil || w.to == "" || slices.Contains(ways[:i], w) {
+		if sender == nil || w.to == "" || slices.Contains(ways[:i], w) || c.Script(w.to) != (otp.Script{}) {
+			continue
+		}
+		if w.counted && c.spend(ctx, w.to, c.Now()) != nil {
+			reqlog.Add(ctx, slog.String("alert", "held back over "+string(w.channel)))
 			continue
 		}
 		m.To, m.Brand, m.Alert = w.to, c.Brand, true
@@ -295,4 +313,13 @@ func (c *Carrier) alert(ctx context.Context, ways []way, m notify.Message) bool 
 		}
 	}
 	return false
+}
+
+// spend counts a message in the row of the address that it goes to.
+func (c *Carrier) spend(ctx context.Context, to string, now time.Time) error {
+	_, _, err := c.Book.Change(ctx, c.Book.RowKey(to), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		r, err := otp.Spend(r, to, c.Policy, now)
+		return r, otp.Verification{}, err
+	})
+	return err
 }

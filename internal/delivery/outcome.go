@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"time"
 
 	"twofa/internal/notify"
@@ -34,6 +35,12 @@ func mayRecover(f *notify.Failure) bool {
 	return f.Reason == notify.Misconfigured || f.Reason == notify.Unavailable
 }
 
+// limited reports that what kept the code from its person was our own limit: all
+// that the providers refused would be refused again.
+func (s *setbacks) limited() bool {
+	return s.limit != nil && !slices.ContainsFunc(s.failures, mayRecover)
+}
+
 // outcome is what all failures together mean for the request. That the address
 // cannot be reached is told only if every channel says so.
 func (s *setbacks) outcome() (o otp.Outcome, retryAfter time.Duration) {
@@ -59,15 +66,12 @@ func (s *setbacks) outcome() (o otp.Outcome, retryAfter time.Duration) {
 		}
 		retryAfter = max(retryAfter, f.RetryAfter)
 	}
-	if s.limit != nil && rank[o] < rank[otp.OutcomeUnavailable] {
-		o, retryAfter = otp.OutcomeUnavailable, max(retryAfter, s.limit.RetryAfter)
-	}
 	return o, retryAfter
 }
 
 // refusal is the error that stands for the failures.
 func (c *Carrier) refusal(st State, s setbacks) error {
-	if s.limit != nil && len(s.failures) == 0 {
+	if s.limited() {
 		e := *s.limit
 		e.ID = st.Verification.ID
 		return &e

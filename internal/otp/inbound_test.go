@@ -161,6 +161,22 @@ func TestClaim_NotAfterTheCodesTime(t *testing.T) {
 	}
 }
 
+// What the provider blocks as fraud is sent no warning either.
+func TestAlert_NotToABlockedAddress(t *testing.T) {
+	b := newBench(t, quiet())
+	first, second := b.start("a"), b.start("b")
+	b.follow(otp.Progress{ID: first.ID, Attempt: 1, Status: otp.Failed, Next: otp.NextNone})
+	for range b.p.MaxChecks {
+		err := b.wrong(second)
+		if e := refusal(t, err); e.Alerted {
+			t.Fatalf("an alert is due: %+v", e)
+		}
+	}
+	if !b.r.AlertedAt.IsZero() {
+		t.Errorf("alerted at %v", b.r.AlertedAt)
+	}
+}
+
 // A clock that is behind does not shorten a block.
 func TestFollow_AnotherBlockNeverEndsEarlier(t *testing.T) {
 	b := newBench(t, quiet())

@@ -272,9 +272,9 @@ func (r Recipient) Find(id ID) (Verification, error) {
 	return Verification{}, errNotFound()
 }
 
-// latest returns the newest verification of a purpose and a user (of none, for
+// Latest returns the newest verification of a purpose and a user (of none, for
 // ""), live or ended, or a NotFound error.
-func (r Recipient) latest(purpose, user string) (Verification, error) {
+func (r Recipient) Latest(purpose, user string) (Verification, error) {
 	for _, v := range slices.Backward(r.Verifications) {
 		if v.Purpose == purpose && v.User == user {
 			return v, nil

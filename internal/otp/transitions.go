@@ -205,6 +205,25 @@ func Cancel(old Recipient, id ID, now time.Time) (Recipient, Verification, error
 	return r, v, err
 }
 
+// CancelUser ends what is pending for a user: the address is not theirs any more.
+func CancelUser(old Recipient, user string, now time.Time) Recipient {
+	r := old.Settle(now)
+	for i := range r.Verifications {
+		if v := &r.Verifications[i]; v.Status == Pending && v.User == user {
+			v.Status, v.EndedAt = Canceled, stamp(now)
+		}
+	}
+	return r
+}
+
+// Forgotten is what is left of a recipient when a person is erased: no address and
+// nothing that was said, but the times that the limits need for a day. Otherwise
+// an erasure would give new tries to whoever guesses, and new messages to whoever
+// bothers somebody.
+func (r Recipient) Forgotten() Recipient {
+	return Recipient{Sends: r.Sends, Failures: r.Failures, AlertedAt: r.AlertedAt, BlockedUntil: r.BlockedUntil}
+}
+
 func end(old Recipient, id ID, status Status, now time.Time) (Recipient, Verification, error) {
 	r, v, err := pending(old, id, now)
 	if err != nil {
@@ -293,8 +312,9 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 
 // alert reports whether the person is to be warned, because this wrong code was
 // the last that the verification or the address's day could take, and notes it.
+// An address that the provider blocks is sent nothing, no warning either.
 func (r *Recipient) alert(v Verification, remaining int, now time.Time) bool {
-	if remaining > 0 || !r.AlertedAt.IsZero() || v.TestCode != "" {
+	if remaining > 0 || !r.AlertedAt.IsZero() || !r.BlockedUntil.IsZero() || v.TestCode != "" {
 		return false
 	}
 	r.AlertedAt = stamp(now)
@@ -307,7 +327,7 @@ func (r Recipient) choose(req CheckRequest) (Verification, error) {
 		return Verification{}, errNotFound()
 	}
 	if req.ID == "" {
-		return r.latest(req.Purpose, req.User)
+		return r.Latest(req.Purpose, req.User)
 	}
 	v, err := r.Find(req.ID)
 	if err == nil && (req.Purpose != "" && req.Purpose != v.Purpose || req.User != "" && req.User != v.User) {

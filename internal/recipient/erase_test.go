@@ -13,21 +13,51 @@ import (
 	"twofa/internal/store"
 )
 
-func TestErase_NothingIsLeftOfAnAddress(t *testing.T) {
+func TestErase_NothingIsLeftOfAnAddressButTheTimesOfItsLimits(t *testing.T) {
 	b, s := newBook(t)
 	v := start(t, b, 1)
 	wantKind(t, check(t, b, v.ID, "no", noon), otp.WrongCode)
 	if err := b.Erase(t.Context(), alice, noon); err != nil {
 		t.Fatal(err)
 	}
-	if r := load(t, b); r.Address != "" || len(r.Verifications)+len(r.Sends)+len(r.Failures)+len(r.Replays) != 0 {
-		t.Errorf("left: %+v", r)
+	left := load(t, b)
+	if left.Address != "" || len(left.Verifications)+len(left.Replays) != 0 || left.Good != (otp.Good{}) {
+		t.Errorf("left: %+v", left)
+	}
+	// R4: an erasure gives nobody new tries.
+	if len(left.Sends) != 1 || len(left.Failures) != 1 {
+		t.Errorf("%d sends and %d failures are counted, want 1 and 1", len(left.Sends), len(left.Failures))
 	}
 	code, _ := v.Code(b.Keys)
 	wantKind(t, check(t, b, v.ID, code, noon), otp.NotFound)
-	// Long enough for a write that is under way, and no longer.
-	if row := s.rows[store.Key(b.RowKey(alice))]; !row.KeepUntil.Equal(noon.Add(otp.MaxSkew)) {
+	if row := s.rows[store.Key(b.RowKey(alice))]; !row.KeepUntil.Equal(noon.Add(otp.Day + otp.MaxSkew)) {
 		t.Errorf("kept until %v", row.KeepUntil)
+	}
+	// A day later nothing is left to count, and the row goes as soon as no write
+	// can be under way.
+	if err := b.Erase(t.Context(), alice, noon.Add(otp.Day)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCancelUser_EndsWhatIsPendingForThatUserAlone(t *testing.T) {
+	b, _ := newBook(t)
+	v := start(t, b, 1)
+	if err := b.CancelUser(t.Context(), alice, "u1", noon); err != nil {
+		t.Fatal(err)
+	}
+	code, _ := v.Code(b.Keys)
+	if err := check(t, b, v.ID, code, noon); err != nil {
+		t.Errorf("another's verification was ended: %v", err)
+	}
+	v = start(t, b, 2)
+	if err := b.CancelUser(t.Context(), alice, "", noon); err != nil { // started for the address
+		t.Fatal(err)
+	}
+	code, _ = v.Code(b.Keys)
+	wantKind(t, check(t, b, v.ID, code, noon), otp.KindCanceled)
+	if err := b.CancelUser(t.Context(), rig.Bob, "u1", noon); err != nil {
+		t.Errorf("an address that nobody knows: %v", err)
 	}
 }
 

@@ -5,7 +5,6 @@
 package recipient
 
 import (
-	"bytes"
 	"context"
 	"time"
 
@@ -49,7 +48,7 @@ func (b *Book) Load(ctx context.Context, rowKey string) (otp.Recipient, error) {
 // decide may run several times and must have no other effect. Two round trips,
 // one where nothing changed.
 func (b *Book) Change(ctx context.Context, rowKey string, decide func(otp.Recipient) (otp.Recipient, otp.Verification, error)) (otp.Recipient, otp.Verification, error) {
-	var next otp.Recipient
+	var changed otp.Recipient
 	var verification otp.Verification
 	var decided error
 	err := b.rows().Update(ctx, rowKey, func(plain []byte) (sealed.Next, error) {
@@ -57,40 +56,61 @@ func (b *Book) Change(ctx context.Context, rowKey string, decide func(otp.Recipi
 		if err != nil {
 			return sealed.Next{}, err
 		}
-		next, verification, decided = decide(r)
-		encoded, err := next.Encode()
-		if err != nil {
-			return sealed.Next{}, sealed.Unreadable(err)
+		changed, verification, decided = decide(r)
+		if until := changed.KeepUntil(); !until.IsZero() {
+			return next(changed, until)
 		}
-		until := next.KeepUntil()
-		if until.IsZero() {
-			return sealed.Next{}, nil
-		}
-		// A sweeper's clock may be ahead of ours.
-		return sealed.Next{Plain: encoded, KeepUntil: until.Add(otp.MaxSkew)}, nil
+		return sealed.Next{}, nil // nobody that is remembered
 	})
 	if err != nil {
 		return otp.Recipient{}, otp.Verification{}, err
 	}
-	return next, verification, decided
+	return changed, verification, decided
 }
 
-// Erase forgets an address: its verifications, its counters, all of it. What is
-// left is a row that says nothing and is swept soon. It is not deleted at once,
-// so that a write that is under way meets a row that has changed, and not one
-// that never was. Two round trips, one where there is nothing.
+// Erase forgets an address: its verifications and all else that is kept of it.
+// What is left for a day says nothing of whose it is: the times that the limits
+// need. It is not deleted at once, so that a write that is under way meets a row
+// that has changed, and not one that never was. Two round trips, one where there
+// is nothing.
 func (b *Book) Erase(ctx context.Context, address string, now time.Time) error {
-	nothing, err := otp.Recipient{}.Encode()
-	if err != nil {
-		return sealed.Unreadable(err)
-	}
 	return b.rows().Update(ctx, b.RowKey(address), func(plain []byte) (sealed.Next, error) {
 		r, err := decode(plain)
-		if err != nil || r.Address != address || bytes.Equal(plain, nothing) {
+		if err != nil || r.Address != address {
 			return sealed.Next{}, err
 		}
-		return sealed.Next{Plain: nothing, KeepUntil: now.Add(otp.MaxSkew)}, nil
+		left := r.Settle(now).Forgotten()
+		return next(left, later(left.KeepUntil(), now))
 	})
+}
+
+// CancelUser ends what is pending for a user at an address that is not theirs any
+// more. Two round trips, one where there is nothing.
+func (b *Book) CancelUser(ctx context.Context, address, user string, now time.Time) error {
+	_, _, err := b.Change(ctx, b.RowKey(address), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		if r.Address != address {
+			return r, otp.Verification{}, nil
+		}
+		return otp.CancelUser(r, user, now), otp.Verification{}, nil
+	})
+	return err
+}
+
+// next is a row for the recipient, which is worth something until then. A
+// sweeper's clock may be ahead of ours.
+func next(r otp.Recipient, until time.Time) (sealed.Next, error) {
+	encoded, err := r.Encode()
+	if err != nil {
+		return sealed.Next{}, sealed.Unreadable(err)
+	}
+	return sealed.Next{Plain: encoded, KeepUntil: until.Add(otp.MaxSkew)}, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // decode reads a row's content; none is the zero Recipient.
