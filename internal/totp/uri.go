@@ -130,11 +130,11 @@ func readParameters(query string) (map[string]string, *otp.Error) {
 }
 
 // readLabel reads [issuer (":" / "%3A")] *"%20" account. A literal colon is the
-// separator, if there is one.
+// separator, if there is one with an issuer before it.
 func readLabel(label string) (issuer, account string, ok bool) {
-	account, hasIssuer := label, false
+	account = label
 	if i := strings.Index(label, ":"); i >= 0 {
-		issuer, account, hasIssuer = label[:i], label[i+1:], true
+		issuer, account = label[:i], label[i+1:]
 	}
 	var err error
 	if issuer, err = url.PathUnescape(issuer); err != nil {
@@ -143,12 +143,14 @@ func readLabel(label string) (issuer, account string, ok bool) {
 	if account, err = url.PathUnescape(account); err != nil {
 		return "", "", false
 	}
-	if !hasIssuer {
-		if before, after, found := strings.Cut(account, ":"); found {
-			issuer, account = before, after
+	for issuer = strings.TrimSpace(issuer); issuer == ""; {
+		before, after, found := strings.Cut(account, ":")
+		if !found {
+			break
 		}
+		issuer, account = strings.TrimSpace(before), after
 	}
-	return strings.TrimSpace(issuer), strings.TrimSpace(account), true
+	return issuer, strings.TrimSpace(account), true
 }
 
 func fitsLabel(text string) bool {

@@ -218,6 +218,8 @@ func FuzzParseURI(f *testing.F) {
 	f.Add("otpauth://totp/ACME%20Co:john.doe@email.com?secret=" + helloSecret + "&issuer=ACME%20Co&algorithm=SHA1&digits=6&period=30")
 	f.Add("otpauth://totp/a%3Ab:c?secret=" + strings.ToLower(helloSecret) + "====&algorithm=hmac-sha512&digits=8&period=60")
 	f.Add("otpauth://hotp/%zz?secret=&secret=")
+	f.Add("otpauth://totp/://a%200:?secret=" + helloSecret)
+	f.Add("otpauth://totp/:%20::%3a?secret=" + helloSecret)
 	f.Fuzz(func(t *testing.T, uri string) {
 		a, issuer, account, err := totp.ParseURI(uri)
 		if err != nil {
