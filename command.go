@@ -21,6 +21,7 @@ import (
 )
 
 const usage = `usage:
+  twofa                                serve
   twofa users import FILE.csv          take users in; - reads standard input
   twofa users export [-force] > FILE   write all users out, secrets included
 The settings are those of the service: see docs/migrating-users.md.

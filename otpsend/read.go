@@ -217,13 +217,14 @@ func (s *Service) channelsText(also string) string {
 	for _, c := range slices.Sorted(maps.Keys(s.Carrier.Senders)) {
 		names = append(names, string(c))
 	}
-	if also == "" && s.Inbound != nil {
-		also = otp.ChannelInbound
-	}
 	if also != "" {
 		names = append(names, also)
 	}
-	return "This service has the channels: " + strings.Join(names, ", ") + "."
+	text := "This service has the channels: " + strings.Join(names, ", ") + "."
+	if s.Inbound != nil {
+		text += " The channel inbound goes alone."
+	}
+	return text
 }
 
 // shows reports whether the channel shows all that the person has to see before

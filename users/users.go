@@ -83,8 +83,9 @@ type Verified struct {
 //
 // Errors are of kind InvalidRequest, DestinationRefused, PreconditionFailed,
 // StorageUnavailable or Internal. Two storage round trips, one where nothing
-// changes. Where an address is not the user's any more, what is pending there is
-// ended first: three more, or two where there is nothing.
+// changes. Where an address is not the user's any more, what is pending for the
+// user is ended first: three more for each address of before, or two where there
+// is nothing.
 func (s *Service) Put(ctx context.Context, name string, req Request, cond Conditions) (Answer, bool, error) {
 	faults := &otp.Error{Kind: otp.InvalidRequest}
 	want, phoned := s.read(name, req, faults)
@@ -135,16 +136,22 @@ func (s *Service) Put(ctx context.Context, name string, req Request, cond Condit
 	return Answer{}, false, errContended
 }
 
-// movedError: the user will not have this address any more, and what is pending
-// there was not ended yet.
+// movedError: what is pending at this address was not ended yet.
 type movedError struct{ from string }
 
 func (*movedError) Error() string { return "users: an address is to go" }
 
-// gone is an address that the user had and will not have, other than those.
+// gone is an address, other than those, at which the user's verifications have to
+// end: one that the user will not have any more, or one whose verifications may
+// still go to such an address.
 func gone(old, want user.User, but []string) string {
-	for _, a := range addresses(old) {
-		if a != want.Phone && a != want.Email && !slices.Contains(but, a) {
+	stays := func(a string) bool { return a == want.Phone || a == want.Email }
+	had := addresses(old)
+	if !slices.ContainsFunc(had, func(a string) bool { return !stays(a) }) {
+		return ""
+	}
+	for _, a := range had {
+		if !slices.Contains(but, a) {
 			return a
 		}
 	}

@@ -94,7 +94,9 @@ func (c *Carrier) Carry(ctx context.Context, rowKey string, st State, i otp.Idem
 		if refused, ok := errors.AsType[*otp.Error](err); ok {
 			failures.hold(refused)
 		} else {
-			failures.add(c.failure(ctx, st, n, err))
+			f := asFailure(err)
+			c.logAttempt(ctx, st.Verification, n, f)
+			failures.add(f)
 		}
 		if last := failures.last(); last != nil && last.MayHaveSent {
 			return c.conclude(ctx, rowKey, st, i, otp.OutcomeUnclear, last)
@@ -183,19 +185,22 @@ func (c *Carrier) message(v otp.Verification, channel notify.Channel, to string)
 	return notify.Message{To: to, Brand: c.Brand, Purpose: v.Purpose, Locale: v.Locale, CanDeny: c.Deniable[channel]}
 }
 
-// failure is what a sender's error says, and tells the operator of it.
-func (c *Carrier) failure(ctx context.Context, st State, n int, err error) *notify.Failure {
-	f, ok := errors.AsType[*notify.Failure](err)
-	if !ok {
-		// A sender outside of its contract. What its error says may be anything.
-		f = &notify.Failure{Reason: notify.Unavailable, MayHaveSent: true, Detail: fmt.Sprintf("the sender failed with a %T", err)}
+// asFailure is what a sender's error says.
+func asFailure(err error) *notify.Failure {
+	if f, ok := errors.AsType[*notify.Failure](err); ok {
+		return f
 	}
-	c.log(ctx, st.Verification, n, f)
-	return f
+	// A sender outside of its contract. What its error says may be anything.
+	return &notify.Failure{Reason: notify.Unavailable, MayHaveSent: true, Detail: fmt.Sprintf("the sender failed with a %T", err)}
+}
+
+// logAttempt tells the operator of attempt n (from 1), which failed.
+func (c *Carrier) logAttempt(ctx context.Context, v otp.Verification, n int, f *notify.Failure) {
+	c.log(ctx, notify.Channel(v.Attempts[n-1].Channel), f, slog.String("verification", string(v.ID)), slog.Int("attempt", n))
 }
 
 // log tells the operator of a message that failed.
-func (c *Carrier) log(ctx context.Context, v otp.Verification, n int, f *notify.Failure) {
+func (c *Carrier) log(ctx context.Context, channel notify.Channel, f *notify.Failure, attrs ...slog.Attr) {
 	level := slog.LevelInfo
 	switch {
 	case f.Reason == notify.Misconfigured:
@@ -203,10 +208,8 @@ func (c *Carrier) log(ctx context.Context, v otp.Verification, n int, f *notify.
 	case f.Reason != notify.Undeliverable && f.Reason != notify.InvalidAddress, f.Warn:
 		level = slog.LevelWarn
 	}
-	attrs := []slog.Attr{
-		slog.String("verification", string(v.ID)), slog.Int("attempt", n), slog.String("channel", v.Attempts[n-1].Channel),
-		slog.String("reason", f.Reason.String()), slog.Int("provider_error", f.Code), slog.String("detail", f.Detail),
-	}
+	attrs = append(attrs, slog.String("channel", string(channel)),
+		slog.String("reason", f.Reason.String()), slog.Int("provider_error", f.Code), slog.String("detail", f.Detail))
 	if f.Setting != "" {
 		attrs = append(attrs, slog.String("setting", f.Setting))
 	}
@@ -235,7 +238,7 @@ func (c *Carrier) Report(ctx context.Context, report notify.Report) error {
 		return nil
 	}
 	if report.Failure != nil {
-		c.log(ctx, st.Verification, report.Attempt, report.Failure)
+		c.logAttempt(ctx, st.Verification, report.Attempt, report.Failure)
 	}
 	if !begun {
 		return nil
@@ -251,7 +254,7 @@ func (c *Carrier) Report(ctx context.Context, report notify.Report) error {
 // reports whether the warning is on its way.
 func (c *Carrier) Alert(ctx context.Context, r otp.Recipient, v otp.Verification) bool {
 	var ways []way
-	for _, channel := range []string{r.Good.Channel, v.Channel()} {
+	for _, channel := range append([]string{r.Good.Channel, v.Channel()}, v.Workflow...) {
 		ways = append(ways, way{notify.Channel(channel), r.AddressFor(v, channel), false})
 	}
 	return c.alert(ctx, ways, notify.Message{Purpose: v.Purpose, Locale: v.Locale})
@@ -308,8 +311,11 @@ func (c *Carrier) alert(ctx context.Context, ways []way, m notify.Message) bool 
 			return true
 		}
 		reqlog.Add(ctx, slog.String("alert", "failed over "+string(w.channel)))
-		if f, ok := errors.AsType[*notify.Failure](err); !ok || f.MayHaveSent {
-			return ok
+		f := asFailure(err)
+		c.log(ctx, w.channel, f)
+		if f.MayHaveSent {
+			_, said := errors.AsType[*notify.Failure](err)
+			return said // a sender outside of its contract says nothing
 		}
 	}
 	return false
