@@ -313,8 +313,14 @@ func TestRacesWithCallbacks(t *testing.T) {
 	if got["200"] > 1 || got["422 wrong_code"] > 5 {
 		t.Errorf("answers: %v", got)
 	}
-	if n := len(w.sent(number)); n > 2 {
-		t.Errorf("%d messages followed one failure", n-1)
+	codes := 0 // a warning of the wrong codes may be sent, too
+	for _, m := range w.sent(number) {
+		if strings.HasPrefix(m.Body, code+" ") || m.Twiml != "" {
+			codes++
+		}
+	}
+	if codes > 2 {
+		t.Errorf("%d messages followed one failure", codes-1)
 	}
 	r, err := w.book().Load(t.Context(), w.book().RowKey(number))
 	if err != nil || len(r.Verifications) != 1 || len(r.Failures) < got["422 wrong_code"] {
