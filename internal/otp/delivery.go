@@ -105,7 +105,7 @@ func Follow(old Recipient, g Progress, p Policy, now time.Time) (r Recipient, v 
 	case Failed:
 		a.Error, a.MayRecover = g.Error, g.MayRecover
 		if g.Next == NextNone {
-			r.BlockedUntil = later(r.BlockedUntil, stamp(now.Add(BlockedFor)))
+			r.BlockedUntil = later(r.BlockedUntil, Stamp(now.Add(BlockedFor)))
 		}
 		if v.Status == Pending {
 			begun = r.fallBack(&v, a.Channel, g, p, now)
@@ -127,7 +127,7 @@ func Spend(old Recipient, address string, p Policy, now time.Time) (Recipient, e
 		return r, err
 	}
 	r.Address = address
-	r.Sends = record(r.Sends, now)
+	r.Sends = RecordEvent(r.Sends, now)
 	return r, nil
 }
 
@@ -140,7 +140,7 @@ func (r *Recipient) fallBack(v *Verification, failed string, g Progress, p Polic
 	channel, ok := v.step(failed, g.Next)
 	if !ok {
 		if !slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.MayRecover }) {
-			v.Status, v.EndedAt = Undeliverable, stamp(now)
+			v.Status, v.EndedAt = Undeliverable, Stamp(now)
 		}
 		return false
 	}
@@ -155,7 +155,7 @@ func (r *Recipient) fallBack(v *Verification, failed string, g Progress, p Polic
 		return false
 	}
 	if !g.Unsent {
-		r.Sends = record(r.Sends, now)
+		r.Sends = RecordEvent(r.Sends, now)
 	}
 	v.attempt(channel, now)
 	return true
@@ -185,7 +185,7 @@ func sameAddress(a, b string) bool { return (a == ChannelEmail) == (b == Channel
 
 // attempt adds a message that is about to be sent.
 func (v *Verification) attempt(channel string, now time.Time) {
-	v.Attempts = append(v.Attempts, Attempt{Channel: channel, At: stamp(now), Status: Queued})
+	v.Attempts = append(v.Attempts, Attempt{Channel: channel, At: Stamp(now), Status: Queued})
 }
 
 // resendChannel is what a client's resend goes over.
@@ -247,7 +247,7 @@ func (r Recipient) bestFirst(workflow []string) []string {
 // has to go as the first one did.
 func (r *Recipient) worked(v Verification, channel string, now time.Time) {
 	if len(v.Workflow) > 1 && channel != "" && v.TestCode == "" {
-		r.Good = Good{Channel: channel, At: later(stamp(now), r.Good.At)}
+		r.Good = Good{Channel: channel, At: later(Stamp(now), r.Good.At)}
 	}
 }
 

@@ -19,7 +19,7 @@ func Confirm(old Recipient, codes []string, keys Keys, now time.Time) (Recipient
 		}
 		for _, c := range codes {
 			if equal(c, code) {
-				v.Status, v.EndedAt = Approved, stamp(now)
+				v.Status, v.EndedAt = Approved, Stamp(now)
 				r.put(v)
 				return r, v, nil
 			}
@@ -64,7 +64,7 @@ func Deny(old Recipient, now time.Time) (Recipient, Verification, error) {
 	var newest Verification
 	for i := range r.Verifications {
 		if v := &r.Verifications[i]; v.Status == Pending {
-			v.Status, v.EndedAt = Denied, stamp(now)
+			v.Status, v.EndedAt = Denied, Stamp(now)
 			newest = *v
 		}
 	}

@@ -165,9 +165,9 @@ func (r Recipient) clone() Recipient {
 // within Day and MaxSkew, whatever wrote it.
 func (r Recipient) Settle(now time.Time) Recipient {
 	r = r.clone()
-	latest := stamp(now.Add(MaxSkew))
-	r.Sends = settleTimes(r.Sends, now, latest)
-	r.Failures = settleTimes(r.Failures, now, latest)
+	latest := Stamp(now.Add(MaxSkew))
+	r.Sends = SettleEvents(r.Sends, now)
+	r.Failures = SettleEvents(r.Failures, now)
 	if r.AlertedAt = earlier(r.AlertedAt, latest); now.Sub(r.AlertedAt) >= AlertPause {
 		r.AlertedAt = time.Time{}
 	}
@@ -197,27 +197,6 @@ func (r Recipient) Settle(now time.Time) Recipient {
 	}
 	return r
 }
-
-func settleTimes(times []time.Time, now, latest time.Time) []time.Time {
-	times = slices.DeleteFunc(times, func(t time.Time) bool { return now.Sub(t) >= Day })
-	for i, t := range times {
-		times[i] = earlier(t, latest)
-	}
-	return times
-}
-
-// record appends an event of now, not before the last one: the list stays in
-// order although clocks differ.
-func record(times []time.Time, now time.Time) []time.Time {
-	t := stamp(now)
-	if n := len(times); n > 0 {
-		t = later(t, times[n-1])
-	}
-	return append(times, t)
-}
-
-// stamp is how events are kept: in UTC and whole milliseconds.
-func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // KeepUntil is when the recipient's row becomes worthless: no verification and
 // no window reaches beyond it.

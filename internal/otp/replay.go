@@ -66,7 +66,7 @@ func (r *Recipient) remember(i Idempotency, v Verification, p Policy, now time.T
 		return
 	}
 	r.Replays = append(r.Replays, Replay{
-		Idempotency: i, At: stamp(now), ID: v.ID, Purpose: v.Purpose, Channel: v.Channel(), ExpiresAt: v.ExpiresAt,
+		Idempotency: i, At: Stamp(now), ID: v.ID, Purpose: v.Purpose, Channel: v.Channel(), ExpiresAt: v.ExpiresAt,
 		ResendAfter: r.ResendAfter(p), SendsLeft: r.SendsLeft(p, now), ChecksLeft: r.ChecksLeft(v, p),
 	})
 	if n := len(r.Replays) - maxReplays; n > 0 {

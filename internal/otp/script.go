@@ -50,7 +50,7 @@ func (s Script) play(v *Verification, p Policy, now time.Time) {
 		for _, c := range v.Workflow[1:] {
 			fail(c, scriptedLandline)
 		}
-		v.Status, v.EndedAt = Undeliverable, stamp(now)
+		v.Status, v.EndedAt = Undeliverable, Stamp(now)
 	case EndsFallback:
 		fail(first, scriptedNotOnChannel)
 		deliver("sms")

@@ -43,14 +43,14 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 	}
 	for i := range r.Verifications {
 		if v := &r.Verifications[i]; v.Status == Pending && v.Purpose == req.Purpose {
-			v.Status, v.EndedAt = Canceled, stamp(now)
+			v.Status, v.EndedAt = Canceled, Stamp(now)
 		}
 	}
 	v := Verification{
 		ID: req.ID, Purpose: req.Purpose, User: req.User, Unverified: req.Unverified, Other: req.Other,
 		Locale: req.Locale, Workflow: r.bestFirst(req.Workflow), Context: req.Context,
 		Nonce: req.Nonce, Key: req.Key, Shape: p.Shape,
-		Status: Pending, CreatedAt: stamp(now),
+		Status: Pending, CreatedAt: Stamp(now),
 		// Rounded down, so that the time a client reads is the exact one.
 		ExpiresAt: now.UTC().Add(p.TTL).Truncate(time.Second),
 	}
@@ -62,7 +62,7 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 		}
 		// An inbound one spends a send, too: its start cancels the code that
 		// the person may hold, and so may not be had without limit.
-		r.Sends = record(r.Sends, now)
+		r.Sends = RecordEvent(r.Sends, now)
 	}
 	r.Verifications = append(r.Verifications, v)
 	r.forgetEnded()
@@ -98,7 +98,7 @@ func (r *Recipient) forgetEnded() {
 // RetryAfter, all of them are over.
 func (r Recipient) maySend(p Policy, now time.Time) *Error {
 	return longest(append(r.sendRules(p, now), &Error{
-		Kind: ResendTooSoon, RetryAfter: spent(r.Sends, 1, p.ResendAfter, now),
+		Kind: ResendTooSoon, RetryAfter: SpentFor(r.Sends, 1, p.ResendAfter, now),
 		Detail: "A message went to this address a moment ago. Give it time to arrive.",
 	}))
 }
@@ -111,13 +111,13 @@ func (r Recipient) mayFollow(p Policy, now time.Time) *Error {
 
 func (r Recipient) sendRules(p Policy, now time.Time) []*Error {
 	return []*Error{
-		tooManyFailures(spent(r.Failures, p.MaxFailuresPerDay, Day, now)), // a code that cannot be checked is not sent
+		tooManyFailures(SpentFor(r.Failures, p.MaxFailuresPerDay, Day, now)), // a code that cannot be checked is not sent
 		{
-			Kind: TooManySends, RetryAfter: spent(r.Sends, p.MaxSendsPerDay, Day, now),
+			Kind: TooManySends, RetryAfter: SpentFor(r.Sends, p.MaxSendsPerDay, Day, now),
 			Detail: "This address has had its messages for 24 hours.",
 		},
 		{
-			Kind: TooManySends, RetryAfter: spent(r.Sends, p.MaxSends, SendWindow, now),
+			Kind: TooManySends, RetryAfter: SpentFor(r.Sends, p.MaxSends, SendWindow, now),
 			Detail: "This address has had its messages for 10 minutes.",
 		},
 		{
@@ -135,16 +135,6 @@ func longest(rules []*Error) *Error {
 		}
 	}
 	return most
-}
-
-// spent is how long the sliding window that ends at now goes on to hold limit
-// events or more, 0 if it holds fewer. events are in order; one after now, from
-// a clock ahead of ours, is judged as of now.
-func spent(events []time.Time, limit int, window time.Duration, now time.Time) time.Duration {
-	if len(events) < limit {
-		return 0
-	}
-	return max(0, earlier(events[len(events)-limit], now).Add(window).Sub(now))
 }
 
 func tooManyFailures(wait time.Duration) *Error {
@@ -188,7 +178,7 @@ func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipien
 	if v.TestCode != "" {
 		v.Attempts[len(v.Attempts)-1].Status = Delivered
 	} else {
-		r.Sends = record(r.Sends, now)
+		r.Sends = RecordEvent(r.Sends, now)
 	}
 	r.put(v)
 	r.remember(req.Idempotency, v, p, now)
@@ -210,7 +200,7 @@ func CancelUser(old Recipient, user string, now time.Time) Recipient {
 	r := old.Settle(now)
 	for i := range r.Verifications {
 		if v := &r.Verifications[i]; v.Status == Pending && v.User == user {
-			v.Status, v.EndedAt = Canceled, stamp(now)
+			v.Status, v.EndedAt = Canceled, Stamp(now)
 		}
 	}
 	return r
@@ -229,7 +219,7 @@ func end(old Recipient, id ID, status Status, now time.Time) (Recipient, Verific
 	if err != nil {
 		return r, v, err
 	}
-	v.Status, v.EndedAt = status, stamp(now)
+	v.Status, v.EndedAt = status, Stamp(now)
 	r.put(v)
 	return r, v, nil
 }
@@ -277,11 +267,11 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	if err := v.live(); err != nil {
 		return r, v, err
 	}
-	if wait := spent(r.Failures, p.MaxFailuresPerDay, Day, now); wait > 0 {
+	if wait := SpentFor(r.Failures, p.MaxFailuresPerDay, Day, now); wait > 0 {
 		return r, v, tooManyFailures(wait)
 	}
 	if v.Checks >= p.MaxChecks { // the operator lowered the limit meanwhile
-		v.Status, v.EndedAt = Exhausted, stamp(now)
+		v.Status, v.EndedAt = Exhausted, Stamp(now)
 		r.put(v)
 		return r, v, v.live()
 	}
@@ -295,15 +285,15 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	right = equal(req.Context.Amount, v.Context.Amount) && right
 	right = equal(req.Context.Payee, v.Context.Payee) && right
 	if right {
-		v.Status, v.EndedAt = Approved, stamp(now)
+		v.Status, v.EndedAt = Approved, Stamp(now)
 		r.put(v)
 		r.worked(v, v.arrivedBy(), now)
 		return r, v, nil
 	}
-	r.Failures = record(r.Failures, now)
+	r.Failures = RecordEvent(r.Failures, now)
 	remaining := r.ChecksLeft(v, p)
 	if v.Checks >= p.MaxChecks {
-		v.Status, v.EndedAt = Exhausted, stamp(now)
+		v.Status, v.EndedAt = Exhausted, Stamp(now)
 	}
 	r.put(v)
 	alert := r.alert(v, remaining, now)
@@ -317,7 +307,7 @@ func (r *Recipient) alert(v Verification, remaining int, now time.Time) bool {
 	if remaining > 0 || !r.AlertedAt.IsZero() || !r.BlockedUntil.IsZero() || v.TestCode != "" {
 		return false
 	}
-	r.AlertedAt = stamp(now)
+	r.AlertedAt = Stamp(now)
 	return true
 }
 

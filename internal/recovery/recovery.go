@@ -71,7 +71,7 @@ func New(random io.Reader, keys Keys, now time.Time) (codes []string, s State, e
 }
 
 func newSet(random io.Reader, keys Keys, now time.Time, hash hashFunc) ([]string, State, error) {
-	s := State{Key: keys.Current(), MadeAt: stamp(now), Codes: make([]Code, Count)}
+	s := State{Key: keys.Current(), MadeAt: otp.Stamp(now), Codes: make([]Code, Count)}
 	if _, err := io.ReadFull(random, s.Salt[:]); err != nil {
 		return nil, State{}, errMake(err)
 	}
@@ -140,43 +140,8 @@ func (s State) Alive(keys Keys) bool {
 // so that no clock locks anybody out for over otp.Day and otp.MaxSkew.
 func (s State) settle(now time.Time) State {
 	s.Codes = slices.Clone(s.Codes)
-	latest := stamp(now.Add(otp.MaxSkew))
-	failures := s.Failures
-	s.Failures = nil
-	for _, t := range failures {
-		if now.Sub(t) >= otp.Day {
-			continue
-		}
-		if t.After(latest) {
-			t = latest
-		}
-		s.Failures = append(s.Failures, t)
+	if s.Failures = otp.SettleEvents(slices.Clone(s.Failures), now); len(s.Failures) == 0 {
+		s.Failures = nil // as it is read from a row
 	}
 	return s
 }
-
-// fail counts a wrong code, not before the last one: the list stays in order
-// although clocks differ.
-func (s *State) fail(now time.Time) {
-	t := stamp(now)
-	if n := len(s.Failures); n > 0 && s.Failures[n-1].After(t) {
-		t = s.Failures[n-1]
-	}
-	s.Failures = append(s.Failures, t)
-}
-
-// locked is how long no code is looked at, 0 where one is. A wrong code after
-// now, from a clock ahead of ours, is judged as of now.
-func (s State) locked(now time.Time) time.Duration {
-	if len(s.Failures) < MaxFailuresPerDay {
-		return 0
-	}
-	t := s.Failures[len(s.Failures)-MaxFailuresPerDay]
-	if t.After(now) {
-		t = now
-	}
-	return max(0, t.Add(otp.Day).Sub(now))
-}
-
-// stamp is how events are kept: in UTC and whole milliseconds.
-func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

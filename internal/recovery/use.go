@@ -70,7 +70,7 @@ func (s State) refusal(now time.Time) *otp.Error {
 	if s.Left() == 0 {
 		return &otp.Error{Kind: otp.NotFound, Detail: "This user has no recovery code that could be used: none were made, or all are used. Make new ones with POST /api/users/{name}/recovery-codes."}
 	}
-	if wait := s.locked(now); wait > 0 {
+	if wait := otp.SpentFor(s.Failures, MaxFailuresPerDay, otp.Day, now); wait > 0 {
 		none := 0
 		return &otp.Error{
 			Kind: otp.TooManyChecks, RetryAfter: wait, ChecksLeft: &none,
@@ -107,11 +107,11 @@ func Use(old State, h Hashed, now time.Time) (s State, left int, err error) {
 		at = subtle.ConstantTimeSelect(right&unused(c), i, at)
 	}
 	if at < 0 {
-		s.fail(now)
+		s.Failures = otp.RecordEvent(s.Failures, now)
 		checks := max(0, MaxFailuresPerDay-len(s.Failures))
 		return s, s.Left(), &otp.Error{Kind: otp.WrongCode, ChecksLeft: &checks, Detail: "The code is not right."}
 	}
-	s.Codes[at].UsedAt = stamp(now)
+	s.Codes[at].UsedAt = otp.Stamp(now)
 	return s, s.Left(), nil
 }
 

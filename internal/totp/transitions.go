@@ -21,32 +21,26 @@ import (
 // step stays as it is: a step that was accepted once must not be again, and to
 // accept one far ahead takes the code that the app will show then.
 func (s State) Settle(now time.Time) State {
-	latest := stamp(now.Add(otp.MaxSkew))
+	latest := otp.Stamp(now.Add(otp.MaxSkew))
 	s.Authenticators = without(s.Authenticators, func(a Authenticator) bool {
 		return a.Pending() && (!now.Before(a.CreatedAt.Add(PendingFor)) || a.CreatedAt.After(latest))
 	})
-	s.Failures = without(s.Failures, func(t time.Time) bool { return now.Sub(t) >= otp.Day })
-	for i, t := range s.Failures {
-		if t.After(latest) {
-			s.Failures[i] = latest
-		}
+	if s.Failures = otp.SettleEvents(slices.Clone(s.Failures), now); len(s.Failures) == 0 {
+		s.Failures = nil // as it is read from a row
 	}
 	return s
 }
 
 // without returns a new list, nil rather than empty: as it is read from a row.
-func without[T any](list []T, drop func(T) bool) []T {
-	var kept []T
-	for _, item := range list {
-		if !drop(item) {
-			kept = append(kept, item)
+func without(list []Authenticator, drop func(Authenticator) bool) []Authenticator {
+	var kept []Authenticator
+	for _, a := range list {
+		if !drop(a) {
+			kept = append(kept, a)
 		}
 	}
 	return kept
 }
-
-// stamp is how events are kept: in UTC and whole milliseconds.
-func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // Enroll adds an authenticator that Confirm has to prove. It takes the place of
 // an earlier pending one: the person started again. Of a, the id, the name, the
@@ -56,7 +50,7 @@ func Enroll(old State, a Authenticator, now time.Time) (State, error) {
 	s := old.Settle(now)
 	confirmed := State{Authenticators: without(s.Authenticators, Authenticator.Pending), Failures: s.Failures}
 	a.Step, a.Failed = 0, 0
-	a.CreatedAt, a.ConfirmedAt, a.UsedAt = stamp(now), time.Time{}, time.Time{}
+	a.CreatedAt, a.ConfirmedAt, a.UsedAt = otp.Stamp(now), time.Time{}, time.Time{}
 	if err := confirmed.add(a); err != nil {
 		return s, err
 	}
@@ -69,7 +63,7 @@ func Enroll(old State, a Authenticator, now time.Time) (State, error) {
 func Import(old State, a Authenticator, now time.Time) (State, error) {
 	s := old.Settle(now)
 	a.Failed = 0
-	a.CreatedAt, a.ConfirmedAt, a.UsedAt = stamp(now), stamp(now), time.Time{}
+	a.CreatedAt, a.ConfirmedAt, a.UsedAt = otp.Stamp(now), otp.Stamp(now), time.Time{}
 	if err := s.add(a); err != nil {
 		return s, err
 	}
@@ -138,7 +132,7 @@ func Confirm(old State, code string, now time.Time) (State, Authenticator, error
 	}
 	a := &s.Authenticators[i]
 	if step := a.match(code, now); step > 0 {
-		a.Step, a.Failed, a.ConfirmedAt = step, 0, stamp(now)
+		a.Step, a.Failed, a.ConfirmedAt = step, 0, otp.Stamp(now)
 		return s, *a, nil
 	}
 	a.Failed++
@@ -188,21 +182,11 @@ func Check(old State, code string, now time.Time) (State, Authenticator, error) 
 		}
 	}
 	if found < 0 {
-		s.Failures = record(s.Failures, now)
+		s.Failures = otp.RecordEvent(s.Failures, now)
 		return s, Authenticator{}, wrongCode(MaxFailuresPerDay - len(s.Failures))
 	}
-	s.Authenticators[found].UsedAt = stamp(now)
+	s.Authenticators[found].UsedAt = otp.Stamp(now)
 	return s, s.Authenticators[found], nil
-}
-
-// record appends an event of now, not before the last one: the list stays in
-// order although clocks differ.
-func record(times []time.Time, now time.Time) []time.Time {
-	t := stamp(now)
-	if n := len(times); n > 0 && times[n-1].After(t) {
-		t = times[n-1]
-	}
-	return append(times, t)
 }
 
 // Rename gives the authenticator of that id another name. Errors are of kind
