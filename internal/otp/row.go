@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
+
+	"twofa/internal/rowcodec"
 )
 
 // rowVersion is the first byte of an encoded recipient. A later layout gets a
@@ -29,13 +31,13 @@ var statuses = []Status{Pending, Approved, Canceled, Denied, Expired, Exhausted,
 func (r Recipient) Encode() ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, 128+288*len(r.Verifications)+8*(len(r.Sends)+len(r.Failures))+160*len(r.Replays)))
 	b.AddUint8(rowVersion)
-	addText(b, r.Address)
+	rowcodec.AddText(b, r.Address)
 	addTimes(b, r.Sends)
 	addTimes(b, r.Failures)
-	addTime(b, r.AlertedAt)
-	addTime(b, r.BlockedUntil)
-	addTime(b, r.Good.At)
-	addText(b, r.Good.Channel)
+	rowcodec.AddTime(b, r.AlertedAt)
+	rowcodec.AddTime(b, r.BlockedUntil)
+	rowcodec.AddTime(b, r.Good.At)
+	rowcodec.AddText(b, r.Good.Channel)
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
 		for _, p := range r.Replays {
 			addReplay(b, p)
@@ -73,12 +75,12 @@ func (v Verification) hasChannel() bool {
 func addReplay(b *cryptobyte.Builder, p Replay) {
 	b.AddBytes(p.Key[:])
 	b.AddBytes(p.Body[:])
-	addTime(b, p.At)
-	addText(b, string(p.ID))
-	addText(b, p.Purpose)
-	addText(b, p.Channel)
-	addTime(b, p.ExpiresAt)
-	addTime(b, p.ResendAfter)
+	rowcodec.AddTime(b, p.At)
+	rowcodec.AddText(b, string(p.ID))
+	rowcodec.AddText(b, p.Purpose)
+	rowcodec.AddText(b, p.Channel)
+	rowcodec.AddTime(b, p.ExpiresAt)
+	rowcodec.AddTime(b, p.ResendAfter)
 	b.AddUint16(uint16(p.SendsLeft))
 	b.AddUint16(uint16(p.ChecksLeft))
 	b.AddUint8(uint8(p.Outcome))
@@ -86,37 +88,37 @@ func addReplay(b *cryptobyte.Builder, p Replay) {
 }
 
 func addVerification(b *cryptobyte.Builder, v Verification) {
-	addText(b, string(v.ID))
-	addText(b, v.Purpose)
-	addText(b, v.User)
+	rowcodec.AddText(b, string(v.ID))
+	rowcodec.AddText(b, v.Purpose)
+	rowcodec.AddText(b, v.User)
 	addBool(b, v.Unverified)
-	addText(b, v.Other)
-	addText(b, v.Locale)
+	rowcodec.AddText(b, v.Other)
+	rowcodec.AddText(b, v.Locale)
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
 		for _, c := range v.Workflow {
-			addText(b, c)
+			rowcodec.AddText(b, c)
 		}
 	})
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
 		for _, a := range v.Attempts {
-			addText(b, a.Channel)
-			addTime(b, a.At)
+			rowcodec.AddText(b, a.Channel)
+			rowcodec.AddTime(b, a.At)
 			b.AddUint8(uint8(a.Status.rank()))
 			b.AddUint32(uint32(a.Error))
 			addBool(b, a.MayRecover)
 		}
 	})
-	addText(b, v.Context.Amount)
-	addText(b, v.Context.Payee)
+	rowcodec.AddText(b, v.Context.Amount)
+	rowcodec.AddText(b, v.Context.Payee)
 	b.AddBytes(v.Nonce[:])
 	b.AddBytes(v.Key[:])
 	b.AddUint8(uint8(v.Shape.Length))
 	b.AddUint8(uint8(v.Shape.Alphabet))
-	addText(b, v.TestCode)
+	rowcodec.AddText(b, v.TestCode)
 	b.AddUint8(uint8(slices.Index(statuses, v.Status)))
-	addTime(b, v.CreatedAt)
-	addTime(b, v.ExpiresAt)
-	addTime(b, v.EndedAt)
+	rowcodec.AddTime(b, v.CreatedAt)
+	rowcodec.AddTime(b, v.ExpiresAt)
+	rowcodec.AddTime(b, v.EndedAt)
 	b.AddUint16(uint16(v.Checks))
 	addBool(b, v.Claimed)
 }
@@ -131,12 +133,12 @@ func Decode(row []byte) (Recipient, error) {
 		return Recipient{}, fmt.Errorf("%w: version %d", errRow, version)
 	}
 	var r Recipient
-	ok := readText(&s, &r.Address) && readTimes(&s, &r.Sends) && readTimes(&s, &r.Failures)
+	ok := rowcodec.ReadText(&s, &r.Address) && readTimes(&s, &r.Sends) && readTimes(&s, &r.Failures)
 	readVerification := readVerification1
 	if version == rowVersion {
 		readVerification = readVerification2
-		ok = ok && readTime(&s, &r.AlertedAt) && readTime(&s, &r.BlockedUntil) &&
-			readTime(&s, &r.Good.At) && readText(&s, &r.Good.Channel) && readReplays(&s, &r.Replays)
+		ok = ok && rowcodec.ReadTime(&s, &r.AlertedAt) && rowcodec.ReadTime(&s, &r.BlockedUntil) &&
+			rowcodec.ReadTime(&s, &r.Good.At) && rowcodec.ReadText(&s, &r.Good.Channel) && readReplays(&s, &r.Replays)
 	}
 	if !ok {
 		return Recipient{}, errRow
@@ -162,9 +164,9 @@ func readReplays(s *cryptobyte.String, out *[]Replay) bool {
 		var sends, checks uint16
 		var outcome uint8
 		var retryAfter uint32
-		ok := list.CopyBytes(p.Key[:]) && list.CopyBytes(p.Body[:]) && readTime(&list, &p.At) && readText(&list, &id) &&
-			readText(&list, &p.Purpose) && readText(&list, &p.Channel) &&
-			readTime(&list, &p.ExpiresAt) && readTime(&list, &p.ResendAfter) &&
+		ok := list.CopyBytes(p.Key[:]) && list.CopyBytes(p.Body[:]) && rowcodec.ReadTime(&list, &p.At) && rowcodec.ReadText(&list, &id) &&
+			rowcodec.ReadText(&list, &p.Purpose) && rowcodec.ReadText(&list, &p.Channel) &&
+			rowcodec.ReadTime(&list, &p.ExpiresAt) && rowcodec.ReadTime(&list, &p.ResendAfter) &&
 			list.ReadUint16(&sends) && list.ReadUint16(&checks) && list.ReadUint8(&outcome) && list.ReadUint32(&retryAfter)
 		if !ok || Outcome(outcome) > OutcomeUnclear {
 			return false
@@ -181,30 +183,30 @@ func readVerification2(s *cryptobyte.String) (v Verification, ok bool) {
 	var workflow, attempts cryptobyte.String
 	var length, alphabet, status uint8
 	var checks uint16
-	ok = readText(s, &id) &&
-		readText(s, &v.Purpose) &&
-		readText(s, &v.User) &&
+	ok = rowcodec.ReadText(s, &id) &&
+		rowcodec.ReadText(s, &v.Purpose) &&
+		rowcodec.ReadText(s, &v.User) &&
 		readBool(s, &v.Unverified) &&
-		readText(s, &v.Other) &&
-		readText(s, &v.Locale) &&
+		rowcodec.ReadText(s, &v.Other) &&
+		rowcodec.ReadText(s, &v.Locale) &&
 		s.ReadUint8LengthPrefixed(&workflow) &&
 		s.ReadUint16LengthPrefixed(&attempts) &&
-		readText(s, &v.Context.Amount) &&
-		readText(s, &v.Context.Payee) &&
+		rowcodec.ReadText(s, &v.Context.Amount) &&
+		rowcodec.ReadText(s, &v.Context.Payee) &&
 		s.CopyBytes(v.Nonce[:]) &&
 		s.CopyBytes(v.Key[:]) &&
 		s.ReadUint8(&length) &&
 		s.ReadUint8(&alphabet) &&
-		readText(s, &v.TestCode) &&
+		rowcodec.ReadText(s, &v.TestCode) &&
 		s.ReadUint8(&status) &&
-		readTime(s, &v.CreatedAt) &&
-		readTime(s, &v.ExpiresAt) &&
-		readTime(s, &v.EndedAt) &&
+		rowcodec.ReadTime(s, &v.CreatedAt) &&
+		rowcodec.ReadTime(s, &v.ExpiresAt) &&
+		rowcodec.ReadTime(s, &v.EndedAt) &&
 		s.ReadUint16(&checks) &&
 		readBool(s, &v.Claimed)
 	for ok && !workflow.Empty() {
 		var channel string
-		ok = readText(&workflow, &channel)
+		ok = rowcodec.ReadText(&workflow, &channel)
 		v.Workflow = append(v.Workflow, channel)
 	}
 	for ok && !attempts.Empty() {
@@ -219,7 +221,7 @@ func readVerification2(s *cryptobyte.String) (v Verification, ok bool) {
 func readAttempt(s *cryptobyte.String) (a Attempt, ok bool) {
 	var status uint8
 	var number uint32
-	ok = readText(s, &a.Channel) && readTime(s, &a.At) && s.ReadUint8(&status) && s.ReadUint32(&number) &&
+	ok = rowcodec.ReadText(s, &a.Channel) && rowcodec.ReadTime(s, &a.At) && s.ReadUint8(&status) && s.ReadUint32(&number) &&
 		readBool(s, &a.MayRecover)
 	if !ok || int(status) >= len(deliveryStatuses) {
 		return a, false
@@ -255,35 +257,6 @@ func readBool(s *cryptobyte.String, out *bool) bool {
 	return ok && b <= 1
 }
 
-func addText(b *cryptobyte.Builder, text string) {
-	if len(text) > math.MaxUint8 {
-		b.SetError(fmt.Errorf("otp: a text of %d bytes cannot be kept", len(text)))
-		return
-	}
-	b.AddUint8(uint8(len(text)))
-	b.AddBytes([]byte(text))
-}
-
-func readText(s *cryptobyte.String, out *string) bool {
-	var text cryptobyte.String
-	ok := s.ReadUint8LengthPrefixed(&text)
-	*out = string(text)
-	return ok
-}
-
-func addTime(b *cryptobyte.Builder, t time.Time) {
-	b.AddUint64(uint64(t.UnixMilli())) // the zero Time too is a whole millisecond
-}
-
-func readTime(s *cryptobyte.String, out *time.Time) bool {
-	var ms uint64
-	if !s.ReadUint64(&ms) {
-		return false
-	}
-	*out = time.UnixMilli(int64(ms)).UTC()
-	return true
-}
-
 func addTimes(b *cryptobyte.Builder, times []time.Time) {
 	const size = 8
 	if size*len(times) > math.MaxUint16 {
@@ -292,7 +265,7 @@ func addTimes(b *cryptobyte.Builder, times []time.Time) {
 	}
 	b.AddUint16(uint16(size * len(times)))
 	for _, t := range times {
-		addTime(b, t)
+		rowcodec.AddTime(b, t)
 	}
 }
 
@@ -303,7 +276,7 @@ func readTimes(s *cryptobyte.String, out *[]time.Time) bool {
 	}
 	for !list.Empty() {
 		var t time.Time
-		if !readTime(&list, &t) {
+		if !rowcodec.ReadTime(&list, &t) {
 			return false
 		}
 		*out = append(*out, t)

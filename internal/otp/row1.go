@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
+
+	"twofa/internal/rowcodec"
 )
 
 // readVerification1 reads a verification of rowVersion1, which had one channel
@@ -13,19 +15,19 @@ func readVerification1(s *cryptobyte.String) (v Verification, ok bool) {
 	var id, channel string
 	var length, alphabet, status uint8
 	var checks, sends uint16
-	ok = readText(s, &id) &&
-		readText(s, &v.Purpose) &&
-		readText(s, &channel) &&
-		readText(s, &v.Context.Amount) &&
-		readText(s, &v.Context.Payee) &&
+	ok = rowcodec.ReadText(s, &id) &&
+		rowcodec.ReadText(s, &v.Purpose) &&
+		rowcodec.ReadText(s, &channel) &&
+		rowcodec.ReadText(s, &v.Context.Amount) &&
+		rowcodec.ReadText(s, &v.Context.Payee) &&
 		s.CopyBytes(v.Nonce[:]) &&
 		s.CopyBytes(v.Key[:]) &&
 		s.ReadUint8(&length) &&
 		s.ReadUint8(&alphabet) &&
 		s.ReadUint8(&status) &&
-		readTime(s, &v.CreatedAt) &&
-		readTime(s, &v.ExpiresAt) &&
-		readTime(s, &v.EndedAt) &&
+		rowcodec.ReadTime(s, &v.CreatedAt) &&
+		rowcodec.ReadTime(s, &v.ExpiresAt) &&
+		rowcodec.ReadTime(s, &v.EndedAt) &&
 		s.ReadUint16(&checks) &&
 		s.ReadUint16(&sends)
 	if !ok || sends > MaxCounted {

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 
 	"twofa/internal/otp"
+	"twofa/internal/rowcodec"
 )
 
 // layout1 is the first byte of an encoded state. It stands for how the rest is
@@ -29,7 +30,7 @@ func (s State) Append(b *cryptobyte.Builder) {
 	b.AddUint8(layout1)
 	b.AddUint8(uint8(len(s.Failures)))
 	for _, t := range s.Failures {
-		addTime(b, t)
+		rowcodec.AddTime(b, t)
 	}
 	b.AddUint8(uint8(len(s.Codes)))
 	if len(s.Codes) == 0 {
@@ -37,10 +38,10 @@ func (s State) Append(b *cryptobyte.Builder) {
 	}
 	b.AddBytes(s.Salt[:])
 	b.AddBytes(s.Key[:])
-	addTime(b, s.MadeAt)
+	rowcodec.AddTime(b, s.MadeAt)
 	for _, c := range s.Codes {
 		b.AddBytes(c.MAC[:])
-		addTime(b, c.UsedAt)
+		rowcodec.AddTime(b, c.UsedAt)
 	}
 }
 
@@ -69,7 +70,7 @@ func Read(in *cryptobyte.String) (State, bool) {
 	}
 	for range failures {
 		var t time.Time
-		if !readTime(in, &t) {
+		if !rowcodec.ReadTime(in, &t) {
 			return State{}, false
 		}
 		s.Failures = append(s.Failures, t)
@@ -77,12 +78,12 @@ func Read(in *cryptobyte.String) (State, bool) {
 	if !in.ReadUint8(&codes) {
 		return State{}, false
 	}
-	if codes > 0 && !(in.CopyBytes(s.Salt[:]) && in.CopyBytes(s.Key[:]) && readTime(in, &s.MadeAt)) {
+	if codes > 0 && !(in.CopyBytes(s.Salt[:]) && in.CopyBytes(s.Key[:]) && rowcodec.ReadTime(in, &s.MadeAt)) {
 		return State{}, false
 	}
 	for range codes {
 		var c Code
-		if !in.CopyBytes(c.MAC[:]) || !readTime(in, &c.UsedAt) {
+		if !in.CopyBytes(c.MAC[:]) || !rowcodec.ReadTime(in, &c.UsedAt) {
 			return State{}, false
 		}
 		s.Codes = append(s.Codes, c)
@@ -91,17 +92,4 @@ func Read(in *cryptobyte.String) (State, bool) {
 		return State{}, false
 	}
 	return s, true
-}
-
-func addTime(b *cryptobyte.Builder, t time.Time) {
-	b.AddUint64(uint64(t.UnixMilli())) // the zero Time too is a whole millisecond
-}
-
-func readTime(in *cryptobyte.String, out *time.Time) bool {
-	var ms uint64
-	if !in.ReadUint64(&ms) {
-		return false
-	}
-	*out = time.UnixMilli(int64(ms)).UTC()
-	return true
 }

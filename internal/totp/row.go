@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/crypto/cryptobyte"
+
+	"twofa/internal/rowcodec"
 )
 
 // errUnkept: the state cannot be written so that Read reads it again.
@@ -28,7 +30,7 @@ func (s State) Append(b *cryptobyte.Builder) {
 	})
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
 		for _, t := range s.Failures {
-			addTime(b, t)
+			rowcodec.AddTime(b, t)
 		}
 	})
 }
@@ -63,9 +65,9 @@ func addAuthenticator(b *cryptobyte.Builder, a Authenticator) {
 	b.AddUint8(uint8(a.Digits))
 	b.AddUint8(uint8(a.Period))
 	b.AddUint64(uint64(a.Step))
-	addTime(b, a.CreatedAt)
-	addTime(b, a.ConfirmedAt)
-	addTime(b, a.UsedAt)
+	rowcodec.AddTime(b, a.CreatedAt)
+	rowcodec.AddTime(b, a.ConfirmedAt)
+	rowcodec.AddTime(b, a.UsedAt)
 	b.AddUint8(uint8(a.Failed))
 }
 
@@ -87,7 +89,7 @@ func Read(s *cryptobyte.String) (State, bool) {
 	}
 	for !failures.Empty() {
 		var t time.Time
-		if !readTime(&failures, &t) {
+		if !rowcodec.ReadTime(&failures, &t) {
 			return State{}, false
 		}
 		state.Failures = append(state.Failures, t)
@@ -110,9 +112,9 @@ func readAuthenticator(s *cryptobyte.String) (a Authenticator, ok bool) {
 		s.ReadUint8(&digits) &&
 		s.ReadUint8(&period) &&
 		s.ReadUint64(&step) &&
-		readTime(s, &a.CreatedAt) &&
-		readTime(s, &a.ConfirmedAt) &&
-		readTime(s, &a.UsedAt) &&
+		rowcodec.ReadTime(s, &a.CreatedAt) &&
+		rowcodec.ReadTime(s, &a.ConfirmedAt) &&
+		rowcodec.ReadTime(s, &a.UsedAt) &&
 		s.ReadUint8(&failed)
 	if !ok {
 		return Authenticator{}, false
@@ -121,15 +123,4 @@ func readAuthenticator(s *cryptobyte.String) (a Authenticator, ok bool) {
 	a.Options = Options{Algorithm: algorithms[algorithm], Digits: int(digits), Period: int(period)}
 	a.Step, a.Failed = int64(step), int(failed)
 	return a, true
-}
-
-func addTime(b *cryptobyte.Builder, t time.Time) {
-	b.AddUint64(uint64(t.UnixMilli())) // the zero Time too is a whole millisecond
-}
-
-func readTime(s *cryptobyte.String, out *time.Time) bool {
-	var ms uint64
-	ok := s.ReadUint64(&ms)
-	*out = time.UnixMilli(int64(ms)).UTC()
-	return ok
 }

@@ -3,11 +3,11 @@ package user
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 
 	"twofa/internal/recovery"
+	"twofa/internal/rowcodec"
 	"twofa/internal/totp"
 )
 
@@ -43,12 +43,12 @@ func (u User) Encode() ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, 128+len(u.Name)))
 	b.AddUint8(rowVersion)
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(u.Name)) })
-	addText(b, u.Phone)
-	addText(b, u.Email)
-	addText(b, u.Locale)
+	rowcodec.AddText(b, u.Phone)
+	rowcodec.AddText(b, u.Email)
+	rowcodec.AddText(b, u.Locale)
 	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
 		for _, c := range u.Channels {
-			addText(b, c)
+			rowcodec.AddText(b, c)
 		}
 	})
 	var flags uint8
@@ -60,8 +60,8 @@ func (u User) Encode() ([]byte, error) {
 	}
 	b.AddUint8(flags)
 	b.AddBytes(u.Revision[:])
-	b.AddUint64(uint64(u.CreatedAt.UnixMilli())) // the zero Time too is a whole millisecond
-	b.AddUint64(uint64(u.UpdatedAt.UnixMilli()))
+	rowcodec.AddTime(b, u.CreatedAt)
+	rowcodec.AddTime(b, u.UpdatedAt)
 	u.TOTP.Append(b)
 	u.Recovery.Append(b)
 	row, err := b.Bytes()
@@ -82,14 +82,14 @@ func Decode(row []byte) (User, error) {
 	var u User
 	var name, channels cryptobyte.String
 	ok := s.ReadUint16LengthPrefixed(&name) && !name.Empty() &&
-		readText(&s, &u.Phone) &&
-		readText(&s, &u.Email) &&
-		readText(&s, &u.Locale) &&
+		rowcodec.ReadText(&s, &u.Phone) &&
+		rowcodec.ReadText(&s, &u.Email) &&
+		rowcodec.ReadText(&s, &u.Locale) &&
 		s.ReadUint8LengthPrefixed(&channels) &&
 		s.ReadUint8(&flags) && flags < flagsEnd &&
 		s.CopyBytes(u.Revision[:]) &&
-		readTime(&s, &u.CreatedAt) &&
-		readTime(&s, &u.UpdatedAt)
+		rowcodec.ReadTime(&s, &u.CreatedAt) &&
+		rowcodec.ReadTime(&s, &u.UpdatedAt)
 	if ok {
 		u.TOTP, ok = totp.Read(&s)
 	}
@@ -99,7 +99,7 @@ func Decode(row []byte) (User, error) {
 	ok = ok && s.Empty()
 	for ok && !channels.Empty() {
 		var c string
-		ok = readText(&channels, &c)
+		ok = rowcodec.ReadText(&channels, &c)
 		u.Channels = append(u.Channels, c)
 	}
 	if !ok {
@@ -109,22 +109,4 @@ func Decode(row []byte) (User, error) {
 	u.PhoneVerified = flags&flagPhoneVerified != 0
 	u.EmailVerified = flags&flagEmailVerified != 0
 	return u, nil
-}
-
-func addText(b *cryptobyte.Builder, text string) {
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(text)) })
-}
-
-func readText(s *cryptobyte.String, out *string) bool {
-	var text cryptobyte.String
-	ok := s.ReadUint8LengthPrefixed(&text)
-	*out = string(text)
-	return ok
-}
-
-func readTime(s *cryptobyte.String, out *time.Time) bool {
-	var ms uint64
-	ok := s.ReadUint64(&ms)
-	*out = time.UnixMilli(int64(ms)).UTC()
-	return ok
 }
