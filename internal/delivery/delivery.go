@@ -94,7 +94,7 @@ func (c *Carrier) Carry(ctx context.Context, rowKey string, st State, i otp.Idem
 		if refused, ok := errors.AsType[*otp.Error](err); ok {
 			failures.hold(refused)
 		} else {
-			f := asFailure(err)
+			f, _ := asFailure(err)
 			c.logAttempt(ctx, st.Verification, n, f)
 			failures.add(f)
 		}
@@ -185,13 +185,13 @@ func (c *Carrier) message(v otp.Verification, channel notify.Channel, to string)
 	return notify.Message{To: to, Brand: c.Brand, Purpose: v.Purpose, Locale: v.Locale, CanDeny: c.Deniable[channel]}
 }
 
-// asFailure is what a sender's error says.
-func asFailure(err error) *notify.Failure {
-	if f, ok := errors.AsType[*notify.Failure](err); ok {
-		return f
+// asFailure is what a sender's error says. It reports false for a sender outside of
+// its contract, whose error may say anything.
+func asFailure(err error) (f *notify.Failure, ok bool) {
+	if f, ok = errors.AsType[*notify.Failure](err); ok {
+		return f, true
 	}
-	// A sender outside of its contract. What its error says may be anything.
-	return &notify.Failure{Reason: notify.Unavailable, MayHaveSent: true, Detail: fmt.Sprintf("the sender failed with a %T", err)}
+	return &notify.Failure{Reason: notify.Unavailable, MayHaveSent: true, Detail: fmt.Sprintf("the sender failed with a %T", err)}, false
 }
 
 // logAttempt tells the operator of attempt n (from 1), which failed.
@@ -311,11 +311,10 @@ func (c *Carrier) alert(ctx context.Context, ways []way, m notify.Message) bool 
 			return true
 		}
 		reqlog.Add(ctx, slog.String("alert", "failed over "+string(w.channel)))
-		f := asFailure(err)
+		f, ok := asFailure(err)
 		c.log(ctx, w.channel, f)
 		if f.MayHaveSent {
-			_, said := errors.AsType[*notify.Failure](err)
-			return said // a sender outside of its contract says nothing
+			return ok
 		}
 	}
 	return false
