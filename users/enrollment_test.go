@@ -4,9 +4,6 @@ import (
 	"encoding/base32"
 	"encoding/base64"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +15,7 @@ import (
 
 	"twofa/internal/otp"
 	"twofa/internal/rig"
+	"twofa/internal/tooltest"
 	"twofa/internal/totp"
 	"twofa/users"
 )
@@ -135,32 +133,7 @@ func TestEnroll_TheURIIsPercentEncoded(t *testing.T) {
 	}
 }
 
-// tool is the path of a program that the tests compare with.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatalf("%s is not installed: run make tools", name)
-	}
-	return path
-}
-
-// scan is what a scanner reads from a picture.
-func scan(t *testing.T, picture []byte) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "qr.png")
-	if err := os.WriteFile(file, picture, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command(tool(t, "zbarimg"), "--quiet", "--raw", "--nodbus", "-Sdisable", "-Sqrcode.enable", file).Output()
-	if err != nil {
-		t.Fatalf("zbarimg finds nothing: %v", err)
-	}
-	return strings.TrimSuffix(string(out), "\n")
-}
-
 func TestEnroll_BothPicturesAreTheURI(t *testing.T) {
-	rsvg := tool(t, "rsvg-convert")
 	b, _ := factorBench(t)
 	for name, issuer := range map[string]string{
 		"alice smith": "", "a:b:c": "Acme: Bank", "Zoë Müller-Straße": "Müller & Söhne", "👩 🔑 日本語": "🏦 Bank",
@@ -176,15 +149,10 @@ func TestEnroll_BothPicturesAreTheURI(t *testing.T) {
 		if err != nil || !ok {
 			t.Fatalf("%.60s is no data URL: %v", e.QRPNG, err)
 		}
-		if got := scan(t, picture); got != e.URI {
+		if got := tooltest.ReadQR(t, picture); got != e.URI {
 			t.Errorf("%s: the PNG is\n%s, want\n%s", name, got, e.URI)
 		}
-		cmd := exec.Command(rsvg, "--width=600")
-		cmd.Stdin = strings.NewReader(e.QRSVG)
-		if picture, err = cmd.Output(); err != nil {
-			t.Fatal(err)
-		}
-		if got := scan(t, picture); got != e.URI {
+		if got := tooltest.ReadQR(t, tooltest.DrawSVG(t, e.QRSVG, "600")); got != e.URI {
 			t.Errorf("%s: the SVG is\n%s, want\n%s", name, got, e.URI)
 		}
 		if strings.Contains(e.QRSVG, e.Secret) || strings.Contains(e.QRSVG, "<b>") {

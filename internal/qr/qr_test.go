@@ -8,27 +8,15 @@ import (
 	"image"
 	"image/color"
 	"image/png"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
 	"twofa/internal/qr"
+	"twofa/internal/tooltest"
 	"twofa/internal/totp"
 )
-
-// tool is the path of a program that the tests compare with.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatalf("%s is not installed: run make tools", name)
-	}
-	return path
-}
 
 func uri(issuer, account string) string {
 	a := totp.Authenticator{Secret: []byte("12345678901234567890"), Options: totp.Options{Algorithm: totp.SHA1, Digits: 6, Period: 30}}
@@ -60,7 +48,7 @@ func TestPNG_IsReadByZbar(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := scan(t, picture); got != text {
+			if got := tooltest.ReadQR(t, picture); got != text {
 				t.Errorf("zbar reads\n%s\nnot\n%s", got, text)
 			}
 		})
@@ -68,38 +56,17 @@ func TestPNG_IsReadByZbar(t *testing.T) {
 }
 
 func TestSVG_IsReadByZbar(t *testing.T) {
-	rsvg := tool(t, "rsvg-convert")
 	for name, text := range texts() {
 		t.Run(name, func(t *testing.T) {
 			drawing, err := qr.SVG(text, "QR code")
 			if err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.Command(rsvg, "--width=400")
-			cmd.Stdin = strings.NewReader(drawing)
-			picture, err := cmd.Output()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := scan(t, picture); got != text {
+			if got := tooltest.ReadQR(t, tooltest.DrawSVG(t, drawing, "400")); got != text {
 				t.Errorf("zbar reads\n%s\nnot\n%s", got, text)
 			}
 		})
 	}
-}
-
-// scan is what zbar, the reader of many scanners, finds in the picture.
-func scan(t *testing.T, picture []byte) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "qr.png")
-	if err := os.WriteFile(file, picture, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command(tool(t, "zbarimg"), "--quiet", "--raw", "--nodbus", "-Sdisable", "-Sqrcode.enable", file).Output()
-	if err != nil {
-		t.Fatalf("zbarimg finds nothing: %v", err)
-	}
-	return strings.TrimSuffix(string(out), "\n")
 }
 
 // grid is a picture's or a drawing's modules, one character each.

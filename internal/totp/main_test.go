@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"hash"
 	"os"
-	"os/exec"
 	"slices"
 	"testing"
 	"time"
@@ -132,14 +131,4 @@ func fieldsOf(err error) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// tool is the path of a program that the tests compare with.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatalf("%s is not installed: run make tools", name)
-	}
-	return path
 }

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"twofa/internal/tooltest"
 	"twofa/internal/totp"
 )
 
@@ -67,7 +68,7 @@ func TestAttack19_VectorsOfRFC6238AreAccepted(t *testing.T) {
 
 // oathtool is another implementation, in C.
 func TestCheck_AcceptsWhatOathtoolShows(t *testing.T) {
-	oathtool := tool(t, "oathtool")
+	oathtool := tooltest.Path(t, "oathtool")
 	rapid.Check(t, func(t *rapid.T) {
 		a := anyAuthenticator().Draw(t, "authenticator")
 		now := time.Unix(rapid.Int64Range(1e9, 1e10).Draw(t, "now"), 0)
