@@ -15,18 +15,9 @@ import (
 	"twofa/internal/functionshost"
 	"twofa/internal/secret"
 	"twofa/internal/store"
+	"twofa/internal/tooltest"
 	"twofa/internal/user"
 )
-
-// tool is the path of a program that the tests compare with.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatalf("%s is not installed: run make tools", name)
-	}
-	return path
-}
 
 // shows is what oathtool, another implementation, makes of a key URI some steps
 // from now.
@@ -42,7 +33,7 @@ func shows(t *testing.T, uri string, steps int) string {
 		t.Fatal(err)
 	}
 	at := time.Now().Add(time.Duration(steps*period) * time.Second)
-	out, err := exec.Command(tool(t, "oathtool"), "--totp="+query.Get("algorithm"), "--digits="+query.Get("digits"),
+	out, err := exec.Command(tooltest.Path(t, "oathtool"), "--totp="+query.Get("algorithm"), "--digits="+query.Get("digits"),
 		"--time-step-size="+query.Get("period")+"s", "--now=@"+strconv.FormatInt(at.Unix(), 10), "--base32", query.Get("secret")).Output()
 	if err != nil {
 		t.Fatalf("oathtool: %v", err)
@@ -128,11 +119,8 @@ func storyOfFactors(t *testing.T, w *world, c *client, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "qr.png")
-	writeFile(t, file, string(picture))
-	scanned, err := exec.Command(tool(t, "zbarimg"), "--quiet", "--raw", "--nodbus", "-Sdisable", "-Sqrcode.enable", file).Output()
-	if err != nil || string(bytes.TrimSuffix(scanned, []byte("\n"))) != uri {
-		t.Errorf("a scanner reads %s (%v), want %s", scanned, err, uri)
+	if scanned := tooltest.ReadQR(t, picture); scanned != uri {
+		t.Errorf("a scanner reads %s, want %s", scanned, uri)
 	}
 	code := shows(t, uri, 0)
 	want(t, c.post(path+"/totp/confirm", fields{"code": wrong(code)}), "422 wrong_code")
