@@ -11,7 +11,7 @@ import (
 
 // provider is Twilio as far as it is needed here: it takes any message, answers
 // a Message resource of the usual size, and remembers the code, as a phone would.
-// internal/notify/twiliotest is the strict one.
+// internal/testing/twiliotest is the strict one.
 type provider struct {
 	*httptest.Server
 	mu    sync.Mutex

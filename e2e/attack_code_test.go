@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"twofa/internal/delivery"
-	"twofa/internal/functionshost"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/testing/functionshost"
 	"twofa/otpsend"
 )
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"twofa/internal/functionshost"
+	"twofa/internal/testing/functionshost"
 )
 
 // acceptedOnce fails the test unless of many answers to one code exactly one is

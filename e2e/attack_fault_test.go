@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/notify/twiliotest"
+	"twofa/internal/testing/twiliotest"
 )
 
 // once gives the first write that verdict and passes on everything else.

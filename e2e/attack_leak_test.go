@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"twofa/internal/functionshost"
-	"twofa/internal/notify/twiliotest"
+	"twofa/internal/testing/functionshost"
+	"twofa/internal/testing/twiliotest"
 )
 
 // traces is what a secret leaves behind where it goes as it is, URL-encoded, in

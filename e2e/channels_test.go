@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/smtptest"
-	"twofa/internal/notify/twiliotest"
+	"twofa/internal/testing/smtptest"
+	"twofa/internal/testing/twiliotest"
 )
 
 // R7. Amount and payee are shown on every channel, in the person's language, and

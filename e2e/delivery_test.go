@@ -8,9 +8,9 @@ import (
 	"sync"
 	"testing"
 
-	"twofa/internal/functionshost"
 	"twofa/internal/notify"
-	"twofa/internal/notify/twiliotest"
+	"twofa/internal/testing/functionshost"
+	"twofa/internal/testing/twiliotest"
 )
 
 // publicURL is where the provider believes the service to be.

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"twofa/internal/notify/smtptest"
-	"twofa/internal/notify/twiliotest"
+	"twofa/internal/testing/smtptest"
+	"twofa/internal/testing/twiliotest"
 )
 
 // mailing is the settings of a service that mails through a server, whose

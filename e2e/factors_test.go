@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/functionshost"
 	"twofa/internal/secret"
 	"twofa/internal/store"
-	"twofa/internal/tooltest"
+	"twofa/internal/testing/functionshost"
+	"twofa/internal/testing/tooltest"
 	"twofa/internal/user"
 )
 

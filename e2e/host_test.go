@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/functionshost"
-	"twofa/internal/notify/twiliotest"
 	"twofa/internal/store"
+	"twofa/internal/testing/functionshost"
+	"twofa/internal/testing/twiliotest"
 )
 
 // paths is every path of the service's documentation, by function and route.

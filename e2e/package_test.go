@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"twofa/internal/functionshost"
+	"twofa/internal/testing/functionshost"
 )
 
 // TestPackage makes the package in a copy of the repository, among things that

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/functionshost"
-	"twofa/internal/notify/twiliotest"
+	"twofa/internal/testing/functionshost"
+	"twofa/internal/testing/twiliotest"
 )
 
 // story is what every client does, from the first message to the last answer.

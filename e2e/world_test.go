@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/azurite"
-	"twofa/internal/functionshost"
-	"twofa/internal/notify/twiliotest"
 	"twofa/internal/recipient"
 	"twofa/internal/secret"
 	"twofa/internal/store"
 	"twofa/internal/store/azuretable"
+	"twofa/internal/testing/azurite"
+	"twofa/internal/testing/functionshost"
+	"twofa/internal/testing/twiliotest"
 )
 
 // world is what one test's processes share: a table, a secret, a provider.

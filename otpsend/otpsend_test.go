@@ -12,7 +12,7 @@ import (
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/phone"
-	"twofa/internal/rig"
+	"twofa/internal/testing/rig"
 	"twofa/internal/texts"
 	"twofa/otpsend"
 )

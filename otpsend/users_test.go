@@ -9,8 +9,8 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
-	"twofa/internal/rig"
 	"twofa/internal/store"
+	"twofa/internal/testing/rig"
 	"twofa/internal/user"
 	"twofa/otpsend"
 )

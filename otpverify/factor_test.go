@@ -15,7 +15,7 @@ import (
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/recovery"
-	"twofa/internal/rig"
+	"twofa/internal/testing/rig"
 	"twofa/internal/totp"
 	"twofa/internal/user"
 	"twofa/otpsend"

@@ -9,7 +9,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
-	"twofa/internal/rig"
+	"twofa/internal/testing/rig"
 	"twofa/internal/user"
 	"twofa/otpsend"
 	"twofa/otpverify"

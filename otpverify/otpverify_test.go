@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"twofa/internal/otp"
-	"twofa/internal/rig"
+	"twofa/internal/testing/rig"
 	"twofa/otpsend"
 	"twofa/otpverify"
 )

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"twofa/internal/otp"
-	"twofa/internal/rig"
-	"twofa/internal/tooltest"
+	"twofa/internal/testing/rig"
+	"twofa/internal/testing/tooltest"
 	"twofa/internal/totp"
 	"twofa/users"
 )

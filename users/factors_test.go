@@ -14,8 +14,8 @@ import (
 
 	"twofa/internal/otp"
 	"twofa/internal/reqlog"
-	"twofa/internal/rig"
 	"twofa/internal/store"
+	"twofa/internal/testing/rig"
 	"twofa/internal/totp"
 	"twofa/users"
 )

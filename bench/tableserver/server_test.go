@@ -16,7 +16,7 @@ import (
 	"twofa/bench/tableserver"
 	"twofa/internal/store"
 	"twofa/internal/store/azuretable"
-	"twofa/internal/store/storetest"
+	"twofa/internal/testing/storetest"
 )
 
 // start serves an account and returns its connection string.

@@ -7,7 +7,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
-	"twofa/internal/rig"
+	"twofa/internal/testing/rig"
 	"twofa/otpsend"
 )
 

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"twofa/internal/qr"
-	"twofa/internal/tooltest"
+	"twofa/internal/testing/tooltest"
 	"twofa/internal/totp"
 )
 

@@ -9,8 +9,8 @@ import (
 
 	"twofa/internal/otp"
 	"twofa/internal/recipient"
-	"twofa/internal/rig"
 	"twofa/internal/store"
+	"twofa/internal/testing/rig"
 )
 
 func TestErase_NothingIsLeftOfAnAddressButTheTimesOfItsLimits(t *testing.T) {

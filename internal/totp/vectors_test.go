@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"twofa/internal/tooltest"
+	"twofa/internal/testing/tooltest"
 	"twofa/internal/totp"
 )
 

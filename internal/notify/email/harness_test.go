@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/smtptest"
+	"twofa/internal/testing/smtptest"
 )
 
 // These are canaries: they must appear in the mail and nowhere else.

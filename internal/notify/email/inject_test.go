@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/smtptest"
+	"twofa/internal/testing/smtptest"
 )
 
 // hostile are pieces of which attacks on a mail are made.

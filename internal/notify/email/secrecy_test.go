@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/smtptest"
+	"twofa/internal/testing/smtptest"
 )
 
 // forms are the ways in which a secret may turn up: as it is, URL-encoded, and

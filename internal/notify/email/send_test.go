@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/smtptest"
 	"twofa/internal/otp"
+	"twofa/internal/testing/smtptest"
 )
 
 func TestSends(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/twiliotest"
 	"twofa/internal/otp"
+	"twofa/internal/testing/twiliotest"
 )
 
 // meanings is what each error number has to lead to, written down apart from

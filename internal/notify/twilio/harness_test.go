@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/twiliotest"
 	"twofa/internal/otp"
+	"twofa/internal/testing/twiliotest"
 )
 
 // recipient and code are canaries: they must appear in the call and nowhere

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/twiliotest"
 	"twofa/internal/otp"
+	"twofa/internal/testing/twiliotest"
 )
 
 func TestInboundMessages(t *testing.T) {

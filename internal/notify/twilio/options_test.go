@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/twiliotest"
+	"twofa/internal/testing/twiliotest"
 )
 
 func TestOptions(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/twiliotest"
+	"twofa/internal/testing/twiliotest"
 )
 
 // Every script with the exact number of calls that it may cause, and of

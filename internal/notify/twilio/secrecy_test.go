@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/twiliotest"
+	"twofa/internal/testing/twiliotest"
 )
 
 // forms are the ways in which a secret may turn up: as it is, URL-encoded, and

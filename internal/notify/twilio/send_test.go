@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/twiliotest"
 	"twofa/internal/otp"
+	"twofa/internal/testing/twiliotest"
 )
 
 // The exact parameters of every form of message.

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/twiliotest"
 	"twofa/internal/otp"
+	"twofa/internal/testing/twiliotest"
 )
 
 // statusRequest is a good request, signed; a change spoils it.

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/twiliotest"
+	"twofa/internal/testing/twiliotest"
 )
 
 type roundTripper func(*http.Request) (*http.Response, error)

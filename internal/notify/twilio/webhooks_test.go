@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/twiliotest"
 	"twofa/internal/otp"
+	"twofa/internal/testing/twiliotest"
 )
 
 // receiver is an app that does nothing but read Twilio's requests.

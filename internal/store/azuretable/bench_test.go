@@ -8,8 +8,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 
-	"twofa/internal/azurite"
 	"twofa/internal/store"
+	"twofa/internal/testing/azurite"
 )
 
 // A row of the size that a recipient's is.

@@ -14,7 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"twofa/internal/store"
-	"twofa/internal/store/storetest"
+	"twofa/internal/testing/storetest"
 )
 
 // The write is applied and its answer doesn't arrive, or is no answer.

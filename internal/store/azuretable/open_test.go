@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/azurite"
 	"twofa/internal/store"
+	"twofa/internal/testing/azurite"
 )
 
 // A cold start must not wait for the service.

@@ -5,9 +5,9 @@ import (
 	"encoding/hex"
 	"testing"
 
-	"twofa/internal/azurite"
 	"twofa/internal/store"
-	"twofa/internal/store/storetest"
+	"twofa/internal/testing/azurite"
+	"twofa/internal/testing/storetest"
 )
 
 // options name a table of this test's own, which doesn't exist yet, in the

@@ -18,7 +18,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"twofa/internal/store"
-	"twofa/internal/store/storetest"
+	"twofa/internal/testing/storetest"
 )
 
 // TestMain lets this test binary stand in for another process: see TestKill.

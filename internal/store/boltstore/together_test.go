@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/store"
-	"twofa/internal/store/storetest"
+	"twofa/internal/testing/storetest"
 )
 
 func row(data string) store.Row { return store.Row{Data: []byte(data), KeepUntil: epoch} }

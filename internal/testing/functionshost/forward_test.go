@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/functionshost"
+	"twofa/internal/testing/functionshost"
 )
 
 func TestForwardedURL(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/twiliotest"
+	"twofa/internal/testing/twiliotest"
 )
 
 const number = "+14155550123"

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/functionshost"
+	"twofa/internal/testing/functionshost"
 )
 
 // reply is the environment by which the handler gives a timer this answer.

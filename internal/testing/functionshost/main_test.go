@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/functionshost"
+	"twofa/internal/testing/functionshost"
 )
 
 // The test binary is the handler too: the host starts it again, and then the

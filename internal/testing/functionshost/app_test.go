@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"twofa/internal/functionshost"
+	"twofa/internal/testing/functionshost"
 )
 
 func TestRefusedApps(t *testing.T) {
@@ -225,7 +225,7 @@ func TestOpenings(t *testing.T) {
 // of docs/decisions/0006-anonymous-routes.md.
 func TestAnonymousFunctionsOfThisRepositoryHaveNoOpenings(t *testing.T) {
 	t.Parallel()
-	found, err := functionshost.Openings("../..")
+	found, err := functionshost.Openings("../../..")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/twilio/twilio-go/client"
 
 	"twofa/internal/notify"
-	"twofa/internal/notify/twiliotest"
+	"twofa/internal/testing/twiliotest"
 )
 
 const (

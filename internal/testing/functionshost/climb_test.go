@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"twofa/internal/functionshost"
+	"twofa/internal/testing/functionshost"
 )
 
 // planted is an app with one function that asks for a key, and three that do not.

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/notify/twiliotest"
+	"twofa/internal/testing/twiliotest"
 )
 
 const (

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/functionshost"
+	"twofa/internal/testing/functionshost"
 )
 
 func TestRequestsWaitForTheHandler(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/functionshost"
+	"twofa/internal/testing/functionshost"
 )
 
 func TestExitCodeZeroIsFinal(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"twofa/internal/functionshost"
+	"twofa/internal/testing/functionshost"
 )
 
 type zipEntry struct {
