@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"twofa/internal/config"
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/store"
 	"twofa/internal/store/boltstore"
 	"twofa/internal/texts"
@@ -225,7 +225,7 @@ func why(ctx context.Context, err error) string {
 	if ctx.Err() != nil {
 		return "stopped by a signal"
 	}
-	if e, ok := errors.AsType[*otp.Error](err); ok && e.Err != nil {
+	if e, ok := errors.AsType[*problem.Error](err); ok && e.Err != nil {
 		return e.Err.Error()
 	}
 	return err.Error()

@@ -12,6 +12,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/store"
 )
 
@@ -131,12 +132,12 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 	secrets = append(secrets, code)
 	ask("POST", "/api/otpsend/"+id, "", "").want(200)
 	ask("GET", "/api/otpsend/"+id, "", "").want(200)
-	ask("POST", "/api/otpverify", typeJSON, checked(id, typed, payee)).problem(422, otp.WrongCode)
-	ask("POST", "/api/otpverify", typeJSON, checked(id, code, "another")).problem(422, otp.WrongCode)
-	ask("POST", "/api/otpverify", typeForm, form("to", number, "code", typed)).problem(422, otp.WrongCode)
+	ask("POST", "/api/otpverify", typeJSON, checked(id, typed, payee)).problem(422, problem.WrongCode)
+	ask("POST", "/api/otpverify", typeJSON, checked(id, code, "another")).problem(422, problem.WrongCode)
+	ask("POST", "/api/otpverify", typeForm, form("to", number, "code", typed)).problem(422, problem.WrongCode)
 	ask("POST", "/api/otpverify", typeJSON, checked(id, code, payee)).want(200)
-	ask("POST", "/api/otpverify", typeJSON, checked(id, code, payee)).problem(409, otp.AlreadyUsed)
-	ask("DELETE", "/api/otpsend/"+id, "", "").problem(409, otp.AlreadyUsed)
+	ask("POST", "/api/otpverify", typeJSON, checked(id, code, payee)).problem(409, problem.AlreadyUsed)
+	ask("DELETE", "/api/otpsend/"+id, "", "").problem(409, problem.AlreadyUsed)
 	ask("POST", "/purge", typeJSON, `{"Data": {}, "Metadata": {"canary": "`+mail+`"}}`).want(200)
 
 	// Bad input that holds them, where they are not meant to be.
@@ -157,11 +158,11 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 		}
 	}
 	for _, text := range []string{number, mail, code, token} {
-		ask("GET", "/api/otpsend/"+url.PathEscape(text), "", "").problem(400, otp.InvalidRequest)
-		ask("GET", "/"+url.PathEscape(text), "", "").problem(404, otp.NotFound)
-		ask("POST", "/api//"+url.PathEscape(text), "", "").problem(404, otp.NotFound)
+		ask("GET", "/api/otpsend/"+url.PathEscape(text), "", "").problem(400, problem.InvalidRequest)
+		ask("GET", "/"+url.PathEscape(text), "", "").problem(404, problem.NotFound)
+		ask("POST", "/api//"+url.PathEscape(text), "", "").problem(404, problem.NotFound)
 	}
-	ask("POST", "/purge", typeJSON, `{"Data": "`+mail+`"}`).problem(400, otp.InvalidRequest)
+	ask("POST", "/purge", typeJSON, `{"Data": "`+mail+`"}`).problem(400, problem.InvalidRequest)
 
 	// A provider that quotes what it was given, and one that panics with it.
 	quote := func(m notify.Message) string { return fmt.Sprintf("POST /Messages: %+v %s", m, m.Code) }
@@ -188,10 +189,10 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 
 	// A store that panics.
 	s.table.Table = panicTable{s.table.Table, number + mail + code}
-	ask("POST", "/api/otpsend", typeJSON, started(number)).problem(500, otp.Internal)
-	ask("POST", "/api/otpverify", typeJSON, checked(id, code, payee)).problem(500, otp.Internal)
-	ask("GET", "/api/otpsend/"+id, "", "").problem(500, otp.Internal)
-	ask("POST", "/purge", typeJSON, "{}").problem(500, otp.Internal)
+	ask("POST", "/api/otpsend", typeJSON, started(number)).problem(500, problem.Internal)
+	ask("POST", "/api/otpverify", typeJSON, checked(id, code, payee)).problem(500, problem.Internal)
+	ask("GET", "/api/otpsend/"+id, "", "").problem(500, problem.Internal)
+	ask("POST", "/purge", typeJSON, "{}").problem(500, problem.Internal)
 
 	log := s.log.String()
 	if n := strings.Count(log, `"stack":`); n != 7 {

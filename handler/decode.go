@@ -12,10 +12,10 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"twofa/internal/problem"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-
-	"twofa/internal/otp"
 )
 
 // MaxBody is the largest request body in bytes.
@@ -40,7 +40,7 @@ func decode(r *http.Request, into any) error {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := strings.ToLower(params["charset"])
 	if err != nil || media != typeJSON && media != typeForm || charset != "" && charset != "utf-8" {
-		return &otp.Error{Kind: otp.UnsupportedMediaType, Detail: "Send Content-Type: application/json (or application/x-www-form-urlencoded), in UTF-8."}
+		return &problem.Error{Kind: problem.UnsupportedMediaType, Detail: "Send Content-Type: application/json (or application/x-www-form-urlencoded), in UTF-8."}
 	}
 	body, err := readBody(r)
 	if err != nil {
@@ -53,14 +53,14 @@ func decode(r *http.Request, into any) error {
 }
 
 func readBody(r *http.Request) ([]byte, error) {
-	tooLarge := &otp.Error{Kind: otp.PayloadTooLarge, Detail: "A body is at most 16 KiB."}
+	tooLarge := &problem.Error{Kind: problem.PayloadTooLarge, Detail: "A body is at most 16 KiB."}
 	if r.ContentLength > MaxBody {
 		return nil, tooLarge
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
 	switch {
 	case err != nil:
-		return nil, &otp.Error{Kind: otp.InvalidRequest, Detail: "The body did not arrive whole."}
+		return nil, &problem.Error{Kind: problem.InvalidRequest, Detail: "The body did not arrive whole."}
 	case len(body) > MaxBody:
 		return nil, tooLarge
 	case len(body) == 0:
@@ -70,12 +70,12 @@ func readBody(r *http.Request) ([]byte, error) {
 }
 
 func errEmptyBody() error {
-	return &otp.Error{Kind: otp.InvalidRequest, Detail: "The body is empty. If you did send one: the Functions host drops a body without Content-Length (chunked encoding), so send its length."}
+	return &problem.Error{Kind: problem.InvalidRequest, Detail: "The body is empty. If you did send one: the Functions host drops a body without Content-Length (chunked encoding), so send its length."}
 }
 
 func decodeJSON(body []byte, into any) error {
 	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) == 0 || first[0] != '{' {
-		return &otp.Error{Kind: otp.InvalidRequest, Detail: "The body has to be one JSON object. If it is a form, send Content-Type: application/x-www-form-urlencoded."}
+		return &problem.Error{Kind: problem.InvalidRequest, Detail: "The body has to be one JSON object. If it is a form, send Content-Type: application/x-www-form-urlencoded."}
 	}
 	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true)); err != nil {
 		return jsonFault(err)
@@ -89,16 +89,16 @@ func jsonFault(err error) error {
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		name := fieldName(semantic.JSONPointer)
 		if errors.Is(err, json.ErrUnknownName) {
-			return otp.Invalid(name, "There is no such field.")
+			return problem.Invalid(name, "There is no such field.")
 		}
-		return otp.Invalid(name, "The field has the wrong type: all fields are strings, but digits and period, which are whole numbers, channels, a list of strings, and context, an object of strings.")
+		return problem.Invalid(name, "The field has the wrong type: all fields are strings, but digits and period, which are whole numbers, channels, a list of strings, and context, an object of strings.")
 	}
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-			return otp.Invalid(fieldName(syntactic.JSONPointer), "The field is given twice.")
+			return problem.Invalid(fieldName(syntactic.JSONPointer), "The field is given twice.")
 		}
 	}
-	return &otp.Error{Kind: otp.InvalidRequest, Detail: "The body is not valid JSON (RFC 8259, in UTF-8): one object, with nothing behind it."}
+	return &problem.Error{Kind: problem.InvalidRequest, Detail: "The body is not valid JSON (RFC 8259, in UTF-8): one object, with nothing behind it."}
 }
 
 // fieldName is a JSON pointer as a dotted name, cut to a length that an answer
@@ -127,11 +127,11 @@ const listField = "channels"
 // commas between them.
 func decodeForm(body []byte, into any) error {
 	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) > 0 && first[0] == '{' {
-		return &otp.Error{Kind: otp.InvalidRequest, Detail: "The body looks like JSON, but its Content-Type says that it is a form. Send Content-Type: application/json (curl: --json)."}
+		return &problem.Error{Kind: problem.InvalidRequest, Detail: "The body looks like JSON, but its Content-Type says that it is a form. Send Content-Type: application/json (curl: --json)."}
 	}
 	values, err := url.ParseQuery(string(body))
 	if err != nil {
-		return &otp.Error{Kind: otp.InvalidRequest, Detail: "The body is not a valid form: every % is followed by two hexadecimal digits, and fields are separated by &."}
+		return &problem.Error{Kind: problem.InvalidRequest, Detail: "The body is not a valid form: every % is followed by two hexadecimal digits, and fields are separated by &."}
 	}
 	object := make(map[string]any, len(values))
 	// In order, so that the same form gets the same answer, and a name comes
@@ -140,11 +140,11 @@ func decodeForm(body []byte, into any) error {
 		value, times := values[name][0], len(values[name])
 		switch {
 		case !utf8.ValidString(name) || !utf8.ValidString(value):
-			return &otp.Error{Kind: otp.InvalidRequest, Detail: "The form is not valid UTF-8."}
+			return &problem.Error{Kind: problem.InvalidRequest, Detail: "The form is not valid UTF-8."}
 		case times > 1:
-			return otp.Invalid(short(name), "The field is given %d times.", times)
+			return problem.Invalid(short(name), "The field is given %d times.", times)
 		case (name == "to" || name == "phone") && strings.HasPrefix(value, " "):
-			return otp.Invalid(name, "In a form a + is written %%2B; a bare one means a space.")
+			return problem.Invalid(name, "In a form a + is written %%2B; a bare one means a space.")
 		}
 		if name == listField {
 			object[name] = strings.Split(value, ",")
@@ -161,12 +161,12 @@ func decodeForm(body []byte, into any) error {
 		case map[string]any:
 			nested[inner] = value
 		default:
-			return otp.Invalid(short(name), "The field is given both as a text and as an object.")
+			return problem.Invalid(short(name), "The field is given both as a text and as an object.")
 		}
 	}
 	text, err := json.Marshal(object)
 	if err != nil {
-		return &otp.Error{Kind: otp.InvalidRequest, Detail: "The form cannot be read."}
+		return &problem.Error{Kind: problem.InvalidRequest, Detail: "The form cannot be read."}
 	}
 	return decodeJSON(text, into)
 }

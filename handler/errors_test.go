@@ -17,11 +17,12 @@ import (
 	"twofa/handler"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/store"
 )
 
 // wire is the error table as clients were promised it.
-var wire = map[otp.Kind]int{
+var wire = map[problem.Kind]int{
 	"invalid_request":        400,
 	"wrong_code":             422,
 	"not_found":              404,
@@ -50,11 +51,11 @@ var wire = map[otp.Kind]int{
 // A kind that the domain knows and the edge does not would be answered as an
 // internal error.
 func TestEveryKindOfTheDomainHasItsStatus(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../internal/otp/errors.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../internal/problem/problem.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	domain := make(map[otp.Kind]bool)
+	domain := make(map[problem.Kind]bool)
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
 		if !ok || fmt.Sprint(spec.Type) != "Kind" {
@@ -65,7 +66,7 @@ func TestEveryKindOfTheDomainHasItsStatus(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			domain[otp.Kind(text)] = true
+			domain[problem.Kind(text)] = true
 		}
 		return true
 	})
@@ -83,7 +84,7 @@ func TestEveryKindOfTheDomainHasItsStatus(t *testing.T) {
 // A problemCase reaches one row of the error table through the real router.
 type problemCase struct {
 	name string
-	kind otp.Kind
+	kind problem.Kind
 	ask  func(*testing.T) (*service, *response)
 
 	detail     string // a part of what mends it
@@ -95,80 +96,80 @@ type problemCase struct {
 
 // problemCases is every row, some of them in more than one way.
 var problemCases = []problemCase{
-	{name: "not JSON", kind: otp.InvalidRequest, checksLeft: -1, detail: "one object", ask: asking("POST", "/api/otpsend", typeJSON, `{"to": "`)},
-	{name: "bad fields", kind: otp.InvalidRequest, checksLeft: -1, detail: "errors", ask: asking("POST", "/api/otpsend", typeJSON, `{}`)},
-	{name: "the provider knows no such number", kind: otp.InvalidRequest, checksLeft: -1, detail: "errors", id: true,
+	{name: "not JSON", kind: problem.InvalidRequest, checksLeft: -1, detail: "one object", ask: asking("POST", "/api/otpsend", typeJSON, `{"to": "`)},
+	{name: "bad fields", kind: problem.InvalidRequest, checksLeft: -1, detail: "errors", ask: asking("POST", "/api/otpsend", typeJSON, `{}`)},
+	{name: "the provider knows no such number", kind: problem.InvalidRequest, checksLeft: -1, detail: "errors", id: true,
 		ask: sending(&notify.Failure{Reason: notify.InvalidAddress})},
-	{name: "wrong code", kind: otp.WrongCode, checksLeft: 4, detail: "not right", ask: func(t *testing.T) (*service, *response) {
+	{name: "wrong code", kind: problem.WrongCode, checksLeft: 4, detail: "not right", ask: func(t *testing.T) (*service, *response) {
 		s := newService(t)
 		id, code := s.start(alice)
 		return s, s.check(id, wrong(code))
 	}},
-	{name: "the last wrong code", kind: otp.WrongCode, checksLeft: 0, detail: "not right", ask: func(t *testing.T) (*service, *response) {
+	{name: "the last wrong code", kind: problem.WrongCode, checksLeft: 0, detail: "not right", ask: func(t *testing.T) (*service, *response) {
 		s := newService(t)
 		id, code := s.start(alice)
 		for range 4 {
-			s.check(id, wrong(code)).problem(422, otp.WrongCode)
+			s.check(id, wrong(code)).problem(422, problem.WrongCode)
 		}
 		return s, s.check(id, wrong(code))
 	}},
-	{name: "no such id", kind: otp.NotFound, checksLeft: -1, detail: "no such verification", ask: asking("GET", "/api/otpsend/VE0123456789abcdef0123456789abcdef", "", "")},
-	{name: "no such id to check", kind: otp.NotFound, checksLeft: -1, detail: "no such verification",
+	{name: "no such id", kind: problem.NotFound, checksLeft: -1, detail: "no such verification", ask: asking("GET", "/api/otpsend/VE0123456789abcdef0123456789abcdef", "", "")},
+	{name: "no such id to check", kind: problem.NotFound, checksLeft: -1, detail: "no such verification",
 		ask: asking("POST", "/api/otpverify", typeJSON, `{"id": "VE0123456789abcdef0123456789abcdef", "code": "123456"}`)},
-	{name: "no verification of the address", kind: otp.NotFound, checksLeft: -1, detail: "no such verification",
+	{name: "no verification of the address", kind: problem.NotFound, checksLeft: -1, detail: "no such verification",
 		ask: asking("POST", "/api/otpverify", typeJSON, `{"to": "+14155550123", "code": "123456"}`)},
-	{name: "no verification of the purpose", kind: otp.NotFound, checksLeft: -1, detail: "no such verification", ask: func(t *testing.T) (*service, *response) {
+	{name: "no verification of the purpose", kind: problem.NotFound, checksLeft: -1, detail: "no such verification", ask: func(t *testing.T) (*service, *response) {
 		s := newService(t)
 		_, code := s.start(alice)
 		return s, s.post("/api/otpverify", object("to", alice, "purpose", "payment", "code", code))
 	}},
-	{name: "no such path", kind: otp.NotFound, checksLeft: -1, detail: "/api/otpsend", ask: asking("GET", "/api/otp-send", "", "")},
-	{name: "used", kind: otp.AlreadyUsed, checksLeft: -1, detail: "works once", ask: ended(func(s *service, id, code string) { s.check(id, code).want(200) })},
-	{name: "the person has not written", kind: otp.NotYetApproved, checksLeft: -1, retryAfter: 2, detail: "has not come", ask: func(t *testing.T) (*service, *response) {
+	{name: "no such path", kind: problem.NotFound, checksLeft: -1, detail: "/api/otpsend", ask: asking("GET", "/api/otp-send", "", "")},
+	{name: "used", kind: problem.AlreadyUsed, checksLeft: -1, detail: "works once", ask: ended(func(s *service, id, code string) { s.check(id, code).want(200) })},
+	{name: "the person has not written", kind: problem.NotYetApproved, checksLeft: -1, retryAfter: 2, detail: "has not come", ask: func(t *testing.T) (*service, *response) {
 		s := newService(t)
 		id := s.post("/api/otpsend", object("to", alice, "channel", "inbound")).want(201).text("id")
 		return s, s.post("/api/otpverify", object("id", id))
 	}},
-	{name: "another request with the key", kind: otp.IdempotencyConflict, checksLeft: -1, detail: "new key", ask: func(t *testing.T) (*service, *response) {
+	{name: "another request with the key", kind: problem.IdempotencyConflict, checksLeft: -1, detail: "new key", ask: func(t *testing.T) (*service, *response) {
 		s := newService(t)
 		s.do("POST", "/api/otpsend", typeJSON, object("to", alice), "Idempotency-Key", "k").want(201)
 		return s, s.do("POST", "/api/otpsend", typeJSON, object("to", alice, "purpose", "payment"), "Idempotency-Key", "k")
 	}},
-	{name: "another state of the user", kind: otp.PreconditionFailed, checksLeft: -1, detail: "read the user again", ask: func(t *testing.T) (*service, *response) {
+	{name: "another state of the user", kind: problem.PreconditionFailed, checksLeft: -1, detail: "read the user again", ask: func(t *testing.T) (*service, *response) {
 		s := newService(t)
 		s.do("PUT", "/api/users/alice", typeJSON, object("phone", alice)).want(201)
 		return s, s.do("PUT", "/api/users/alice", typeJSON, object("phone", bob), "If-Match", `"0123456789abcdef"`)
 	}},
-	{name: "an unsigned callback", kind: otp.Forbidden, checksLeft: -1, detail: "TWOFA_PUBLIC_URL", ask: asking("POST", "/hooks/twilio/status", typeForm, "MessageStatus=delivered")},
-	{name: "no such user", kind: otp.NotFound, checksLeft: -1, detail: "no user", ask: asking("POST", "/api/otpsend", typeJSON, `{"user": "nobody"}`)},
-	{name: "expired", kind: otp.KindExpired, checksLeft: -1, detail: "Start a new", ask: ended(func(s *service, id, code string) { s.clock.advance(10 * time.Minute) })},
-	{name: "canceled", kind: otp.KindCanceled, checksLeft: -1, detail: "Start a new", ask: ended(func(s *service, id, code string) { s.do("DELETE", "/api/otpsend/"+id, "", "").want(200) })},
-	{name: "replaced", kind: otp.KindCanceled, checksLeft: -1, detail: "Start a new", ask: ended(func(s *service, id, code string) {
+	{name: "an unsigned callback", kind: problem.Forbidden, checksLeft: -1, detail: "TWOFA_PUBLIC_URL", ask: asking("POST", "/hooks/twilio/status", typeForm, "MessageStatus=delivered")},
+	{name: "no such user", kind: problem.NotFound, checksLeft: -1, detail: "no user", ask: asking("POST", "/api/otpsend", typeJSON, `{"user": "nobody"}`)},
+	{name: "expired", kind: problem.Expired, checksLeft: -1, detail: "Start a new", ask: ended(func(s *service, id, code string) { s.clock.advance(10 * time.Minute) })},
+	{name: "canceled", kind: problem.Canceled, checksLeft: -1, detail: "Start a new", ask: ended(func(s *service, id, code string) { s.do("DELETE", "/api/otpsend/"+id, "", "").want(200) })},
+	{name: "replaced", kind: problem.Canceled, checksLeft: -1, detail: "Start a new", ask: ended(func(s *service, id, code string) {
 		s.clock.advance(time.Minute)
 		s.start(alice)
 	})},
-	{name: "denied", kind: otp.KindDenied, checksLeft: -1, detail: "not them", ask: ended(func(s *service, id, code string) {
+	{name: "denied", kind: problem.Denied, checksLeft: -1, detail: "not them", ask: ended(func(s *service, id, code string) {
 		s.edit(alice, func(r *otp.Recipient) {
 			r.Verifications[0].Status, r.Verifications[0].EndedAt = otp.Denied, s.clock.Now()
 		})
 	})},
-	{name: "undeliverable before", kind: otp.KindUndeliverable, checksLeft: -1, detail: "could not be delivered", ask: ended(func(s *service, id, code string) {
+	{name: "undeliverable before", kind: problem.Undeliverable, checksLeft: -1, detail: "could not be delivered", ask: ended(func(s *service, id, code string) {
 		s.edit(alice, func(r *otp.Recipient) {
 			r.Verifications[0].Status, r.Verifications[0].EndedAt = otp.Undeliverable, s.clock.Now()
 		})
 	})},
-	{name: "checks spent", kind: otp.TooManyChecks, checksLeft: 0, detail: "Start a new", ask: ended(func(s *service, id, code string) {
+	{name: "checks spent", kind: problem.TooManyChecks, checksLeft: 0, detail: "Start a new", ask: ended(func(s *service, id, code string) {
 		for range 5 {
-			s.check(id, wrong(code)).problem(422, otp.WrongCode)
+			s.check(id, wrong(code)).problem(422, problem.WrongCode)
 		}
 	})},
-	{name: "too many failures of the address", kind: otp.TooManyChecks, checksLeft: 0, retryAfter: 24*60*60 - 60, detail: "24 hours", ask: failedTenTimes(func(s *service, id, code string) *response {
+	{name: "too many failures of the address", kind: problem.TooManyChecks, checksLeft: 0, retryAfter: 24*60*60 - 60, detail: "24 hours", ask: failedTenTimes(func(s *service, id, code string) *response {
 		return s.check(id, code)
 	})},
-	{name: "too many failures for another message", kind: otp.TooManyChecks, checksLeft: 0, retryAfter: 24*60*60 - 60, detail: "new code does not help", ask: failedTenTimes(func(s *service, id, code string) *response {
+	{name: "too many failures for another message", kind: problem.TooManyChecks, checksLeft: 0, retryAfter: 24*60*60 - 60, detail: "new code does not help", ask: failedTenTimes(func(s *service, id, code string) *response {
 		return s.post("/api/otpsend", object("to", alice))
 	})},
-	{name: "too many messages in 10 minutes", kind: otp.TooManySends, checksLeft: -1, retryAfter: 7 * 60, detail: "10 minutes", ask: func(t *testing.T) (*service, *response) {
+	{name: "too many messages in 10 minutes", kind: problem.TooManySends, checksLeft: -1, retryAfter: 7 * 60, detail: "10 minutes", ask: func(t *testing.T) (*service, *response) {
 		s := newService(t, noPause)
 		for range 5 {
 			s.start(alice)
@@ -176,7 +177,7 @@ var problemCases = []problemCase{
 		s.clock.advance(3 * time.Minute)
 		return s, s.post("/api/otpsend", object("to", alice))
 	}},
-	{name: "too many messages in 24 hours", kind: otp.TooManySends, checksLeft: -1, retryAfter: 24*60*60 - 20*30*60, detail: "24 hours", ask: func(t *testing.T) (*service, *response) {
+	{name: "too many messages in 24 hours", kind: problem.TooManySends, checksLeft: -1, retryAfter: 24*60*60 - 20*30*60, detail: "24 hours", ask: func(t *testing.T) (*service, *response) {
 		s := newService(t)
 		for range 20 {
 			s.start(alice)
@@ -184,69 +185,69 @@ var problemCases = []problemCase{
 		}
 		return s, s.post("/api/otpsend", object("to", alice))
 	}},
-	{name: "too many purposes", kind: otp.TooManySends, checksLeft: -1, retryAfter: 10 * 60, detail: "4 other purposes", ask: func(t *testing.T) (*service, *response) {
+	{name: "too many purposes", kind: problem.TooManySends, checksLeft: -1, retryAfter: 10 * 60, detail: "4 other purposes", ask: func(t *testing.T) (*service, *response) {
 		s := newService(t, noPause)
 		for _, purpose := range []string{"a", "b", "c", "d"} {
 			s.post("/api/otpsend", object("to", alice, "purpose", purpose)).want(201)
 		}
 		return s, s.post("/api/otpsend", object("to", alice, "purpose", "e"))
 	}},
-	{name: "too soon to start", kind: otp.ResendTooSoon, checksLeft: -1, retryAfter: 21, detail: "Give it time", ask: func(t *testing.T) (*service, *response) {
+	{name: "too soon to start", kind: problem.ResendTooSoon, checksLeft: -1, retryAfter: 21, detail: "Give it time", ask: func(t *testing.T) (*service, *response) {
 		s := newService(t)
 		s.start(alice)
 		s.clock.advance(9*time.Second + time.Millisecond) // 20.999 s to go, rounded up
 		return s, s.post("/api/otpsend", object("to", alice, "purpose", "payment"))
 	}},
-	{name: "too soon to resend", kind: otp.ResendTooSoon, checksLeft: -1, retryAfter: 1, detail: "Give it time", ask: func(t *testing.T) (*service, *response) {
+	{name: "too soon to resend", kind: problem.ResendTooSoon, checksLeft: -1, retryAfter: 1, detail: "Give it time", ask: func(t *testing.T) (*service, *response) {
 		s := newService(t)
 		id, _ := s.start(alice)
 		s.clock.advance(30*time.Second - time.Millisecond)
 		return s, s.do("POST", "/api/otpsend/"+id, "", "")
 	}},
-	{name: "premium rate", kind: otp.DestinationRefused, checksLeft: -1, detail: "cost extra", ask: asking("POST", "/api/otpsend", typeJSON, `{"to": "+19005550123"}`)},
-	{name: "country", kind: otp.DestinationRefused, checksLeft: -1, detail: "(FR)", ask: asking("POST", "/api/otpsend", typeJSON, `{"to": "+33612345678"}`)},
-	{name: "the provider blocks the address", kind: otp.DestinationRefused, checksLeft: -1, retryAfter: 3600, detail: "blocks", id: true, ask: sending(&notify.Failure{Reason: notify.Refused})},
-	{name: "the provider cannot reach the address", kind: otp.KindUndeliverable, checksLeft: -1, detail: "over any channel", id: true, ask: sending(&notify.Failure{Reason: notify.Undeliverable})},
-	{name: "the provider refuses our settings", kind: otp.ProviderMisconfigured, checksLeft: -1, detail: "operator's log", id: true,
+	{name: "premium rate", kind: problem.DestinationRefused, checksLeft: -1, detail: "cost extra", ask: asking("POST", "/api/otpsend", typeJSON, `{"to": "+19005550123"}`)},
+	{name: "country", kind: problem.DestinationRefused, checksLeft: -1, detail: "(FR)", ask: asking("POST", "/api/otpsend", typeJSON, `{"to": "+33612345678"}`)},
+	{name: "the provider blocks the address", kind: problem.DestinationRefused, checksLeft: -1, retryAfter: 3600, detail: "blocks", id: true, ask: sending(&notify.Failure{Reason: notify.Refused})},
+	{name: "the provider cannot reach the address", kind: problem.Undeliverable, checksLeft: -1, detail: "over any channel", id: true, ask: sending(&notify.Failure{Reason: notify.Undeliverable})},
+	{name: "the provider refuses our settings", kind: problem.ProviderMisconfigured, checksLeft: -1, detail: "operator's log", id: true,
 		ask: sending(&notify.Failure{Reason: notify.Misconfigured, Setting: "TWILIO_AUTH_TOKEN"})},
-	{name: "the provider did not take it", kind: otp.ProviderUnavailable, checksLeft: -1, retryAfter: 30, detail: "did not take", id: true, ask: sending(&notify.Failure{Reason: notify.Unavailable})},
-	{name: "the provider asks for a pause", kind: otp.ProviderUnavailable, checksLeft: -1, retryAfter: 91, detail: "did not take", id: true,
+	{name: "the provider did not take it", kind: problem.ProviderUnavailable, checksLeft: -1, retryAfter: 30, detail: "did not take", id: true, ask: sending(&notify.Failure{Reason: notify.Unavailable})},
+	{name: "the provider asks for a pause", kind: problem.ProviderUnavailable, checksLeft: -1, retryAfter: 91, detail: "did not take", id: true,
 		ask: sending(&notify.Failure{Reason: notify.Unavailable, RetryAfter: 90*time.Second + 1})},
-	{name: "the provider did not confirm", kind: otp.ProviderUnavailable, checksLeft: -1, retryAfter: 30, detail: "may arrive", id: true,
+	{name: "the provider did not confirm", kind: problem.ProviderUnavailable, checksLeft: -1, retryAfter: 30, detail: "may arrive", id: true,
 		ask: sending(fmt.Errorf("%w: %w", &notify.Failure{Reason: notify.Unavailable, MayHaveSent: true}, context.DeadlineExceeded))},
-	{name: "a sender outside of its contract", kind: otp.ProviderUnavailable, checksLeft: -1, retryAfter: 30, id: true, ask: sending(errors.New("what"))},
-	{name: "a reason that is not known", kind: otp.ProviderUnavailable, checksLeft: -1, retryAfter: 30, id: true, ask: sending(&notify.Failure{Reason: 99})},
-	{name: "storage at the start", kind: otp.StorageUnavailable, checksLeft: -1, retryAfter: 2, detail: "try again",
+	{name: "a sender outside of its contract", kind: problem.ProviderUnavailable, checksLeft: -1, retryAfter: 30, id: true, ask: sending(errors.New("what"))},
+	{name: "a reason that is not known", kind: problem.ProviderUnavailable, checksLeft: -1, retryAfter: 30, id: true, ask: sending(&notify.Failure{Reason: 99})},
+	{name: "storage at the start", kind: problem.StorageUnavailable, checksLeft: -1, retryAfter: 2, detail: "try again",
 		ask: broken(errStore, func(s *service, id, code string) *response { return s.post("/api/otpsend", object("to", bob)) })},
-	{name: "storage at the check", kind: otp.StorageUnavailable, checksLeft: -1, retryAfter: 2, detail: "Nothing was approved",
+	{name: "storage at the check", kind: problem.StorageUnavailable, checksLeft: -1, retryAfter: 2, detail: "Nothing was approved",
 		ask: broken(errStore, func(s *service, id, code string) *response { return s.check(id, code) })},
-	{name: "storage at the resend", kind: otp.StorageUnavailable, checksLeft: -1, retryAfter: 2, detail: "try again",
+	{name: "storage at the resend", kind: problem.StorageUnavailable, checksLeft: -1, retryAfter: 2, detail: "try again",
 		ask: broken(errStore, func(s *service, id, code string) *response { return s.do("POST", "/api/otpsend/"+id, "", "") })},
-	{name: "storage at the status", kind: otp.StorageUnavailable, checksLeft: -1, retryAfter: 2, detail: "try again",
+	{name: "storage at the status", kind: problem.StorageUnavailable, checksLeft: -1, retryAfter: 2, detail: "try again",
 		ask: broken(errStore, func(s *service, id, code string) *response { return s.do("GET", "/api/otpsend/"+id, "", "") })},
-	{name: "storage at the cancel", kind: otp.StorageUnavailable, checksLeft: -1, retryAfter: 2, detail: "try again",
+	{name: "storage at the cancel", kind: problem.StorageUnavailable, checksLeft: -1, retryAfter: 2, detail: "try again",
 		ask: broken(errStore, func(s *service, id, code string) *response { return s.do("DELETE", "/api/otpsend/"+id, "", "") })},
-	{name: "storage at the purge", kind: otp.StorageUnavailable, checksLeft: -1, retryAfter: 60, detail: "goes on",
+	{name: "storage at the purge", kind: problem.StorageUnavailable, checksLeft: -1, retryAfter: 60, detail: "goes on",
 		ask: broken(errStore, func(s *service, id, code string) *response { return s.post("/purge", `{}`) })},
-	{name: "a store outside of its contract", kind: otp.Internal, checksLeft: -1, detail: "request id",
+	{name: "a store outside of its contract", kind: problem.Internal, checksLeft: -1, detail: "request id",
 		ask: broken(errors.New("what"), func(s *service, id, code string) *response { return s.check(id, code) })},
-	{name: "our own mistake in the store's use", kind: otp.Internal, checksLeft: -1, detail: "request id",
+	{name: "our own mistake in the store's use", kind: problem.Internal, checksLeft: -1, detail: "request id",
 		ask: broken(store.ErrInvalid, func(s *service, id, code string) *response { return s.post("/api/otpsend", object("to", bob)) })},
-	{name: "a row of two addresses", kind: otp.Internal, checksLeft: -1, detail: "request id", ask: func(t *testing.T) (*service, *response) {
+	{name: "a row of two addresses", kind: problem.Internal, checksLeft: -1, detail: "request id", ask: func(t *testing.T) (*service, *response) {
 		s := newService(t, noPause)
 		s.start(alice)
 		s.edit(alice, func(r *otp.Recipient) { r.Address = bob })
 		return s, s.post("/api/otpsend", object("to", alice))
 	}},
-	{name: "a panic", kind: otp.Internal, checksLeft: -1, detail: "request id", ask: func(t *testing.T) (*service, *response) {
+	{name: "a panic", kind: problem.Internal, checksLeft: -1, detail: "request id", ask: func(t *testing.T) (*service, *response) {
 		s := newService(t)
 		s.sender.answer = func(context.Context, notify.Message) error { panic("what") }
 		return s, s.post("/api/otpsend", object("to", alice))
 	}},
-	{name: "a body over 16 KiB", kind: otp.PayloadTooLarge, checksLeft: -1, detail: "16 KiB", ask: asking("POST", "/api/otpsend", typeJSON, strings.Repeat(" ", handler.MaxBody+1))},
-	{name: "no content type", kind: otp.UnsupportedMediaType, checksLeft: -1, detail: "Send Content-Type: application/json", ask: asking("POST", "/api/otpverify", "", "{}")},
-	{name: "a method that a path does not have", kind: otp.MethodNotAllowed, checksLeft: -1, detail: "POST", allow: "POST", ask: asking("GET", "/api/otpverify", "", "")},
-	{name: "a method that an id does not have", kind: otp.MethodNotAllowed, checksLeft: -1, detail: "DELETE, GET, HEAD, POST", allow: "DELETE, GET, HEAD, POST",
+	{name: "a body over 16 KiB", kind: problem.PayloadTooLarge, checksLeft: -1, detail: "16 KiB", ask: asking("POST", "/api/otpsend", typeJSON, strings.Repeat(" ", handler.MaxBody+1))},
+	{name: "no content type", kind: problem.UnsupportedMediaType, checksLeft: -1, detail: "Send Content-Type: application/json", ask: asking("POST", "/api/otpverify", "", "{}")},
+	{name: "a method that a path does not have", kind: problem.MethodNotAllowed, checksLeft: -1, detail: "POST", allow: "POST", ask: asking("GET", "/api/otpverify", "", "")},
+	{name: "a method that an id does not have", kind: problem.MethodNotAllowed, checksLeft: -1, detail: "DELETE, GET, HEAD, POST", allow: "DELETE, GET, HEAD, POST",
 		ask: asking("PUT", "/api/otpsend/VE0123456789abcdef0123456789abcdef", typeJSON, "{}")},
 }
 
@@ -285,7 +286,7 @@ func failedTenTimes(ask func(s *service, id, code string) *response) func(*testi
 		pending := s.post("/api/otpsend", object("to", alice, "purpose", "payment")).want(201).text("id")
 		right := s.sender.last().Code
 		for range 10 {
-			s.check(id, wrong(code)).problem(422, otp.WrongCode)
+			s.check(id, wrong(code)).problem(422, problem.WrongCode)
 		}
 		s.clock.advance(time.Minute)
 		return s, ask(s, pending, right)
@@ -303,7 +304,7 @@ func broken(fault error, ask func(s *service, id, code string) *response) func(*
 }
 
 func TestErrorTable(t *testing.T) {
-	reached := make(map[otp.Kind]bool)
+	reached := make(map[problem.Kind]bool)
 	for _, tc := range problemCases {
 		reached[tc.kind] = true
 		t.Run(string(tc.kind)+"/"+tc.name, func(t *testing.T) {
@@ -362,7 +363,7 @@ func wantRetryAfter(t *testing.T, res *response, want int) {
 // before.
 func TestRetryAfterIsExact(t *testing.T) {
 	for _, tc := range problemCases {
-		if tc.kind != otp.TooManySends && tc.kind != otp.ResendTooSoon || tc.name == "too many purposes" {
+		if tc.kind != problem.TooManySends && tc.kind != problem.ResendTooSoon || tc.name == "too many purposes" {
 			continue
 		}
 		t.Run(tc.name, func(t *testing.T) {
@@ -456,15 +457,15 @@ func TestALostAnswerOfTheStoreApprovesNothing(t *testing.T) {
 	s := newService(t)
 	id, code := s.start(alice)
 	s.table.lost = true
-	s.check(id, code).problem(503, otp.StorageUnavailable)
+	s.check(id, code).problem(503, problem.StorageUnavailable)
 	s.table.lost = false
-	s.check(id, code).problem(409, otp.AlreadyUsed)
+	s.check(id, code).problem(409, problem.AlreadyUsed)
 }
 
 func TestALostAnswerOfTheStoreSendsNothing(t *testing.T) {
 	s := newService(t)
 	s.table.lost = true
-	s.post("/api/otpsend", object("to", alice)).problem(503, otp.StorageUnavailable)
+	s.post("/api/otpsend", object("to", alice)).problem(503, problem.StorageUnavailable)
 	if n := s.sender.calls(); n != 0 {
 		t.Errorf("%d messages, want none", n)
 	}
@@ -476,9 +477,9 @@ func TestAFailureThatWasNotAnsweredIsNotForgiven(t *testing.T) {
 	s := newService(t)
 	id, code := s.start(alice)
 	s.table.lost = true
-	s.check(id, wrong(code)).problem(503, otp.StorageUnavailable)
+	s.check(id, wrong(code)).problem(503, problem.StorageUnavailable)
 	s.table.lost = false
-	if got := s.check(id, wrong(code)).problem(422, otp.WrongCode).number("checks_left"); got != 3 {
+	if got := s.check(id, wrong(code)).problem(422, problem.WrongCode).number("checks_left"); got != 3 {
 		t.Errorf("checks_left %d, want 3", got)
 	}
 }
@@ -487,9 +488,9 @@ func TestExpiryIsExact(t *testing.T) {
 	s := newService(t)
 	id, code := s.start(alice)
 	s.clock.advance(10*time.Minute - time.Nanosecond)
-	s.check(id, wrong(code)).problem(422, otp.WrongCode) // looked at, so it still lives
+	s.check(id, wrong(code)).problem(422, problem.WrongCode) // looked at, so it still lives
 	s.clock.advance(time.Nanosecond)
-	s.check(id, code).problem(410, otp.KindExpired)
+	s.check(id, code).problem(410, problem.Expired)
 	s.clock.advance(-time.Minute) // a clock that steps back revives nothing
-	s.check(id, code).problem(410, otp.KindExpired)
+	s.check(id, code).problem(410, problem.Expired)
 }

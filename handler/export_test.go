@@ -1,8 +1,6 @@
 package handler
 
-import (
-	"twofa/internal/otp"
-)
+import "twofa/internal/problem"
 
 // What the tests of the package's outside may know of its inside.
 const (
@@ -11,8 +9,8 @@ const (
 )
 
 // StatusOf is the error table of respond.go.
-func StatusOf() map[otp.Kind]int {
-	table := make(map[otp.Kind]int)
+func StatusOf() map[problem.Kind]int {
+	table := make(map[problem.Kind]int)
 	for kind, s := range statusOf {
 		table[kind] = s.status
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"twofa/internal/notify"
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 // Attack 21. Neither a secret nor a code reaches the log, on any path; and no
@@ -41,7 +41,7 @@ func TestAttack21_NoFactorReachesTheLog(t *testing.T) {
 	typed := wrong(code)
 	secrets = append(secrets, code, typed, "CANARYCANARYCANA")
 
-	ask("POST", path+"/confirm", typeJSON, object("code", typed)).problem(422, otp.WrongCode)
+	ask("POST", path+"/confirm", typeJSON, object("code", typed)).problem(422, problem.WrongCode)
 	ask("POST", path+"/confirm", typeJSON, object("code", code)).want(200)
 	ask("GET", path, "", "").want(200)
 	ask("PATCH", path+"/"+told.text("id"), typeJSON, object("name", "x")).want(200)
@@ -88,22 +88,22 @@ func TestAttack21_NoFactorReachesTheLog(t *testing.T) {
 	s.sender.answer = func(context.Context, notify.Message) error { return fmt.Errorf("sdk: %s %s", codes[1], alice) }
 	ask("POST", "/api/otpverify", typeJSON, object("user", "alice", "code", codes[1])).want(200)
 	s.sender.answer = func(context.Context, notify.Message) error { panic(codes[2] + raw) }
-	ask("POST", "/api/otpverify", typeJSON, object("user", "alice", "code", codes[2])).problem(500, otp.Internal)
+	ask("POST", "/api/otpverify", typeJSON, object("user", "alice", "code", codes[2])).problem(500, problem.Internal)
 	s.sender.answer = nil
-	s.checkFactor("recovery", codes[2]).problem(422, otp.WrongCode) // and was used up
+	s.checkFactor("recovery", codes[2]).problem(422, problem.WrongCode) // and was used up
 	s.table.lost = true
-	ask("POST", path, typeJSON, `{}`).problem(503, otp.StorageUnavailable)
-	ask("POST", "/api/otpverify", typeJSON, object("user", "alice", "factor", "totp", "code", typed)).problem(503, otp.StorageUnavailable)
-	ask("POST", "/api/users/alice/recovery-codes", "", "").problem(503, otp.StorageUnavailable)
+	ask("POST", path, typeJSON, `{}`).problem(503, problem.StorageUnavailable)
+	ask("POST", "/api/otpverify", typeJSON, object("user", "alice", "factor", "totp", "code", typed)).problem(503, problem.StorageUnavailable)
+	ask("POST", "/api/users/alice/recovery-codes", "", "").problem(503, problem.StorageUnavailable)
 	s.table.lost, s.table.Table = false, panicTable{s.table.Table, uri + raw + codes[3] + code}
 	for _, at := range []string{"POST " + path, "GET " + path, "DELETE " + path, "POST /api/users/alice/recovery-codes", "GET /api/users/alice/recovery-codes"} {
 		method, at, _ := strings.Cut(at, " ")
-		ask(method, at, "", "").problem(500, otp.Internal)
+		ask(method, at, "", "").problem(500, problem.Internal)
 	}
-	ask("POST", path+"/confirm", typeJSON, object("code", typed)).problem(500, otp.Internal)
-	ask("PATCH", path+"/"+told.text("id"), typeJSON, object("name", "y")).problem(500, otp.Internal)
+	ask("POST", path+"/confirm", typeJSON, object("code", typed)).problem(500, problem.Internal)
+	ask("PATCH", path+"/"+told.text("id"), typeJSON, object("name", "y")).problem(500, problem.Internal)
 	for _, code := range []string{typed, codes[4]} {
-		ask("POST", "/api/otpverify", typeJSON, object("user", "alice", "code", code)).problem(500, otp.Internal)
+		ask("POST", "/api/otpverify", typeJSON, object("user", "alice", "code", code)).problem(500, problem.Internal)
 	}
 
 	log := s.log.String()

@@ -12,7 +12,7 @@ import (
 	pquernatotp "github.com/pquerna/otp/totp"
 
 	"twofa/internal/notify"
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 // withFactors is a service with the user alice.
@@ -90,11 +90,11 @@ func TestAnAuthenticatorAppOverHTTP(t *testing.T) {
 	}
 	pending := `{"id": "` + id + `", "name": "Authenticator", "status": "pending", "algorithm": "SHA1", "digits": 6, "period": 30, "created_at": "2026-03-01T12:00:00Z"}`
 	wantBody(t, s.do("GET", path, "", "").want(200), `{"authenticators": [`+pending+`]}`)
-	s.checkFactor("totp", s.shows(e.text("uri"))).problem(404, otp.NotFound)
+	s.checkFactor("totp", s.shows(e.text("uri"))).problem(404, problem.NotFound)
 
 	s.clock.advance(time.Minute)
 	code := s.shows(e.text("uri"))
-	if refused := s.post(path+"/confirm", object("code", wrong(code))).problem(422, otp.WrongCode); refused.number("checks_left") != 9 {
+	if refused := s.post(path+"/confirm", object("code", wrong(code))).problem(422, problem.WrongCode); refused.number("checks_left") != 9 {
 		t.Errorf("refused as %s", refused.body)
 	}
 	wantBody(t, s.post(path+"/confirm", object("code", code)).want(200), `{"id": "`+id+`", "name": "Authenticator", "status": "confirmed",
@@ -103,7 +103,7 @@ func TestAnAuthenticatorAppOverHTTP(t *testing.T) {
 		t.Errorf("the user has %d", got)
 	}
 
-	s.checkFactor("totp", code).problem(422, otp.WrongCode) // the one that confirmed is spent
+	s.checkFactor("totp", code).problem(422, problem.WrongCode) // the one that confirmed is spent
 	s.clock.advance(time.Minute)
 	wantBody(t, s.checkFactor("totp", s.shows(e.text("uri"))).want(200), `{"status": "approved", "factor": "totp", "user": "alice",
 		"authenticator": {"id": "`+id+`", "name": "Authenticator"}, "approved_at": "2026-03-01T12:02:00Z"}`)
@@ -116,11 +116,11 @@ func TestAnAuthenticatorAppOverHTTP(t *testing.T) {
 	s.do("PATCH", path+"/"+id, typeForm, form("name", "Phone")).want(200)
 
 	wantNothing(t, s.do("DELETE", path+"/"+id, "", ""))
-	s.do("DELETE", path+"/"+id, "", "").problem(404, otp.NotFound)
-	s.checkFactor("totp", s.shows(e.text("uri"))).problem(404, otp.NotFound)
+	s.do("DELETE", path+"/"+id, "", "").problem(404, problem.NotFound)
+	s.checkFactor("totp", s.shows(e.text("uri"))).problem(404, problem.NotFound)
 	s.enrolled(`{}`)
 	s.post(path, `{}`).want(201)
-	s.do("DELETE", path+"/", "", "").problem(404, otp.NotFound) // an id that is missing by mistake is not all
+	s.do("DELETE", path+"/", "", "").problem(404, problem.NotFound) // an id that is missing by mistake is not all
 	wantNothing(t, s.do("DELETE", path, "", ""))
 	wantBody(t, s.do("GET", "/API/Users/alice/totp", "", "").want(200), `{"authenticators": []}`)
 }
@@ -173,34 +173,34 @@ func TestBadEnrolmentsOverHTTP(t *testing.T) {
 		`{"uri": "x"}`:    {"uri"},
 		`{"issuer": {}}`:  {"issuer"},
 	} {
-		got := s.post(path, body).problem(400, otp.InvalidRequest).fields()
+		got := s.post(path, body).problem(400, problem.InvalidRequest).fields()
 		if slices.Sort(got); !slices.Equal(got, fields) {
 			t.Errorf("%s: faults in %q, want %q", body, got, fields)
 		}
 	}
-	s.do("POST", path, typeForm, "digits=").problem(400, otp.InvalidRequest).wantFields("digits")
-	s.do("POST", path, "text/plain", "digits=6").problem(415, otp.UnsupportedMediaType)
-	s.post(path, `[]`).problem(400, otp.InvalidRequest)
-	s.do("POST", path+"/confirm", "", "").problem(400, otp.InvalidRequest)
-	s.post(path+"/confirm", `{}`).problem(400, otp.InvalidRequest).wantFields("code")
-	s.post(path+"/confirm", object("code", "123456")).problem(404, otp.NotFound)
+	s.do("POST", path, typeForm, "digits=").problem(400, problem.InvalidRequest).wantFields("digits")
+	s.do("POST", path, "text/plain", "digits=6").problem(415, problem.UnsupportedMediaType)
+	s.post(path, `[]`).problem(400, problem.InvalidRequest)
+	s.do("POST", path+"/confirm", "", "").problem(400, problem.InvalidRequest)
+	s.post(path+"/confirm", `{}`).problem(400, problem.InvalidRequest).wantFields("code")
+	s.post(path+"/confirm", object("code", "123456")).problem(404, problem.NotFound)
 	for _, nobody := range []string{"/api/users/bob/totp", "/api/users/bob/recovery-codes"} {
-		s.do("POST", nobody, "", "").problem(404, otp.NotFound)
-		s.do("GET", nobody, "", "").problem(404, otp.NotFound)
+		s.do("POST", nobody, "", "").problem(404, problem.NotFound)
+		s.do("GET", nobody, "", "").problem(404, problem.NotFound)
 	}
-	s.do("DELETE", "/api/users/bob/totp", "", "").problem(404, otp.NotFound)
+	s.do("DELETE", "/api/users/bob/totp", "", "").problem(404, problem.NotFound)
 	const id = "TA0123456789abcdef"
 	for path, allow := range map[string]string{
 		path: "DELETE, GET, HEAD, POST", path + "/" + id: "DELETE, PATCH", path + "/confirm": "POST", "/api/users/alice/recovery-codes": "GET, HEAD, POST",
 	} {
-		if res := s.do("PUT", path, typeJSON, `{}`).problem(405, otp.MethodNotAllowed); res.header.Get("Allow") != allow {
+		if res := s.do("PUT", path, typeJSON, `{}`).problem(405, problem.MethodNotAllowed); res.header.Get("Allow") != allow {
 			t.Errorf("%s allows %s", path, res.header.Get("Allow"))
 		}
 	}
-	s.do("PATCH", path+"/"+id, typeJSON, object("name", "x")).problem(404, otp.NotFound)
-	s.do("PATCH", path+"/TA", typeJSON, object("name", "x")).problem(400, otp.InvalidRequest).wantFields("id")
-	s.do("DELETE", path+"/confirm", "", "").problem(405, otp.MethodNotAllowed)
-	s.do("DELETE", path+"/"+id+"/x", "", "").problem(404, otp.NotFound)
+	s.do("PATCH", path+"/"+id, typeJSON, object("name", "x")).problem(404, problem.NotFound)
+	s.do("PATCH", path+"/TA", typeJSON, object("name", "x")).problem(400, problem.InvalidRequest).wantFields("id")
+	s.do("DELETE", path+"/confirm", "", "").problem(405, problem.MethodNotAllowed)
+	s.do("DELETE", path+"/"+id+"/x", "", "").problem(404, problem.NotFound)
 	wantBody(t, s.do("GET", path, "", "").want(200), `{"authenticators": []}`)
 }
 
@@ -234,7 +234,7 @@ func TestAttack19_R9_VectorsOfRFC6238OverHTTP(t *testing.T) {
 			} else if a := s.checkFactor("totp", v.code).want(200); !strings.Contains(a.body, `"name":"`+algorithm+`"`) {
 				t.Errorf("at %d %s is taken for another app's: %s", v.at, v.code, a.body)
 			}
-			s.checkFactor("totp", v.code).problem(422, otp.WrongCode)
+			s.checkFactor("totp", v.code).problem(422, problem.WrongCode)
 		}
 	}
 }
@@ -250,7 +250,7 @@ func TestAttack19_R9_VectorsOfRFC4226OverHTTP(t *testing.T) {
 		switch counter {
 		case 0:
 			s.post("/api/users/alice/totp", object("uri", "otpauth://totp/RFC?secret="+rfcSecret(20))).want(201)
-			s.post("/api/users/alice/totp/confirm", object("code", code)).problem(422, otp.WrongCode)
+			s.post("/api/users/alice/totp/confirm", object("code", code)).problem(422, problem.WrongCode)
 		case 1:
 			s.post("/api/users/alice/totp/confirm", object("code", code)).want(200)
 		default:
@@ -266,20 +266,20 @@ func TestAttack22_ALockedFactorSaysUntilWhen(t *testing.T) {
 	codes := s.recoveryCodes()
 	for factor, try := range map[string]string{"totp": wrong(s.shows(uri)), "recovery": "CANA-RYCA-NARY-CANA"} {
 		for left := 9; left >= 0; left-- {
-			if refused := s.checkFactor(factor, try).problem(422, otp.WrongCode); refused.number("checks_left") != left {
+			if refused := s.checkFactor(factor, try).problem(422, problem.WrongCode); refused.number("checks_left") != left {
 				t.Fatalf("%s: %s", factor, refused.body)
 			}
 		}
 	}
 	s.clock.advance(time.Hour)
 	for factor, try := range map[string]string{"totp": s.shows(uri), "recovery": codes[0]} {
-		locked := s.checkFactor(factor, try).problem(429, otp.TooManyChecks)
+		locked := s.checkFactor(factor, try).problem(429, problem.TooManyChecks)
 		if locked.header.Get("Retry-After") != "82800" || locked.number("retry_after") != 82800 || locked.number("checks_left") != 0 {
 			t.Errorf("%s: %v %s", factor, locked.header, locked.body)
 		}
 	}
 	codes = s.recoveryCodes() // is no way around it
-	s.checkFactor("recovery", codes[0]).problem(429, otp.TooManyChecks)
+	s.checkFactor("recovery", codes[0]).problem(429, problem.TooManyChecks)
 	s.post("/api/otpsend", object("user", "alice")).want(201)
 	s.post("/api/otpverify", object("user", "alice", "code", s.sender.last().Code)).want(200)
 	s.clock.advance(23 * time.Hour)
@@ -292,7 +292,7 @@ func TestR8_RecoveryCodesOverHTTP(t *testing.T) {
 	s := withFactors(t)
 	const path = "/api/users/alice/recovery-codes"
 	wantBody(t, s.do("GET", path, "", "").want(200), `{"left": 0}`)
-	s.checkFactor("recovery", "CANA-RYCA-NARY-CANA").problem(404, otp.NotFound)
+	s.checkFactor("recovery", "CANA-RYCA-NARY-CANA").problem(404, problem.NotFound)
 	old := s.recoveryCodes()
 	wantBody(t, s.do("GET", path, "", "").want(200), `{"left": 10, "made_at": "2026-03-01T12:00:00Z"}`)
 	s.checkFactor("recovery", old[0]).want(200)
@@ -303,7 +303,7 @@ func TestR8_RecoveryCodesOverHTTP(t *testing.T) {
 			t.Errorf("%s is in the new set, too", dead)
 		}
 	}
-	s.checkFactor("recovery", old[1]).problem(422, otp.WrongCode)
+	s.checkFactor("recovery", old[1]).problem(422, problem.WrongCode)
 	tag := s.do("GET", "/api/users/alice", "", "").header.Get("ETag")
 	wantBody(t, s.checkFactor("recovery", strings.ToLower(strings.ReplaceAll(codes[9], "-", " "))).want(200),
 		`{"status": "approved", "factor": "recovery", "user": "alice", "recovery_codes_left": 9, "alerted": true, "approved_at": "2026-03-01T12:01:00Z"}`)
@@ -318,12 +318,12 @@ func TestR8_RecoveryCodesOverHTTP(t *testing.T) {
 		t.Errorf("ETag %s after %s: %s", got.header.Get("ETag"), tag, got.body)
 	}
 	wantBody(t, s.do("GET", path, "", "").want(200), `{"left": 9, "made_at": "2026-03-01T12:01:00Z"}`)
-	s.checkFactor("recovery", codes[9]).problem(422, otp.WrongCode)
+	s.checkFactor("recovery", codes[9]).problem(422, problem.WrongCode)
 
 	// The approval stands where the message does not.
 	s.sender.fail(&notify.Failure{Reason: notify.Undeliverable})
 	wantBody(t, s.post("/api/otpverify", object("user", "alice", "code", codes[0])).want(200),
 		`{"status": "approved", "factor": "recovery", "user": "alice", "recovery_codes_left": 8, "approved_at": "2026-03-01T12:01:00Z"}`)
-	s.checkFactor("recovery", "123456").problem(400, otp.InvalidRequest).wantFields("code")
-	s.post("/api/otpverify", object("user", "alice", "code", codes[1], "factor", "recovery", "purpose", "login")).problem(400, otp.InvalidRequest).wantFields("factor")
+	s.checkFactor("recovery", "123456").problem(400, problem.InvalidRequest).wantFields("code")
+	s.post("/api/otpverify", object("user", "alice", "code", codes[1], "factor", "recovery", "purpose", "login")).problem(400, problem.InvalidRequest).wantFields("factor")
 }

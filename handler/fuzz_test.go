@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/otpsend"
 	"twofa/otpverify"
 	"twofa/users"
@@ -24,9 +24,9 @@ func targets() []any {
 
 // wantAnswerable fails unless the error is one that an answer can be made of,
 // and that answer is whole.
-func wantAnswerable(t *testing.T, err error, kinds ...otp.Kind) {
+func wantAnswerable(t *testing.T, err error, kinds ...problem.Kind) {
 	t.Helper()
-	e, ok := errors.AsType[*otp.Error](err)
+	e, ok := errors.AsType[*problem.Error](err)
 	if !ok {
 		t.Fatalf("error %T: %v", err, err)
 	}
@@ -45,7 +45,7 @@ func wantAnswerable(t *testing.T, err error, kinds ...otp.Kind) {
 	}
 	w := httptest.NewRecorder()
 	status := respond(w, answer{}, e)
-	var p problem
+	var p problemJSON
 	if status != statusOf[e.Kind].status || json.Unmarshal(w.Body.Bytes(), &p) != nil || p.Type != "urn:twofa:"+string(e.Kind) {
 		t.Fatalf("answered %d %s", status, w.Body)
 	}
@@ -82,7 +82,7 @@ func FuzzDecodeJSON(f *testing.F) {
 		for i, into := range targets() {
 			err := decodeJSON(body, into)
 			if err != nil {
-				wantAnswerable(t, err, otp.InvalidRequest)
+				wantAnswerable(t, err, problem.InvalidRequest)
 				continue
 			}
 			// The standard library, which is more lenient, reads the same.
@@ -141,7 +141,7 @@ func FuzzDecodeForm(f *testing.F) {
 		for i, into := range targets() {
 			err := decodeForm(body, into)
 			if err != nil {
-				wantAnswerable(t, err, otp.InvalidRequest)
+				wantAnswerable(t, err, problem.InvalidRequest)
 				continue
 			}
 			values, err := url.ParseQuery(string(body))
@@ -188,7 +188,7 @@ func FuzzTimerEnvelope(f *testing.F) {
 			if call.pastDue() {
 				t.Fatal("an envelope that was refused says something")
 			}
-			wantAnswerable(t, err, otp.InvalidRequest, otp.PayloadTooLarge)
+			wantAnswerable(t, err, problem.InvalidRequest, problem.PayloadTooLarge)
 			return
 		}
 		var other map[string]any

@@ -23,6 +23,7 @@ import (
 	"twofa/internal/delivery"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recipient"
 	"twofa/internal/secret"
 	"twofa/internal/store"
@@ -283,7 +284,7 @@ func (r *response) want(status int) *response {
 }
 
 // problem ends the test unless the answer is a problem of that kind.
-func (r *response) problem(status int, kind otp.Kind) *response {
+func (r *response) problem(status int, kind problem.Kind) *response {
 	r.t.Helper()
 	if r.status != status || r.header.Get("Content-Type") != "application/problem+json" || r.text("type") != "urn:twofa:"+string(kind) {
 		r.t.Fatalf("got %d %s %s, want %d %s", r.status, r.header.Get("Content-Type"), r.body, status, kind)

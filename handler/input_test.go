@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"twofa/handler"
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 // badBodies are refused by every route that reads a body, for what they are.
@@ -22,55 +22,55 @@ import (
 var badBodies = []struct {
 	name, contentType, body string
 	status                  int
-	kind                    otp.Kind
+	kind                    problem.Kind
 	says                    string // a part of the detail or of the field's message
 	fields                  []string
 }{
-	{"empty", typeJSON, "", 400, otp.InvalidRequest, "Content-Length", nil},
-	{"empty form", typeForm, "", 400, otp.InvalidRequest, "Content-Length", nil},
-	{"nothing at all", "", "", 400, otp.InvalidRequest, "Content-Length", nil},
-	{"only spaces", typeJSON, " \r\n\t ", 400, otp.InvalidRequest, "one JSON object", nil},
-	{"null", typeJSON, `null`, 400, otp.InvalidRequest, "one JSON object", nil},
-	{"number", typeJSON, `1`, 400, otp.InvalidRequest, "one JSON object", nil},
-	{"string", typeJSON, `"to"`, 400, otp.InvalidRequest, "one JSON object", nil},
-	{"array", typeJSON, `[{"to": "+14155550123"}]`, 400, otp.InvalidRequest, "one JSON object", nil},
-	{"form as JSON", typeJSON, `to=%2B14155550123`, 400, otp.InvalidRequest, "application/x-www-form-urlencoded", nil},
-	{"byte order mark", typeJSON, "\ufeff{}", 400, otp.InvalidRequest, "one JSON object", nil},
-	{"cut off", typeJSON, `{"FIELD": "+14155550123"`, 400, otp.InvalidRequest, "not valid JSON", nil},
-	{"trailing comma", typeJSON, `{"FIELD": "+14155550123",}`, 400, otp.InvalidRequest, "not valid JSON", nil},
-	{"single quotes", typeJSON, `{'to': '+14155550123'}`, 400, otp.InvalidRequest, "not valid JSON", nil},
-	{"comment", typeJSON, `{/* */}`, 400, otp.InvalidRequest, "not valid JSON", nil},
-	{"trailing text", typeJSON, `{} x`, 400, otp.InvalidRequest, "nothing behind it", nil},
-	{"two objects", typeJSON, `{}{}`, 400, otp.InvalidRequest, "nothing behind it", nil},
-	{"invalid UTF-8 in a value", typeJSON, "{\"FIELD\": \"\xff\"}", 400, otp.InvalidRequest, "UTF-8", nil},
-	{"invalid UTF-8 in a name", typeJSON, "{\"\xff\": \"\"}", 400, otp.InvalidRequest, "UTF-8", nil},
-	{"lone surrogate", typeJSON, `{"FIELD": "\ud800"}`, 400, otp.InvalidRequest, "UTF-8", nil},
-	{"unknown name", typeJSON, `{"phone": "+14155550123"}`, 400, otp.InvalidRequest, "no such field", []string{"phone"}},
-	{"other case of a name", typeJSON, `{"Channel": "whatsapp"}`, 400, otp.InvalidRequest, "no such field", []string{"Channel"}},
-	{"name without text", typeJSON, `{"": "x"}`, 400, otp.InvalidRequest, "no such field", []string{""}},
-	{"very long name", typeJSON, `{"` + strings.Repeat("é", 1000) + `": "x"}`, 400, otp.InvalidRequest, "no such field", []string{strings.Repeat("é", 32) + "…"}},
-	{"form with an unknown name", typeForm, `phone=1`, 400, otp.InvalidRequest, "no such field", []string{"phone"}},
-	{"form with a name twice", typeForm, `channel=whatsapp&channel=whatsapp`, 400, otp.InvalidRequest, "2 times", []string{"channel"}},
-	{"form with a bad escape", typeForm, `channel=%4`, 400, otp.InvalidRequest, "two hexadecimal digits", nil},
-	{"form with a semicolon", typeForm, `a=1;b=2`, 400, otp.InvalidRequest, "separated by &", nil},
-	{"form with invalid UTF-8", typeForm, `channel=%ff`, 400, otp.InvalidRequest, "UTF-8", nil},
-	{"form with invalid UTF-8 in a name", typeForm, `%ff=1`, 400, otp.InvalidRequest, "UTF-8", nil},
-	{"JSON as curl's default", typeForm, `{"to": "+14155550123"}`, 400, otp.InvalidRequest, "curl: --json", nil},
-	{"JSON as curl's default, indented", typeForm, "\n  {\"to\": \"+14155550123\"}", 400, otp.InvalidRequest, "curl: --json", nil},
-	{"no content type", "", `{}`, 415, otp.UnsupportedMediaType, "Send Content-Type: application/json", nil},
-	{"text", "text/plain", `{}`, 415, otp.UnsupportedMediaType, "Send Content-Type: application/json", nil},
-	{"XML", "application/xml", `<a/>`, 415, otp.UnsupportedMediaType, "Send Content-Type: application/json", nil},
-	{"multipart", "multipart/form-data; boundary=x", "--x--", 415, otp.UnsupportedMediaType, "Send Content-Type: application/json", nil},
-	{"kind of JSON", "application/problem+json", `{}`, 415, otp.UnsupportedMediaType, "Send Content-Type: application/json", nil},
-	{"other charset", "application/json; charset=iso-8859-1", `{}`, 415, otp.UnsupportedMediaType, "in UTF-8", nil},
-	{"other charset of a form", typeForm + "; charset=utf-16", `a=b`, 415, otp.UnsupportedMediaType, "in UTF-8", nil},
-	{"content type that is none", "application/json; charset", `{}`, 415, otp.UnsupportedMediaType, "Send Content-Type: application/json", nil},
-	{"17 KiB", typeJSON, `{"channel": "` + strings.Repeat("x", 17<<10) + `"}`, 413, otp.PayloadTooLarge, "16 KiB", nil},
-	{"deep nesting", typeJSON, strings.Repeat(`{"context":`, 1300) + "1" + strings.Repeat("}", 1300), 400, otp.InvalidRequest, "", nil},
-	{"deep array", typeJSON, `{"channel":` + strings.Repeat(`[`, 8000), 400, otp.InvalidRequest, "", nil},
-	{"name and member of it", typeForm, `channel=a&channel.x=b`, 400, otp.InvalidRequest, "both as a text and as an object", []string{"channel.x"}},
-	{"member and name of it", typeForm, `channel.x=b&channel=a`, 400, otp.InvalidRequest, "both as a text and as an object", []string{"channel.x"}},
-	{"many faults of a form", typeForm, `x=1&x=2&b=1&b=2&a=1&a=2`, 400, otp.InvalidRequest, "2 times", []string{"a"}},
+	{"empty", typeJSON, "", 400, problem.InvalidRequest, "Content-Length", nil},
+	{"empty form", typeForm, "", 400, problem.InvalidRequest, "Content-Length", nil},
+	{"nothing at all", "", "", 400, problem.InvalidRequest, "Content-Length", nil},
+	{"only spaces", typeJSON, " \r\n\t ", 400, problem.InvalidRequest, "one JSON object", nil},
+	{"null", typeJSON, `null`, 400, problem.InvalidRequest, "one JSON object", nil},
+	{"number", typeJSON, `1`, 400, problem.InvalidRequest, "one JSON object", nil},
+	{"string", typeJSON, `"to"`, 400, problem.InvalidRequest, "one JSON object", nil},
+	{"array", typeJSON, `[{"to": "+14155550123"}]`, 400, problem.InvalidRequest, "one JSON object", nil},
+	{"form as JSON", typeJSON, `to=%2B14155550123`, 400, problem.InvalidRequest, "application/x-www-form-urlencoded", nil},
+	{"byte order mark", typeJSON, "\ufeff{}", 400, problem.InvalidRequest, "one JSON object", nil},
+	{"cut off", typeJSON, `{"FIELD": "+14155550123"`, 400, problem.InvalidRequest, "not valid JSON", nil},
+	{"trailing comma", typeJSON, `{"FIELD": "+14155550123",}`, 400, problem.InvalidRequest, "not valid JSON", nil},
+	{"single quotes", typeJSON, `{'to': '+14155550123'}`, 400, problem.InvalidRequest, "not valid JSON", nil},
+	{"comment", typeJSON, `{/* */}`, 400, problem.InvalidRequest, "not valid JSON", nil},
+	{"trailing text", typeJSON, `{} x`, 400, problem.InvalidRequest, "nothing behind it", nil},
+	{"two objects", typeJSON, `{}{}`, 400, problem.InvalidRequest, "nothing behind it", nil},
+	{"invalid UTF-8 in a value", typeJSON, "{\"FIELD\": \"\xff\"}", 400, problem.InvalidRequest, "UTF-8", nil},
+	{"invalid UTF-8 in a name", typeJSON, "{\"\xff\": \"\"}", 400, problem.InvalidRequest, "UTF-8", nil},
+	{"lone surrogate", typeJSON, `{"FIELD": "\ud800"}`, 400, problem.InvalidRequest, "UTF-8", nil},
+	{"unknown name", typeJSON, `{"phone": "+14155550123"}`, 400, problem.InvalidRequest, "no such field", []string{"phone"}},
+	{"other case of a name", typeJSON, `{"Channel": "whatsapp"}`, 400, problem.InvalidRequest, "no such field", []string{"Channel"}},
+	{"name without text", typeJSON, `{"": "x"}`, 400, problem.InvalidRequest, "no such field", []string{""}},
+	{"very long name", typeJSON, `{"` + strings.Repeat("é", 1000) + `": "x"}`, 400, problem.InvalidRequest, "no such field", []string{strings.Repeat("é", 32) + "…"}},
+	{"form with an unknown name", typeForm, `phone=1`, 400, problem.InvalidRequest, "no such field", []string{"phone"}},
+	{"form with a name twice", typeForm, `channel=whatsapp&channel=whatsapp`, 400, problem.InvalidRequest, "2 times", []string{"channel"}},
+	{"form with a bad escape", typeForm, `channel=%4`, 400, problem.InvalidRequest, "two hexadecimal digits", nil},
+	{"form with a semicolon", typeForm, `a=1;b=2`, 400, problem.InvalidRequest, "separated by &", nil},
+	{"form with invalid UTF-8", typeForm, `channel=%ff`, 400, problem.InvalidRequest, "UTF-8", nil},
+	{"form with invalid UTF-8 in a name", typeForm, `%ff=1`, 400, problem.InvalidRequest, "UTF-8", nil},
+	{"JSON as curl's default", typeForm, `{"to": "+14155550123"}`, 400, problem.InvalidRequest, "curl: --json", nil},
+	{"JSON as curl's default, indented", typeForm, "\n  {\"to\": \"+14155550123\"}", 400, problem.InvalidRequest, "curl: --json", nil},
+	{"no content type", "", `{}`, 415, problem.UnsupportedMediaType, "Send Content-Type: application/json", nil},
+	{"text", "text/plain", `{}`, 415, problem.UnsupportedMediaType, "Send Content-Type: application/json", nil},
+	{"XML", "application/xml", `<a/>`, 415, problem.UnsupportedMediaType, "Send Content-Type: application/json", nil},
+	{"multipart", "multipart/form-data; boundary=x", "--x--", 415, problem.UnsupportedMediaType, "Send Content-Type: application/json", nil},
+	{"kind of JSON", "application/problem+json", `{}`, 415, problem.UnsupportedMediaType, "Send Content-Type: application/json", nil},
+	{"other charset", "application/json; charset=iso-8859-1", `{}`, 415, problem.UnsupportedMediaType, "in UTF-8", nil},
+	{"other charset of a form", typeForm + "; charset=utf-16", `a=b`, 415, problem.UnsupportedMediaType, "in UTF-8", nil},
+	{"content type that is none", "application/json; charset", `{}`, 415, problem.UnsupportedMediaType, "Send Content-Type: application/json", nil},
+	{"17 KiB", typeJSON, `{"channel": "` + strings.Repeat("x", 17<<10) + `"}`, 413, problem.PayloadTooLarge, "16 KiB", nil},
+	{"deep nesting", typeJSON, strings.Repeat(`{"context":`, 1300) + "1" + strings.Repeat("}", 1300), 400, problem.InvalidRequest, "", nil},
+	{"deep array", typeJSON, `{"channel":` + strings.Repeat(`[`, 8000), 400, problem.InvalidRequest, "", nil},
+	{"name and member of it", typeForm, `channel=a&channel.x=b`, 400, problem.InvalidRequest, "both as a text and as an object", []string{"channel.x"}},
+	{"member and name of it", typeForm, `channel.x=b&channel=a`, 400, problem.InvalidRequest, "both as a text and as an object", []string{"channel.x"}},
+	{"many faults of a form", typeForm, `x=1&x=2&b=1&b=2&a=1&a=2`, 400, problem.InvalidRequest, "2 times", []string{"a"}},
 }
 
 // Input that is refused must leave no trace: no row, no spent check, no message.
@@ -181,13 +181,13 @@ func TestBadFieldsAreNamedAllAtOnceAndLeaveNoTrace(t *testing.T) {
 	before := s.rows()
 	for _, tc := range badFields {
 		fill := strings.NewReplacer("{id}", id)
-		res := s.post(fill.Replace(tc.path), fill.Replace(tc.body)).problem(400, otp.InvalidRequest)
+		res := s.post(fill.Replace(tc.path), fill.Replace(tc.body)).problem(400, problem.InvalidRequest)
 		if got := res.fields(); !slices.Equal(got, tc.fields) || !strings.Contains(res.body, tc.says) {
 			t.Errorf("%s: got %s, want faults in %q that say %q", tc.name, res.body, tc.fields, tc.says)
 		}
 	}
 	for _, method := range []string{"GET", "DELETE"} {
-		s.do(method, "/api/otpsend/VE12", "", "").problem(400, otp.InvalidRequest).wantFields("id")
+		s.do(method, "/api/otpsend/VE12", "", "").problem(400, problem.InvalidRequest).wantFields("id")
 	}
 	if after := s.rows(); !slices.Equal(before, after) {
 		t.Errorf("rows before %v, after %v", before, after)
@@ -203,13 +203,13 @@ func TestBadFieldsAreNamedAllAtOnceAndLeaveNoTrace(t *testing.T) {
 func TestRequestsAboutNothingStoreNothing(t *testing.T) {
 	s := newService(t)
 	const none = "VE0123456789abcdef0123456789abcdef"
-	s.post("/api/otpsend", object("to", "+19005550123")).problem(403, otp.DestinationRefused)
-	s.post("/api/otpsend", object("to", "+33612345678")).problem(403, otp.DestinationRefused)
-	s.post("/api/otpverify", object("to", alice, "code", "123456")).problem(404, otp.NotFound)
-	s.check(none, "123456").problem(404, otp.NotFound)
-	s.do("POST", "/api/otpsend/"+none, "", "").problem(404, otp.NotFound)
-	s.do("GET", "/api/otpsend/"+none, "", "").problem(404, otp.NotFound)
-	s.do("DELETE", "/api/otpsend/"+none, "", "").problem(404, otp.NotFound)
+	s.post("/api/otpsend", object("to", "+19005550123")).problem(403, problem.DestinationRefused)
+	s.post("/api/otpsend", object("to", "+33612345678")).problem(403, problem.DestinationRefused)
+	s.post("/api/otpverify", object("to", alice, "code", "123456")).problem(404, problem.NotFound)
+	s.check(none, "123456").problem(404, problem.NotFound)
+	s.do("POST", "/api/otpsend/"+none, "", "").problem(404, problem.NotFound)
+	s.do("GET", "/api/otpsend/"+none, "", "").problem(404, problem.NotFound)
+	s.do("DELETE", "/api/otpsend/"+none, "", "").problem(404, problem.NotFound)
 	s.post("/purge", `{}`).want(200)
 	if rows := s.rows(); len(rows) != 0 || s.sender.calls() != 0 {
 		t.Errorf("rows %v, %d messages", rows, s.sender.calls())
@@ -219,7 +219,7 @@ func TestRequestsAboutNothingStoreNothing(t *testing.T) {
 func TestAPlusInAFormIsExplained(t *testing.T) {
 	s := newService(t)
 	for _, path := range []string{"/api/otpsend", "/api/otpverify"} {
-		res := s.do("POST", path, typeForm, "to=+14155550123").problem(400, otp.InvalidRequest).wantFields("to")
+		res := s.do("POST", path, typeForm, "to=+14155550123").problem(400, problem.InvalidRequest).wantFields("to")
 		if !strings.Contains(res.body, "a + is written %2B;") {
 			t.Errorf("%s: %s", path, res.body)
 		}
@@ -232,9 +232,9 @@ func TestACodeInTheQueryIsNeverRead(t *testing.T) {
 	s := newService(t)
 	id, code := s.start(alice)
 	query := "?code=" + code + "&id=" + id
-	s.do("POST", "/api/otpverify"+query, typeJSON, object("id", id)).problem(400, otp.InvalidRequest).wantFields("code")
-	s.do("POST", "/api/otpverify"+query, typeForm, form("id", id)).problem(400, otp.InvalidRequest).wantFields("code")
-	s.do("POST", "/api/otpverify"+query, typeForm, form("id", id, "code", wrong(code))).problem(422, otp.WrongCode)
+	s.do("POST", "/api/otpverify"+query, typeJSON, object("id", id)).problem(400, problem.InvalidRequest).wantFields("code")
+	s.do("POST", "/api/otpverify"+query, typeForm, form("id", id)).problem(400, problem.InvalidRequest).wantFields("code")
+	s.do("POST", "/api/otpverify"+query, typeForm, form("id", id, "code", wrong(code))).problem(422, problem.WrongCode)
 	s.do("POST", "/api/otpverify?code=functionkey", typeForm, form("id", id, "code", code)).want(200)
 }
 
@@ -263,9 +263,9 @@ func TestABodyOfExactly16KiBIsReadAndOneByteMoreIsNot(t *testing.T) {
 	}
 	chunked := func(body string) io.Reader { return struct{ io.Reader }{strings.NewReader(body)} }
 
-	post(strings.NewReader(sized(id, code, 16<<10+1))).problem(413, otp.PayloadTooLarge)
-	post(chunked(sized(id, code, 16<<10+1))).problem(413, otp.PayloadTooLarge)
-	post(chunked(sized(id, wrong(code), 16<<10))).problem(422, otp.WrongCode)
+	post(strings.NewReader(sized(id, code, 16<<10+1))).problem(413, problem.PayloadTooLarge)
+	post(chunked(sized(id, code, 16<<10+1))).problem(413, problem.PayloadTooLarge)
+	post(chunked(sized(id, wrong(code), 16<<10))).problem(422, problem.WrongCode)
 	post(strings.NewReader(sized(id, code, 16<<10))).want(200)
 }
 
@@ -299,7 +299,7 @@ func TestABodyThatBreaksOffIsRefused(t *testing.T) {
 		r := httptest.NewRequest("POST", path, io.MultiReader(strings.NewReader(body), brokenReader{}))
 		r.Header.Set("Content-Type", typeJSON)
 		r.ContentLength = int64(len(body)) + 10
-		res := s.serve(r).problem(400, otp.InvalidRequest)
+		res := s.serve(r).problem(400, problem.InvalidRequest)
 		if !strings.Contains(res.text("detail"), "did not arrive whole") {
 			t.Errorf("%s: %s", path, res.body)
 		}

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/reqlog"
 	"twofa/internal/store"
 )
@@ -42,7 +42,7 @@ func (a *API) methods(function string, endpoints byMethod) http.Handler {
 		}
 		e, ok := endpoints[method]
 		if !ok {
-			return answer{header: map[string]string{"Allow": allow}}, &otp.Error{Kind: otp.MethodNotAllowed, Detail: "This path answers " + allow + "."}
+			return answer{header: map[string]string{"Allow": allow}}, &problem.Error{Kind: problem.MethodNotAllowed, Detail: "This path answers " + allow + "."}
 		}
 		return e(r)
 	})
@@ -66,7 +66,7 @@ func (a *API) serve(function string, e endpoint) http.Handler {
 		ctx, line := reqlog.With(ctx)
 
 		ans, err := a.guard(e, r.WithContext(ctx))
-		var failed *otp.Error
+		var failed *problem.Error
 		if err != nil {
 			failed = asError(err)
 		}
@@ -84,13 +84,13 @@ func (a *API) guard(e endpoint, r *http.Request) (ans answer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			reqlog.Add(r.Context(), slog.String("stack", string(debug.Stack())))
-			err = &otp.Error{Kind: otp.Internal, Err: fmt.Errorf("panic with a %T", p)}
+			err = &problem.Error{Kind: problem.Internal, Err: fmt.Errorf("panic with a %T", p)}
 		}
 	}()
 	return e(r)
 }
 
-func (a *API) logLine(ctx context.Context, function, method, id string, status int, failed *otp.Error, begun time.Time, trips int64, line *reqlog.Line) {
+func (a *API) logLine(ctx context.Context, function, method, id string, status int, failed *problem.Error, begun time.Time, trips int64, line *reqlog.Line) {
 	level, outcome := slog.LevelInfo, "ok"
 	attrs := make([]slog.Attr, 0, 16)
 	attrs = append(attrs,

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"testing"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 // together runs n calls at once and returns their answers.
@@ -58,7 +58,7 @@ func TestOfParallelWrongChecksAtMostFiveAreEvaluated(t *testing.T) {
 	if len(left) != 5 || !left[0] || !left[4] {
 		t.Errorf("checks_left took the values %v, want 0 to 4, each once", left)
 	}
-	s.check(id, code).problem(429, otp.TooManyChecks)
+	s.check(id, code).problem(429, problem.TooManyChecks)
 }
 
 // Of a right and many wrong ones at once, the right one is approved or too late,

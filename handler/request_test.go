@@ -12,7 +12,7 @@ import (
 
 	"twofa/handler"
 	"twofa/internal/notify"
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/store"
 )
 
@@ -35,7 +35,7 @@ func TestAClientThatHangsUpDoesNotCutOffASend(t *testing.T) {
 	// Nor does it leave a check half counted.
 	gone := httptest.NewRequest("POST", "/api/otpverify", strings.NewReader(object("id", id, "code", wrong(s.sender.last().Code)))).WithContext(ctx)
 	gone.Header.Set("Content-Type", typeJSON)
-	s.serve(gone).problem(422, otp.WrongCode)
+	s.serve(gone).problem(422, problem.WrongCode)
 }
 
 // deadlineTable notes the deadline that each call has.
@@ -70,7 +70,7 @@ func TestEveryCallOfARequestHasItsDeadline(t *testing.T) {
 	}
 	begun := time.Now()
 	id, code := s.start(alice)
-	s.check(id, wrong(code)).problem(422, otp.WrongCode)
+	s.check(id, wrong(code)).problem(422, problem.WrongCode)
 	s.do("GET", "/api/otpsend/"+id, "", "").want(200)
 	s.do("DELETE", "/api/otpsend/"+id, "", "").want(200)
 	latest := time.Now().Add(handler.RequestTimeout)

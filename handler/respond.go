@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json"
+	"twofa/internal/problem"
 
-	"twofa/internal/otp"
+	"github.com/go-json-experiment/json"
 )
 
 // answer is what an endpoint returns. There is one writer, respond.
@@ -28,44 +28,44 @@ type verbatim struct {
 
 // statusOf is the error table of docs/errors.md: the only place that maps a
 // kind to a status and a title.
-var statusOf = map[otp.Kind]struct {
+var statusOf = map[problem.Kind]struct {
 	status int
 	title  string
 }{
-	otp.InvalidRequest:        {http.StatusBadRequest, "The request is not valid"},
-	otp.WrongCode:             {http.StatusUnprocessableEntity, "The code is not right"},
-	otp.NotFound:              {http.StatusNotFound, "Not found"},
-	otp.AlreadyUsed:           {http.StatusConflict, "The code was used before"},
-	otp.NotYetApproved:        {http.StatusConflict, "Not approved yet"},
-	otp.IdempotencyConflict:   {http.StatusConflict, "The idempotency key was used for another request"},
-	otp.PreconditionFailed:    {http.StatusPreconditionFailed, "The state is another one"},
-	otp.Forbidden:             {http.StatusForbidden, "The request is not signed as it has to be"},
-	otp.KindExpired:           {http.StatusGone, "The verification is over its time"},
-	otp.KindCanceled:          {http.StatusGone, "The verification was canceled"},
-	otp.KindDenied:            {http.StatusGone, "The verification was denied"},
-	otp.TooManyChecks:         {http.StatusTooManyRequests, "Too many wrong codes"},
-	otp.TooManySends:          {http.StatusTooManyRequests, "Too many messages"},
-	otp.ResendTooSoon:         {http.StatusTooManyRequests, "Too soon for another message"},
-	otp.DestinationRefused:    {http.StatusForbidden, "This destination is not sent to"},
-	otp.KindUndeliverable:     {http.StatusUnprocessableEntity, "The address cannot be reached"},
-	otp.ProviderUnavailable:   {http.StatusBadGateway, "The provider did not take the message"},
-	otp.ProviderMisconfigured: {http.StatusBadGateway, "The provider refuses this service's settings"},
-	otp.StorageUnavailable:    {http.StatusServiceUnavailable, "Storage is unavailable"},
-	otp.PayloadTooLarge:       {http.StatusRequestEntityTooLarge, "The body is too large"},
-	otp.UnsupportedMediaType:  {http.StatusUnsupportedMediaType, "The content type is not supported"},
-	otp.MethodNotAllowed:      {http.StatusMethodNotAllowed, "The method is not allowed here"},
-	otp.Internal:              {http.StatusInternalServerError, "Something went wrong inside"},
+	problem.InvalidRequest:        {http.StatusBadRequest, "The request is not valid"},
+	problem.WrongCode:             {http.StatusUnprocessableEntity, "The code is not right"},
+	problem.NotFound:              {http.StatusNotFound, "Not found"},
+	problem.AlreadyUsed:           {http.StatusConflict, "The code was used before"},
+	problem.NotYetApproved:        {http.StatusConflict, "Not approved yet"},
+	problem.IdempotencyConflict:   {http.StatusConflict, "The idempotency key was used for another request"},
+	problem.PreconditionFailed:    {http.StatusPreconditionFailed, "The state is another one"},
+	problem.Forbidden:             {http.StatusForbidden, "The request is not signed as it has to be"},
+	problem.Expired:               {http.StatusGone, "The verification is over its time"},
+	problem.Canceled:              {http.StatusGone, "The verification was canceled"},
+	problem.Denied:                {http.StatusGone, "The verification was denied"},
+	problem.TooManyChecks:         {http.StatusTooManyRequests, "Too many wrong codes"},
+	problem.TooManySends:          {http.StatusTooManyRequests, "Too many messages"},
+	problem.ResendTooSoon:         {http.StatusTooManyRequests, "Too soon for another message"},
+	problem.DestinationRefused:    {http.StatusForbidden, "This destination is not sent to"},
+	problem.Undeliverable:         {http.StatusUnprocessableEntity, "The address cannot be reached"},
+	problem.ProviderUnavailable:   {http.StatusBadGateway, "The provider did not take the message"},
+	problem.ProviderMisconfigured: {http.StatusBadGateway, "The provider refuses this service's settings"},
+	problem.StorageUnavailable:    {http.StatusServiceUnavailable, "Storage is unavailable"},
+	problem.PayloadTooLarge:       {http.StatusRequestEntityTooLarge, "The body is too large"},
+	problem.UnsupportedMediaType:  {http.StatusUnsupportedMediaType, "The content type is not supported"},
+	problem.MethodNotAllowed:      {http.StatusMethodNotAllowed, "The method is not allowed here"},
+	problem.Internal:              {http.StatusInternalServerError, "Something went wrong inside"},
 }
 
-var errNoRoute = &otp.Error{Kind: otp.NotFound, Detail: "There is no such path. The API is below /api/otpsend, /api/otpverify and /api/users/{name}."}
+var errNoRoute = &problem.Error{Kind: problem.NotFound, Detail: "There is no such path. The API is below /api/otpsend, /api/otpverify and /api/users/{name}."}
 
-// problem is an error's body (RFC 9457).
-type problem struct {
+// problemJSON is an error's body (RFC 9457).
+type problemJSON struct {
 	Type       string  `json:"type"`
 	Title      string  `json:"title"`
 	Status     int     `json:"status"`
 	Detail     string  `json:"detail,omitempty"`
-	ID         otp.ID  `json:"id,omitempty"`
+	ID         string  `json:"id,omitempty"`
 	ChecksLeft *int    `json:"checks_left,omitempty"`
 	Alerted    bool    `json:"alerted,omitzero"`
 	RetryAfter int     `json:"retry_after,omitzero"` // seconds, as the header
@@ -80,28 +80,28 @@ type field struct {
 // asError returns the refusal or failure that an endpoint's error stands for.
 // What is not known becomes a generic Internal, and the log gets its type: its
 // text may be anything.
-func asError(err error) *otp.Error {
-	var e *otp.Error
+func asError(err error) *problem.Error {
+	var e *problem.Error
 	if !errors.As(err, &e) {
-		return &otp.Error{Kind: otp.Internal, Err: fmt.Errorf("an error of type %T", err)}
+		return &problem.Error{Kind: problem.Internal, Err: fmt.Errorf("an error of type %T", err)}
 	}
 	if _, known := statusOf[e.Kind]; !known {
-		return &otp.Error{Kind: otp.Internal, Err: err}
+		return &problem.Error{Kind: problem.Internal, Err: err}
 	}
 	return e
 }
 
 // asProblem is the error as its client reads it.
-func asProblem(e *otp.Error) problem {
+func asProblem(e *problem.Error) problemJSON {
 	s := statusOf[e.Kind]
-	p := problem{
+	p := problemJSON{
 		Type: "urn:twofa:" + string(e.Kind), Title: s.title, Status: s.status,
 		Detail: e.Detail, ID: e.ID, ChecksLeft: e.ChecksLeft, Alerted: e.Alerted,
 	}
 	if e.RetryAfter > 0 {
 		p.RetryAfter = int(math.Ceil(e.RetryAfter.Seconds())) // who waits is not too soon
 	}
-	if e.Kind == otp.Internal {
+	if e.Kind == problem.Internal {
 		p.Detail = "The failure was logged under the request id of this answer."
 	}
 	for _, f := range e.Fields {
@@ -115,7 +115,7 @@ func asProblem(e *otp.Error) problem {
 
 // respond writes an answer, or the problem that stands in its place, and
 // returns the status.
-func respond(w http.ResponseWriter, ans answer, failed *otp.Error) int {
+func respond(w http.ResponseWriter, ans answer, failed *problem.Error) int {
 	header := w.Header()
 	for name, value := range ans.header {
 		if value != "" {

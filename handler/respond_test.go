@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 // What is not known may say anything, and neither log nor client may read it.
@@ -16,11 +16,11 @@ func TestAnErrorThatIsNotKnownIsInternalAndTellsNothing(t *testing.T) {
 	for _, err := range []error{
 		errors.New("canary"),
 		fmt.Errorf("sdk: %w", errors.New("canary")),
-		&otp.Error{Kind: "a_kind_of_tomorrow", Detail: "canary"},
+		&problem.Error{Kind: "a_kind_of_tomorrow", Detail: "canary"},
 	} {
 		e := asError(err)
 		w := httptest.NewRecorder()
-		if status := respond(w, answer{}, e); status != 500 || e.Kind != otp.Internal || e.Err == nil {
+		if status := respond(w, answer{}, e); status != 500 || e.Kind != problem.Internal || e.Err == nil {
 			t.Errorf("%v: %d %s %v", err, status, e.Kind, e.Err)
 		}
 		if text := e.Error() + w.Body.String(); strings.Contains(text, "canary") {
@@ -31,7 +31,7 @@ func TestAnErrorThatIsNotKnownIsInternalAndTellsNothing(t *testing.T) {
 
 // The kinds keep their meaning through whatever wraps them.
 func TestAWrappedErrorOfTheDomainKeepsItsKind(t *testing.T) {
-	if e := asError(fmt.Errorf("outside: %w", otp.Invalid("to", "bad"))); e.Kind != otp.InvalidRequest || len(e.Fields) != 1 {
+	if e := asError(fmt.Errorf("outside: %w", problem.Invalid("to", "bad"))); e.Kind != problem.InvalidRequest || len(e.Fields) != 1 {
 		t.Errorf("%+v", e)
 	}
 }

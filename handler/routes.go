@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"twofa/hooks"
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/otpsend"
 	"twofa/otpverify"
 	"twofa/purge"
@@ -99,7 +99,7 @@ func idempotencyKey(r *http.Request) (string, error) {
 		return "", nil
 	}
 	if len(values) > 1 || values[0] == "" || strings.Contains(values[0], ",") {
-		return "", otp.Invalid(name, "Give one idempotency key: 1 to 64 printable characters of ASCII, without spaces and commas.")
+		return "", problem.Invalid(name, "Give one idempotency key: 1 to 64 printable characters of ASCII, without spaces and commas.")
 	}
 	return values[0], nil
 }

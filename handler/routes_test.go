@@ -9,6 +9,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 func TestUsersOverHTTP(t *testing.T) {
@@ -34,21 +35,21 @@ func TestUsersOverHTTP(t *testing.T) {
 	}
 
 	// As a form, another number, for whoever knows the state.
-	s.do("PUT", "/api/users/alice", typeForm, form("phone", bob, "channels", "sms,whatsapp"), "If-Match", tag).problem(412, otp.PreconditionFailed)
+	s.do("PUT", "/api/users/alice", typeForm, form("phone", bob, "channels", "sms,whatsapp"), "If-Match", tag).problem(412, problem.PreconditionFailed)
 	changed := s.do("PUT", "/API/Users/alice/", typeForm, form("phone", bob, "channels", "sms,whatsapp"), "If-Match", verified.header.Get("ETag")).want(200)
 	if !strings.Contains(changed.body, `"verified":{"phone":false}`) {
 		t.Errorf("another number is verified: %s", changed.body)
 	}
 
 	for _, bad := range []string{"", "0123456789abcdef", `W/"x`} {
-		s.do("PUT", "/api/users/alice", typeJSON, object("phone", alice), "If-Match", bad).problem(400, otp.InvalidRequest)
+		s.do("PUT", "/api/users/alice", typeJSON, object("phone", alice), "If-Match", bad).problem(400, problem.InvalidRequest)
 	}
 	wantNothing(t, s.do("DELETE", "/api/users/alice", "", ""))
-	s.do("GET", "/api/users/alice", "", "").problem(404, otp.NotFound)
+	s.do("GET", "/api/users/alice", "", "").problem(404, problem.NotFound)
 	if got := s.do("GET", "/api/users/alice", "", "").header.Get("ETag"); got != "" {
 		t.Errorf("ETag %q of nobody", got)
 	}
-	s.do("POST", "/api/users/alice", typeJSON, `{}`).problem(405, otp.MethodNotAllowed)
+	s.do("POST", "/api/users/alice", typeJSON, `{}`).problem(405, problem.MethodNotAllowed)
 }
 
 // wantNothing wants 204, which has no body and says nothing of one.
@@ -77,9 +78,9 @@ func TestAUsersNameInAPath(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/api/users/a%2Fb", "/api/users/%2e%2e", "/api/users/%252e", "/api/users/a%5Cb", "/api/users/%00", "/api/users/%FF", "/api/users/a%3Fb", "/api/users/%20a"} {
-		s.do("PUT", path, typeJSON, object("phone", alice)).problem(400, otp.InvalidRequest)
+		s.do("PUT", path, typeJSON, object("phone", alice)).problem(400, problem.InvalidRequest)
 	}
-	s.do("PUT", "/api/users/Admin", typeJSON, object("phone", alice, "name", "%41dmin")).problem(400, otp.InvalidRequest)
+	s.do("PUT", "/api/users/Admin", typeJSON, object("phone", alice, "name", "%41dmin")).problem(400, problem.InvalidRequest)
 	if got := len(s.rows()); got != rows {
 		t.Errorf("%d rows came about", got-rows)
 	}
@@ -90,7 +91,7 @@ func TestCallbacksOverHTTP(t *testing.T) {
 	id, code := s.start(alice)
 	s.hooks.report = notify.Report{Verification: otp.ID(id), Attempt: 1, Status: otp.Delivered}
 
-	s.do("POST", "/hooks/twilio/status", typeForm, "x=1").problem(403, otp.Forbidden)
+	s.do("POST", "/hooks/twilio/status", typeForm, "x=1").problem(403, problem.Forbidden)
 	if got := s.do("GET", "/api/otpsend/"+id, "", "").body; !strings.Contains(got, `"status":"queued"`) {
 		t.Errorf("an unsigned callback had an effect: %s", got)
 	}
@@ -101,16 +102,16 @@ func TestCallbacksOverHTTP(t *testing.T) {
 	if line := s.lastLine(); line["function"] != "otpsend" {
 		t.Errorf("logged as %v", line["function"])
 	}
-	s.do("GET", "/hooks/twilio/status", "", "").problem(405, otp.MethodNotAllowed)
-	s.do("POST", "/hooks/twilio/other", typeForm, "x=1", "Signed", "yes").problem(404, otp.NotFound)
+	s.do("GET", "/hooks/twilio/status", "", "").problem(405, problem.MethodNotAllowed)
+	s.do("POST", "/hooks/twilio/other", typeForm, "x=1", "Signed", "yes").problem(404, problem.NotFound)
 
 	s.hooks.inbound = notify.Inbound{From: alice, Channel: notify.WhatsApp, Text: "NO"}
-	s.do("POST", "/hooks/twilio/inbound", typeForm, "x=1").problem(403, otp.Forbidden)
+	s.do("POST", "/hooks/twilio/inbound", typeForm, "x=1").problem(403, problem.Forbidden)
 	said := s.do("POST", "/hooks/twilio/inbound", typeForm, "x=1", "Signed", "yes")
 	if said.status != 200 || said.header.Get("Content-Type") != "text/xml" || said.body != "<Response>denied</Response>" {
 		t.Errorf("answered %d %s %q", said.status, said.header.Get("Content-Type"), said.body)
 	}
-	s.check(id, code).problem(410, otp.KindDenied)
+	s.check(id, code).problem(410, problem.Denied)
 }
 
 func TestIdempotencyKeyOverHTTP(t *testing.T) {
@@ -136,12 +137,12 @@ func TestIdempotencyKeyOverHTTP(t *testing.T) {
 		t.Errorf("another key: %d messages, want 2", s.sender.calls())
 	}
 	for _, bad := range []string{"", "a b", "ä", "a,b", strings.Repeat("x", 65)} {
-		send(bad).problem(400, otp.InvalidRequest)
+		send(bad).problem(400, problem.InvalidRequest)
 	}
 	r, err := http.NewRequest("POST", "/api/otpsend", strings.NewReader(object("to", alice)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header = http.Header{"Content-Type": {typeJSON}, "Idempotency-Key": {"a-1", "a-2"}}
-	s.serve(r).problem(400, otp.InvalidRequest)
+	s.serve(r).problem(400, problem.InvalidRequest)
 }

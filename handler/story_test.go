@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 var idShape = regexp.MustCompile(`^VE[0-9a-f]{32}$`)
@@ -61,7 +61,7 @@ func TestACodeIsSentApprovedOnceAndNeverAgain(t *testing.T) {
 				t.Errorf("the sender was given %+v", m)
 			}
 
-			refused := s.do("POST", "/api/otpverify", enc.contentType, enc.encode("id", id, "code", wrong(m.Code))).problem(422, otp.WrongCode)
+			refused := s.do("POST", "/api/otpverify", enc.contentType, enc.encode("id", id, "code", wrong(m.Code))).problem(422, problem.WrongCode)
 			if refused.number("checks_left") != 4 {
 				t.Errorf("checks_left: %s", refused.body)
 			}
@@ -70,8 +70,8 @@ func TestACodeIsSentApprovedOnceAndNeverAgain(t *testing.T) {
 				"approved_at": "2026-03-01T12:00:00Z"}`)
 
 			for _, again := range []string{m.Code, m.Code[:3] + " " + m.Code[3:], m.Code[:3] + "-" + m.Code[3:], script(m.Code, '０'), script(m.Code, '٠')} {
-				s.do("POST", "/api/otpverify", enc.contentType, enc.encode("id", id, "code", again)).problem(409, otp.AlreadyUsed)
-				s.do("POST", "/api/otpverify", enc.contentType, enc.encode("to", alice, "code", again)).problem(409, otp.AlreadyUsed)
+				s.do("POST", "/api/otpverify", enc.contentType, enc.encode("id", id, "code", again)).problem(409, problem.AlreadyUsed)
+				s.do("POST", "/api/otpverify", enc.contentType, enc.encode("to", alice, "code", again)).problem(409, problem.AlreadyUsed)
 			}
 			status := s.do("GET", "/api/otpsend/"+id, "", "").want(200)
 			wantBody(t, status, `{"id": "`+id+`", "status": "approved", "to": "+1******0123", "channel": "whatsapp", "purpose": "login",
@@ -121,7 +121,7 @@ func TestContextIsShownAndBound(t *testing.T) {
 	for _, context := range []string{
 		``, `, "context": {}`, `, "context": {"amount": "EUR 25.00"}`, `, "context": {"payee": "Acme"}`,
 	} {
-		s.post("/api/otpverify", check(id, m.Code, context)).problem(422, otp.WrongCode)
+		s.post("/api/otpverify", check(id, m.Code, context)).problem(422, problem.WrongCode)
 	}
 	s.post("/api/otpverify", check(id, m.Code, `, "context": {"payee": "Acme", "amount": "EUR 25.00"}`)).want(200)
 
@@ -129,7 +129,7 @@ func TestContextIsShownAndBound(t *testing.T) {
 	s = newService(t)
 	id = s.do("POST", "/api/otpsend", typeForm, form("to", alice, "context.amount", "EUR 25.00", "context.payee", "Acme")).want(201).text("id")
 	m = s.sender.last()
-	s.do("POST", "/api/otpverify", typeForm, form("id", id, "code", m.Code, "context.amount", "EUR 25.01", "context.payee", "Acme")).problem(422, otp.WrongCode)
+	s.do("POST", "/api/otpverify", typeForm, form("id", id, "code", m.Code, "context.amount", "EUR 25.01", "context.payee", "Acme")).problem(422, problem.WrongCode)
 	s.do("POST", "/api/otpverify", typeForm, form("id", id, "code", m.Code, "context.amount", "EUR 25.00", "context.payee", "Acme")).want(200)
 }
 
@@ -140,7 +140,7 @@ func TestAWrongContextIsAnsweredAsAWrongCode(t *testing.T) {
 		id := s.post("/api/otpsend", `{"to": "+14155550123", "context": {"amount": "1"}}`).want(201).text("id")
 		res := s.do("POST", "/api/otpverify", typeJSON, `{"id": "`+id+`", "code": "`+code(s.sender.last().Code)+`", "context": {"amount": "`+context+`"}}`,
 			"X-Azure-Functions-InvocationId", "00000000-0000-0000-0000-000000000001")
-		return res.problem(422, otp.WrongCode)
+		return res.problem(422, problem.WrongCode)
 	}
 	same := func(code string) string { return code }
 	wrongCode, wrongContext, both := answer(wrong, "1"), answer(same, "2"), answer(wrong, "2")
@@ -178,14 +178,14 @@ func TestCancelKillsTheCodeAndMayBeRepeated(t *testing.T) {
 		wantBody(t, res, `{"id": "`+id+`", "status": "canceled", "to": "+1******0123", "channel": "whatsapp", "purpose": "login",
 			"expires_at": "2026-03-01T12:10:00Z", "sends_left": 0, "checks_left": 0}`)
 	}
-	s.check(id, code).problem(410, otp.KindCanceled)
+	s.check(id, code).problem(410, problem.Canceled)
 }
 
 func TestCancelDoesNotTakeBackAnApproval(t *testing.T) {
 	s := newService(t)
 	id, code := s.start(alice)
 	s.check(id, code).want(200)
-	s.do("DELETE", "/api/otpsend/"+id, "", "").problem(409, otp.AlreadyUsed)
+	s.do("DELETE", "/api/otpsend/"+id, "", "").problem(409, problem.AlreadyUsed)
 	if got := s.do("GET", "/api/otpsend/"+id, "", "").want(200).text("status"); got != "approved" {
 		t.Errorf("status %s", got)
 	}
@@ -194,7 +194,7 @@ func TestCancelDoesNotTakeBackAnApproval(t *testing.T) {
 func TestStatusChangesNothing(t *testing.T) {
 	s := newService(t)
 	id, code := s.start(alice)
-	s.check(id, wrong(code)).problem(422, otp.WrongCode)
+	s.check(id, wrong(code)).problem(422, problem.WrongCode)
 	before := s.rows()
 	for range 10 {
 		res := s.do("GET", "/api/otpsend/"+id, "", "").want(200)
@@ -216,12 +216,12 @@ func TestRoutesAreMatchedAsTheHostMatchesThem(t *testing.T) {
 		code := s.sender.last().Code
 		s.do("GET", "/API/OTPSEND/"+id, "", "").want(200)
 		s.do("GET", "/api/otpsend/"+id+"/", "", "").want(200)
-		s.post("/aPi/oTpVeRiFy/", object("id", id, "code", wrong(code))).problem(422, otp.WrongCode)
+		s.post("/aPi/oTpVeRiFy/", object("id", id, "code", wrong(code))).problem(422, problem.WrongCode)
 		s.post("/API/otpverify", object("id", id, "code", code)).want(200)
 		s.clock.advance(11 * time.Minute) // out of the window of sends
 	}
-	s.do("GET", "/api/otpsend/ve"+strings.Repeat("0", 32), "", "").problem(400, otp.InvalidRequest).wantFields("id")
-	s.do("GET", "/api/otpsend/VE"+strings.Repeat("A", 32), "", "").problem(400, otp.InvalidRequest).wantFields("id")
+	s.do("GET", "/api/otpsend/ve"+strings.Repeat("0", 32), "", "").problem(400, problem.InvalidRequest).wantFields("id")
+	s.do("GET", "/api/otpsend/VE"+strings.Repeat("A", 32), "", "").problem(400, problem.InvalidRequest).wantFields("id")
 }
 
 // Not even a path that is not clean is redirected, and none goes unanswered.
@@ -233,7 +233,7 @@ func TestUnknownPathsAreNotFound(t *testing.T) {
 		"/admin/host/status", "/favicon.ico",
 	} {
 		for _, method := range []string{"GET", "POST", "PROPFIND"} {
-			s.do(method, path, typeJSON, object("to", alice)).problem(404, otp.NotFound)
+			s.do(method, path, typeJSON, object("to", alice)).problem(404, problem.NotFound)
 		}
 	}
 	if n := s.sender.calls(); n != 0 || len(s.rows()) != 0 {
@@ -248,7 +248,7 @@ func TestReadinessTouchesNothingAndIsNotLogged(t *testing.T) {
 	if s.log.String() != "" {
 		t.Errorf("logged: %s", s.log)
 	}
-	s.do("POST", "/", typeJSON, "{}").problem(405, otp.MethodNotAllowed)
+	s.do("POST", "/", typeJSON, "{}").problem(405, problem.MethodNotAllowed)
 }
 
 func TestHeadIsGetWithoutABody(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/reqlog"
 )
 
@@ -47,7 +47,7 @@ type invocationResult struct {
 func (a *API) timer(r *http.Request) (answer, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxEnvelope+1))
 	if err != nil {
-		return answer{}, &otp.Error{Kind: otp.InvalidRequest, Detail: "The body did not arrive whole."}
+		return answer{}, &problem.Error{Kind: problem.InvalidRequest, Detail: "The body did not arrive whole."}
 	}
 	call, err := readInvocation(body)
 	if err != nil {
@@ -57,8 +57,8 @@ func (a *API) timer(r *http.Request) (answer, error) {
 	reqlog.Add(r.Context(), slog.Int("removed", res.Removed), slog.Int("changed", res.Changed),
 		slog.Bool("done", res.Done), slog.Bool("past_due", call.pastDue()))
 	if err != nil {
-		return answer{}, &otp.Error{
-			Kind: otp.StorageUnavailable, RetryAfter: time.Minute, Err: err,
+		return answer{}, &problem.Error{
+			Kind: problem.StorageUnavailable, RetryAfter: time.Minute, Err: err,
 			Detail: "Storage failed in the middle. What was removed stays removed; the next run goes on from there.",
 		}
 	}
@@ -69,11 +69,11 @@ func (a *API) timer(r *http.Request) (answer, error) {
 // readInvocation reads the host's envelope.
 func readInvocation(body []byte) (invocation, error) {
 	if len(body) > maxEnvelope {
-		return invocation{}, &otp.Error{Kind: otp.PayloadTooLarge, Detail: "An envelope is at most 64 KiB."}
+		return invocation{}, &problem.Error{Kind: problem.PayloadTooLarge, Detail: "An envelope is at most 64 KiB."}
 	}
 	var call invocation
 	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) || json.Unmarshal(body, &call) != nil {
-		return invocation{}, &otp.Error{Kind: otp.InvalidRequest, Detail: "This is not the Functions host's envelope."}
+		return invocation{}, &problem.Error{Kind: problem.InvalidRequest, Detail: "This is not the Functions host's envelope."}
 	}
 	return call, nil
 }

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"twofa/handler"
-	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 // What the host posts, in the forms that it has.
@@ -27,7 +28,7 @@ func TestTheTimerIsAnsweredAsTheHostExpects(t *testing.T) {
 	for _, envelope := range envelopes {
 		s := newService(t)
 		s.start(alice)
-		s.clock.advance(24*time.Hour + 10*time.Minute + otp.MaxSkew)
+		s.clock.advance(24*time.Hour + 10*time.Minute + window.MaxSkew)
 		res := s.do("POST", "/purge", "application/json; charset=utf-8", envelope).want(200)
 		wantBody(t, res, `{"Outputs": {}, "Logs": ["purge: removed 1 rows, 0 had changed, end of the table reached: true"], "ReturnValue": null}`)
 		if rows := s.rows(); len(rows) != 0 {
@@ -49,7 +50,7 @@ func TestTheTimerKeepsWhatIsStillNeeded(t *testing.T) {
 	s.check(id, code).want(200)
 	s.clock.advance(23*time.Hour + 59*time.Minute)
 	s.post("/purge", envelopes[0]).want(200)
-	s.check(id, code).problem(409, otp.AlreadyUsed) // remembered for a day
+	s.check(id, code).problem(409, problem.AlreadyUsed) // remembered for a day
 }
 
 func TestWhatIsNoEnvelopeSweepsNothing(t *testing.T) {
@@ -58,10 +59,10 @@ func TestWhatIsNoEnvelopeSweepsNothing(t *testing.T) {
 	s.clock.advance(48 * time.Hour)
 	big := `{"Data": {"x": "` + strings.Repeat("x", handler.MaxEnvelope) + `"}}`
 	for _, body := range []string{"", "null", "[]", "1", `"x"`, "{", `{"Data": 1}`, `{"Data": {}, "Data": {}}`, "{}{}", "{\"\xff\": 1}"} {
-		s.post("/purge", body).problem(400, otp.InvalidRequest)
+		s.post("/purge", body).problem(400, problem.InvalidRequest)
 	}
-	s.post("/purge", big).problem(413, otp.PayloadTooLarge)
-	s.do("GET", "/purge", "", "").problem(405, otp.MethodNotAllowed)
+	s.post("/purge", big).problem(413, problem.PayloadTooLarge)
+	s.do("GET", "/purge", "", "").problem(405, problem.MethodNotAllowed)
 	if n := len(s.rows()); n != 1 {
 		t.Errorf("%d rows, want the one that was there", n)
 	}
@@ -71,14 +72,14 @@ func TestWhatIsNoEnvelopeSweepsNothing(t *testing.T) {
 func TestAnEnvelopeOfExactly64KiBIsRead(t *testing.T) {
 	s := newService(t)
 	s.post("/purge", strings.Repeat(" ", handler.MaxEnvelope-2)+"{}").want(200)
-	s.post("/purge", strings.Repeat(" ", handler.MaxEnvelope-1)+"{}").problem(413, otp.PayloadTooLarge)
+	s.post("/purge", strings.Repeat(" ", handler.MaxEnvelope-1)+"{}").problem(413, problem.PayloadTooLarge)
 }
 
 // The host counts a failed invocation only if the answer says that it failed.
 func TestThePurgeFailsLoudly(t *testing.T) {
 	s := newService(t)
 	s.table.before = func() error { return fmt.Errorf("%w: %w", errStore, context.DeadlineExceeded) }
-	s.post("/purge", envelopes[0]).problem(503, otp.StorageUnavailable)
+	s.post("/purge", envelopes[0]).problem(503, problem.StorageUnavailable)
 	line := s.lastLine()
 	if line["level"] != "ERROR" || !strings.Contains(fmt.Sprint(line["error"]), "OperationTimedOut") {
 		t.Errorf("logged %v", line)

@@ -13,7 +13,7 @@ import (
 	"net/http"
 
 	"twofa/internal/notify"
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 // Provider reads and proves what the provider sent.
@@ -32,7 +32,7 @@ type Provider interface {
 // Deliveries keeps what became of messages.
 type Deliveries interface {
 	// Report notes a report. The same one may come several times and out of order.
-	// An *otp.Error of kind NotFound means that there is no such verification any
+	// An *problem.Error of kind NotFound means that there is no such verification any
 	// more.
 	Report(ctx context.Context, r notify.Report) error
 }
@@ -58,7 +58,7 @@ type Reply struct {
 }
 
 // Status takes a report on a message. Its errors are:
-//   - *otp.Error of kind NotFound: callbacks are off;
+//   - *problem.Error of kind NotFound: callbacks are off;
 //   - Forbidden: the signature is missing or wrong;
 //   - InvalidRequest: it is signed, and can't be read;
 //   - those of Deliveries but NotFound. That one is no error: a report may come when
@@ -72,7 +72,7 @@ func (s *Service) Status(r *http.Request) (Reply, error) {
 		return Reply{}, refusal(err)
 	}
 	err = s.Deliveries.Report(r.Context(), report)
-	if failed, ok := errors.AsType[*otp.Error](err); ok && failed.Kind == otp.NotFound {
+	if failed, ok := errors.AsType[*problem.Error](err); ok && failed.Kind == problem.NotFound {
 		return Reply{}, nil
 	}
 	return Reply{}, err
@@ -99,8 +99,8 @@ func (s *Service) Inbound(r *http.Request) (Reply, error) {
 	return Reply{ContentType: contentType, Body: body}, nil
 }
 
-var errOff = &otp.Error{
-	Kind:   otp.NotFound,
+var errOff = &problem.Error{
+	Kind:   problem.NotFound,
 	Detail: "Callbacks are off, because TWOFA_PUBLIC_URL is not set: without it no signature can be checked.",
 }
 
@@ -109,22 +109,22 @@ var errOff = &otp.Error{
 func refusal(err error) error {
 	switch {
 	case errors.Is(err, notify.ErrForged): // first: of what is forged nothing else counts
-		return &otp.Error{
-			Kind: otp.Forbidden,
+		return &problem.Error{
+			Kind: problem.Forbidden,
 			Detail: "The provider's signature over TWOFA_PUBLIC_URL and this request is missing or wrong. " +
 				"If the provider did send it, check that TWOFA_PUBLIC_URL is exactly the public address that the provider calls, " +
 				"scheme and host included, and that TWILIO_AUTH_TOKEN is the account's primary auth token.",
 			Err: notify.ErrForged,
 		}
 	case errors.Is(err, notify.ErrMalformed):
-		return &otp.Error{
-			Kind:   otp.InvalidRequest,
+		return &problem.Error{
+			Kind:   problem.InvalidRequest,
 			Detail: "The request is signed by the provider, but it is not one that this address takes: see which address the provider was given for what.",
 			Err:    notify.ErrMalformed,
 		}
 	}
-	if failed, ok := errors.AsType[*otp.Error](err); ok { // as of a body that is too large
+	if failed, ok := errors.AsType[*problem.Error](err); ok { // as of a body that is too large
 		return failed
 	}
-	return &otp.Error{Kind: otp.Internal, Err: fmt.Errorf("hooks: the request was not read: an error of type %T", err)}
+	return &problem.Error{Kind: problem.Internal, Err: fmt.Errorf("hooks: the request was not read: an error of type %T", err)}
 }

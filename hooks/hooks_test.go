@@ -13,6 +13,7 @@ import (
 	"twofa/hooks"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 // canary stands for whatever a request or another's error text may hold.
@@ -130,28 +131,28 @@ func TestAMessageIsHandedOnAndAnswered(t *testing.T) {
 // Attack 11. What the provider did not sign has no effect, and neither has what
 // cannot be read; and no text of the request, or of another's error, comes out.
 func TestAttack11_UnprovenRequestsHaveNoEffect(t *testing.T) {
-	tooLarge := &otp.Error{Kind: otp.PayloadTooLarge, Detail: "The body is larger than 16 KiB."}
+	tooLarge := &problem.Error{Kind: problem.PayloadTooLarge, Detail: "The body is larger than 16 KiB."}
 	for name, c := range map[string]struct {
 		err    error
-		kind   otp.Kind
+		kind   problem.Kind
 		detail []string // what the answer has to name
 		log    string   // the error as the log has it
 	}{
-		"forged":               {notify.ErrForged, otp.Forbidden, []string{"TWOFA_PUBLIC_URL", "TWILIO_AUTH_TOKEN", "primary"}, "otp: forbidden: notify: not signed by the provider"},
-		"forged, wrapped":      {fmt.Errorf("%s: %w", canary, notify.ErrForged), otp.Forbidden, []string{"TWOFA_PUBLIC_URL"}, "otp: forbidden: notify: not signed by the provider"},
-		"malformed":            {notify.ErrMalformed, otp.InvalidRequest, []string{"signed"}, "otp: invalid_request: notify: cannot be read"},
-		"malformed, wrapped":   {fmt.Errorf("%w: %s", notify.ErrMalformed, canary), otp.InvalidRequest, nil, "otp: invalid_request: notify: cannot be read"},
-		"forged and malformed": {errors.Join(notify.ErrMalformed, notify.ErrForged), otp.Forbidden, nil, "otp: forbidden: notify: not signed by the provider"},
-		"forged and too large": {errors.Join(tooLarge, notify.ErrForged), otp.Forbidden, nil, "otp: forbidden: notify: not signed by the provider"},
-		"too large":            {tooLarge, otp.PayloadTooLarge, []string{"16 KiB"}, "otp: payload_too_large"},
-		"anything else":        {errors.New(canary), otp.Internal, nil, "otp: internal: hooks: the request was not read: an error of type *errors.errorString"},
+		"forged":               {notify.ErrForged, problem.Forbidden, []string{"TWOFA_PUBLIC_URL", "TWILIO_AUTH_TOKEN", "primary"}, "forbidden: notify: not signed by the provider"},
+		"forged, wrapped":      {fmt.Errorf("%s: %w", canary, notify.ErrForged), problem.Forbidden, []string{"TWOFA_PUBLIC_URL"}, "forbidden: notify: not signed by the provider"},
+		"malformed":            {notify.ErrMalformed, problem.InvalidRequest, []string{"signed"}, "invalid_request: notify: cannot be read"},
+		"malformed, wrapped":   {fmt.Errorf("%w: %s", notify.ErrMalformed, canary), problem.InvalidRequest, nil, "invalid_request: notify: cannot be read"},
+		"forged and malformed": {errors.Join(notify.ErrMalformed, notify.ErrForged), problem.Forbidden, nil, "forbidden: notify: not signed by the provider"},
+		"forged and too large": {errors.Join(tooLarge, notify.ErrForged), problem.Forbidden, nil, "forbidden: notify: not signed by the provider"},
+		"too large":            {tooLarge, problem.PayloadTooLarge, []string{"16 KiB"}, "payload_too_large"},
+		"anything else":        {errors.New(canary), problem.Internal, nil, "internal: hooks: the request was not read: an error of type *errors.errorString"},
 	} {
 		for endpoint, call := range endpoints {
 			t.Run(name+" "+endpoint, func(t *testing.T) {
 				b := newBench()
 				b.provider.err = c.err
 				reply, err := call(&b.Service, request())
-				failed, ok := errors.AsType[*otp.Error](err)
+				failed, ok := errors.AsType[*problem.Error](err)
 				if !ok || failed.Kind != c.kind || err.Error() != c.log {
 					t.Fatalf("answered %v, want %s", err, c.log)
 				}
@@ -172,8 +173,8 @@ func TestAttack11_UnprovenRequestsHaveNoEffect(t *testing.T) {
 }
 
 func TestErrorsOfWhatIsBehind(t *testing.T) {
-	storage := &otp.Error{Kind: otp.StorageUnavailable, Err: errors.New("read: no connection")}
-	gone := &otp.Error{Kind: otp.NotFound, Detail: "No such verification."}
+	storage := &problem.Error{Kind: problem.StorageUnavailable, Err: errors.New("read: no connection")}
+	gone := &problem.Error{Kind: problem.NotFound, Detail: "No such verification."}
 	other := errors.New("other")
 	for name, c := range map[string]struct {
 		err    error
@@ -201,8 +202,8 @@ func TestWithoutAProviderCallbacksAreOff(t *testing.T) {
 		b := newBench()
 		b.Provider = nil
 		reply, err := call(&b.Service, request())
-		failed, ok := errors.AsType[*otp.Error](err)
-		if !ok || failed.Kind != otp.NotFound || !strings.Contains(failed.Detail, "TWOFA_PUBLIC_URL is not set") || len(reply.Body) > 0 {
+		failed, ok := errors.AsType[*problem.Error](err)
+		if !ok || failed.Kind != problem.NotFound || !strings.Contains(failed.Detail, "TWOFA_PUBLIC_URL is not set") || len(reply.Body) > 0 {
 			t.Errorf("%s: answered %+v, %v", endpoint, reply, err)
 		}
 		if len(b.deliveries.got) > 0 || len(b.inbox.got) > 0 {

@@ -7,6 +7,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
 	"twofa/otpsend"
 )
@@ -42,7 +43,7 @@ func (b *bench) start(req otpsend.Request) otpsend.Answer {
 }
 
 // refused is the error of a start that has to be refused so.
-func (b *bench) refused(req otpsend.Request, kind otp.Kind) *otp.Error {
+func (b *bench) refused(req otpsend.Request, kind problem.Kind) *problem.Error {
 	b.t.Helper()
 	_, _, err := b.s.Start(b.Ctx(), req, "")
 	return b.Refused(err, kind)
@@ -75,7 +76,7 @@ func (b *bench) rows() int {
 }
 
 // fields is the faults of a request by field, as "field: message".
-func fields(e *otp.Error) string {
+func fields(e *problem.Error) string {
 	var all []string
 	for _, f := range e.Fields {
 		all = append(all, f.Name+": "+f.Message)

@@ -10,8 +10,10 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
 	"twofa/internal/user"
+	"twofa/internal/window"
 	"twofa/otpsend"
 )
 
@@ -28,11 +30,11 @@ func TestAnIdempotencyKeyIsPrintableASCII(t *testing.T) {
 			}
 			continue
 		}
-		if e := b.Refused(err, otp.InvalidRequest); e.Fields[0].Name != "Idempotency-Key" || b.Table.Calls() != 0 || b.Sent() != 0 {
+		if e := b.Refused(err, problem.InvalidRequest); e.Fields[0].Name != "Idempotency-Key" || b.Table.Calls() != 0 || b.Sent() != 0 {
 			t.Errorf("%q: %+v, %d calls of the store", key, e.Fields, b.Table.Calls())
 		}
 		_, _, err = b.s.Resend(b.Ctx(), "VE0123456789abcdef0123456789abcdef", otpsend.ResendRequest{}, key)
-		if e := b.Refused(err, otp.InvalidRequest); e.Fields[0].Name != "Idempotency-Key" {
+		if e := b.Refused(err, problem.InvalidRequest); e.Fields[0].Name != "Idempotency-Key" {
 			t.Errorf("resend, %q: %+v", key, e.Fields)
 		}
 	}
@@ -41,12 +43,12 @@ func TestAnIdempotencyKeyIsPrintableASCII(t *testing.T) {
 // outcome is an answer, or the problem in its place, as its client reads it.
 type outcome struct {
 	answer  otpsend.Answer
-	problem otp.Error
+	problem problem.Error
 }
 
 func asOutcome(a otpsend.Answer, err error) outcome {
 	o := outcome{answer: a}
-	if e, ok := err.(*otp.Error); ok {
+	if e, ok := err.(*problem.Error); ok {
 		o.problem = *e
 		o.problem.Err = nil // for the log alone
 		o.problem.RetryAfter = (e.RetryAfter + time.Second - 1).Truncate(time.Second)
@@ -62,7 +64,7 @@ func TestARepetitionIsAnsweredAsTheFirstTime(t *testing.T) {
 		req      otpsend.Request
 		script   func(b *bench)
 		messages int
-		kind     otp.Kind
+		kind     problem.Kind
 	}{
 		"sent":          {otpsend.Request{To: alice}, func(*bench) {}, 1, ""},
 		"with a lot":    {otpsend.Request{To: alice, Purpose: "pay", Locale: "de", Channels: []string{"sms", "call"}, Context: otp.Context{Amount: "EUR 1"}}, func(*bench) {}, 1, ""},
@@ -77,31 +79,31 @@ func TestARepetitionIsAnsweredAsTheFirstTime(t *testing.T) {
 		}, 2, ""},
 		"invalid address": {otpsend.Request{To: alice, Channel: "sms"}, func(b *bench) {
 			b.Sender(notify.SMS).Always(&notify.Failure{Reason: notify.InvalidAddress, Next: otp.NextAddress})
-		}, 1, otp.InvalidRequest},
+		}, 1, problem.InvalidRequest},
 		"undeliverable": {otpsend.Request{To: alice}, func(b *bench) {
 			for _, c := range every {
 				b.Sender(c).Always(landline)
 			}
-		}, 3, otp.KindUndeliverable},
+		}, 3, problem.Undeliverable},
 		"refused": {otpsend.Request{To: alice}, func(b *bench) {
 			b.wa.Always(&notify.Failure{Reason: notify.Refused, Next: otp.NextNone})
-		}, 1, otp.DestinationRefused},
+		}, 1, problem.DestinationRefused},
 		"misconfigured": {otpsend.Request{To: alice, Channel: "sms"}, func(b *bench) {
 			b.Sender(notify.SMS).Always(&notify.Failure{Reason: notify.Misconfigured, Setting: "TWILIO_SMS_FROM"})
-		}, 1, otp.ProviderMisconfigured},
+		}, 1, problem.ProviderMisconfigured},
 		"unavailable": {otpsend.Request{To: alice, Channel: "sms"}, func(b *bench) {
 			b.Sender(notify.SMS).Always(busy)
-		}, 1, otp.ProviderUnavailable},
+		}, 1, problem.ProviderUnavailable},
 		"unclear": {otpsend.Request{To: alice}, func(b *bench) {
 			b.wa.Always(&notify.Failure{Reason: notify.Unavailable, MayHaveSent: true, RetryAfter: 40*time.Second + 300*time.Millisecond})
-		}, 1, otp.ProviderUnavailable},
+		}, 1, problem.ProviderUnavailable},
 		"longer than the code lives": {otpsend.Request{To: alice, Channel: "sms"}, func(b *bench) {
 			b.Sender(notify.SMS).Always(&notify.Failure{Reason: notify.Unavailable, RetryAfter: time.Hour})
-		}, 1, otp.ProviderUnavailable},
+		}, 1, problem.ProviderUnavailable},
 		"a test number's script": {otpsend.Request{To: alice}, func(b *bench) {
 			b.s.Carrier.Scripts = map[string]otp.Script{alice: {Ending: otp.EndsUndeliverable, Code: "424242"}}
-			b.s.Carrier.ScriptsEnd = noon.Add(otp.Day)
-		}, 0, otp.KindUndeliverable},
+			b.s.Carrier.ScriptsEnd = noon.Add(window.Day)
+		}, 0, problem.Undeliverable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, every...)
@@ -194,10 +196,10 @@ func TestARepeatedResendSendsOnce(t *testing.T) {
 		t.Errorf("%+v %v, replayed: %t, %d messages", again, err, replayed, b.Sent())
 	}
 	_, _, err = resend("")
-	b.Refused(err, otp.IdempotencyConflict)
+	b.Refused(err, problem.IdempotencyConflict)
 	id = b.start(otpsend.Request{To: alice, Purpose: "pay"}).ID // asked alike, and yet for another one
 	_, _, err = resend("next")
-	b.Refused(err, otp.IdempotencyConflict)
+	b.Refused(err, problem.IdempotencyConflict)
 }
 
 // One key for two requests is a mistake, and neither may pass for the other.
@@ -219,7 +221,7 @@ func TestAKeyOfAnotherRequestIsAConflict(t *testing.T) {
 		req := original
 		other(&req)
 		_, replayed, err := b.s.Start(b.Ctx(), req, "key")
-		if b.Refused(err, otp.IdempotencyConflict); replayed || b.Sent() != 1 {
+		if b.Refused(err, problem.IdempotencyConflict); replayed || b.Sent() != 1 {
 			t.Errorf("%s: replayed: %t, %d messages", name, replayed, b.Sent())
 		}
 		if _, replayed, err := b.s.Start(b.Ctx(), req, "another"); err != nil || replayed || b.Sent() != 2 {
@@ -237,11 +239,11 @@ func TestRequestsWithoutAKeyAreNotTakenForOneAnother(t *testing.T) {
 		}
 		b.Wait(time.Minute)
 	}
-	b.SetTime(noon.Add(2*time.Minute + otp.Day - 1))
+	b.SetTime(noon.Add(2*time.Minute + window.Day - 1))
 	if _, replayed, _ := b.s.Start(b.Ctx(), otpsend.Request{To: alice}, "key"); !replayed {
 		t.Error("a moment before a day is over the key is forgotten")
 	}
-	b.SetTime(noon.Add(2*time.Minute + otp.Day))
+	b.SetTime(noon.Add(2*time.Minute + window.Day))
 	if _, replayed, err := b.s.Start(b.Ctx(), otpsend.Request{To: alice}, "key"); err != nil || replayed {
 		t.Errorf("a day later: %v, replayed: %t", err, replayed)
 	}
@@ -253,7 +255,7 @@ func TestARequestThatALimitRefusedIsJudgedAnew(t *testing.T) {
 	b := newBench(t)
 	b.start(otpsend.Request{To: alice})
 	_, _, err := b.s.Start(b.Ctx(), otpsend.Request{To: alice}, "key")
-	b.Refused(err, otp.ResendTooSoon)
+	b.Refused(err, problem.ResendTooSoon)
 	b.Wait(time.Minute)
 	if _, replayed, err := b.s.Start(b.Ctx(), otpsend.Request{To: alice}, "key"); err != nil || replayed || b.Sent() != 2 {
 		t.Errorf("%v, replayed: %t", err, replayed)
@@ -277,13 +279,13 @@ func TestAResendThatTheSecondAddressIsTooFullForIsJudgedAnew(t *testing.T) {
 		}
 		return err
 	}
-	if e := b.Refused(resend(), otp.TooManySends); e.ID != id || e.RetryAfter <= 0 {
+	if e := b.Refused(resend(), problem.TooManySends); e.ID != string(id) || e.RetryAfter <= 0 {
 		t.Errorf("%+v", e)
 	}
 	b.Wait(30 * time.Second)
-	b.Refused(resend(), otp.TooManySends)
+	b.Refused(resend(), problem.TooManySends)
 	b.Wait(9 * time.Minute)
-	b.Refused(resend(), otp.KindExpired)
+	b.Refused(resend(), problem.Expired)
 }
 
 // A client that repeats in haste gets one message.

@@ -9,6 +9,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
 	"twofa/internal/user"
 	"twofa/otpsend"
@@ -95,9 +96,9 @@ func TestAStartByThePersonsMessageIsCounted(t *testing.T) {
 	if a.SendsLeft != 4 {
 		t.Errorf("%d sends left", a.SendsLeft)
 	}
-	b.refused(otpsend.Request{To: alice, Channel: "inbound"}, otp.ResendTooSoon)
+	b.refused(otpsend.Request{To: alice, Channel: "inbound"}, problem.ResendTooSoon)
 	_, err := b.resend(a.ID, "")
-	if e := b.Refused(err, otp.InvalidRequest); e.Fields[0].Name != "channel" || b.Sent() != 0 {
+	if e := b.Refused(err, problem.InvalidRequest); e.Fields[0].Name != "channel" || b.Sent() != 0 {
 		t.Errorf("resend: %s", fields(e))
 	}
 }
@@ -107,11 +108,11 @@ func TestAPersonsMessageProvesANumberAlone(t *testing.T) {
 	b.s.Inbound = &otpsend.Inbound{SMS: ownSMS, Texts: asker{}}
 	b.User(user.User{Name: "canary-name", Email: rig.AliceMail})
 	for _, req := range []otpsend.Request{{To: rig.AliceMail, Channel: "inbound"}, {User: "canary-name", Channel: "inbound"}} {
-		if e := b.refused(req, otp.InvalidRequest); !strings.HasPrefix(fields(e), "channel: A person's own message proves a phone number") {
+		if e := b.refused(req, problem.InvalidRequest); !strings.HasPrefix(fields(e), "channel: A person's own message proves a phone number") {
 			t.Errorf("%s", fields(e))
 		}
 	}
-	if e := b.refused(otpsend.Request{To: "+19005550123", Channel: "inbound"}, otp.DestinationRefused); e.Detail == "" {
+	if e := b.refused(otpsend.Request{To: "+19005550123", Channel: "inbound"}, problem.DestinationRefused); e.Detail == "" {
 		t.Error("no detail")
 	}
 }
@@ -127,17 +128,17 @@ func TestScriptsOfTestNumbers(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		ending   otp.Ending
-		started  otp.Kind // "" for an answer
+		started  problem.Kind // "" for an answer
 		status   otp.Status
 		attempts []attempt
-		checked  otp.Kind
+		checked  problem.Kind
 	}{
 		{"delivered", otp.EndsDelivered, "", otp.Pending, []attempt{{"whatsapp", otp.Delivered, 0}}, ""},
-		{"undeliverable", otp.EndsUndeliverable, otp.KindUndeliverable, otp.Undeliverable,
-			[]attempt{{"whatsapp", otp.Failed, 63024}, {"sms", otp.Failed, 21614}, {"call", otp.Failed, 21614}}, otp.KindUndeliverable},
+		{"undeliverable", otp.EndsUndeliverable, problem.Undeliverable, otp.Undeliverable,
+			[]attempt{{"whatsapp", otp.Failed, 63024}, {"sms", otp.Failed, 21614}, {"call", otp.Failed, 21614}}, problem.Undeliverable},
 		{"fallback", otp.EndsFallback, "", otp.Pending, []attempt{{"whatsapp", otp.Failed, 63024}, {"sms", otp.Delivered, 0}}, ""},
-		{"expired", otp.EndsExpired, "", otp.Expired, []attempt{{"whatsapp", otp.Delivered, 0}}, otp.KindExpired},
-		{"exhausted", otp.EndsExhausted, "", otp.Pending, []attempt{{"whatsapp", otp.Delivered, 0}}, otp.TooManyChecks},
+		{"expired", otp.EndsExpired, "", otp.Expired, []attempt{{"whatsapp", otp.Delivered, 0}}, problem.Expired},
+		{"exhausted", otp.EndsExhausted, "", otp.Pending, []attempt{{"whatsapp", otp.Delivered, 0}}, problem.TooManyChecks},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t, notify.WhatsApp, notify.SMS, notify.Call)
@@ -148,7 +149,7 @@ func TestScriptsOfTestNumbers(t *testing.T) {
 			for range 30 { // limits on sending do not hold for it
 				a, replayed, err := b.s.Start(b.Ctx(), otpsend.Request{To: alice}, "")
 				if id = a.ID; tc.started != "" {
-					id = b.Refused(err, tc.started).ID
+					id = otp.ID(b.Refused(err, tc.started).ID)
 				} else if err != nil || replayed || a.Status != otp.Pending {
 					t.Fatalf("start: %+v %v", a, err)
 				}
@@ -195,7 +196,7 @@ func TestTestNumbersEndByTheirDate(t *testing.T) {
 	}
 	_, err := b.Verify.Check(b.Ctx(), verifyRequest(a.ID, "424242"))
 	if b.Code(a.ID) != "424242" {
-		b.Refused(err, otp.WrongCode)
+		b.Refused(err, problem.WrongCode)
 	}
 }
 

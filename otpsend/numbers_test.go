@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/otpsend"
 )
 
@@ -26,7 +27,7 @@ func TestNumbersThatCostExtraReachNoProviderAndNoStore(t *testing.T) {
 		"satellite phone":   "+881612345678",
 		"global network":    "+883510012345",
 	} {
-		e := b.refused(otpsend.Request{To: number}, otp.DestinationRefused)
+		e := b.refused(otpsend.Request{To: number}, problem.DestinationRefused)
 		if e.Detail == "" || strings.Contains(e.Detail, number) {
 			t.Errorf("%s: detail %q", kind, e.Detail)
 		}
@@ -41,18 +42,18 @@ func TestSequentialNumbersOfBadRangesReachNoProvider(t *testing.T) {
 	b := newBench(t)
 	for name, tc := range map[string]struct {
 		first int
-		kind  otp.Kind
+		kind  problem.Kind
 	}{
-		"premium rate": {19005550000, otp.DestinationRefused},
-		"shared cost":  {448431230000, otp.DestinationRefused},
-		"satellite":    {870773120000, otp.DestinationRefused},
-		"unassigned":   {14150550000, otp.InvalidRequest},
-		"no country":   {2100000000, otp.InvalidRequest},
+		"premium rate": {19005550000, problem.DestinationRefused},
+		"shared cost":  {448431230000, problem.DestinationRefused},
+		"satellite":    {870773120000, problem.DestinationRefused},
+		"unassigned":   {14150550000, problem.InvalidRequest},
+		"no country":   {2100000000, problem.InvalidRequest},
 	} {
 		for i := range 1000 {
 			number := "+" + strconv.Itoa(tc.first+i)
 			_, _, err := b.s.Start(context.Background(), otpsend.Request{To: number}, "")
-			if e, ok := errors.AsType[*otp.Error](err); !ok || e.Kind != tc.kind {
+			if e, ok := errors.AsType[*problem.Error](err); !ok || e.Kind != tc.kind {
 				t.Fatalf("%s: %s: %v", name, number, err)
 			}
 		}
@@ -83,7 +84,7 @@ func TestOnlyTheCountriesThatAreNamedAreSentTo(t *testing.T) {
 			t.Errorf("%s: %v, %d messages", tc.name, err, b.Sent())
 		}
 		if !tc.sent {
-			b.Refused(err, otp.DestinationRefused)
+			b.Refused(err, problem.DestinationRefused)
 		}
 	}
 }
@@ -103,7 +104,7 @@ func TestSpellingsOfANumberAreOneRowOrRefused(t *testing.T) {
 			t.Errorf("%q is another recipient", spelling)
 		}
 		if err != nil {
-			if e := b.Refused(err, otp.InvalidRequest); e.Fields[0].Name != "to" {
+			if e := b.Refused(err, problem.InvalidRequest); e.Fields[0].Name != "to" {
 				t.Errorf("%q: %+v", spelling, e.Fields)
 			}
 		}
@@ -130,7 +131,7 @@ func TestPurposesSpellingsAndCallersShareOneLimit(t *testing.T) {
 			To: spellings[i%3], Purpose: fmt.Sprint("purpose", i%4), ClientIP: fmt.Sprint("203.0.113.", i), Locale: []string{"en", "de"}[i%2],
 		}, "")
 		if err != nil {
-			b.Refused(err, otp.TooManySends)
+			b.Refused(err, problem.TooManySends)
 			refused++
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"twofa/internal/delivery"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/reqlog"
 	"twofa/internal/user"
 )
@@ -86,7 +87,7 @@ func (s *Service) Resend(ctx context.Context, id string, req ResendRequest, idem
 		return Answer{}, false, err
 	}
 	if req.Channel != "" && req.Channel != otp.ChannelNext && !s.has(req.Channel) {
-		return Answer{}, false, otp.Invalid("channel", "%s", s.channelsText("next"))
+		return Answer{}, false, problem.Invalid("channel", "%s", s.channelsText("next"))
 	}
 	resend := otp.ResendRequest{ID: parsed, Channel: req.Channel, Idempotency: idem}
 	return s.send(ctx, parsed.RowKey(), idem, func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
@@ -115,9 +116,9 @@ func (s *Service) resend(r otp.Recipient, req otp.ResendRequest, now time.Time) 
 	}
 	switch channel := resent.Channel(); {
 	case next.AddressFor(resent, channel) == "":
-		return r, v, otp.Invalid("channel", "%s", needs(channel))
+		return r, v, problem.Invalid("channel", "%s", needs(channel))
 	case !s.shows(channel, resent.Context):
-		return r, v, otp.Invalid("context", "The %s template of this service cannot show an amount or a payee.", channel)
+		return r, v, problem.Invalid("context", "The %s template of this service cannot show an amount or a payee.", channel)
 	}
 	return next, resent, nil
 }

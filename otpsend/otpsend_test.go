@@ -12,6 +12,7 @@ import (
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/phone"
+	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
 	"twofa/internal/texts"
 	"twofa/otpsend"
@@ -50,7 +51,7 @@ func TestAContextThatTheChannelCannotShowIsRefused(t *testing.T) {
 	b := newBench(t)
 	paying := otpsend.Request{To: alice, Context: otp.Context{Amount: "EUR 25.00"}}
 	b.wa.Blind(true)
-	if e := b.refused(paying, otp.InvalidRequest); e.Fields[0].Name != "context" || b.Table.Calls() != 0 {
+	if e := b.refused(paying, problem.InvalidRequest); e.Fields[0].Name != "context" || b.Table.Calls() != 0 {
 		t.Errorf("%+v, %d calls of the store", e.Fields, b.Table.Calls())
 	}
 	b.start(otpsend.Request{To: alice}) // without one it is sent
@@ -59,7 +60,7 @@ func TestAContextThatTheChannelCannotShowIsRefused(t *testing.T) {
 	a := b.start(paying)
 	b.wa.Blind(true) // the operator set a template meanwhile
 	_, err := b.resend(a.ID, "")
-	if e := b.Refused(err, otp.InvalidRequest); e.Fields[0].Name != "context" || b.Sent() != 1 {
+	if e := b.Refused(err, problem.InvalidRequest); e.Fields[0].Name != "context" || b.Sent() != 1 {
 		t.Errorf("%+v, %d messages", e.Fields, b.Sent())
 	}
 	if got := b.status(a.ID); got.SendsLeft != 4 || len(got.Delivery.Attempts) != 1 {
@@ -87,23 +88,23 @@ func TestWhatAFailureMakesOfTheVerification(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		failure error
-		kind    otp.Kind
+		kind    problem.Kind
 		status  otp.Status
 	}{
-		{"invalid address", &notify.Failure{Reason: notify.InvalidAddress}, otp.InvalidRequest, otp.Undeliverable},
-		{"undeliverable", &notify.Failure{Reason: notify.Undeliverable, Code: 63024}, otp.KindUndeliverable, otp.Undeliverable},
-		{"refused", &notify.Failure{Reason: notify.Refused, Next: otp.NextNone}, otp.DestinationRefused, otp.Undeliverable},
-		{"undeliverable after a try that may have sent", &notify.Failure{Reason: notify.Undeliverable, Code: 63024, MayHaveSent: true}, otp.ProviderUnavailable, otp.Pending},
-		{"misconfigured", &notify.Failure{Reason: notify.Misconfigured, Setting: "TWILIO_CONTENT_SID"}, otp.ProviderMisconfigured, otp.Pending},
-		{"unavailable", &notify.Failure{Reason: notify.Unavailable}, otp.ProviderUnavailable, otp.Pending},
-		{"time-out", fmt.Errorf("%w: %w", &notify.Failure{Reason: notify.Unavailable, MayHaveSent: true}, context.DeadlineExceeded), otp.ProviderUnavailable, otp.Pending},
-		{"no failure of the contract", errors.New("what"), otp.ProviderUnavailable, otp.Pending},
+		{"invalid address", &notify.Failure{Reason: notify.InvalidAddress}, problem.InvalidRequest, otp.Undeliverable},
+		{"undeliverable", &notify.Failure{Reason: notify.Undeliverable, Code: 63024}, problem.Undeliverable, otp.Undeliverable},
+		{"refused", &notify.Failure{Reason: notify.Refused, Next: otp.NextNone}, problem.DestinationRefused, otp.Undeliverable},
+		{"undeliverable after a try that may have sent", &notify.Failure{Reason: notify.Undeliverable, Code: 63024, MayHaveSent: true}, problem.ProviderUnavailable, otp.Pending},
+		{"misconfigured", &notify.Failure{Reason: notify.Misconfigured, Setting: "TWILIO_CONTENT_SID"}, problem.ProviderMisconfigured, otp.Pending},
+		{"unavailable", &notify.Failure{Reason: notify.Unavailable}, problem.ProviderUnavailable, otp.Pending},
+		{"time-out", fmt.Errorf("%w: %w", &notify.Failure{Reason: notify.Unavailable, MayHaveSent: true}, context.DeadlineExceeded), problem.ProviderUnavailable, otp.Pending},
+		{"no failure of the contract", errors.New("what"), problem.ProviderUnavailable, otp.Pending},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t)
 			b.wa.Always(tc.failure)
 			e := b.refused(otpsend.Request{To: alice}, tc.kind)
-			if got := b.status(e.ID).Status; got != tc.status {
+			if got := b.status(otp.ID(e.ID)).Status; got != tc.status {
 				t.Errorf("the verification is %s, want %s", got, tc.status)
 			}
 			if _, ok := errors.AsType[*notify.Failure](e); !ok || len(b.Logged()) != 1 || !strings.Contains(b.Logged()[0], string(e.ID)) {
@@ -111,9 +112,9 @@ func TestWhatAFailureMakesOfTheVerification(t *testing.T) {
 			}
 			// The message was spent all the same: failing must not be a way
 			// around the limits.
-			again, wait := otp.ResendTooSoon, 30*time.Second
+			again, wait := problem.ResendTooSoon, 30*time.Second
 			if tc.name == "refused" {
-				again, wait = otp.DestinationRefused, otp.BlockedFor
+				again, wait = problem.DestinationRefused, otp.BlockedFor
 			}
 			if e := b.refused(otpsend.Request{To: alice, Purpose: "p"}, again); e.RetryAfter != wait {
 				t.Errorf("retry after %v", e.RetryAfter)
@@ -141,7 +142,7 @@ func TestAResendThatCannotArriveLeavesTheCodeAlive(t *testing.T) {
 func TestAProviderThatAsksForMoreTimeThanTheCodeHas(t *testing.T) {
 	b := newBench(t)
 	b.wa.Always(&notify.Failure{Reason: notify.Unavailable, RetryAfter: time.Hour})
-	if e := b.refused(otpsend.Request{To: alice}, otp.ProviderUnavailable); !strings.Contains(e.Detail, "Start a new verification") {
+	if e := b.refused(otpsend.Request{To: alice}, problem.ProviderUnavailable); !strings.Contains(e.Detail, "Start a new verification") {
 		t.Errorf("detail %q", e.Detail)
 	}
 }
@@ -156,7 +157,7 @@ func TestAResendAfterAProvidersFaultHasTheSameCode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.wa.Always(failure)
-			e := b.refused(otpsend.Request{To: alice}, otp.ProviderUnavailable)
+			e := b.refused(otpsend.Request{To: alice}, problem.ProviderUnavailable)
 			if e.RetryAfter != max(30*time.Second, failure.RetryAfter) || strings.Contains(e.Detail, "may arrive") != failure.MayHaveSent {
 				t.Errorf("retry after %v: %s", e.RetryAfter, e.Detail)
 			}
@@ -182,8 +183,8 @@ func TestAFailureThatCannotBeNotedIsStillAnswered(t *testing.T) {
 		}
 		return rig.None
 	})
-	e := b.refused(otpsend.Request{To: alice}, otp.KindUndeliverable)
-	if got := b.status(e.ID).Status; got != otp.Pending {
+	e := b.refused(otpsend.Request{To: alice}, problem.Undeliverable)
+	if got := b.status(otp.ID(e.ID)).Status; got != otp.Pending {
 		t.Errorf("the verification is %s", got)
 	}
 }
@@ -194,7 +195,7 @@ func TestAResendAsksAgainWhetherTheNumberMayBeSentTo(t *testing.T) {
 	a := b.start(otpsend.Request{To: alice})
 	b.s.Countries = map[string]bool{"IN": true}
 	_, err := b.resend(a.ID, "")
-	b.Refused(err, otp.DestinationRefused)
+	b.Refused(err, problem.DestinationRefused)
 	if b.Sent() != 1 {
 		t.Errorf("%d messages went out", b.Sent())
 	}
@@ -206,7 +207,7 @@ func TestChannelsAreChosenByTheRequest(t *testing.T) {
 	b.Policy(func(p *otp.Policy) { p.ResendAfter = 0 })
 	b.s.Carrier.Workflow = []notify.Channel{notify.WhatsApp}
 	sms := b.Sender(notify.SMS)
-	e := b.refused(otpsend.Request{To: alice, Channel: "fax"}, otp.InvalidRequest)
+	e := b.refused(otpsend.Request{To: alice, Channel: "fax"}, problem.InvalidRequest)
 	if got := e.Fields[0].Message; !strings.Contains(got, "sms, whatsapp") {
 		t.Errorf("message %q", got)
 	}
@@ -245,7 +246,7 @@ func TestAResendOfACodeWhoseSecretIsGoneSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = b.resend(a.ID, "")
-	if e := b.Refused(err, otp.KindExpired); !strings.Contains(e.Detail, "Start a new") || b.Sent() != 1 {
+	if e := b.Refused(err, problem.Expired); !strings.Contains(e.Detail, "Start a new") || b.Sent() != 1 {
 		t.Errorf("%s, %d messages", e.Detail, b.Sent())
 	}
 }
@@ -284,7 +285,7 @@ func TestStatusSaysWhatTimeHasDone(t *testing.T) {
 	}
 	b.SetTime(noon.Add(24*time.Hour + 10*time.Minute))
 	_, err := b.s.Status(b.Ctx(), string(id))
-	b.Refused(err, otp.NotFound)
+	b.Refused(err, problem.NotFound)
 }
 
 // What is accepted is shown whole: a cut payee is a payee that nobody approved.
@@ -304,6 +305,6 @@ func TestWhatMayBeAskedForIsWhatAMessageShows(t *testing.T) {
 			t.Errorf("%s: %s", name, text)
 		}
 	}
-	b.refused(otpsend.Request{To: alice, Context: otp.Context{Amount: longest.Amount + "€"}}, otp.InvalidRequest)
-	b.refused(otpsend.Request{To: alice, Context: otp.Context{Payee: longest.Payee + "ä"}}, otp.InvalidRequest)
+	b.refused(otpsend.Request{To: alice, Context: otp.Context{Amount: longest.Amount + "€"}}, problem.InvalidRequest)
+	b.refused(otpsend.Request{To: alice, Context: otp.Context{Payee: longest.Payee + "ä"}}, problem.InvalidRequest)
 }

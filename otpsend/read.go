@@ -13,6 +13,7 @@ import (
 	"twofa/internal/address"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/reqlog"
 	"twofa/internal/user"
 )
@@ -33,7 +34,7 @@ func (w whom) has(channel string) bool {
 
 // read checks a start's fields, all of them, before anything is stored.
 func (s *Service) read(ctx context.Context, req Request) (otp.StartRequest, error) {
-	faults := &otp.Error{Kind: otp.InvalidRequest}
+	faults := new(problem.Faults)
 	who := readWhom(req, faults)
 	start := otp.StartRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Context: req.Context, Locale: req.Locale}
 	start.Context.Check(faults)
@@ -44,8 +45,8 @@ func (s *Service) read(ctx context.Context, req Request) (otp.StartRequest, erro
 			faults.Add("client_ip", "This is no IP address.")
 		}
 	}
-	if len(faults.Fields) > 0 {
-		return start, faults
+	if err := faults.Err(); err != nil {
+		return start, err
 	}
 	if req.User != "" {
 		name, _ := user.ParseName(req.User)
@@ -56,20 +57,21 @@ func (s *Service) read(ctx context.Context, req Request) (otp.StartRequest, erro
 			start.Locale = who.user.Locale
 		}
 	}
-	if start.Workflow = s.workflow(req, who, start.Context, faults); len(faults.Fields) > 0 {
-		return start, faults
+	start.Workflow = s.workflow(req, who, start.Context, faults)
+	if err := faults.Err(); err != nil {
+		return start, err
 	}
 	return start, s.settleAddress(ctx, &start, who)
 }
 
 // readWhom reads the address, or sees that a user is named instead.
-func readWhom(req Request, faults *otp.Error) (w whom) {
+func readWhom(req Request, faults *problem.Faults) (w whom) {
 	switch {
 	case req.To != "" && req.User != "":
 		faults.Add("user", "Give either to or user.")
 	case req.User != "":
 		if _, bad := user.ParseName(req.User); bad != nil {
-			faults.Fields = append(faults.Fields, bad.Fields...)
+			faults.AddAll(bad)
 		}
 	case req.To == "":
 		faults.Add("to", "The number or e-mail address to send to is missing, or else the user.")
@@ -90,7 +92,7 @@ func (s *Service) loadUser(ctx context.Context, name string, w *whom) error {
 	w.userKey = s.Users.Key(name)
 	u, err := s.Users.Load(ctx, w.userKey)
 	if err == nil && u.Name != name {
-		err = &otp.Error{Kind: otp.Internal, Err: errors.New("otpsend: the row of this name holds another user")}
+		err = &problem.Error{Kind: problem.Internal, Err: errors.New("otpsend: the row of this name holds another user")}
 	}
 	if err != nil {
 		return err
@@ -98,12 +100,12 @@ func (s *Service) loadUser(ctx context.Context, name string, w *whom) error {
 	w.user = u
 	if u.Phone != "" {
 		if w.phone, err = address.Parse(u.Phone); err != nil {
-			return &otp.Error{Kind: otp.Internal, Err: err}
+			return &problem.Error{Kind: problem.Internal, Err: err}
 		}
 	}
 	if u.Email != "" {
 		if w.email, err = address.Parse(u.Email); err != nil {
-			return &otp.Error{Kind: otp.Internal, Err: err}
+			return &problem.Error{Kind: problem.Internal, Err: err}
 		}
 	}
 	return nil
@@ -111,7 +113,7 @@ func (s *Service) loadUser(ctx context.Context, name string, w *whom) error {
 
 // checkChannels checks what can be known of the named channels before whom they
 // are for.
-func (s *Service) checkChannels(req Request, faults *otp.Error) {
+func (s *Service) checkChannels(req Request, faults *problem.Faults) {
 	if req.Channel != "" && len(req.Channels) > 0 {
 		faults.Add("channels", "Give either channel (one) or channels (a workflow).")
 	}
@@ -136,7 +138,7 @@ func (s *Service) checkChannels(req Request, faults *otp.Error) {
 
 // workflow is the channels that the request will try: what it names has to fit
 // the person; of what it leaves to us, we take what fits.
-func (s *Service) workflow(req Request, who whom, c otp.Context, faults *otp.Error) []string {
+func (s *Service) workflow(req Request, who whom, c otp.Context, faults *problem.Faults) []string {
 	field, named := "channel", req.Channels
 	switch {
 	case req.Channel == otp.ChannelInbound:
@@ -172,7 +174,7 @@ func (s *Service) workflow(req Request, who whom, c otp.Context, faults *otp.Err
 		}
 	}
 	switch {
-	case len(faults.Fields) > 0:
+	case faults.Err() != nil:
 	case len(fits) == 0:
 		faults.Add("to", "No channel of this service's own workflow reaches an address of this kind. If it has one, name it as channel.")
 	case len(shows) == 0:
@@ -238,7 +240,7 @@ func (s *Service) shows(channel string, c otp.Context) bool {
 func (s *Service) mayStillReach(kept string) error {
 	home, err := address.Parse(kept)
 	if err != nil {
-		return &otp.Error{Kind: otp.Internal, Err: err}
+		return &problem.Error{Kind: problem.Internal, Err: err}
 	}
 	return home.MayReach(s.Countries)
 }
@@ -254,11 +256,11 @@ func identify(key, what string, req any) (i otp.Idempotency, err error) {
 	}
 	printable := func(r rune) bool { return r >= '!' && r <= '~' }
 	if len(key) > maxIdempotencyKey || strings.ContainsFunc(key, func(r rune) bool { return !printable(r) }) {
-		return i, otp.Invalid("Idempotency-Key", "An idempotency key is 1 to %d printable characters of ASCII, without spaces.", maxIdempotencyKey)
+		return i, problem.Invalid("Idempotency-Key", "An idempotency key is 1 to %d printable characters of ASCII, without spaces.", maxIdempotencyKey)
 	}
 	body, err := json.Marshal(req)
 	if err != nil {
-		return i, &otp.Error{Kind: otp.Internal, Err: err}
+		return i, &problem.Error{Kind: problem.Internal, Err: err}
 	}
 	k, b := sha256.Sum256([]byte(key)), sha256.Sum256(append([]byte(what+"\x00"), body...))
 	copy(i.Key[:], k[:])

@@ -9,6 +9,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/store"
 	"twofa/internal/testing/rig"
 	"twofa/internal/user"
@@ -21,11 +22,11 @@ func TestAnUnknownUserIsNotFound(t *testing.T) {
 	b := newBench(t)
 	b.User(user.User{Name: canary, Phone: alice})
 	b.Secret("a name", "Canary-name")
-	e := b.refused(otpsend.Request{User: "Canary-name"}, otp.NotFound)
+	e := b.refused(otpsend.Request{User: "Canary-name"}, problem.NotFound)
 	if e.Detail == "" || b.Sent() != 0 {
 		t.Errorf("%q, %d messages", e.Detail, b.Sent())
 	}
-	e = b.refused(otpsend.Request{User: "a/b"}, otp.InvalidRequest)
+	e = b.refused(otpsend.Request{User: "a/b"}, problem.InvalidRequest)
 	if e.Fields[0].Name != "user" {
 		t.Errorf("a name that is none: %+v", e.Fields)
 	}
@@ -108,8 +109,8 @@ func TestANumberOfAUserIsJudgedAsAnyOther(t *testing.T) {
 	b := newBench(t, every...)
 	b.s.Countries = map[string]bool{"IN": true}
 	b.User(user.User{Name: canary, Phone: alice, Email: rig.AliceMail})
-	b.refused(otpsend.Request{User: canary}, otp.DestinationRefused)
-	b.refused(otpsend.Request{User: canary, Channels: []string{"email", "sms"}}, otp.DestinationRefused)
+	b.refused(otpsend.Request{User: canary}, problem.DestinationRefused)
+	b.refused(otpsend.Request{User: canary, Channels: []string{"email", "sms"}}, problem.DestinationRefused)
 	if b.Sent() != 0 {
 		t.Errorf("%d messages", b.Sent())
 	}
@@ -130,7 +131,7 @@ func TestUsersOfOneNumberShareItsLimits(t *testing.T) {
 			t.Errorf("start %d: %v", i, err)
 		}
 		if i >= 5 {
-			b.Refused(err, otp.TooManySends)
+			b.Refused(err, problem.TooManySends)
 		}
 	}
 	if b.Sent() != 5 {
@@ -154,8 +155,8 @@ func TestUsersOfOneEmailShareItsLimits(t *testing.T) {
 				b.User(user.User{Name: name, Phone: fmt.Sprint("+1415555010", i), Email: rig.AliceMail})
 				_, _, err := b.s.Start(b.Ctx(), otpsend.Request{User: name, Channels: channels}, "")
 				if err != nil {
-					e, _ := err.(*otp.Error)
-					if e.Kind != otp.TooManySends && e.Kind != otp.ProviderUnavailable {
+					e, _ := err.(*problem.Error)
+					if e.Kind != problem.TooManySends && e.Kind != problem.ProviderUnavailable {
 						t.Errorf("start %d: %v", i, err)
 					}
 				}
@@ -202,7 +203,7 @@ func TestAUserThatCannotBeReadIsSentNothing(t *testing.T) {
 	b := newBench(t)
 	b.User(user.User{Name: canary, Phone: alice})
 	b.Table.Break(func(int) rig.Fault { return rig.Down })
-	if e := b.refused(otpsend.Request{User: canary}, otp.StorageUnavailable); e.RetryAfter <= 0 {
+	if e := b.refused(otpsend.Request{User: canary}, problem.StorageUnavailable); e.RetryAfter <= 0 {
 		t.Errorf("retry after %v", e.RetryAfter)
 	}
 	b.Table.Break(nil)
@@ -213,7 +214,7 @@ func TestAUserThatCannotBeReadIsSentNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.refused(otpsend.Request{User: canary}, otp.Internal)
+	b.refused(otpsend.Request{User: canary}, problem.Internal)
 	// Nor is anybody else, whose row got to this place.
 	_, err = b.Users.Change(b.Ctx(), b.Users.Key("canary-a"), func(user.User, bool) (user.User, error) {
 		return user.User{Name: "canary-b", Phone: alice}, nil
@@ -221,7 +222,7 @@ func TestAUserThatCannotBeReadIsSentNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.refused(otpsend.Request{User: "canary-a"}, otp.Internal)
+	b.refused(otpsend.Request{User: "canary-a"}, problem.Internal)
 	if b.Sent() != 0 {
 		t.Errorf("%d messages", b.Sent())
 	}

@@ -9,8 +9,10 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
 	"twofa/internal/user"
+	"twofa/internal/window"
 	"twofa/otpsend"
 )
 
@@ -83,7 +85,7 @@ func TestChannelsThatDoNotFitAreRefusedByField(t *testing.T) {
 	} {
 		b := newBench(t, every...)
 		b.s.Inbound = nil
-		e := b.refused(tc.req, otp.InvalidRequest)
+		e := b.refused(tc.req, problem.InvalidRequest)
 		if got := fields(e); !strings.HasPrefix(got, tc.want) || len(e.Fields) != 1 {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
@@ -95,7 +97,7 @@ func TestChannelsThatDoNotFitAreRefusedByField(t *testing.T) {
 
 func TestAllFaultsOfARequestAreToldAtOnce(t *testing.T) {
 	b := newBench(t, every...)
-	e := b.refused(otpsend.Request{To: "415", Channel: "fax", Purpose: "A", Locale: "e", ClientIP: "x", Context: otp.Context{Payee: " "}}, otp.InvalidRequest)
+	e := b.refused(otpsend.Request{To: "415", Channel: "fax", Purpose: "A", Locale: "e", ClientIP: "x", Context: otp.Context{Payee: " "}}, problem.InvalidRequest)
 	var names []string
 	for _, f := range e.Fields {
 		names = append(names, f.Name)
@@ -107,7 +109,7 @@ func TestAllFaultsOfARequestAreToldAtOnce(t *testing.T) {
 
 func TestAServiceWithoutAChannelForAnAddressSaysSo(t *testing.T) {
 	b := newBench(t, notify.WhatsApp, notify.SMS)
-	if e := b.refused(otpsend.Request{To: rig.AliceMail}, otp.InvalidRequest); e.Fields[0].Name != "to" || b.Table.Calls() != 0 {
+	if e := b.refused(otpsend.Request{To: rig.AliceMail}, problem.InvalidRequest); e.Fields[0].Name != "to" || b.Table.Calls() != 0 {
 		t.Errorf("%+v, %d calls of the store", e.Fields, b.Table.Calls())
 	}
 }
@@ -133,7 +135,7 @@ func TestAChannelThatCannotShowTheContextIsLeftOut(t *testing.T) {
 		}
 		tc.req.Context = paying
 		if tc.want == nil {
-			if e := b.refused(tc.req, otp.InvalidRequest); e.Fields[0].Name != "context" || b.Table.Calls() != 0 {
+			if e := b.refused(tc.req, problem.InvalidRequest); e.Fields[0].Name != "context" || b.Table.Calls() != 0 {
 				t.Errorf("%s: %+v, %d calls of the store", tc.name, e.Fields, b.Table.Calls())
 			}
 			continue
@@ -155,7 +157,7 @@ func TestTheChannelThatLastWorkedComesFirst(t *testing.T) {
 	if _, err := b.Verify.Check(b.Ctx(), verifyRequest(first.ID, b.Code(first.ID))); err != nil {
 		t.Fatal(err)
 	}
-	b.Wait(80 * otp.Day)
+	b.Wait(80 * window.Day)
 	if got := b.workflowOf(otpsend.Request{To: alice}); !slices.Equal(got, []string{"sms", "whatsapp", "call"}) {
 		t.Errorf("the next time: %q", got)
 	}
@@ -167,7 +169,7 @@ func TestTheChannelThatLastWorkedComesFirst(t *testing.T) {
 	if got := b.workflowOf(otpsend.Request{To: rig.Bob}); !slices.Equal(got, []string{"whatsapp", "sms", "call"}) {
 		t.Errorf("another person: %q", got)
 	}
-	b.Wait(10 * otp.Day)
+	b.Wait(10 * window.Day)
 	if got := b.workflowOf(otpsend.Request{To: alice}); !slices.Equal(got, []string{"whatsapp", "sms", "call"}) {
 		t.Errorf("when it is long ago: %q", got)
 	}
@@ -183,21 +185,21 @@ func TestAResendGoesThroughTheWorkflow(t *testing.T) {
 		t.Fatalf("next: %+v %v", next, err)
 	}
 	_, err = b.resend(a.ID, "next")
-	if e := b.Refused(err, otp.InvalidRequest); e.Fields[0].Name != "channel" {
+	if e := b.Refused(err, problem.InvalidRequest); e.Fields[0].Name != "channel" {
 		t.Errorf("beyond the last: %s", fields(e))
 	}
 	if got, err := b.resend(a.ID, "call"); err != nil || got.Channel != "call" || got.To != "+1******0123" {
 		t.Errorf("outside of the workflow: %+v %v", got, err)
 	}
 	_, err = b.resend(a.ID, "fax")
-	if e := b.Refused(err, otp.InvalidRequest); !strings.HasPrefix(fields(e), "channel: This service has the channels: call, email, sms, whatsapp, next.") {
+	if e := b.Refused(err, problem.InvalidRequest); !strings.HasPrefix(fields(e), "channel: This service has the channels: call, email, sms, whatsapp, next.") {
 		t.Errorf("unknown: %s", fields(e))
 	}
 
 	b.Wait(time.Minute)
 	a = b.start(otpsend.Request{To: alice})
 	_, err = b.resend(a.ID, "email")
-	if e := b.Refused(err, otp.InvalidRequest); fields(e) != "channel: The channel email needs an e-mail address." {
+	if e := b.Refused(err, problem.InvalidRequest); fields(e) != "channel: The channel email needs an e-mail address." {
 		t.Errorf("without an e-mail address: %s", fields(e))
 	}
 	if got := b.status(a.ID); len(got.Delivery.Attempts) != 1 {

@@ -7,6 +7,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
 	"twofa/internal/user"
 	"twofa/otpsend"
@@ -14,10 +15,10 @@ import (
 )
 
 // exhaust types wrong codes until none are left, and returns the last refusal.
-func (b *bench) exhaust(id otp.ID) (last *otp.Error) {
+func (b *bench) exhaust(id otp.ID) (last *problem.Error) {
 	b.t.Helper()
 	for {
-		last = b.refused(otpverify.Request{ID: string(id), Code: b.Wrong(id)}, otp.WrongCode)
+		last = b.refused(otpverify.Request{ID: string(id), Code: b.Wrong(id)}, problem.WrongCode)
 		if *last.ChecksLeft == 0 {
 			return last
 		}
@@ -50,7 +51,7 @@ func TestTheWrongCodeThatIsTheLastOneWarnsThePerson(t *testing.T) {
 	if got := b.alerts(notify.WhatsApp); len(got) != 1 || got[0] != want {
 		t.Errorf("alerts %+v", got)
 	}
-	e := b.refused(otpverify.Request{ID: string(v.ID), Code: b.Wrong(v.ID)}, otp.TooManyChecks)
+	e := b.refused(otpverify.Request{ID: string(v.ID), Code: b.Wrong(v.ID)}, problem.TooManyChecks)
 	if e.Alerted || len(b.alerts(notify.WhatsApp)) != 1 {
 		t.Error("alerted again")
 	}
@@ -167,11 +168,11 @@ func TestManyWrongCodesAtOnceWarnOnce(t *testing.T) {
 	wrong := b.Wrong(v.ID)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	kinds, alerted := make(map[otp.Kind]int), 0
+	kinds, alerted := make(map[problem.Kind]int), 0
 	for range 25 {
 		wg.Go(func() {
 			_, err := b.check(otpverify.Request{ID: string(v.ID), Code: wrong})
-			e, ok := err.(*otp.Error)
+			e, ok := err.(*problem.Error)
 			if !ok {
 				t.Errorf("error %v", err)
 				return
@@ -184,10 +185,10 @@ func TestManyWrongCodesAtOnceWarnOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if kinds[otp.WrongCode] != 5 || kinds[otp.TooManyChecks] != 20 || alerted != 1 || len(b.alerts(notify.WhatsApp)) != 1 {
+	if kinds[problem.WrongCode] != 5 || kinds[problem.TooManyChecks] != 20 || alerted != 1 || len(b.alerts(notify.WhatsApp)) != 1 {
 		t.Errorf("%v, %d alerted, %d alerts", kinds, alerted, len(b.alerts(notify.WhatsApp)))
 	}
-	b.refused(otpverify.Request{ID: string(v.ID), Code: code}, otp.TooManyChecks)
+	b.refused(otpverify.Request{ID: string(v.ID), Code: code}, problem.TooManyChecks)
 }
 
 // Attack 3: of many right codes at once one is approved.
@@ -197,7 +198,7 @@ func TestManyRightCodesAtOnceApproveOnce(t *testing.T) {
 	v, code := b.mustStart(otpsend.Request{User: canary})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	kinds := make(map[otp.Kind]int)
+	kinds := make(map[problem.Kind]int)
 	for i := range 20 {
 		req := otpverify.Request{ID: string(v.ID), Code: code}
 		if i%2 == 1 {
@@ -215,7 +216,7 @@ func TestManyRightCodesAtOnceApproveOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if kinds["approved"] != 1 || kinds[otp.AlreadyUsed] != 19 {
+	if kinds["approved"] != 1 || kinds[problem.AlreadyUsed] != 19 {
 		t.Errorf("%v", kinds)
 	}
 	if u := b.Registered(canary); !u.PhoneVerified || u.EmailVerified {
@@ -242,7 +243,7 @@ func TestAWrongCodeThatMayNotHaveBeenCountedWarnsNobody(t *testing.T) {
 		b.Policy(func(p *otp.Policy) { p.MaxChecks = 1 })
 		v, _ := b.mustStart(otpsend.Request{User: canary})
 		b.Table.Break(func(int) rig.Fault { return fault })
-		if e := b.refused(otpverify.Request{ID: string(v.ID), Code: b.Wrong(v.ID)}, otp.StorageUnavailable); e.Alerted || len(b.alerts(notify.WhatsApp)) != 0 {
+		if e := b.refused(otpverify.Request{ID: string(v.ID), Code: b.Wrong(v.ID)}, problem.StorageUnavailable); e.Alerted || len(b.alerts(notify.WhatsApp)) != 0 {
 			t.Errorf("%+v, %d alerts", e, len(b.alerts(notify.WhatsApp)))
 		}
 	}

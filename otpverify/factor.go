@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recovery"
 	"twofa/internal/reqlog"
 	"twofa/internal/totp"
@@ -22,7 +23,7 @@ const (
 
 // readFactor checks the factor, and that nothing is asked of it that it cannot
 // hold: no app's code is bound to an amount.
-func readFactor(req Request, faults *otp.Error) {
+func readFactor(req Request, faults *problem.Faults) {
 	switch req.Factor {
 	case "", FactorMessage:
 	case FactorTOTP, FactorRecovery:

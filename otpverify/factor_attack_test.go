@@ -9,6 +9,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recovery"
 	"twofa/internal/store"
 	"twofa/internal/testing/rig"
@@ -25,7 +26,7 @@ func TestAttack22_EachFactorIsLockedByItself(t *testing.T) {
 	lock := func(req otpverify.Request) {
 		t.Helper()
 		for left := 9; left >= 0; left-- {
-			if e := f.refused(req, otp.WrongCode); e.ChecksLeft == nil || *e.ChecksLeft != left {
+			if e := f.refused(req, problem.WrongCode); e.ChecksLeft == nil || *e.ChecksLeft != left {
 				t.Fatalf("%v checks left, want %d", e.ChecksLeft, left)
 			}
 			f.Wait(time.Second)
@@ -33,7 +34,7 @@ func TestAttack22_EachFactorIsLockedByItself(t *testing.T) {
 	}
 	locked := func(req otpverify.Request, retry time.Duration) {
 		t.Helper()
-		if e := f.refused(req, otp.TooManyChecks); e.RetryAfter != retry || e.ChecksLeft == nil || *e.ChecksLeft != 0 {
+		if e := f.refused(req, problem.TooManyChecks); e.RetryAfter != retry || e.ChecksLeft == nil || *e.ChecksLeft != 0 {
 			t.Errorf("locked for %v with %v checks left, want %v", e.RetryAfter, e.ChecksLeft, retry)
 		}
 	}
@@ -81,10 +82,10 @@ func TestAttack22_AnAddressThatIsLockedLeavesTheOtherFactors(t *testing.T) {
 	f.Policy(func(p *otp.Policy) { p.MaxFailuresPerDay = 5 })
 	v, code := f.mustStart(bySMS(""))
 	f.bench.exhaust(v.ID)
-	if _, _, err := f.start(bySMS("")); kindOf(err) != otp.TooManyChecks {
+	if _, _, err := f.start(bySMS("")); kindOf(err) != problem.TooManyChecks {
 		t.Fatalf("the address is not locked: %v", err)
 	}
-	f.refused(otpverify.Request{User: canary, Code: code, Factor: otpverify.FactorMessage}, otp.TooManyChecks)
+	f.refused(otpverify.Request{User: canary, Code: code, Factor: otpverify.FactorMessage}, problem.TooManyChecks)
 	f.approved(otpverify.Request{User: canary, Code: f.shows(0)})
 	f.approved(otpverify.Request{User: canary, Code: f.codes[0]})
 	f.approved(ofTOTP(f.shows(1)))
@@ -121,7 +122,7 @@ func TestAttack16_R16_FactorsUnderStorageFaults(t *testing.T) {
 					}
 					return rig.None
 				})
-				if e := f.refused(req, otp.StorageUnavailable); e.RetryAfter <= 0 {
+				if e := f.refused(req, problem.StorageUnavailable); e.RetryAfter <= 0 {
 					t.Errorf("%s: no RetryAfter", name)
 				}
 			}
@@ -140,7 +141,7 @@ func TestAttack16_R16_FactorsUnderStorageFaults(t *testing.T) {
 			if fault == rig.Down {
 				f.approved(req)
 			}
-			f.refused(req, otp.WrongCode) // used, by one or the other
+			f.refused(req, problem.WrongCode) // used, by one or the other
 			if n := len(f.alerts(notify.SMS)); fault == rig.Lost && n != 0 {
 				t.Errorf("%s: %d alerts of what may not have been", name, n)
 			}
@@ -159,7 +160,7 @@ func TestAttack03_AFactorsCodeAtOnceIsApprovedOnce(t *testing.T) {
 		check := req(f)
 		var wg sync.WaitGroup
 		var mu sync.Mutex
-		kinds := make(map[otp.Kind]int)
+		kinds := make(map[problem.Kind]int)
 		for range 15 {
 			wg.Go(func() {
 				_, err := f.check(check)
@@ -173,7 +174,7 @@ func TestAttack03_AFactorsCodeAtOnceIsApprovedOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if kinds["approved"] != 1 || kinds[otp.WrongCode] != 10 || kinds[otp.TooManyChecks] != 4 {
+		if kinds["approved"] != 1 || kinds[problem.WrongCode] != 10 || kinds[problem.TooManyChecks] != 4 {
 			t.Errorf("%s: %v", name, kinds)
 		}
 	}
@@ -183,9 +184,9 @@ func TestAttack03_AFactorsCodeAtOnceIsApprovedOnce(t *testing.T) {
 // no verification, so nothing may be approved.
 func TestR16_AUserWithoutAnAddressIsNotApproved(t *testing.T) {
 	f := newFactors(t, func(u *user.User) { u.Phone, u.Email = "", "" })
-	f.refused(otpverify.Request{User: canary, Code: "12345678", Factor: otpverify.FactorMessage}, otp.NotFound)
-	f.refused(otpverify.Request{User: canary, Code: "12345678", Purpose: "login"}, otp.NotFound)
-	f.refused(otpverify.Request{User: canary, Code: f.never()}, otp.WrongCode) // of the app
+	f.refused(otpverify.Request{User: canary, Code: "12345678", Factor: otpverify.FactorMessage}, problem.NotFound)
+	f.refused(otpverify.Request{User: canary, Code: "12345678", Purpose: "login"}, problem.NotFound)
+	f.refused(otpverify.Request{User: canary, Code: f.never()}, problem.WrongCode) // of the app
 	f.approved(otpverify.Request{User: canary, Code: f.shows(0)})
 }
 
@@ -204,9 +205,9 @@ func TestAttack05_FactorsOfOneUserAreNoneOfAnothers(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.User(other)
-	f.refused(otpverify.Request{User: other.Name, Factor: "totp", Code: f.shows(0)}, otp.WrongCode)
-	f.refused(otpverify.Request{User: other.Name, Factor: "recovery", Code: f.codes[0]}, otp.WrongCode)
-	f.refused(ofRecovery(codes[0]), otp.WrongCode)
+	f.refused(otpverify.Request{User: other.Name, Factor: "totp", Code: f.shows(0)}, problem.WrongCode)
+	f.refused(otpverify.Request{User: other.Name, Factor: "recovery", Code: f.codes[0]}, problem.WrongCode)
+	f.refused(ofRecovery(codes[0]), problem.WrongCode)
 	f.approved(ofTOTP(f.shows(0)))
 	f.approved(ofRecovery(f.codes[0]))
 	f.approved(otpverify.Request{User: other.Name, Factor: "recovery", Code: codes[0]})
@@ -246,6 +247,6 @@ func TestFactors_SurviveARotation(t *testing.T) {
 	b.approved(ofRecovery(codes[0]))
 	ring(3, 1)
 	b.approved(ofTOTP(b.shows(1)))
-	b.refused(ofRecovery(codes[1]), otp.KindExpired) // made under the one that went
+	b.refused(ofRecovery(codes[1]), problem.Expired) // made under the one that went
 	b.wantFailures(0, 0)
 }

@@ -14,6 +14,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recovery"
 	"twofa/internal/testing/rig"
 	"twofa/internal/totp"
@@ -155,13 +156,13 @@ func TestCheckTOTP_NamesTheApp(t *testing.T) {
 func TestAttack19_R9_AStepOnceAndNeverAfterANewerOne(t *testing.T) {
 	for name, steps := range map[string][]struct {
 		step int
-		want otp.Kind
+		want problem.Kind
 	}{
-		"this one":              {{0, ""}, {0, otp.WrongCode}},
-		"one late":              {{-1, ""}, {-1, otp.WrongCode}, {0, ""}, {1, ""}, {1, otp.WrongCode}},
-		"one early":             {{1, ""}, {0, otp.WrongCode}, {-1, otp.WrongCode}, {1, otp.WrongCode}},
-		"an older one":          {{0, ""}, {-1, otp.WrongCode}, {1, ""}, {0, otp.WrongCode}},
-		"outside of the window": {{-2, otp.WrongCode}, {2, otp.WrongCode}, {-20, otp.WrongCode}, {2880, otp.WrongCode}, {0, ""}},
+		"this one":              {{0, ""}, {0, problem.WrongCode}},
+		"one late":              {{-1, ""}, {-1, problem.WrongCode}, {0, ""}, {1, ""}, {1, problem.WrongCode}},
+		"one early":             {{1, ""}, {0, problem.WrongCode}, {-1, problem.WrongCode}, {1, problem.WrongCode}},
+		"an older one":          {{0, ""}, {-1, problem.WrongCode}, {1, ""}, {0, problem.WrongCode}},
+		"outside of the window": {{-2, problem.WrongCode}, {2, problem.WrongCode}, {-20, problem.WrongCode}, {2880, problem.WrongCode}, {0, ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFactors(t, nil)
@@ -176,8 +177,8 @@ func TestAttack19_R9_AStepOnceAndNeverAfterANewerOne(t *testing.T) {
 			}
 			f.wantFailures(wrong, 0)
 			f.Wait(-30 * time.Second) // a clock that steps back opens nothing again
-			f.refused(ofTOTP(f.shows(0)), otp.WrongCode)
-			f.refused(ofTOTP(f.shows(1)), otp.WrongCode)
+			f.refused(ofTOTP(f.shows(0)), problem.WrongCode)
+			f.refused(ofTOTP(f.shows(1)), problem.WrongCode)
 		})
 	}
 }
@@ -230,53 +231,53 @@ func TestCheck_DecidesWhatACodeIs(t *testing.T) {
 		verification  func(*factors) (otp.Verification, string)
 		code          func(*factors, string) string
 		request       request
-		factor        string   // of the approval: "message" has none in the answer
-		refused       otp.Kind // or this
-		checks        int      // of the verification that are spent more
-		app, recovery int      // wrong codes that are counted
+		factor        string       // of the approval: "message" has none in the answer
+		refused       problem.Kind // or this
+		checks        int          // of the verification that are spent more
+		app, recovery int          // wrong codes that are counted
 	}{
 		"nothing pending, the app's":                    {verification: none, code: apps, factor: "totp"},
-		"nothing pending, a wrong one":                  {verification: none, code: wrong, refused: otp.WrongCode, app: 1},
+		"nothing pending, a wrong one":                  {verification: none, code: wrong, refused: problem.WrongCode, app: 1},
 		"pending, its code":                             {verification: open, code: messages, factor: "message"},
-		"pending, the app's":                            {verification: open, code: apps, refused: otp.WrongCode, checks: 1},
-		"pending, a wrong one":                          {verification: open, code: wrong, refused: otp.WrongCode, checks: 1},
+		"pending, the app's":                            {verification: open, code: apps, refused: problem.WrongCode, checks: 1},
+		"pending, a wrong one":                          {verification: open, code: wrong, refused: problem.WrongCode, checks: 1},
 		"pending for another purpose, the app's":        {verification: paying, code: apps, factor: "totp"},
-		"pending for another purpose, its code":         {verification: paying, code: messages, refused: otp.WrongCode, app: 1},
+		"pending for another purpose, its code":         {verification: paying, code: messages, refused: problem.WrongCode, app: 1},
 		"approved, the app's":                           {verification: approve, code: apps, factor: "totp"},
-		"approved, its code":                            {verification: approve, code: messages, refused: otp.WrongCode, app: 1},
+		"approved, its code":                            {verification: approve, code: messages, refused: problem.WrongCode, app: 1},
 		"canceled, the app's":                           {verification: cancel, code: apps, factor: "totp"},
 		"denied, the app's":                             {verification: deny, code: apps, factor: "totp"},
 		"expired, the app's":                            {verification: expire, code: apps, factor: "totp"},
 		"exhausted, the app's":                          {verification: exhaust, code: apps, factor: "totp"},
-		"the purpose is named, the app's":               {verification: none, code: apps, request: request{Purpose: "login"}, refused: otp.NotFound},
-		"another purpose is named, the app's":           {verification: paying, code: apps, request: request{Purpose: "pay"}, refused: otp.WrongCode, checks: 1},
-		"a context is named, the app's":                 {verification: none, code: apps, request: request{Context: otp.Context{Amount: "EUR 1"}}, refused: otp.NotFound},
-		"no app, nothing pending":                       {user: noApp, verification: none, code: wrong, refused: otp.NotFound},
-		"no app, approved":                              {user: noApp, verification: approve, code: messages, refused: otp.AlreadyUsed},
-		"no app, expired":                               {user: noApp, verification: expire, code: messages, refused: otp.KindExpired},
-		"an unconfirmed app's":                          {user: unconfirmed, verification: none, code: apps, refused: otp.NotFound},
+		"the purpose is named, the app's":               {verification: none, code: apps, request: request{Purpose: "login"}, refused: problem.NotFound},
+		"another purpose is named, the app's":           {verification: paying, code: apps, request: request{Purpose: "pay"}, refused: problem.WrongCode, checks: 1},
+		"a context is named, the app's":                 {verification: none, code: apps, request: request{Context: otp.Context{Amount: "EUR 1"}}, refused: problem.NotFound},
+		"no app, nothing pending":                       {user: noApp, verification: none, code: wrong, refused: problem.NotFound},
+		"no app, approved":                              {user: noApp, verification: approve, code: messages, refused: problem.AlreadyUsed},
+		"no app, expired":                               {user: noApp, verification: expire, code: messages, refused: problem.Expired},
+		"an unconfirmed app's":                          {user: unconfirmed, verification: none, code: apps, refused: problem.NotFound},
 		"nothing pending, a recovery code":              {verification: none, code: paper, factor: "recovery"},
 		"pending, a recovery code":                      {verification: open, code: paper, factor: "recovery"},
 		"no app, a recovery code":                       {user: noApp, verification: none, code: paper, factor: "recovery"},
-		"a wrong recovery code":                         {verification: open, code: forged, refused: otp.WrongCode, recovery: 1},
-		"the purpose is named, a recovery code":         {verification: open, code: paper, request: request{Purpose: "login"}, refused: otp.WrongCode, checks: 1},
-		"a context is named, a recovery code":           {verification: none, code: paper, request: request{Context: otp.Context{Payee: "x"}}, refused: otp.NotFound},
+		"a wrong recovery code":                         {verification: open, code: forged, refused: problem.WrongCode, recovery: 1},
+		"the purpose is named, a recovery code":         {verification: open, code: paper, request: request{Purpose: "login"}, refused: problem.WrongCode, checks: 1},
+		"a context is named, a recovery code":           {verification: none, code: paper, request: request{Context: otp.Context{Payee: "x"}}, refused: problem.NotFound},
 		"as a message, its code":                        {verification: open, code: messages, request: request{Factor: "message"}, factor: "message"},
-		"as a message, nothing pending, the app's":      {verification: none, code: apps, request: request{Factor: "message"}, refused: otp.NotFound},
-		"as a message, approved, the app's":             {verification: approve, code: apps, request: request{Factor: "message"}, refused: otp.AlreadyUsed},
-		"as a message, a recovery code":                 {verification: open, code: paper, request: request{Factor: "message"}, refused: otp.WrongCode, checks: 1},
+		"as a message, nothing pending, the app's":      {verification: none, code: apps, request: request{Factor: "message"}, refused: problem.NotFound},
+		"as a message, approved, the app's":             {verification: approve, code: apps, request: request{Factor: "message"}, refused: problem.AlreadyUsed},
+		"as a message, a recovery code":                 {verification: open, code: paper, request: request{Factor: "message"}, refused: problem.WrongCode, checks: 1},
 		"as a message, its purpose is named":            {verification: paying, code: messages, request: request{Factor: "message", Purpose: "pay"}, factor: "message"},
 		"as the app's, pending":                         {verification: open, code: apps, request: request{Factor: "totp"}, factor: "totp"},
-		"as the app's, the pending one's":               {verification: open, code: messages, request: request{Factor: "totp"}, refused: otp.WrongCode, app: 1},
-		"as the app's, a recovery code":                 {verification: none, code: paper, request: request{Factor: "totp"}, refused: otp.WrongCode, app: 1},
-		"as the app's, no app":                          {user: noApp, verification: open, code: apps, request: request{Factor: "totp"}, refused: otp.NotFound},
-		"as the app's, an unconfirmed one's":            {user: unconfirmed, verification: open, code: apps, request: request{Factor: "totp"}, refused: otp.NotFound},
+		"as the app's, the pending one's":               {verification: open, code: messages, request: request{Factor: "totp"}, refused: problem.WrongCode, app: 1},
+		"as the app's, a recovery code":                 {verification: none, code: paper, request: request{Factor: "totp"}, refused: problem.WrongCode, app: 1},
+		"as the app's, no app":                          {user: noApp, verification: open, code: apps, request: request{Factor: "totp"}, refused: problem.NotFound},
+		"as the app's, an unconfirmed one's":            {user: unconfirmed, verification: open, code: apps, request: request{Factor: "totp"}, refused: problem.NotFound},
 		"as a recovery code, pending":                   {verification: open, code: paper, request: request{Factor: "recovery"}, factor: "recovery"},
-		"as a recovery code, the app's":                 {verification: none, code: apps, request: request{Factor: "recovery"}, refused: otp.InvalidRequest},
-		"as a recovery code, the pending one's":         {verification: open, code: messages, request: request{Factor: "recovery"}, refused: otp.InvalidRequest},
-		"as a recovery code, a wrong one":               {verification: open, code: forged, request: request{Factor: "recovery"}, refused: otp.WrongCode, recovery: 1},
-		"as a recovery code, none were made":            {user: func(u *user.User) { u.Recovery = recovery.State{} }, verification: open, code: paper, request: request{Factor: "recovery"}, refused: otp.NotFound},
-		"none were made, and it looks like one of them": {user: func(u *user.User) { u.Recovery = recovery.State{} }, verification: open, code: paper, refused: otp.NotFound},
+		"as a recovery code, the app's":                 {verification: none, code: apps, request: request{Factor: "recovery"}, refused: problem.InvalidRequest},
+		"as a recovery code, the pending one's":         {verification: open, code: messages, request: request{Factor: "recovery"}, refused: problem.InvalidRequest},
+		"as a recovery code, a wrong one":               {verification: open, code: forged, request: request{Factor: "recovery"}, refused: problem.WrongCode, recovery: 1},
+		"as a recovery code, none were made":            {user: func(u *user.User) { u.Recovery = recovery.State{} }, verification: open, code: paper, request: request{Factor: "recovery"}, refused: problem.NotFound},
+		"none were made, and it looks like one of them": {user: func(u *user.User) { u.Recovery = recovery.State{} }, verification: open, code: paper, refused: problem.NotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFactors(t, tc.user, notify.SMS)
@@ -314,11 +315,11 @@ func TestCheck_ByIDOrAddressIsAMessages(t *testing.T) {
 	for _, req := range []otpverify.Request{{ID: string(v.ID)}, {ID: string(v.ID), User: canary}} {
 		for _, code := range []string{f.shows(0), f.codes[0]} {
 			req.Code = code
-			f.refused(req, otp.WrongCode)
+			f.refused(req, problem.WrongCode)
 		}
 	}
-	f.refused(otpverify.Request{To: alice, Code: f.shows(0)}, otp.NotFound) // it was for the user
-	f.refused(otpverify.Request{To: alice, Code: f.codes[0]}, otp.NotFound)
+	f.refused(otpverify.Request{To: alice, Code: f.shows(0)}, problem.NotFound) // it was for the user
+	f.refused(otpverify.Request{To: alice, Code: f.codes[0]}, problem.NotFound)
 	f.wantFailures(0, 0)
 	f.approved(otpverify.Request{ID: string(v.ID), Code: code, Factor: otpverify.FactorMessage})
 }
@@ -339,20 +340,20 @@ func TestCheck_RefusesAFactorThatCannotHoldWhatIsAsked(t *testing.T) {
 			if factor == "recovery" {
 				req.Code = f.codes[0]
 			}
-			e := f.refused(req, otp.InvalidRequest)
+			e := f.refused(req, problem.InvalidRequest)
 			if len(e.Fields) != 1 || e.Fields[0].Name != "factor" {
 				t.Errorf("%s, %s: faults %+v", factor, name, e.Fields)
 			}
 		}
-		e := f.refused(otpverify.Request{User: canary, Factor: factor}, otp.InvalidRequest)
+		e := f.refused(otpverify.Request{User: canary, Factor: factor}, problem.InvalidRequest)
 		if e.Fields[0].Name != "code" {
 			t.Errorf("%s, no code: faults %+v", factor, e.Fields)
 		}
-		f.refused(otpverify.Request{ID: id, Factor: factor}, otp.InvalidRequest) // it asks of nothing without a code
-		f.refused(otpverify.Request{User: "nobody", Factor: factor, Code: foreign}, otp.NotFound)
+		f.refused(otpverify.Request{ID: id, Factor: factor}, problem.InvalidRequest) // it asks of nothing without a code
+		f.refused(otpverify.Request{User: "nobody", Factor: factor, Code: foreign}, problem.NotFound)
 	}
 	for _, factor := range []string{"sms", "TOTP", "canary", " totp"} {
-		e := f.refused(otpverify.Request{User: canary, Factor: factor, Code: f.shows(0)}, otp.InvalidRequest)
+		e := f.refused(otpverify.Request{User: canary, Factor: factor, Code: f.shows(0)}, problem.InvalidRequest)
 		if len(e.Fields) != 1 || e.Fields[0].Name != "factor" || strings.Contains(e.Fields[0].Message, "canary") {
 			t.Errorf("%q: faults %+v", factor, e.Fields)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
 	"twofa/otpsend"
 	"twofa/otpverify"
@@ -61,7 +62,7 @@ func (b *bench) check(req otpverify.Request) (otpverify.Answer, error) {
 }
 
 // refused is the error of a check that has to be refused so.
-func (b *bench) refused(req otpverify.Request, kind otp.Kind) *otp.Error {
+func (b *bench) refused(req otpverify.Request, kind problem.Kind) *problem.Error {
 	b.t.Helper()
 	a, err := b.check(req)
 	if a != (otpverify.Answer{}) {
@@ -70,9 +71,9 @@ func (b *bench) refused(req otpverify.Request, kind otp.Kind) *otp.Error {
 	return b.Refused(err, kind)
 }
 
-func kindOf(err error) otp.Kind {
-	if e, ok := errors.AsType[*otp.Error](err); ok {
+func kindOf(err error) problem.Kind {
+	if e, ok := errors.AsType[*problem.Error](err); ok {
 		return e.Kind
 	}
-	return otp.Kind(fmt.Sprint(err))
+	return problem.Kind(fmt.Sprint(err))
 }

@@ -9,6 +9,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
 	"twofa/internal/user"
 	"twofa/otpsend"
@@ -44,7 +45,7 @@ func TestAPersonsMessageIsFetchedOnce(t *testing.T) {
 	id, text := b.inbound(otpsend.Request{To: alice})
 	req := otpverify.Request{ID: string(id)}
 	for range 20 { // asking costs nothing
-		if e := b.refused(req, otp.NotYetApproved); e.RetryAfter <= 0 {
+		if e := b.refused(req, problem.NotYetApproved); e.RetryAfter <= 0 {
 			t.Errorf("retry after %v", e.RetryAfter)
 		}
 	}
@@ -57,7 +58,7 @@ func TestAPersonsMessageIsFetchedOnce(t *testing.T) {
 	if err != nil || a != want {
 		t.Errorf("%+v %v", a, err)
 	}
-	b.refused(req, otp.AlreadyUsed)
+	b.refused(req, problem.AlreadyUsed)
 	if b.Sent() != 0 {
 		t.Errorf("%d messages", b.Sent())
 	}
@@ -72,7 +73,7 @@ func TestTheCodeOfAPersonsMessageIsNeverAccepted(t *testing.T) {
 	try := func() {
 		t.Helper()
 		for _, req := range []otpverify.Request{{ID: string(id), Code: code}, {User: canary, Code: code}, {ID: string(id), Code: "WRONG22222"}} {
-			if e := b.refused(req, otp.InvalidRequest); e.Fields[0].Name != "code" {
+			if e := b.refused(req, problem.InvalidRequest); e.Fields[0].Name != "code" {
 				t.Errorf("%+v: %+v", req, e.Fields)
 			}
 		}
@@ -96,13 +97,13 @@ func TestWhatDoesNotBelongToAPersonsMessageIsNotFetched(t *testing.T) {
 	paying := otp.Context{Amount: "EUR 25.00", Payee: "Acme Bikes"}
 	for name, tc := range map[string]struct {
 		req  otpverify.Request
-		want otp.Kind
+		want problem.Kind
 	}{
-		"no context":     {otpverify.Request{}, otp.WrongCode},
-		"another amount": {otpverify.Request{Context: otp.Context{Amount: "EUR 25", Payee: paying.Payee}}, otp.WrongCode},
-		"another person": {otpverify.Request{To: bob, Context: paying}, otp.NotFound},
-		"another user":   {otpverify.Request{User: "canary-other", Context: paying}, otp.NotFound},
-		"a purpose":      {otpverify.Request{Purpose: "login", Context: paying}, otp.NotFound},
+		"no context":     {otpverify.Request{}, problem.WrongCode},
+		"another amount": {otpverify.Request{Context: otp.Context{Amount: "EUR 25", Payee: paying.Payee}}, problem.WrongCode},
+		"another person": {otpverify.Request{To: bob, Context: paying}, problem.NotFound},
+		"another user":   {otpverify.Request{User: "canary-other", Context: paying}, problem.NotFound},
+		"a purpose":      {otpverify.Request{Purpose: "login", Context: paying}, problem.NotFound},
 		"all that fits":  {otpverify.Request{User: canary, Purpose: "pay", Context: paying}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,18 +134,18 @@ func TestOnlyAnApprovalByThePersonsMessageIsFetched(t *testing.T) {
 	if reply := b.arrive(alice, "no"); reply == "" {
 		t.Error("a no was not answered")
 	}
-	b.refused(otpverify.Request{ID: string(id)}, otp.KindDenied)
+	b.refused(otpverify.Request{ID: string(id)}, problem.Denied)
 	b.arrive(alice, text) // too late
-	b.refused(otpverify.Request{ID: string(id)}, otp.KindDenied)
+	b.refused(otpverify.Request{ID: string(id)}, problem.Denied)
 
 	id, text = b.inbound(otpsend.Request{To: alice})
 	_, v := b.Verification(id)
 	b.SetTime(v.ExpiresAt)
 	b.arrive(alice, text)
-	b.refused(otpverify.Request{ID: string(id)}, otp.KindExpired)
+	b.refused(otpverify.Request{ID: string(id)}, problem.Expired)
 
 	v, code := b.mustStart(otpsend.Request{To: alice})
-	if e := b.refused(otpverify.Request{ID: string(v.ID)}, otp.InvalidRequest); e.Fields[0].Name != "code" {
+	if e := b.refused(otpverify.Request{ID: string(v.ID)}, problem.InvalidRequest); e.Fields[0].Name != "code" {
 		t.Errorf("%+v", e.Fields)
 	}
 	b.arrive(alice, "my code is "+code) // a code that was sent is for typing alone
@@ -154,7 +155,7 @@ func TestOnlyAnApprovalByThePersonsMessageIsFetched(t *testing.T) {
 	if _, err := b.check(otpverify.Request{ID: string(v.ID), Code: code}); err != nil {
 		t.Error(err)
 	}
-	b.refused(otpverify.Request{ID: string(v.ID)}, otp.InvalidRequest)
+	b.refused(otpverify.Request{ID: string(v.ID)}, problem.InvalidRequest)
 }
 
 // Attack 3, for the person's own message.
@@ -169,7 +170,7 @@ func TestOneOfManyFetchesGetsTheApproval(t *testing.T) {
 			switch _, err := b.check(otpverify.Request{ID: string(id)}); {
 			case err == nil:
 				approved.Add(1)
-			case kindOf(err) != otp.AlreadyUsed:
+			case kindOf(err) != problem.AlreadyUsed:
 				t.Error(err)
 			}
 		})
@@ -182,12 +183,12 @@ func TestOneOfManyFetchesGetsTheApproval(t *testing.T) {
 
 // Fail closed: what may not have been kept is not told.
 func TestAFetchThatWasNotKeptIsNotAnswered(t *testing.T) {
-	for fault, after := range map[rig.Fault]otp.Kind{rig.Down: "", rig.Lost: otp.AlreadyUsed} {
+	for fault, after := range map[rig.Fault]problem.Kind{rig.Down: "", rig.Lost: problem.AlreadyUsed} {
 		b := newBench(t)
 		id, text := b.inbound(otpsend.Request{To: alice})
 		b.arrive(alice, text)
 		b.Table.Break(func(int) rig.Fault { return fault })
-		b.refused(otpverify.Request{ID: string(id)}, otp.StorageUnavailable)
+		b.refused(otpverify.Request{ID: string(id)}, problem.StorageUnavailable)
 		b.Table.Break(nil)
 		if _, err := b.check(otpverify.Request{ID: string(id)}); (err == nil) != (after == "") || after != "" && kindOf(err) != after {
 			t.Errorf("fault %d, afterwards: %v", fault, err)

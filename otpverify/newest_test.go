@@ -6,6 +6,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/user"
 	"twofa/otpsend"
 	"twofa/otpverify"
@@ -20,7 +21,7 @@ func TestOfTwoAddressesTheNewestCodeIsMeant(t *testing.T) {
 		older, olderCode := b.mustStart(order[0])
 		b.Wait(time.Minute)
 		newer, newerCode := b.mustStart(order[1])
-		b.refused(otpverify.Request{User: canary, Code: b.Wrong(newer.ID)}, otp.WrongCode)
+		b.refused(otpverify.Request{User: canary, Code: b.Wrong(newer.ID)}, problem.WrongCode)
 		if _, err := b.Verify.Check(b.Ctx(), otpverify.Request{User: canary, Code: newerCode}); err != nil {
 			t.Errorf("the newest code: %v", err)
 		}
@@ -39,7 +40,7 @@ func TestOfTwoAddressesTheNewestCodeIsMeant(t *testing.T) {
 func TestAMisreadRecoveryCodeCountsForNothing(t *testing.T) {
 	f := newFactors(t, nil, notify.SMS)
 	for range 12 {
-		f.refused(otpverify.Request{User: canary, Code: "O0O0-1I1I-O0O0-1I1I"}, otp.InvalidRequest)
+		f.refused(otpverify.Request{User: canary, Code: "O0O0-1I1I-O0O0-1I1I"}, problem.InvalidRequest)
 	}
 	f.wantFailures(0, 0)
 	f.approved(otpverify.Request{User: canary, Code: f.shows(0)})

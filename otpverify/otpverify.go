@@ -13,6 +13,7 @@ import (
 
 	"twofa/internal/address"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recipient"
 	"twofa/internal/reqlog"
 	"twofa/internal/user"
@@ -115,7 +116,7 @@ func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
 
 func (s *Service) checkMessage(ctx context.Context, rows []string, check otp.CheckRequest) (Answer, error) {
 	r, v, err := s.checkIn(ctx, rows, check)
-	if refused, ok := errors.AsType[*otp.Error](err); ok && refused.Alerted {
+	if refused, ok := errors.AsType[*problem.Error](err); ok && refused.Alerted {
 		refused.Alerted = s.Alerts.Alert(ctx, r, v)
 	}
 	if err != nil {
@@ -160,8 +161,8 @@ func newer(v, w otp.Verification) bool {
 
 // over reports whether a check found nothing that was still to be checked.
 func over(err error) bool {
-	for _, kind := range []otp.Kind{
-		otp.NotFound, otp.AlreadyUsed, otp.KindExpired, otp.KindCanceled, otp.KindDenied, otp.KindUndeliverable, otp.TooManyChecks,
+	for _, kind := range []problem.Kind{
+		problem.NotFound, problem.AlreadyUsed, problem.Expired, problem.Canceled, problem.Denied, problem.Undeliverable, problem.TooManyChecks,
 	} {
 		if isKind(err, kind) {
 			return true
@@ -170,8 +171,8 @@ func over(err error) bool {
 	return false
 }
 
-func isKind(err error, kind otp.Kind) bool {
-	e, ok := errors.AsType[*otp.Error](err)
+func isKind(err error, kind problem.Kind) bool {
+	e, ok := errors.AsType[*problem.Error](err)
 	return ok && e.Kind == kind
 }
 
@@ -201,7 +202,7 @@ func (s *Service) confirm(ctx context.Context, r otp.Recipient, v otp.Verificati
 
 // read checks the fields, all of them.
 func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
-	faults := &otp.Error{Kind: otp.InvalidRequest}
+	faults := new(problem.Faults)
 	code, ok := otp.ReadCode(req.Code)
 	switch {
 	case req.Code == "" && req.ID == "":
@@ -220,14 +221,14 @@ func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
 	if req.User != "" {
 		name, bad := user.ParseName(req.User)
 		if bad != nil {
-			faults.Fields = append(faults.Fields, bad.Fields...)
+			faults.AddAll(bad)
 		}
 		check.User = s.Users.Key(name)
 	}
 	if req.ID != "" {
 		id, bad := otp.ParseID(req.ID)
 		if bad != nil {
-			faults.Fields = append(faults.Fields, bad.Fields...)
+			faults.AddAll(bad)
 		}
 		check.ID = id
 		if req.Purpose == "" {
@@ -241,8 +242,8 @@ func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
 	case req.ID == "" && req.To == "" && req.User == "":
 		faults.Add("id", "Give the id of the verification, or to or user, and purpose, as at the start.")
 	}
-	if len(faults.Fields) > 0 {
-		return otp.CheckRequest{}, faults
+	if err := faults.Err(); err != nil {
+		return otp.CheckRequest{}, err
 	}
 	return check, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
 	"twofa/otpsend"
 	"twofa/otpverify"
@@ -39,7 +40,7 @@ func TestOnlyWhatBelongsTogetherPasses(t *testing.T) {
 		tried++
 		if a, err := b.check(req); err == nil {
 			t.Errorf("%+v passed: %+v", req, a)
-		} else if kind := kindOf(err); kind != otp.WrongCode && kind != otp.NotFound {
+		} else if kind := kindOf(err); kind != problem.WrongCode && kind != problem.NotFound {
 			t.Errorf("%+v: %v", req, err)
 		}
 	}
@@ -106,13 +107,13 @@ func TestNewCodesDoNotResetTheFailuresOfAnAddress(t *testing.T) {
 		}
 		for range 4 {
 			_, err := b.check(otpverify.Request{ID: string(v.ID), Code: "WRONG22222"})
-			if kindOf(err) == otp.WrongCode {
+			if kindOf(err) == problem.WrongCode {
 				evaluated++
 			}
 		}
 		b.Wait(time.Minute)
 	}
-	if evaluated != 10 || kindOf(last) != otp.TooManyChecks {
+	if evaluated != 10 || kindOf(last) != problem.TooManyChecks {
 		t.Errorf("%d wrong codes were evaluated, want 10; the last start: %v", evaluated, last)
 	}
 	if _, _, err := b.start(otpsend.Request{To: bob}); err != nil {
@@ -130,11 +131,11 @@ func TestExpiryIsExactAndSurvivesAClockThatStepsBack(t *testing.T) {
 	b := newBench(t)
 	v, code := b.mustStart(otpsend.Request{To: alice})
 	b.SetTime(v.ExpiresAt)
-	if _, err := b.check(otpverify.Request{ID: string(v.ID), Code: code}); kindOf(err) != otp.KindExpired {
+	if _, err := b.check(otpverify.Request{ID: string(v.ID), Code: code}); kindOf(err) != problem.Expired {
 		t.Errorf("at its end: %v", err)
 	}
 	b.SetTime(v.ExpiresAt.Add(-time.Minute))
-	if _, err := b.check(otpverify.Request{ID: string(v.ID), Code: code}); kindOf(err) != otp.KindExpired {
+	if _, err := b.check(otpverify.Request{ID: string(v.ID), Code: code}); kindOf(err) != problem.Expired {
 		t.Errorf("after the clock stepped back: %v", err)
 	}
 	v, code = b.mustStart(otpsend.Request{To: bob})
@@ -150,15 +151,15 @@ func TestAnApprovalThatWasNotKeptIsNotAnswered(t *testing.T) {
 	v, code := b.mustStart(otpsend.Request{To: alice})
 	req := otpverify.Request{ID: string(v.ID), Code: code}
 	b.Table.Break(func(int) rig.Fault { return rig.Down })
-	if a, err := b.check(req); kindOf(err) != otp.StorageUnavailable || a != (otpverify.Answer{}) {
+	if a, err := b.check(req); kindOf(err) != problem.StorageUnavailable || a != (otpverify.Answer{}) {
 		t.Errorf("down: %+v %v", a, err)
 	}
 	b.Table.Break(func(int) rig.Fault { return rig.Lost })
-	if a, err := b.check(req); kindOf(err) != otp.StorageUnavailable || a != (otpverify.Answer{}) {
+	if a, err := b.check(req); kindOf(err) != problem.StorageUnavailable || a != (otpverify.Answer{}) {
 		t.Errorf("lost: %+v %v", a, err)
 	}
 	b.Table.Break(nil)
-	if a, err := b.check(req); kindOf(err) != otp.AlreadyUsed || a != (otpverify.Answer{}) {
+	if a, err := b.check(req); kindOf(err) != problem.AlreadyUsed || a != (otpverify.Answer{}) {
 		t.Errorf("afterwards: %+v %v", a, err)
 	}
 }
@@ -169,8 +170,8 @@ func TestAWrongCodeThatWasNotCountedIsNotTold(t *testing.T) {
 	v, _ := b.mustStart(otpsend.Request{To: alice})
 	b.Table.Break(func(int) rig.Fault { return rig.Lost })
 	_, err := b.check(otpverify.Request{ID: string(v.ID), Code: "WRONG22222"})
-	e, ok := errors.AsType[*otp.Error](err)
-	if !ok || e.Kind != otp.StorageUnavailable || e.ChecksLeft != nil {
+	e, ok := errors.AsType[*problem.Error](err)
+	if !ok || e.Kind != problem.StorageUnavailable || e.ChecksLeft != nil {
 		t.Errorf("answered %+v", err)
 	}
 }
@@ -199,7 +200,7 @@ func TestFaultsOfTheFieldsReachNoStore(t *testing.T) {
 		{otpverify.Request{ID: "VE", To: "1", User: "..", Purpose: "A", Code: "!"}, "code purpose to user id user"},
 	} {
 		var names []string
-		for _, f := range b.refused(tc.req, otp.InvalidRequest).Fields {
+		for _, f := range b.refused(tc.req, problem.InvalidRequest).Fields {
 			names = append(names, f.Name)
 		}
 		if got := strings.Join(names, " "); got != tc.fields {
@@ -222,7 +223,7 @@ func TestACodeWhoseSecretIsGoneIsExpired(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.check(otpverify.Request{ID: string(v.ID), Code: code}); kindOf(err) != otp.KindExpired {
+	if _, err := b.check(otpverify.Request{ID: string(v.ID), Code: code}); kindOf(err) != problem.Expired {
 		t.Errorf("answered %v", err)
 	}
 }

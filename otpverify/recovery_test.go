@@ -6,6 +6,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/user"
 	"twofa/otpverify"
 )
@@ -27,17 +28,17 @@ func TestR8_RecoveryCodesWorkOnce(t *testing.T) {
 			t.Errorf("got %+v, want %+v", a, want)
 		}
 		if i < 9 {
-			f.refused(ofRecovery(code), otp.WrongCode)
+			f.refused(ofRecovery(code), problem.WrongCode)
 		}
 	}
-	f.refused(ofRecovery(f.codes[0]), otp.NotFound)
+	f.refused(ofRecovery(f.codes[0]), problem.NotFound)
 }
 
 // What a client sees of the user is another: how many codes are left.
 func TestARecoveryCodeThatIsUsedChangesTheRevision(t *testing.T) {
 	f := newFactors(t, nil)
 	before := f.Registered(canary).Revision
-	f.refused(ofRecovery(foreign), otp.WrongCode)
+	f.refused(ofRecovery(foreign), problem.WrongCode)
 	if f.Registered(canary).Revision != before {
 		t.Error("a wrong one does, too")
 	}
@@ -95,7 +96,7 @@ func TestARecoveryCodeThatIsUsedIsToldToThePerson(t *testing.T) {
 					}
 				})
 			}
-			f.refused(ofRecovery(foreign), otp.WrongCode)
+			f.refused(ofRecovery(foreign), problem.WrongCode)
 			if a := f.approved(ofRecovery(f.codes[7])); a.Alerted != tc.alerted || *a.RecoveryCodesLeft != 9 {
 				t.Errorf("got %+v", a)
 			}
@@ -107,7 +108,7 @@ func TestARecoveryCodeThatIsUsedIsToldToThePerson(t *testing.T) {
 					t.Errorf("over %q, want %q", over, tc.over)
 				}
 			}
-			f.refused(ofRecovery(f.codes[7]), otp.WrongCode)
+			f.refused(ofRecovery(f.codes[7]), problem.WrongCode)
 			if len(over) != len(tc.over) {
 				t.Errorf("a code that is refused is told of, too: %q", over)
 			}

@@ -7,6 +7,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
 	"twofa/internal/user"
 	"twofa/otpsend"
@@ -32,7 +33,7 @@ func bySMS(purpose string) otpsend.Request {
 func TestAnUnknownUserIsNotFound(t *testing.T) {
 	b := newBench(t)
 	b.Secret("a name", canary)
-	if e := b.refused(otpverify.Request{User: canary, Code: "123456"}, otp.NotFound); e.Detail == "" {
+	if e := b.refused(otpverify.Request{User: canary, Code: "123456"}, problem.NotFound); e.Detail == "" {
 		t.Error("no detail")
 	}
 }
@@ -126,7 +127,7 @@ func TestAnApprovalProvesTheAddressThatTheCodeWentTo(t *testing.T) {
 			if tc.between != nil {
 				tc.between(b, v.ID)
 			}
-			b.refused(otpverify.Request{ID: string(v.ID), Code: b.Wrong(v.ID)}, otp.WrongCode)
+			b.refused(otpverify.Request{ID: string(v.ID), Code: b.Wrong(v.ID)}, problem.WrongCode)
 			if u := b.Registered(canary); u.PhoneVerified || u.EmailVerified {
 				t.Fatalf("a wrong code proved: %t %t", u.PhoneVerified, u.EmailVerified)
 			}
@@ -175,7 +176,7 @@ func TestAnApprovalHoldsWhereItCannotBeNoted(t *testing.T) {
 			t.Errorf("%s: %+v %v, %d calls", name, a, err, b.Table.Calls())
 		}
 		b.Table.Break(nil)
-		b.refused(otpverify.Request{ID: string(v.ID), Code: code}, otp.AlreadyUsed)
+		b.refused(otpverify.Request{ID: string(v.ID), Code: code}, problem.AlreadyUsed)
 		if got := b.Registered(canary).PhoneVerified; got != (fault == rig.Lost) {
 			t.Errorf("%s: verified: %t", name, got)
 		}
@@ -205,15 +206,15 @@ func TestACheckByUserFindsTheRowThatHasSomethingToCheck(t *testing.T) {
 	}
 	exhaust := func(b *bench, v otp.Verification, _ string) {
 		for range b.Carrier.Policy.MaxChecks {
-			b.refused(otpverify.Request{ID: string(v.ID), Code: b.Wrong(v.ID)}, otp.WrongCode)
+			b.refused(otpverify.Request{ID: string(v.ID), Code: b.Wrong(v.ID)}, problem.WrongCode)
 		}
 	}
 	deny := func(b *bench, _ otp.Verification, _ string) { b.arrive(alice, "NO") }
 	expire := func(b *bench, _ otp.Verification, _ string) { b.Wait(b.Carrier.Policy.TTL) }
 	for name, tc := range map[string]struct {
 		steps []step
-		right int      // whose code is typed
-		want  otp.Kind // "" for an approval
+		right int          // whose code is typed
+		want  problem.Kind // "" for an approval
 	}{
 		"e-mail alone":                      {[]step{{byEmail(""), open}}, 0, ""},
 		"number alone":                      {[]step{{bySMS(""), open}}, 0, ""},
@@ -224,11 +225,11 @@ func TestACheckByUserFindsTheRowThatHasSomethingToCheck(t *testing.T) {
 		"e-mail, the number's is expired":   {[]step{{bySMS(""), expire}, {byEmail(""), open}}, 1, ""},
 		"number, the e-mail's was approved": {[]step{{byEmail(""), approve}, {bySMS(""), open}}, 1, ""},
 		"both pending, the number's":        {[]step{{byEmail(""), open}, {bySMS(""), open}}, 1, ""},
-		"both pending, the e-mail's":        {[]step{{byEmail(""), open}, {bySMS(""), open}}, 0, otp.WrongCode},
-		"e-mail's over":                     {[]step{{byEmail(""), expire}}, 0, otp.KindExpired},
-		"number's over":                     {[]step{{bySMS(""), cancel}}, 0, otp.KindCanceled},
-		"both over":                         {[]step{{byEmail(""), cancel}, {bySMS(""), approve}}, 1, otp.AlreadyUsed},
-		"another purpose":                   {[]step{{byEmail("pay"), open}}, 0, otp.NotFound},
+		"both pending, the e-mail's":        {[]step{{byEmail(""), open}, {bySMS(""), open}}, 0, problem.WrongCode},
+		"e-mail's over":                     {[]step{{byEmail(""), expire}}, 0, problem.Expired},
+		"number's over":                     {[]step{{bySMS(""), cancel}}, 0, problem.Canceled},
+		"both over":                         {[]step{{byEmail(""), cancel}, {bySMS(""), approve}}, 1, problem.AlreadyUsed},
+		"another purpose":                   {[]step{{byEmail("pay"), open}}, 0, problem.NotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, notify.SMS, notify.Email)
@@ -259,7 +260,7 @@ func TestACheckByUserSpendsOneCheck(t *testing.T) {
 	everyone(b)
 	v, _ := b.mustStart(bySMS(""))
 	w, code := b.mustStart(byEmail(""))
-	b.refused(otpverify.Request{User: canary, Code: code}, otp.WrongCode)
+	b.refused(otpverify.Request{User: canary, Code: code}, problem.WrongCode)
 	_, v = b.Verification(v.ID)
 	_, w = b.Verification(w.ID)
 	if v.Checks != 1 || w.Checks != 0 || len(b.Recipient(alice).Failures) != 1 || len(b.Recipient(mail).Failures) != 0 {
@@ -279,7 +280,7 @@ func TestACheckByUserStopsAtARowThatCannotBeRead(t *testing.T) {
 			}
 			return rig.None
 		})
-		b.refused(otpverify.Request{User: canary, Code: code}, otp.StorageUnavailable)
+		b.refused(otpverify.Request{User: canary, Code: code}, problem.StorageUnavailable)
 		if b.Table.Calls() != call {
 			t.Errorf("a fault in call %d, and %d calls", call, b.Table.Calls())
 		}
@@ -313,7 +314,7 @@ func TestTheCodeOfOneUserIsNoneOfAnothers(t *testing.T) {
 	}
 	wrong := func(req otpverify.Request) {
 		t.Helper()
-		if _, err := b.check(req); kindOf(err) != otp.WrongCode && kindOf(err) != otp.NotFound {
+		if _, err := b.check(req); kindOf(err) != problem.WrongCode && kindOf(err) != problem.NotFound {
 			t.Errorf("%+v: %v", req, err)
 		}
 	}
@@ -355,9 +356,9 @@ func TestAStartOfAnotherUserCancelsTheCode(t *testing.T) {
 	b.User(user.User{Name: "canary-other", Phone: alice})
 	_, code := b.mustStart(bySMS(""))
 	_, others := b.mustStart(otpsend.Request{User: "canary-other"})
-	b.refused(otpverify.Request{User: canary, Code: code}, otp.KindCanceled)
-	b.refused(otpverify.Request{User: canary, Code: others}, otp.KindCanceled)
-	b.refused(otpverify.Request{User: "canary-other", Code: code}, otp.WrongCode)
+	b.refused(otpverify.Request{User: canary, Code: code}, problem.Canceled)
+	b.refused(otpverify.Request{User: canary, Code: others}, problem.Canceled)
+	b.refused(otpverify.Request{User: "canary-other", Code: code}, problem.WrongCode)
 	if _, err := b.check(otpverify.Request{User: "canary-other", Code: others}); err != nil {
 		t.Error(err)
 	}

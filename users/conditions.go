@@ -3,7 +3,7 @@ package users
 import (
 	"strings"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/user"
 )
 
@@ -34,7 +34,7 @@ type entityTag struct {
 	weak   bool
 }
 
-func (c Conditions) read(faults *otp.Error) conditions {
+func (c Conditions) read(faults *problem.Faults) conditions {
 	readOne := func(field, value string) tagList {
 		list, ok := readTags(value)
 		if value != "" && !ok {
@@ -81,10 +81,10 @@ func readTag(s string) (tag entityTag, rest string, ok bool) {
 // being none.
 func (c conditions) by(u user.User, found bool) error {
 	if c.ifMatch.given() && !(found && c.ifMatch.has(tag(u), false)) {
-		return &otp.Error{Kind: otp.PreconditionFailed, Detail: "The user is not, or not any more, in the state that If-Match names. Nothing was changed: read the user again, and decide anew."}
+		return &problem.Error{Kind: problem.PreconditionFailed, Detail: "The user is not, or not any more, in the state that If-Match names. Nothing was changed: read the user again, and decide anew."}
 	}
 	if c.ifNoneMatch.given() && found && c.ifNoneMatch.has(tag(u), true) {
-		return &otp.Error{Kind: otp.PreconditionFailed, Detail: "There is a user in a state that If-None-Match rules out. Nothing was changed."}
+		return &problem.Error{Kind: problem.PreconditionFailed, Detail: "There is a user in a state that If-None-Match rules out. Nothing was changed."}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"twofa/internal/testing/fixture"
 	"twofa/users"
 )
 
@@ -67,7 +68,7 @@ func TestConditions_AFaultNamesTheHeaderAndQuotesNothing(t *testing.T) {
 		{users.Conditions{IfMatch: " ", IfNoneMatch: "canary"}, []string{"If-Match", "If-None-Match"}},
 	} {
 		var got []string
-		for _, f := range tc.cond.Fault().Fields {
+		for _, f := range fixture.Fields(tc.cond.Fault()) {
 			got = append(got, f.Name)
 			if strings.Contains(f.Message, "canary") {
 				t.Errorf("%+v: %s", tc.cond, f.Message)

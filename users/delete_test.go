@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/users"
 )
 
@@ -17,11 +17,11 @@ func TestDelete_ForgetsTheAddressesFirst(t *testing.T) {
 			t.Error("the user went first")
 		}
 		if address == mail {
-			return &otp.Error{Kind: otp.StorageUnavailable}
+			return &problem.Error{Kind: problem.StorageUnavailable}
 		}
 		return nil
 	}
-	wantKind(t, b.s.Delete(t.Context(), "alice", users.Conditions{}), otp.StorageUnavailable)
+	wantKind(t, b.s.Delete(t.Context(), "alice", users.Conditions{}), problem.StorageUnavailable)
 	if got := b.get("alice"); got.Phone == "" || got.Email == "" {
 		t.Errorf("got %+v", got)
 	}
@@ -33,8 +33,8 @@ func TestDelete_ForgetsTheAddressesFirst(t *testing.T) {
 		t.Errorf("forgot %q, want %q", b.recipients.erased, want)
 	}
 	_, err := b.s.Get(t.Context(), "alice")
-	wantKind(t, err, otp.NotFound)
-	wantKind(t, b.s.Delete(t.Context(), "alice", users.Conditions{}), otp.NotFound)
+	wantKind(t, err, problem.NotFound)
+	wantKind(t, b.s.Delete(t.Context(), "alice", users.Conditions{}), problem.NotFound)
 	if a, created := b.put("alice", users.Request{Phone: number}, users.Conditions{IfNoneMatch: "*"}); !created || *a.Verified.Phone {
 		t.Errorf("registered again: %+v, %v", a, created)
 	}
@@ -59,14 +59,14 @@ func TestDelete_ForgetsAnAddressThatWasRegisteredMeanwhile(t *testing.T) {
 	// On a condition, a user who changed meanwhile is another one than was meant.
 	a, _ := b.put("alice", users.Request{Phone: number}, users.Conditions{})
 	err := b.s.Delete(t.Context(), "alice", users.Conditions{IfMatch: a.ETag})
-	wantKind(t, err, otp.PreconditionFailed)
+	wantKind(t, err, problem.PreconditionFailed)
 	a = b.get("alice")
 	b.recipients.during = func(address string) error {
 		b.confirm("alice", address)
 		return nil
 	}
 	err = b.s.Delete(t.Context(), "alice", users.Conditions{IfMatch: a.ETag})
-	wantKind(t, err, otp.PreconditionFailed)
+	wantKind(t, err, problem.PreconditionFailed)
 	if got := b.get("alice"); !*got.Verified.Email {
 		t.Errorf("got %+v", got)
 	}
@@ -81,7 +81,7 @@ func TestDelete_DoesNotGoOnForever(t *testing.T) {
 		b.put("alice", users.Request{Email: strings.Repeat("a", n) + "@example.org"}, users.Conditions{})
 		return nil
 	}
-	e := wantKind(t, b.s.Delete(t.Context(), "alice", users.Conditions{}), otp.StorageUnavailable)
+	e := wantKind(t, b.s.Delete(t.Context(), "alice", users.Conditions{}), problem.StorageUnavailable)
 	if e.RetryAfter <= 0 || n != 3 {
 		t.Errorf("%d rounds, %+v", n, e)
 	}

@@ -8,7 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/totp"
 )
 
@@ -31,22 +31,22 @@ func (w *Whole) UnmarshalJSON(text []byte) error {
 const maxIssuer = 64
 
 // checkIssuer notes what an app could not show as the issuer.
-func checkIssuer(issuer string, faults *otp.Error) {
+func checkIssuer(issuer string, faults *problem.Faults) {
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	if utf8.RuneCountInString(issuer) > maxIssuer || strings.ContainsFunc(issuer, unprintable) {
 		faults.Add("issuer", "An issuer has at most %d printable characters.", maxIssuer)
 	}
 }
 
-func checkID(id string, faults *otp.Error) {
+func checkID(id string, faults *problem.Faults) {
 	if _, bad := totp.ParseID(id); bad != nil {
-		faults.Fields = append(faults.Fields, bad.Fields...)
+		faults.AddAll(bad)
 	}
 }
 
 // readEnrollment is the authenticator that a request wants: a new one, or the
 // one in its URI.
-func (s *Service) readEnrollment(req EnrollRequest, faults *otp.Error) totp.Authenticator {
+func (s *Service) readEnrollment(req EnrollRequest, faults *problem.Faults) totp.Authenticator {
 	var a totp.Authenticator
 	if req.URI == "" {
 		a.Options = totp.Options{Algorithm: req.Algorithm, Digits: int(req.Digits), Period: int(req.Period)}.Check(faults)
@@ -65,17 +65,17 @@ func (s *Service) readEnrollment(req EnrollRequest, faults *otp.Error) totp.Auth
 }
 
 // readURI takes a secret that an app has already.
-func (s *Service) readURI(req EnrollRequest, faults *otp.Error) totp.Authenticator {
+func (s *Service) readURI(req EnrollRequest, faults *problem.Faults) totp.Authenticator {
 	if !strings.HasPrefix(strings.ToLower(req.URI), "otpauth-migration:") {
 		a, _, _, err := totp.ParseURI(req.URI)
 		if err != nil {
-			faults.Fields = append(faults.Fields, err.Fields...)
+			faults.AddAll(err)
 		}
 		return a
 	}
 	list, err := totp.ParseMigration(req.URI)
-	if bad, ok := errors.AsType[*otp.Error](err); ok {
-		faults.Fields = append(faults.Fields, bad.Fields...)
+	if bad, ok := errors.AsType[*problem.Error](err); ok {
+		faults.AddAll(bad)
 		return totp.Authenticator{}
 	}
 	var ours []totp.Migrated
@@ -88,7 +88,7 @@ func (s *Service) readURI(req EnrollRequest, faults *otp.Error) totp.Authenticat
 	case len(ours) != 1:
 		faults.Add("uri", "The export has %d accounts, of which %d have the issuer of this request. Name the one that is meant by its issuer.", len(list), len(ours))
 	case ours[0].Err != nil:
-		faults.Fields = append(faults.Fields, ours[0].Err.Fields...)
+		faults.AddAll(ours[0].Err)
 	default:
 		return ours[0].Authenticator
 	}

@@ -13,7 +13,7 @@ import (
 	pquernatotp "github.com/pquerna/otp/totp"
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
 	"twofa/internal/testing/tooltest"
 	"twofa/internal/totp"
@@ -42,7 +42,7 @@ func (b *bench) enroll(req users.EnrollRequest) users.Enrollment {
 }
 
 // refusedEnrollment is the error of an enrolment that has to be refused.
-func (b *bench) refusedEnrollment(req users.EnrollRequest, kind otp.Kind) *otp.Error {
+func (b *bench) refusedEnrollment(req users.EnrollRequest, kind problem.Kind) *problem.Error {
 	b.t.Helper()
 	e, err := b.s.Enroll(b.ctx(), "alice", req)
 	if e != (users.Enrollment{}) {
@@ -166,7 +166,7 @@ func TestEnroll_RefusesWhatNoPictureHolds(t *testing.T) {
 	name, issuer := strings.Repeat("😀", 128), strings.Repeat("😀", 64)
 	b.put(name, users.Request{Email: mail}, users.Conditions{})
 	_, err := b.s.Enroll(b.ctx(), name, users.EnrollRequest{Issuer: issuer})
-	if got := fields(wantKind(t, err, otp.InvalidRequest)); !slices.Equal(got, []string{"issuer"}) {
+	if got := fields(wantKind(t, err, problem.InvalidRequest)); !slices.Equal(got, []string{"issuer"}) {
 		t.Errorf("faults of %q", got)
 	}
 	if _, err := b.s.Enroll(b.ctx(), name, users.EnrollRequest{}); err != nil {
@@ -261,7 +261,7 @@ func TestEnroll_NamesAllFaultsAndQuotesNothing(t *testing.T) {
 		"a counter of many":          {users.EnrollRequest{URI: three(), Issuer: "counter"}, []string{"uri"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			refused := b.refusedEnrollment(tc.req, otp.InvalidRequest)
+			refused := b.refusedEnrollment(tc.req, problem.InvalidRequest)
 			if got := fields(refused); !slices.Equal(got, tc.want) {
 				t.Errorf("faults of %q, want %q", got, tc.want)
 			}
@@ -273,7 +273,7 @@ func TestEnroll_NamesAllFaultsAndQuotesNothing(t *testing.T) {
 		})
 	}
 	_, err := b.s.Enroll(b.ctx(), "%41", users.EnrollRequest{Digits: 7})
-	if got := fields(wantKind(t, err, otp.InvalidRequest)); !slices.Equal(got, []string{"digits", "user"}) {
+	if got := fields(wantKind(t, err, problem.InvalidRequest)); !slices.Equal(got, []string{"digits", "user"}) {
 		t.Errorf("faults of %q", got)
 	}
 	if list, err := b.s.ListAuthenticators(b.ctx(), "alice"); err != nil || len(list.Authenticators) != 0 {

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/store"
 	"twofa/internal/user"
 )
@@ -120,10 +120,10 @@ func (ex *Export) load(ctx context.Context, key string) (user.User, error) {
 // any more.
 func (ex *Export) writeUser(out *csv.Writer, key string, u user.User, err error) error {
 	lines := 0
-	switch e, _ := errors.AsType[*otp.Error](err); {
-	case e != nil && e.Kind == otp.NotFound:
+	switch e, _ := errors.AsType[*problem.Error](err); {
+	case e != nil && e.Kind == problem.NotFound:
 		return nil
-	case e != nil && e.Kind == otp.Internal:
+	case e != nil && e.Kind == problem.Internal:
 		// The log names a user by the same digits.
 		ex.Report(fmt.Sprintf("the user %s cannot be read, and is left out", key[1:min(9, len(key))]))
 	case err != nil:

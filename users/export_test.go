@@ -1,6 +1,6 @@
 package users
 
-import "twofa/internal/otp"
+import "twofa/internal/problem"
 
 // ReadTags reads a condition's header field and returns its tags as RFC 9110
 // writes them, "*" for any.
@@ -20,8 +20,8 @@ func ReadTags(value string) (tags []string, ok bool) {
 }
 
 // Fault is what a request with these conditions is told.
-func (c Conditions) Fault() *otp.Error {
-	faults := &otp.Error{Kind: otp.InvalidRequest}
+func (c Conditions) Fault() error {
+	faults := new(problem.Faults)
 	c.read(faults)
-	return faults
+	return faults.Err()
 }

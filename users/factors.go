@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/qr"
 	"twofa/internal/recovery"
 	"twofa/internal/totp"
@@ -83,7 +84,7 @@ func show(a totp.Authenticator) Authenticator {
 //
 // Errors are of kind InvalidRequest, NotFound, StorageUnavailable or Internal.
 func (s *Service) Enroll(ctx context.Context, name string, req EnrollRequest) (Enrollment, error) {
-	faults := &otp.Error{Kind: otp.InvalidRequest}
+	faults := new(problem.Faults)
 	name = checkName(name, faults)
 	a := s.readEnrollment(req, faults)
 	issuer := strings.TrimSpace(req.Issuer)
@@ -91,8 +92,8 @@ func (s *Service) Enroll(ctx context.Context, name string, req EnrollRequest) (E
 		issuer = s.Brand
 	}
 	checkIssuer(issuer, faults)
-	if len(faults.Fields) > 0 {
-		return Enrollment{}, faults
+	if err := faults.Err(); err != nil {
+		return Enrollment{}, err
 	}
 	e, err := picture(a, issuer, name)
 	if err != nil {
@@ -143,7 +144,7 @@ func picture(a totp.Authenticator, issuer, account string) (e Enrollment, err er
 		e.QRSVG, err = qr.SVG(e.URI, issuer)
 	}
 	if err != nil {
-		return e, otp.Invalid("issuer", "The user's name and the issuer together are too long for a QR code; give a shorter issuer.")
+		return e, problem.Invalid("issuer", "The user's name and the issuer together are too long for a QR code; give a shorter issuer.")
 	}
 	e.QRPNG = "data:image/png;base64," + base64.StdEncoding.EncodeToString(png)
 	return e, nil
@@ -155,14 +156,14 @@ func picture(a totp.Authenticator, issuer, account string) (e Enrollment, err er
 // Errors are of kind InvalidRequest, NotFound, WrongCode, StorageUnavailable or
 // Internal. The tenth wrong code ends the pending one.
 func (s *Service) Confirm(ctx context.Context, name string, req ConfirmRequest) (Authenticator, error) {
-	faults := &otp.Error{Kind: otp.InvalidRequest}
+	faults := new(problem.Faults)
 	name = checkName(name, faults)
 	code, ok := otp.ReadCode(req.Code)
 	if !ok {
 		faults.Add("code", "The code that the app shows is missing, or has characters that no code has.")
 	}
-	if len(faults.Fields) > 0 {
-		return Authenticator{}, faults
+	if err := faults.Err(); err != nil {
+		return Authenticator{}, err
 	}
 	now := s.Now()
 	var proven totp.Authenticator
@@ -196,11 +197,11 @@ func (s *Service) ListAuthenticators(ctx context.Context, name string) (Authenti
 // RenameAuthenticator gives one of the user's apps another name. Two storage
 // round trips.
 func (s *Service) RenameAuthenticator(ctx context.Context, name, id string, req RenameRequest) (Authenticator, error) {
-	faults := &otp.Error{Kind: otp.InvalidRequest}
+	faults := new(problem.Faults)
 	name = checkName(name, faults)
 	checkID(id, faults)
-	if len(faults.Fields) > 0 {
-		return Authenticator{}, faults
+	if err := faults.Err(); err != nil {
+		return Authenticator{}, err
 	}
 	now := s.Now()
 	var renamed totp.Authenticator
@@ -217,13 +218,13 @@ func (s *Service) RenameAuthenticator(ctx context.Context, name, id string, req 
 // RemoveAuthenticator takes away one of the user's apps, or all of them for the
 // id "". Two storage round trips.
 func (s *Service) RemoveAuthenticator(ctx context.Context, name, id string) error {
-	faults := &otp.Error{Kind: otp.InvalidRequest}
+	faults := new(problem.Faults)
 	name = checkName(name, faults)
 	if id != "" {
 		checkID(id, faults)
 	}
-	if len(faults.Fields) > 0 {
-		return faults
+	if err := faults.Err(); err != nil {
+		return err
 	}
 	now := s.Now()
 	_, err := s.changeUser(ctx, name, func(u user.User) (_ user.User, err error) {

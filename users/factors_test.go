@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/reqlog"
 	"twofa/internal/store"
 	"twofa/internal/testing/rig"
@@ -42,7 +42,7 @@ func (b *bench) list() []users.Authenticator {
 	return l.Authenticators
 }
 
-func (b *bench) confirmFails(code string, kind otp.Kind) *otp.Error {
+func (b *bench) confirmFails(code string, kind problem.Kind) *problem.Error {
 	b.t.Helper()
 	a, err := b.s.Confirm(b.ctx(), "alice", users.ConfirmRequest{Code: code})
 	if a != (users.Authenticator{}) {
@@ -59,7 +59,7 @@ func TestConfirm_ProvesThePendingAppByItsFirstCode(t *testing.T) {
 	e := b.enroll(users.EnrollRequest{})
 	b.now = noon.Add(time.Minute + 1500*time.Millisecond)
 	code := shows(t, e.URI, b.now)
-	if left := b.confirmFails(wrongCode(code), otp.WrongCode).ChecksLeft; left == nil || *left != 9 {
+	if left := b.confirmFails(wrongCode(code), problem.WrongCode).ChecksLeft; left == nil || *left != 9 {
 		t.Errorf("%v checks left, want 9", left)
 	}
 	got, err := b.s.Confirm(b.ctx(), "alice", users.ConfirmRequest{Code: " " + code[:3] + "-" + code[3:]})
@@ -71,9 +71,9 @@ func TestConfirm_ProvesThePendingAppByItsFirstCode(t *testing.T) {
 	if list := b.list(); !slices.Equal(list, []users.Authenticator{want}) {
 		t.Errorf("listed %+v", list)
 	}
-	b.confirmFails(code, otp.NotFound) // nothing is pending any more
+	b.confirmFails(code, problem.NotFound) // nothing is pending any more
 	for _, none := range []string{"", " ", "12345!", strings.Repeat("1", 1000)} {
-		if got := fields(b.confirmFails(none, otp.InvalidRequest)); !slices.Equal(got, []string{"code"}) {
+		if got := fields(b.confirmFails(none, problem.InvalidRequest)); !slices.Equal(got, []string{"code"}) {
 			t.Errorf("%q: faults of %q", none, got)
 		}
 	}
@@ -84,11 +84,11 @@ func TestConfirm_TheTenthWrongCodeEndsThePendingApp(t *testing.T) {
 	e := b.enroll(users.EnrollRequest{})
 	code := shows(t, e.URI, b.now)
 	for left := 9; left >= 0; left-- {
-		if got := b.confirmFails(wrongCode(code), otp.WrongCode).ChecksLeft; got == nil || *got != left {
+		if got := b.confirmFails(wrongCode(code), problem.WrongCode).ChecksLeft; got == nil || *got != left {
 			t.Fatalf("%v checks left, want %d", got, left)
 		}
 	}
-	b.confirmFails(code, otp.NotFound)
+	b.confirmFails(code, problem.NotFound)
 	if len(b.list()) != 0 {
 		t.Error("it is listed")
 	}
@@ -106,9 +106,9 @@ func TestEnroll_PendingFor15Minutes(t *testing.T) {
 			t.Errorf("at %v %d are listed", step.at, len(b.list()))
 		}
 	}
-	b.confirmFails(shows(t, e.URI, b.now), otp.NotFound)
+	b.confirmFails(shows(t, e.URI, b.now), problem.NotFound)
 	b.now = end.Add(-time.Minute) // a clock that steps back revives nothing
-	b.confirmFails(shows(t, e.URI, b.now), otp.NotFound)
+	b.confirmFails(shows(t, e.URI, b.now), problem.NotFound)
 
 	b.now = noon
 	e = b.enroll(users.EnrollRequest{})
@@ -125,13 +125,13 @@ func TestEnroll_TakesThePlaceOfThePendingOne(t *testing.T) {
 	if list := b.list(); len(list) != 2 || list[0] != kept || list[1] != second.Authenticator || second.Name != first.Name || second.ID == first.ID {
 		t.Errorf("listed %+v", list)
 	}
-	b.confirmFails(shows(t, first.URI, b.now), otp.WrongCode)
+	b.confirmFails(shows(t, first.URI, b.now), problem.WrongCode)
 	if _, err := b.s.Confirm(b.ctx(), "alice", users.ConfirmRequest{Code: shows(t, second.URI, b.now)}); err != nil {
 		t.Error(err)
 	}
 	// What is refused leaves the pending one as it is.
 	third := b.enroll(users.EnrollRequest{})
-	b.refusedEnrollment(users.EnrollRequest{Name: "tABLET"}, otp.InvalidRequest)
+	b.refusedEnrollment(users.EnrollRequest{Name: "tABLET"}, problem.InvalidRequest)
 	if list := b.list(); len(list) != 3 || list[2] != third.Authenticator {
 		t.Errorf("listed %+v", list)
 	}
@@ -149,7 +149,7 @@ func TestEnroll_FiveAtMost(t *testing.T) {
 			t.Errorf("number %d is named %q", i+1, all[i].Name)
 		}
 	}
-	if e := b.refusedEnrollment(users.EnrollRequest{}, otp.InvalidRequest); !strings.Contains(e.Detail, "at most 5") {
+	if e := b.refusedEnrollment(users.EnrollRequest{}, problem.InvalidRequest); !strings.Contains(e.Detail, "at most 5") {
 		t.Errorf("says %q", e.Detail)
 	}
 	if got := b.get("alice").Authenticators; got != 5 {
@@ -161,7 +161,7 @@ func TestEnroll_FiveAtMost(t *testing.T) {
 	if e := b.enroll(users.EnrollRequest{}); e.Name != "Authenticator 2" || len(b.list()) != 5 || b.get("alice").Authenticators != 4 {
 		t.Errorf("then %q, %d in all, %d confirmed", e.Name, len(b.list()), b.get("alice").Authenticators)
 	}
-	b.refusedEnrollment(users.EnrollRequest{URI: "otpauth://totp/a?secret=" + rfcBase32, Name: "Authenticator"}, otp.InvalidRequest)
+	b.refusedEnrollment(users.EnrollRequest{URI: "otpauth://totp/a?secret=" + rfcBase32, Name: "Authenticator"}, problem.InvalidRequest)
 }
 
 // Each authenticator remembers its own last step, so with one secret in two of
@@ -169,7 +169,7 @@ func TestEnroll_FiveAtMost(t *testing.T) {
 func TestEnroll_OneSecretOnce(t *testing.T) {
 	b, _ := factorBench(t)
 	e, _ := b.confirmed(t, users.EnrollRequest{})
-	refused := b.refusedEnrollment(users.EnrollRequest{URI: e.URI}, otp.InvalidRequest)
+	refused := b.refusedEnrollment(users.EnrollRequest{URI: e.URI}, problem.InvalidRequest)
 	if got := fields(refused); !slices.Equal(got, []string{"secret"}) || strings.Contains(fmt.Sprint(refused.Fields), e.Secret) {
 		t.Errorf("faults %+v", refused.Fields)
 	}
@@ -193,12 +193,12 @@ func TestRenameAndRemoveAuthenticator(t *testing.T) {
 	}
 	for _, bad := range []string{"", " x", "a\nb", "tABLET", strings.Repeat("x", 65), "\u202e"} {
 		_, err := rename(phone.ID, bad)
-		if got := fields(wantKind(t, err, otp.InvalidRequest)); !slices.Equal(got, []string{"name"}) {
+		if got := fields(wantKind(t, err, problem.InvalidRequest)); !slices.Equal(got, []string{"name"}) {
 			t.Errorf("%q: faults of %q", bad, got)
 		}
 	}
 	const nobodys = "TA0123456789abcdef"
-	for id, kind := range map[string]otp.Kind{nobodys: otp.NotFound, "TA0123456789ABCDEF": otp.InvalidRequest, "x": otp.InvalidRequest, "TA": otp.InvalidRequest} {
+	for id, kind := range map[string]problem.Kind{nobodys: problem.NotFound, "TA0123456789ABCDEF": problem.InvalidRequest, "x": problem.InvalidRequest, "TA": problem.InvalidRequest} {
 		_, err := rename(id, "Name")
 		wantKind(t, err, kind)
 		wantKind(t, b.s.RemoveAuthenticator(b.ctx(), "alice", id), kind)
@@ -210,7 +210,7 @@ func TestRenameAndRemoveAuthenticator(t *testing.T) {
 	if err := b.s.RemoveAuthenticator(b.ctx(), "alice", phone.ID); err != nil {
 		t.Fatal(err)
 	}
-	wantKind(t, b.s.RemoveAuthenticator(b.ctx(), "alice", phone.ID), otp.NotFound)
+	wantKind(t, b.s.RemoveAuthenticator(b.ctx(), "alice", phone.ID), problem.NotFound)
 	if list := b.list(); len(list) != 2 || list[0] != tablet {
 		t.Errorf("listed %+v", list)
 	}
@@ -334,7 +334,7 @@ func TestFactors_RoundTrips(t *testing.T) {
 		nobody := b.calls("bob", e.ID)[name]
 		got := trips(func(ctx context.Context) {
 			_, err := nobody(ctx)
-			wantKind(t, err, otp.NotFound)
+			wantKind(t, err, problem.NotFound)
 		})
 		if got != 1 {
 			t.Errorf("%s, of nobody: %d round trips, want 1", name, got)
@@ -342,7 +342,7 @@ func TestFactors_RoundTrips(t *testing.T) {
 		wrong := b.calls("%41", e.ID)[name]
 		got = trips(func(ctx context.Context) {
 			_, err := wrong(ctx)
-			wantKind(t, err, otp.InvalidRequest)
+			wantKind(t, err, problem.InvalidRequest)
 		})
 		if got != 0 {
 			t.Errorf("%s, of no name: %d round trips, want 0", name, got)
@@ -359,7 +359,7 @@ func TestFactors_StorageFaultsAreToldAsSuch(t *testing.T) {
 		for name, call := range b.calls("alice", e.ID) {
 			table.Break(func(int) rig.Fault { return fault })
 			got, err := call(b.ctx())
-			wantKind(t, err, otp.StorageUnavailable)
+			wantKind(t, err, problem.StorageUnavailable)
 			text, jsonErr := json.Marshal(got)
 			if jsonErr != nil || regexp.MustCompile(`otpauth|[A-Z2-9]{4}`).Match(text) {
 				t.Errorf("%s: told %s, %v", name, text, jsonErr)
@@ -386,17 +386,17 @@ func TestFactors_AnotherUsersRowIsNotTakenForOnesOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, call := range b.calls("bob", "TA0123456789abcdef") {
-		if _, err := call(b.ctx()); kindOf(err) != otp.Internal {
+		if _, err := call(b.ctx()); kindOf(err) != problem.Internal {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-func kindOf(err error) otp.Kind {
-	if e, ok := err.(*otp.Error); ok {
+func kindOf(err error) problem.Kind {
+	if e, ok := err.(*problem.Error); ok {
 		return e.Kind
 	}
-	return otp.Kind(fmt.Sprint(err))
+	return problem.Kind(fmt.Sprint(err))
 }
 
 // R10, attack 21. A secret and recovery codes are told once, to whom they are
@@ -426,7 +426,7 @@ func TestAttack21_FactorsAreToldOnce(t *testing.T) {
 			t.Fatal(jsonErr)
 		}
 		fmt.Fprintf(&told, "%s %v\n", text, err)
-		if refused, ok := err.(*otp.Error); ok {
+		if refused, ok := err.(*problem.Error); ok {
 			fmt.Fprintln(&told, refused.Detail, refused.Fields, refused.Err)
 		}
 	}

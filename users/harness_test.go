@@ -12,7 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/secret"
 	"twofa/internal/store"
 	"twofa/internal/store/boltstore"
@@ -136,9 +136,9 @@ func trips(call func(ctx context.Context)) int64 {
 	return n.Load()
 }
 
-func wantKind(t rapid.TB, err error, kind otp.Kind) *otp.Error {
+func wantKind(t rapid.TB, err error, kind problem.Kind) *problem.Error {
 	t.Helper()
-	e, ok := errors.AsType[*otp.Error](err)
+	e, ok := errors.AsType[*problem.Error](err)
 	if !ok || e.Kind != kind {
 		t.Fatalf("error %v, want %s", err, kind)
 	}
@@ -146,7 +146,7 @@ func wantKind(t rapid.TB, err error, kind otp.Kind) *otp.Error {
 }
 
 // fields are the names of what is at fault.
-func fields(e *otp.Error) []string {
+func fields(e *problem.Error) []string {
 	var names []string
 	for _, f := range e.Fields {
 		names = append(names, f.Name)

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/store"
 	"twofa/internal/totp"
 	"twofa/internal/user"
@@ -282,7 +282,7 @@ func (r *importing) writeOne(ctx context.Context, d *user.Directory, l line) (re
 		}
 		return next, nil
 	})
-	if e, ok := errors.AsType[*otp.Error](err); ok && e.Kind != otp.StorageUnavailable {
+	if e, ok := errors.AsType[*problem.Error](err); ok && e.Kind != problem.StorageUnavailable {
 		l.fault = reason(e)
 		return result{l, skipped}, nil
 	}
@@ -318,7 +318,7 @@ func bring(s totp.State, a totp.Authenticator, now time.Time) (totp.State, error
 		case b.Pending():
 			s, _, _ = totp.Remove(s, b.ID, now) // fails if it is over its time, and gone too
 		case a.Options != b.Options:
-			return s, otp.Invalid("secret", "The user has this secret already, with another algorithm, digits or period.")
+			return s, problem.Invalid("secret", "The user has this secret already, with another algorithm, digits or period.")
 		default:
 			return s, nil
 		}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/totp"
 	"twofa/internal/user"
 )
@@ -143,15 +143,15 @@ func (s *Service) readLine(rec record) line {
 	if l.fault != "" {
 		return l
 	}
-	faults := &otp.Error{Kind: otp.InvalidRequest}
+	faults := new(problem.Faults)
 	want, phoned := s.read(rec.fields["name"], Request{
 		Phone: rec.fields["phone"], Email: rec.fields["email"], Locale: rec.fields["locale"],
 		Channels: strings.FieldsFunc(rec.fields["channels"], func(r rune) bool { return r == ' ' || r == '|' }),
 	}, faults)
 	l.want = want
 	l.app = readApp(rec.fields["secret"], rec.fields["authenticator"], faults)
-	if len(faults.Fields) > 0 {
-		l.fault = reason(faults)
+	if err := faults.Err(); err != nil {
+		l.fault = reason(err)
 	} else if want.Phone != "" {
 		if err := phoned.MayReach(s.Countries); err != nil {
 			l.fault = reason(err)
@@ -161,7 +161,7 @@ func (s *Service) readLine(rec record) line {
 }
 
 // readApp reads the columns secret and authenticator.
-func readApp(secret, name string, faults *otp.Error) (a totp.Authenticator) {
+func readApp(secret, name string, faults *problem.Faults) (a totp.Authenticator) {
 	secret = strings.TrimSpace(secret)
 	switch scheme, _, isURI := strings.Cut(secret, ":"); {
 	case secret == "":
@@ -170,14 +170,13 @@ func readApp(secret, name string, faults *otp.Error) (a totp.Authenticator) {
 		}
 		return a
 	case isURI && strings.HasPrefix(strings.ToLower(scheme), "otpauth"):
-		var bad *otp.Error
-		if a, _, _, bad = totp.ParseURI(secret); bad != nil {
-			faults.Fields = append(faults.Fields, bad.Fields...)
-		}
+		var err error
+		a, _, _, err = totp.ParseURI(secret)
+		faults.AddAll(err)
 	default:
 		raw, err := totp.ParseSecret(secret)
-		if bad, ok := errors.AsType[*otp.Error](err); ok {
-			faults.Fields = append(faults.Fields, bad.Fields...)
+		if bad, ok := errors.AsType[*problem.Error](err); ok {
+			faults.AddAll(bad)
 		}
 		a.Secret, a.Options = raw, totp.Options{}.Check(faults)
 	}
@@ -190,11 +189,11 @@ func readApp(secret, name string, faults *otp.Error) (a totp.Authenticator) {
 // columnOf is where a fault of a field lies in the file.
 var columnOf = map[string]string{"user": "name", "uri": "secret", "name": "authenticator"}
 
-// reason says in one line why a line was refused. An otp.Error quotes nothing of
+// reason says in one line why a line was refused. An problem.Error quotes nothing of
 // what a client has sent.
 func reason(err error) string {
-	e, ok := errors.AsType[*otp.Error](err)
-	if !ok || e.Kind == otp.Internal {
+	e, ok := errors.AsType[*problem.Error](err)
+	if !ok || e.Kind == problem.Internal {
 		return "what is stored of this user cannot be read, or not be written"
 	}
 	if len(e.Fields) == 0 {

@@ -16,7 +16,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/store"
 	"twofa/internal/totp"
 	"twofa/internal/user"
@@ -556,7 +556,7 @@ func TestImport_StopsWhereTheStoreStaysAway(t *testing.T) {
 		}
 		away.Store(false)
 		got := b.takeFrom(t.Context(), &endless{hold: func(read int) { away.Store(read > 100) }}, together)
-		e := wantKind(t, got.err, otp.StorageUnavailable)
+		e := wantKind(t, got.err, problem.StorageUnavailable)
 		if !errors.Is(e, store.ErrUnavailable) || got.Read == 0 || got.Line != got.Created+1 {
 			t.Errorf("%+v", got)
 		}

@@ -14,7 +14,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/reqlog"
 	"twofa/internal/store"
 	"twofa/users"
@@ -83,11 +83,11 @@ func TestService_IsAsANaiveModelOfIt(t *testing.T) {
 				cond, goOn := met(t, old)
 				a, created, err := b.s.Put(context.Background(), full(n), req, cond)
 				if req.Phone == "" && req.Email == "" {
-					wantKind(t, err, otp.InvalidRequest)
+					wantKind(t, err, problem.InvalidRequest)
 					return
 				}
 				if !goOn {
-					wantKind(t, err, otp.PreconditionFailed)
+					wantKind(t, err, problem.PreconditionFailed)
 					return
 				}
 				if err != nil || created != (old == nil) {
@@ -130,9 +130,9 @@ func TestService_IsAsANaiveModelOfIt(t *testing.T) {
 				err := b.s.Delete(context.Background(), full(n), cond)
 				switch {
 				case model[n] == nil:
-					wantKind(t, err, otp.NotFound)
+					wantKind(t, err, problem.NotFound)
 				case !goOn:
-					wantKind(t, err, otp.PreconditionFailed)
+					wantKind(t, err, problem.PreconditionFailed)
 				case err != nil:
 					t.Fatal(err)
 				default:
@@ -155,7 +155,7 @@ func TestService_IsAsANaiveModelOfIt(t *testing.T) {
 					got, err := b.s.Get(context.Background(), full(n))
 					u := model[n]
 					if u == nil {
-						wantKind(t, err, otp.NotFound)
+						wantKind(t, err, problem.NotFound)
 						continue
 					}
 					want := users.Answer{
@@ -246,8 +246,8 @@ func TestPut_EndsWhatIsPendingAtAnAddressThatGoes(t *testing.T) {
 // wantPrecondition may be called by any goroutine.
 func wantPrecondition(t *testing.T, err error) {
 	t.Helper()
-	if e, ok := err.(*otp.Error); !ok || e.Kind != otp.PreconditionFailed {
-		t.Errorf("got %v, want %s", err, otp.PreconditionFailed)
+	if e, ok := err.(*problem.Error); !ok || e.Kind != problem.PreconditionFailed {
+		t.Errorf("got %v, want %s", err, problem.PreconditionFailed)
 	}
 }
 
@@ -292,7 +292,7 @@ func TestNothingTellsOfAPerson(t *testing.T) {
 	b.s.Directory.Table = brokenTable{err: fmt.Errorf("%s %s", name, req.Phone)}
 	put(name, req, users.Conditions{})
 	for i, err := range errs {
-		if e, ok := err.(*otp.Error); ok {
+		if e, ok := err.(*problem.Error); ok {
 			texts = append(texts, e.Error(), e.Detail, fmt.Sprint(e.Fields))
 		} else if i > 0 {
 			t.Errorf("error %d is %v", i, err)

@@ -8,12 +8,13 @@ import (
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/phone"
+	"twofa/internal/problem"
 	"twofa/internal/user"
 )
 
 // read checks a request's fields, all of them, before anything is stored. phoned
 // is the phone, if there is one.
-func (s *Service) read(name string, req Request, faults *otp.Error) (want user.User, phoned address.Address) {
+func (s *Service) read(name string, req Request, faults *problem.Faults) (want user.User, phoned address.Address) {
 	want = user.User{Name: checkName(name, faults), Locale: req.Locale, Channels: req.Channels}
 	if req.Name != "" {
 		checkSameName(req.Name, want.Name, faults)
@@ -41,10 +42,10 @@ func (s *Service) read(name string, req Request, faults *otp.Error) (want user.U
 }
 
 // checkName returns the name of the path in its one form, and notes a fault.
-func checkName(name string, faults *otp.Error) string {
+func checkName(name string, faults *problem.Faults) string {
 	name, bad := user.ParseName(name)
 	if bad != nil {
-		faults.Fields = append(faults.Fields, bad.Fields...)
+		faults.AddAll(bad)
 	}
 	return name
 }
@@ -52,11 +53,11 @@ func checkName(name string, faults *otp.Error) string {
 // checkSameName notes a body's name that is not the path's: on its way the path
 // may have become that of another user. There is no need of it if the path's
 // own has a fault ("").
-func checkSameName(inBody, inPath string, faults *otp.Error) {
+func checkSameName(inBody, inPath string, faults *problem.Faults) {
 	inBody, bad := user.ParseName(inBody)
 	switch {
 	case bad != nil:
-		faults.Add("name", "%s", bad.Fields[0].Message)
+		faults.AddAs("name", bad)
 	case inPath != "" && inBody != inPath:
 		faults.Add("name", "The name in the path is another one. In the path it is percent-encoded exactly once, as UTF-8.")
 	}
@@ -64,7 +65,7 @@ func checkSameName(inBody, inPath string, faults *otp.Error) {
 
 // checkChannels notes channels that would not reach the user. Each is given once,
 // so there are never more than the service has.
-func (s *Service) checkChannels(req Request, faults *otp.Error) {
+func (s *Service) checkChannels(req Request, faults *problem.Faults) {
 	for i, c := range req.Channels {
 		needed, given := "phone", req.Phone
 		if c == string(notify.Email) {

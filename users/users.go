@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"twofa/internal/address"
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/reqlog"
 	"twofa/internal/user"
 )
@@ -87,11 +87,11 @@ type Verified struct {
 // user is ended first: three more for each address of before, or two where there
 // is nothing.
 func (s *Service) Put(ctx context.Context, name string, req Request, cond Conditions) (Answer, bool, error) {
-	faults := &otp.Error{Kind: otp.InvalidRequest}
+	faults := new(problem.Faults)
 	want, phoned := s.read(name, req, faults)
 	met := cond.read(faults)
-	if len(faults.Fields) > 0 {
-		return Answer{}, false, faults
+	if err := faults.Err(); err != nil {
+		return Answer{}, false, err
 	}
 	key := s.key(ctx, want.Name)
 	if want.Phone != "" {
@@ -200,11 +200,11 @@ const deleteRounds = 3
 // StorageUnavailable or Internal. Conditions are judged where there is a user
 // (RFC 9110, 13.2.1).
 func (s *Service) Delete(ctx context.Context, name string, cond Conditions) error {
-	faults := &otp.Error{Kind: otp.InvalidRequest}
+	faults := new(problem.Faults)
 	name = checkName(name, faults)
 	met := cond.read(faults)
-	if len(faults.Fields) > 0 {
-		return faults
+	if err := faults.Err(); err != nil {
+		return err
 	}
 	key := s.key(ctx, name)
 	now, err := s.load(ctx, key, name)
@@ -245,8 +245,8 @@ func (s *Service) Delete(ctx context.Context, name string, cond Conditions) erro
 }
 
 // errContended: the user was given other addresses again and again meanwhile.
-var errContended = &otp.Error{
-	Kind: otp.StorageUnavailable, RetryAfter: time.Second,
+var errContended = &problem.Error{
+	Kind: problem.StorageUnavailable, RetryAfter: time.Second,
 	Detail: "The user was changed again and again meanwhile, and this request has changed nothing. Try again.",
 }
 
@@ -279,7 +279,7 @@ func sameName(u user.User, name string) error {
 	if u.Name == name {
 		return nil
 	}
-	return &otp.Error{Kind: otp.Internal, Err: errors.New("users: the row of this name holds another user")}
+	return &problem.Error{Kind: problem.Internal, Err: errors.New("users: the row of this name holds another user")}
 }
 
 func (s *Service) answer(u user.User) Answer {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/store"
 	"twofa/users"
 )
@@ -167,7 +167,7 @@ func TestPut_NamesAllFaultsAtOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, created, err := b.s.Put(t.Context(), tc.name, tc.req, tc.cond)
-			e := wantKind(t, err, otp.InvalidRequest)
+			e := wantKind(t, err, problem.InvalidRequest)
 			if got := fields(e); created || !slices.Equal(got, tc.want) {
 				t.Errorf("faults of %q, want %q", got, tc.want)
 			}
@@ -202,12 +202,12 @@ func TestPut_RefusesNumbersThatAreNeverSentTo(t *testing.T) {
 		"a country that is not allowed": "+447911123456",
 	} {
 		_, _, err := b.s.Put(t.Context(), "alice", users.Request{Phone: number, Email: mail}, users.Conditions{})
-		if e := wantKind(t, err, otp.DestinationRefused); e.Detail == "" || strings.Contains(e.Detail, number[3:]) {
+		if e := wantKind(t, err, problem.DestinationRefused); e.Detail == "" || strings.Contains(e.Detail, number[3:]) {
 			t.Errorf("%s: %q", kind, e.Detail)
 		}
 	}
 	_, err := b.s.Get(t.Context(), "alice")
-	wantKind(t, err, otp.NotFound)
+	wantKind(t, err, problem.NotFound)
 	b.s.Countries = nil
 	b.put("alice", users.Request{Phone: "+447911123456"}, users.Conditions{})
 	b.s.Countries = map[string]bool{}
@@ -259,7 +259,7 @@ func TestConditions(t *testing.T) {
 					}
 					continue
 				}
-				if e := wantKind(t, err, otp.PreconditionFailed); e.Detail == "" || strings.Contains(e.Detail, stale) {
+				if e := wantKind(t, err, problem.PreconditionFailed); e.Detail == "" || strings.Contains(e.Detail, stale) {
 					t.Errorf("says %q", e.Detail)
 				}
 				if !tc.nobody && !reflect.DeepEqual(b.get("alice"), before) {
@@ -270,11 +270,11 @@ func TestConditions(t *testing.T) {
 			err := b.s.Delete(t.Context(), "alice", cond)
 			switch {
 			case tc.nobody:
-				wantKind(t, err, otp.NotFound)
+				wantKind(t, err, problem.NotFound)
 			case tc.met && err != nil:
 				t.Error(err)
 			case !tc.met:
-				wantKind(t, err, otp.PreconditionFailed)
+				wantKind(t, err, problem.PreconditionFailed)
 				if !reflect.DeepEqual(b.get("alice"), before) || len(b.recipients.erased) > 0 {
 					t.Error("something was erased all the same")
 				}
@@ -287,12 +287,12 @@ func TestNamesAreReadByEveryCall(t *testing.T) {
 	b := newBench(t)
 	for _, name := range []string{"", "..", "%41dmin", "a/b", "a?b"} {
 		_, _, err := b.s.Put(t.Context(), name, both, users.Conditions{})
-		wantKind(t, err, otp.InvalidRequest)
+		wantKind(t, err, problem.InvalidRequest)
 		_, err = b.s.Get(t.Context(), name)
-		wantKind(t, err, otp.InvalidRequest)
-		wantKind(t, b.s.Delete(t.Context(), name, users.Conditions{}), otp.InvalidRequest)
+		wantKind(t, err, problem.InvalidRequest)
+		wantKind(t, b.s.Delete(t.Context(), name, users.Conditions{}), problem.InvalidRequest)
 	}
-	e := wantKind(t, b.s.Delete(t.Context(), "..", users.Conditions{IfMatch: "x"}), otp.InvalidRequest)
+	e := wantKind(t, b.s.Delete(t.Context(), "..", users.Conditions{IfMatch: "x"}), problem.InvalidRequest)
 	if got := fields(e); !slices.Equal(got, []string{"If-Match", "user"}) {
 		t.Errorf("faults of %q", got)
 	}
@@ -318,10 +318,10 @@ func TestAnotherUsersRowIsNotTakenForOnesOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = b.s.Get(t.Context(), "alice")
-	wantKind(t, err, otp.Internal)
+	wantKind(t, err, problem.Internal)
 	_, _, err = b.s.Put(t.Context(), "alice", both, users.Conditions{})
-	wantKind(t, err, otp.Internal)
-	wantKind(t, b.s.Delete(t.Context(), "alice", users.Conditions{}), otp.Internal)
+	wantKind(t, err, problem.Internal)
+	wantKind(t, b.s.Delete(t.Context(), "alice", users.Conditions{}), problem.Internal)
 	if len(b.recipients.erased) > 0 {
 		t.Error("another user's addresses were erased")
 	}
@@ -342,11 +342,11 @@ func TestStorageFaultsAreToldAsSuch(t *testing.T) {
 	b := newBench(t)
 	b.s.Directory.Table = brokenTable{err: store.ErrUnavailable}
 	_, created, err := b.s.Put(t.Context(), "alice", both, users.Conditions{})
-	wantKind(t, err, otp.StorageUnavailable)
+	wantKind(t, err, problem.StorageUnavailable)
 	if created {
 		t.Error("told as created")
 	}
 	_, err = b.s.Get(t.Context(), "alice")
-	wantKind(t, err, otp.StorageUnavailable)
-	wantKind(t, b.s.Delete(t.Context(), "alice", users.Conditions{}), otp.StorageUnavailable)
+	wantKind(t, err, problem.StorageUnavailable)
+	wantKind(t, b.s.Delete(t.Context(), "alice", users.Conditions{}), problem.StorageUnavailable)
 }

@@ -11,6 +11,7 @@ import (
 
 	"twofa/internal/otp"
 	"twofa/internal/phone"
+	"twofa/internal/problem"
 )
 
 // The faults of an e-mail address; those of a number are package phone's.
@@ -115,9 +116,9 @@ func (a Address) MayReach(countries map[string]bool) error {
 	case a.IsEmail():
 		return nil
 	case a.Number.Refused():
-		return &otp.Error{Kind: otp.DestinationRefused, Detail: "Numbers of this kind are not sent to: they cost extra, or no person reads there."}
+		return &problem.Error{Kind: problem.DestinationRefused, Detail: "Numbers of this kind are not sent to: they cost extra, or no person reads there."}
 	case countries != nil && !countries[a.Number.Region]:
-		return &otp.Error{Kind: otp.DestinationRefused, Detail: "This service does not send to the number's country (" + a.Number.Region + ")."}
+		return &problem.Error{Kind: problem.DestinationRefused, Detail: "This service does not send to the number's country (" + a.Number.Region + ")."}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/otpsend"
 )
 
@@ -90,7 +91,7 @@ func TestWhatFailuresMeanTogether(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		answers answers
-		kind    otp.Kind // "" for an answer
+		kind    problem.Kind // "" for an answer
 		wait    time.Duration
 		status  otp.Status
 		trace   string
@@ -98,18 +99,18 @@ func TestWhatFailuresMeanTogether(t *testing.T) {
 		{"misconfigured, then taken", answers{"whatsapp": noTemplate}, "", 0, otp.Pending, "whatsapp failed 21655, sms queued"},
 		{"busy, then taken", answers{"whatsapp": busy}, "", 0, otp.Pending, "whatsapp failed 20429, sms queued"},
 		{"filtered, then called", answers{"whatsapp": filtered}, "", 0, otp.Pending, "whatsapp failed 30007, call queued"},
-		{"unclear", answers{"whatsapp": unclear}, otp.ProviderUnavailable, 30 * time.Second, otp.Pending, "whatsapp queued"},
-		{"refused, then unclear", answers{"whatsapp": notOnWhatsApp, "sms": unclear}, otp.ProviderUnavailable, 30 * time.Second, otp.Pending, "whatsapp failed 63024, sms queued"},
-		{"fraud", answers{"whatsapp": fraud}, otp.DestinationRefused, time.Hour, otp.Undeliverable, "whatsapp failed 30450"},
-		{"refused, then fraud", answers{"whatsapp": notOnWhatsApp, "sms": fraud}, otp.DestinationRefused, time.Hour, otp.Undeliverable, "whatsapp failed 63024, sms failed 30450"},
-		{"no such number", answers{"whatsapp": noSuchNumber}, otp.InvalidRequest, 0, otp.Undeliverable, "whatsapp failed 21211"},
-		{"all refused", answers{"whatsapp": notOnWhatsApp, "sms": landline, "call": landline}, otp.KindUndeliverable, 0, otp.Undeliverable,
+		{"unclear", answers{"whatsapp": unclear}, problem.ProviderUnavailable, 30 * time.Second, otp.Pending, "whatsapp queued"},
+		{"refused, then unclear", answers{"whatsapp": notOnWhatsApp, "sms": unclear}, problem.ProviderUnavailable, 30 * time.Second, otp.Pending, "whatsapp failed 63024, sms queued"},
+		{"fraud", answers{"whatsapp": fraud}, problem.DestinationRefused, time.Hour, otp.Undeliverable, "whatsapp failed 30450"},
+		{"refused, then fraud", answers{"whatsapp": notOnWhatsApp, "sms": fraud}, problem.DestinationRefused, time.Hour, otp.Undeliverable, "whatsapp failed 63024, sms failed 30450"},
+		{"no such number", answers{"whatsapp": noSuchNumber}, problem.InvalidRequest, 0, otp.Undeliverable, "whatsapp failed 21211"},
+		{"all refused", answers{"whatsapp": notOnWhatsApp, "sms": landline, "call": landline}, problem.Undeliverable, 0, otp.Undeliverable,
 			"whatsapp failed 63024, sms failed 21614, call failed 21614"},
-		{"all refused but a wrong setting", answers{"whatsapp": noTemplate, "sms": landline, "call": landline}, otp.ProviderMisconfigured, 0, otp.Pending,
+		{"all refused but a wrong setting", answers{"whatsapp": noTemplate, "sms": landline, "call": landline}, problem.ProviderMisconfigured, 0, otp.Pending,
 			"whatsapp failed 21655, sms failed 21614, call failed 21614"},
-		{"all refused but a busy one", answers{"whatsapp": notOnWhatsApp, "sms": busy, "call": landline}, otp.ProviderUnavailable, 45 * time.Second, otp.Pending,
+		{"all refused but a busy one", answers{"whatsapp": notOnWhatsApp, "sms": busy, "call": landline}, problem.ProviderUnavailable, 45 * time.Second, otp.Pending,
 			"whatsapp failed 63024, sms failed 20429, call failed 21614"},
-		{"a wrong setting and a busy one", answers{"whatsapp": noTemplate, "sms": busy, "call": busy}, otp.ProviderMisconfigured, 0, otp.Pending,
+		{"a wrong setting and a busy one", answers{"whatsapp": noTemplate, "sms": busy, "call": busy}, problem.ProviderMisconfigured, 0, otp.Pending,
 			"whatsapp failed 21655, sms failed 20429, call failed 20429"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -123,7 +124,7 @@ func TestWhatFailuresMeanTogether(t *testing.T) {
 			}
 			if tc.kind != "" {
 				e := b.Refused(err, tc.kind)
-				if id = e.ID; e.RetryAfter != tc.wait {
+				if id = otp.ID(e.ID); e.RetryAfter != tc.wait {
 					t.Errorf("retry after %v, want %v", e.RetryAfter, tc.wait)
 				}
 			}
@@ -142,8 +143,8 @@ func TestWhatFailuresMeanTogether(t *testing.T) {
 			// The code of what may have arrived works; of what has not, it is over.
 			err = b.check(id, b.Code(id))
 			if tc.status == otp.Undeliverable {
-				b.Refused(err, otp.KindUndeliverable)
-				b.Refused(b.resend(id, ""), otp.KindUndeliverable)
+				b.Refused(err, problem.Undeliverable)
+				b.Refused(b.resend(id, ""), problem.Undeliverable)
 			} else if err != nil {
 				t.Error(err)
 			}
@@ -171,8 +172,8 @@ func TestEachFailureIsLoggedByWhomItConcerns(t *testing.T) {
 		b.Sender(notify.WhatsApp).Always(tc.failure)
 		a, err := b.start(otpsend.Request{To: alice})
 		id := a.ID
-		if e, ok := err.(*otp.Error); ok {
-			id = b.Refused(err, e.Kind).ID // which must not quote, either
+		if e, ok := err.(*problem.Error); ok {
+			id = otp.ID(b.Refused(err, e.Kind).ID) // which must not quote, either
 		}
 		if got := b.Logged(); len(got) != 1 || got[0] != strings.Replace(tc.want, "ID", string(id), 1) {
 			t.Errorf("%s: %q", name, got)
@@ -190,7 +191,7 @@ func TestAnErrorThatSaysNothingMayHaveSent(t *testing.T) {
 	b := newBench(t, notify.WhatsApp, notify.SMS)
 	b.Sender(notify.WhatsApp).Always(errQuoting{})
 	_, err := b.start(otpsend.Request{To: alice})
-	if e := b.Refused(err, otp.ProviderUnavailable); !strings.Contains(e.Detail, "may arrive") || len(b.Sender(notify.SMS).Sent()) != 0 {
+	if e := b.Refused(err, problem.ProviderUnavailable); !strings.Contains(e.Detail, "may arrive") || len(b.Sender(notify.SMS).Sent()) != 0 {
 		t.Errorf("%s; %d SMS", e.Detail, len(b.Sender(notify.SMS).Sent()))
 	}
 }
@@ -202,15 +203,15 @@ func TestAnAddressThatTheProviderBlocksIsLeftAlone(t *testing.T) {
 	before := b.mustStart(otpsend.Request{To: alice, Purpose: "before"})
 	b.Sender(notify.WhatsApp).Answer(fraud)
 	_, err := b.start(otpsend.Request{To: alice})
-	b.Refused(err, otp.DestinationRefused)
+	b.Refused(err, problem.DestinationRefused)
 	for _, at := range []time.Duration{0, time.Minute, 5 * time.Minute, time.Hour - time.Millisecond} {
 		b.SetTime(noon.Add(at))
 		_, err := b.start(otpsend.Request{To: alice, Purpose: "after", Channel: "sms"})
-		if e := b.Refused(err, otp.DestinationRefused); e.RetryAfter != time.Hour-at {
+		if e := b.Refused(err, problem.DestinationRefused); e.RetryAfter != time.Hour-at {
 			t.Errorf("after %v: retry after %v", at, e.RetryAfter)
 		}
 		if at < 9*time.Minute {
-			b.Refused(b.resend(before, "sms"), otp.DestinationRefused)
+			b.Refused(b.resend(before, "sms"), problem.DestinationRefused)
 		}
 	}
 	b.SetTime(noon.Add(time.Minute))
@@ -249,14 +250,14 @@ func TestASecondAddressThatIsFull(t *testing.T) {
 		name     string
 		channels []string
 		sms      error
-		kind     otp.Kind // "" for an answer
+		kind     problem.Kind // "" for an answer
 		trace    string
 	}{
 		{"first, then taken", []string{"email", "sms"}, nil, "", "email failed, sms queued"},
-		{"first, then refused", []string{"email", "sms"}, landline, otp.TooManySends, "email failed, sms failed 21614"},
-		{"after a refusal", []string{"sms", "email"}, landline, otp.TooManySends, "sms failed 21614, email failed"},
-		{"after fraud", []string{"sms", "email"}, fraud, otp.DestinationRefused, "sms failed 30450"},
-		{"after a wrong setting", []string{"sms", "email"}, noTemplate, otp.ProviderMisconfigured, "sms failed 21655, email failed"},
+		{"first, then refused", []string{"email", "sms"}, landline, problem.TooManySends, "email failed, sms failed 21614"},
+		{"after a refusal", []string{"sms", "email"}, landline, problem.TooManySends, "sms failed 21614, email failed"},
+		{"after fraud", []string{"sms", "email"}, fraud, problem.DestinationRefused, "sms failed 30450"},
+		{"after a wrong setting", []string{"sms", "email"}, noTemplate, problem.ProviderMisconfigured, "sms failed 21655, email failed"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t, notify.SMS, notify.Email)
@@ -271,11 +272,11 @@ func TestASecondAddressThatIsFull(t *testing.T) {
 			}
 			if tc.kind != "" {
 				e := b.Refused(err, tc.kind)
-				a.ID = e.ID
-				if want := otp.SendWindow - 5*time.Second; tc.kind == otp.TooManySends && e.RetryAfter != want {
+				a.ID = otp.ID(e.ID)
+				if want := otp.SendWindow - 5*time.Second; tc.kind == problem.TooManySends && e.RetryAfter != want {
 					t.Errorf("retry after %v, want %v", e.RetryAfter, want)
 				}
-				if _, v := b.Verification(e.ID); tc.kind != otp.DestinationRefused && v.Status != otp.Pending {
+				if _, v := b.Verification(otp.ID(e.ID)); tc.kind != problem.DestinationRefused && v.Status != otp.Pending {
 					t.Errorf("it is %s, though the e-mail was never tried", v.Status)
 				}
 			}
@@ -312,7 +313,7 @@ func TestACodeWhoseSecretIsGoneIsNotSent(t *testing.T) {
 	if b.Sent() != 1 {
 		t.Errorf("%d messages", b.Sent())
 	}
-	if e := b.Refused(b.resend(id, "sms"), otp.KindExpired); e.ID != id {
+	if e := b.Refused(b.resend(id, "sms"), problem.Expired); e.ID != string(id) {
 		t.Errorf("%+v", e)
 	}
 }
@@ -323,11 +324,11 @@ func TestARefusalNamesTheVerificationThatIsKept(t *testing.T) {
 		b := newBench(t)
 		b.Sender(notify.WhatsApp).Always(failure)
 		_, err := b.start(otpsend.Request{To: alice})
-		e, ok := err.(*otp.Error)
-		if !ok || e.ID.RowKey() != b.Book.RowKey(alice) || e.Detail == "" && len(e.Fields) == 0 {
+		e, ok := err.(*problem.Error)
+		if !ok || otp.ID(e.ID).RowKey() != b.Book.RowKey(alice) || e.Detail == "" && len(e.Fields) == 0 {
 			t.Errorf("%s: %+v", failure.Reason, err)
 			continue
 		}
-		b.Verification(e.ID) // which is kept
+		b.Verification(otp.ID(e.ID)) // which is kept
 	}
 }

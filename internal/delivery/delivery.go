@@ -17,6 +17,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recipient"
 	"twofa/internal/reqlog"
 	"twofa/internal/user"
@@ -91,7 +92,7 @@ func (c *Carrier) Carry(ctx context.Context, rowKey string, st State, i otp.Idem
 		if err == nil {
 			return st, nil
 		}
-		if refused, ok := errors.AsType[*otp.Error](err); ok {
+		if refused, ok := errors.AsType[*problem.Error](err); ok {
 			failures.hold(refused)
 		} else {
 			f, _ := asFailure(err)
@@ -165,7 +166,7 @@ func (c *Carrier) send(ctx context.Context, st State, n int) error {
 	}
 	code, ok := v.Code(c.Book.Keys)
 	if !ok {
-		return &otp.Error{Kind: otp.KindExpired, ID: v.ID, Detail: "The secret that made this code was taken out of service. Start a new verification."}
+		return &problem.Error{Kind: problem.Expired, ID: string(v.ID), Detail: "The secret that made this code was taken out of service. Start a new verification."}
 	}
 	if to != st.Recipient.Address {
 		// It goes to another address, which has limits of its own.

@@ -6,6 +6,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
 	"twofa/otpsend"
 	"twofa/otpverify"
@@ -142,13 +143,13 @@ func (s story) breakAt(t *testing.T, fault rig.Fault, at int, onwards bool) {
 	err := s.run(b, id)
 	b.Table.Break(nil)
 	if at <= s.first {
-		b.Refused(err, otp.StorageUnavailable)
+		b.Refused(err, problem.StorageUnavailable)
 		if b.Sent() != before {
 			t.Errorf("%s: %d messages were sent", where, b.Sent()-before)
 		}
 	} else if err != nil { // of a kind that is known, and quoting nothing
-		e, ok := err.(*otp.Error)
-		if !ok || e.Kind == otp.Internal {
+		e, ok := err.(*problem.Error)
+		if !ok || e.Kind == problem.Internal {
 			t.Fatalf("%s: %v", where, err)
 		}
 		b.Refused(err, e.Kind)
@@ -193,12 +194,12 @@ func (s story) look(b *bench, where string, told bool) {
 func TestWhatCannotBeNotedIsAnsweredAllTheSame(t *testing.T) {
 	for name, tc := range map[string]struct {
 		answer error
-		kind   otp.Kind
+		kind   problem.Kind
 	}{
-		"undeliverable": {notOnWhatsApp, otp.KindUndeliverable},
-		"misconfigured": {noTemplate, otp.ProviderMisconfigured},
-		"fraud":         {fraud, otp.DestinationRefused},
-		"unclear":       {unclear, otp.ProviderUnavailable},
+		"undeliverable": {notOnWhatsApp, problem.Undeliverable},
+		"misconfigured": {noTemplate, problem.ProviderMisconfigured},
+		"fraud":         {fraud, problem.DestinationRefused},
+		"unclear":       {unclear, problem.ProviderUnavailable},
 	} {
 		for _, fault := range []rig.Fault{rig.Down, rig.Lost} {
 			b := newBench(t)

@@ -10,6 +10,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recipient"
 	"twofa/internal/reqlog"
 )
@@ -42,7 +43,7 @@ func (b *Inbox) Receive(ctx context.Context, m notify.Inbound) (reply string, er
 	codes := codesIn(m.Text)
 	r, v, err := b.Book.Change(ctx, b.Book.RowKey(m.From), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		if r.Address != m.From { // nobody, or another address at this place
-			return r, otp.Verification{}, &otp.Error{Kind: otp.NotFound}
+			return r, otp.Verification{}, &problem.Error{Kind: problem.NotFound}
 		}
 		if b.denies(r, m) {
 			return otp.Deny(r, now)
@@ -50,7 +51,7 @@ func (b *Inbox) Receive(ctx context.Context, m notify.Inbound) (reply string, er
 		return otp.Confirm(r, codes, b.Book.Keys, now)
 	})
 	reqlog.Verification(ctx, r, v)
-	if e, ok := errors.AsType[*otp.Error](err); ok && e.Kind == otp.NotFound {
+	if e, ok := errors.AsType[*problem.Error](err); ok && e.Kind == problem.NotFound {
 		reqlog.Add(ctx, slog.String("inbound", "no concern of ours"))
 		return "", nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
 	"twofa/internal/texts"
 	"twofa/otpsend"
@@ -84,8 +85,8 @@ func TestWhatAPersonAnswersToACode(t *testing.T) {
 				}
 			}
 			if tc.status == otp.Denied {
-				b.Refused(b.check(id, b.Code(id)), otp.KindDenied)
-				b.Refused(b.resend(id, ""), otp.KindDenied)
+				b.Refused(b.check(id, b.Code(id)), problem.Denied)
+				b.Refused(b.resend(id, ""), problem.Denied)
 				if again := b.receive(m); again != "" {
 					t.Errorf("a second no is answered %q", again)
 				}
@@ -229,7 +230,7 @@ func TestAMessageThatWasNotKeptIsNotAnswered(t *testing.T) {
 		_, text := b.ask(otpsend.Request{To: alice})
 		b.Table.Break(func(int) rig.Fault { return fault })
 		reply, err := b.Inbox.Receive(b.Ctx(), notify.Inbound{From: alice, Text: text})
-		b.Refused(err, otp.StorageUnavailable)
+		b.Refused(err, problem.StorageUnavailable)
 		if reply != "" {
 			t.Errorf("fault %d: reply %q", fault, reply)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 // setbacks is why the messages of one request failed.
@@ -13,13 +14,13 @@ type setbacks struct {
 	failures []*notify.Failure
 	// limit is set where our own limits kept a message back; held is true if
 	// that was the last one.
-	limit *otp.Error
+	limit *problem.Error
 	held  bool
 }
 
 func (s *setbacks) add(f *notify.Failure) { s.failures, s.held = append(s.failures, f), false }
 
-func (s *setbacks) hold(limit *otp.Error) { s.limit, s.held = limit, true }
+func (s *setbacks) hold(limit *problem.Error) { s.limit, s.held = limit, true }
 
 // last is the failure of the last message, nil if a limit kept it back.
 func (s *setbacks) last() *notify.Failure {
@@ -73,7 +74,7 @@ func (s *setbacks) outcome() (o otp.Outcome, retryAfter time.Duration) {
 func (c *Carrier) refusal(st State, s setbacks) error {
 	if s.limited() {
 		e := *s.limit
-		e.ID = st.Verification.ID
+		e.ID = string(st.Verification.ID)
 		return &e
 	}
 	o, retryAfter := s.outcome()
@@ -89,24 +90,24 @@ func (c *Carrier) refusal(st State, s setbacks) error {
 func (c *Carrier) pause(asked time.Duration) time.Duration { return max(asked, c.Policy.ResendAfter) }
 
 // Refusal is the error of an outcome; left is how long the code still works.
-func (c *Carrier) Refusal(o otp.Outcome, id otp.ID, channel string, retryAfter, left time.Duration) *otp.Error {
-	e := &otp.Error{ID: id}
+func (c *Carrier) Refusal(o otp.Outcome, id otp.ID, channel string, retryAfter, left time.Duration) *problem.Error {
+	e := &problem.Error{ID: string(id)}
 	switch o {
 	case otp.OutcomeInvalidAddress:
-		e.Kind = otp.InvalidRequest
-		e.Add("to", "The provider says that this is not a valid number.")
+		e = problem.Invalid("to", "The provider says that this is not a valid number.")
+		e.ID = string(id)
 	case otp.OutcomeUndeliverable:
-		e.Kind = otp.KindUndeliverable
+		e.Kind = problem.Undeliverable
 		e.Detail = "The provider cannot reach this address over any channel of the workflow; the last was " + channel + "."
 	case otp.OutcomeRefused:
-		e.Kind = otp.DestinationRefused
+		e.Kind = problem.DestinationRefused
 		e.Detail = "The provider blocks messages to this address."
 		e.RetryAfter = otp.BlockedFor
 	case otp.OutcomeMisconfigured:
-		e.Kind = otp.ProviderMisconfigured
+		e.Kind = problem.ProviderMisconfigured
 		e.Detail = "The provider refuses this service's own settings. Its operator's log says which."
 	default:
-		e.Kind = otp.ProviderUnavailable
+		e.Kind = problem.ProviderUnavailable
 		e.RetryAfter = retryAfter
 		switch {
 		case retryAfter >= left:

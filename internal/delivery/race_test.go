@@ -9,6 +9,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/otpsend"
 )
 
@@ -36,11 +37,11 @@ func times(n int, job func()) []func() {
 }
 
 // tolerate fails the test for an error that is none of the kinds.
-func (b *bench) tolerate(err error, kinds ...otp.Kind) {
+func (b *bench) tolerate(err error, kinds ...problem.Kind) {
 	if err == nil {
 		return
 	}
-	e, ok := err.(*otp.Error)
+	e, ok := err.(*problem.Error)
 	for _, kind := range kinds {
 		if ok && e.Kind == kind {
 			return
@@ -77,20 +78,20 @@ func TestReportsChecksAndResendsAtOnce(t *testing.T) {
 		jobs = append(jobs, times(2, func() { b.tolerate(b.report(id, 1, otp.Sent, nil)) })...)
 		jobs = append(jobs, times(4, func() {
 			err := b.check(id, code)
-			if b.tolerate(err, otp.AlreadyUsed); err == nil {
+			if b.tolerate(err, problem.AlreadyUsed); err == nil {
 				approved.Add(1)
 			}
 		})...)
 		jobs = append(jobs, times(3, func() {
 			err := b.check(id, wrong)
-			b.tolerate(err, otp.AlreadyUsed, otp.WrongCode)
-			if e, ok := err.(*otp.Error); ok && e.Kind == otp.WrongCode {
+			b.tolerate(err, problem.AlreadyUsed, problem.WrongCode)
+			if e, ok := err.(*problem.Error); ok && e.Kind == problem.WrongCode {
 				failures.Add(1)
 			}
 		})...)
 		jobs = append(jobs, times(3, func() {
 			err := b.resend(id, "call")
-			if b.tolerate(err, otp.AlreadyUsed); err == nil {
+			if b.tolerate(err, problem.AlreadyUsed); err == nil {
 				resent.Add(1)
 			}
 		})...)
@@ -131,7 +132,7 @@ func TestNoReportIsLost(t *testing.T) {
 	}
 	furthest := []otp.DeliveryStatus{otp.Sent, otp.Failed, otp.Delivered, otp.Read, otp.Failed}
 	wrong := b.Wrong(id)
-	jobs := times(6, func() { b.tolerate(b.check(id, wrong), otp.WrongCode) })
+	jobs := times(6, func() { b.tolerate(b.check(id, wrong), problem.WrongCode) })
 	for i, last := range furthest {
 		for _, status := range []otp.DeliveryStatus{otp.Sent, otp.Failed, otp.Delivered, otp.Read} {
 			jobs = append(jobs, func() { b.tolerate(b.report(id, i+1, status, notOnWhatsApp)) })
@@ -176,8 +177,8 @@ func TestAReportThatOvertakesTheAnswer(t *testing.T) {
 	})
 	b.Sender(notify.WhatsApp).Always(unclear)
 	_, err := b.start(otpsend.Request{To: alice})
-	e := b.Refused(err, otp.ProviderUnavailable)
-	if got := b.trace(e.ID); got != "whatsapp failed 63024, sms queued" || b.Sent() != 2 {
+	e := b.Refused(err, problem.ProviderUnavailable)
+	if got := b.trace(otp.ID(e.ID)); got != "whatsapp failed 63024, sms queued" || b.Sent() != 2 {
 		t.Errorf("messages: %s; %d in all", got, b.Sent())
 	}
 }

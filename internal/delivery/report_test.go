@@ -7,6 +7,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
 	"twofa/otpsend"
 )
@@ -61,13 +62,13 @@ func TestReportsOfWhatIsNotThereChangeNothing(t *testing.T) {
 		id      otp.ID
 		attempt int
 	}{{unknown, 1}, {elsewhere, 1}, {id, 2}, {id, 0}, {id, -1}} {
-		b.Refused(b.report(tc.id, tc.attempt, otp.Failed, notOnWhatsApp), otp.NotFound)
+		b.Refused(b.report(tc.id, tc.attempt, otp.Failed, notOnWhatsApp), problem.NotFound)
 	}
 	inbound, err := b.start(otpsend.Request{To: bob, Channel: "inbound"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Refused(b.report(inbound.ID, 1, otp.Failed, notOnWhatsApp), otp.NotFound)
+	b.Refused(b.report(inbound.ID, 1, otp.Failed, notOnWhatsApp), problem.NotFound)
 	if got := b.trace(id); got != "whatsapp queued" || b.Sent() != 1 || b.Recipient(bob).Good != (otp.Good{}) {
 		t.Errorf("messages: %s, %d in all", got, b.Sent())
 	}
@@ -152,13 +153,13 @@ func TestWhenNothingFollowsAFailedMessage(t *testing.T) {
 		}, otp.Pending, "whatsapp failed 63024"},
 		"too many wrong codes": {func(b *bench, id otp.ID) {
 			for range b.Carrier.Policy.MaxFailuresPerDay {
-				b.Refused(b.check(id, b.Wrong(id)), otp.WrongCode)
+				b.Refused(b.check(id, b.Wrong(id)), problem.WrongCode)
 			}
 		}, otp.Pending, "whatsapp failed 63024"},
 		"blocked": {func(b *bench, _ otp.ID) {
 			b.Sender(notify.WhatsApp).Answer(fraud)
 			_, err := b.start(otpsend.Request{To: alice, Purpose: "other"})
-			b.Refused(err, otp.DestinationRefused)
+			b.Refused(err, problem.DestinationRefused)
 		}, otp.Pending, "whatsapp failed 63024"},
 		"nothing of the kind": {func(*bench, otp.ID) {}, otp.Pending, "whatsapp failed 63024, sms queued"},
 	} {
@@ -249,7 +250,7 @@ func TestAReportThatWasNotKeptIsAskedForAgain(t *testing.T) {
 		b := newBench(t, notify.WhatsApp, notify.SMS)
 		id := b.mustStart(otpsend.Request{To: alice})
 		b.Table.Break(func(int) rig.Fault { return fault })
-		b.Refused(b.report(id, 1, otp.Failed, notOnWhatsApp), otp.StorageUnavailable)
+		b.Refused(b.report(id, 1, otp.Failed, notOnWhatsApp), problem.StorageUnavailable)
 		b.Table.Break(nil)
 		if b.Sent() != 1 {
 			t.Errorf("fault %d: %d messages", fault, b.Sent())

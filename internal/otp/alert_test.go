@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 // alerts tries n wrong codes and returns which of them (from 1) alerted.
@@ -12,7 +14,7 @@ func (b *bench) alerts(v otp.Verification, n int) (which []int) {
 	b.t.Helper()
 	for i := range n {
 		err := b.wrong(v)
-		wantKind(b.t, err, otp.WrongCode)
+		wantKind(b.t, err, problem.WrongCode)
 		if refusal(b.t, err).Alerted {
 			which = append(which, i+1)
 		}
@@ -40,7 +42,7 @@ func TestAlert_OnTheLastWrongCodeOfAVerification(t *testing.T) {
 		t.Errorf("alerted at %v, want %v", b.r.AlertedAt, b.now)
 	}
 	err := b.wrong(v) // which is not looked at any more
-	if e := refusal(t, err); e.Kind != otp.TooManyChecks || e.Alerted {
+	if e := refusal(t, err); e.Kind != problem.TooManyChecks || e.Alerted {
 		t.Errorf("got %+v", e)
 	}
 }
@@ -61,7 +63,7 @@ func TestAlert_AWrongContextCountsAsAWrongCode(t *testing.T) {
 	b.p.MaxChecks = 1
 	v := b.start("login")
 	_, _, err := otp.Check(b.r, otp.CheckRequest{ID: v.ID, Code: codeOf(t, v), Context: otp.Context{Payee: "x"}}, keyring, b.p, b.now)
-	if e := refusal(t, err); e.Kind != otp.WrongCode || !e.Alerted {
+	if e := refusal(t, err); e.Kind != problem.WrongCode || !e.Alerted {
 		t.Errorf("got %+v", e)
 	}
 }
@@ -96,13 +98,13 @@ func TestAlert_PauseUnderClocksThatDiffer(t *testing.T) {
 		written time.Duration // from noon, by another process
 		alertAt time.Duration // as of when there is the next one
 	}{
-		{otp.MaxSkew, time.Hour + otp.MaxSkew},
-		{100 * 365 * 24 * time.Hour, time.Hour + otp.MaxSkew}, // a broken one
+		{window.MaxSkew, time.Hour + window.MaxSkew},
+		{100 * 365 * 24 * time.Hour, time.Hour + window.MaxSkew}, // a broken one
 		{-time.Minute, 59 * time.Minute},
 	} {
 		for _, at := range []time.Duration{0, tc.alertAt - ms, tc.alertAt} {
 			b := newBench(t, quiet())
-			b.p.MaxChecks, b.p.TTL = 1, otp.Day
+			b.p.MaxChecks, b.p.TTL = 1, window.Day
 			v := b.start("login")
 			b.r.AlertedAt = noon.Add(tc.written)
 			b.r = b.r.Settle(noon)

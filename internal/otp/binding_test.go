@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 func TestR3_AcceptedOnce(t *testing.T) {
@@ -17,8 +18,8 @@ func TestR3_AcceptedOnce(t *testing.T) {
 	wantKind(t, b.right(v), "")
 	after := deepCopy(b.r)
 	for range 3 {
-		wantKind(t, b.right(v), otp.AlreadyUsed)
-		wantKind(t, b.wrong(v), otp.AlreadyUsed)
+		wantKind(t, b.right(v), problem.AlreadyUsed)
+		wantKind(t, b.wrong(v), problem.AlreadyUsed)
 	}
 	if !same(b.r, after) {
 		t.Error("a reuse changed the recipient")
@@ -41,8 +42,8 @@ func TestAttack04_ReuseInAnySpellingIsRefused(t *testing.T) {
 			return err
 		}
 		wantKind(t, check(otp.CheckRequest{ID: v.ID}), "")
-		wantKind(t, check(otp.CheckRequest{ID: v.ID}), otp.AlreadyUsed)
-		wantKind(t, check(otp.CheckRequest{Address: alice, Purpose: "login"}), otp.AlreadyUsed)
+		wantKind(t, check(otp.CheckRequest{ID: v.ID}), problem.AlreadyUsed)
+		wantKind(t, check(otp.CheckRequest{Address: alice, Purpose: "login"}), problem.AlreadyUsed)
 	})
 }
 
@@ -144,7 +145,7 @@ func TestR5_AWrongContextAnswersExactlyLikeAWrongCode(t *testing.T) {
 	}
 	right := codeOf(t, v)
 	wrongR, wrongV, wrongErr := otp.Check(r, otp.CheckRequest{ID: v.ID, Code: wrongCode(right), Context: bound}, keyring, b.p, b.now)
-	wantKind(t, wrongErr, otp.WrongCode)
+	wantKind(t, wrongErr, problem.WrongCode)
 	for _, c := range []otp.Context{
 		{},
 		{Amount: "EUR 25.00"},
@@ -173,7 +174,7 @@ func TestR5_AContextWhereNoneWasBoundIsRefused(t *testing.T) {
 	_, _, err := otp.Check(b.r, otp.CheckRequest{
 		ID: v.ID, Code: codeOf(t, v), Context: otp.Context{Amount: "EUR 1"},
 	}, keyring, b.p, b.now)
-	wantKind(t, err, otp.WrongCode)
+	wantKind(t, err, problem.WrongCode)
 }
 
 // Shapes may change while a verification lives: it keeps the one it was made with.
@@ -183,7 +184,7 @@ func TestCheck_ACodeOfAnotherLengthIsWrong(t *testing.T) {
 	code := codeOf(t, v)
 	for _, other := range []string{"", code[:5], code + "0", "0" + code} {
 		_, _, err := otp.Check(b.r, otp.CheckRequest{ID: v.ID, Code: other}, keyring, b.p, b.now)
-		wantKind(t, err, otp.WrongCode)
+		wantKind(t, err, problem.WrongCode)
 	}
 	b.p.Shape.Length = 8
 	wantKind(t, b.check(v, code), "")

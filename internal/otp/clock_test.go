@@ -9,18 +9,20 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 func TestR2_CodeIsDeadExactlyAtTenMinutes(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		after time.Duration // from expires_at
-		want  otp.Kind
+		want  problem.Kind
 	}{
 		{"a nanosecond before", -1, ""},
-		{"at expires_at", 0, otp.KindExpired},
-		{"a nanosecond after", 1, otp.KindExpired},
-		{"a day after, while it is remembered", otp.Day - 1, otp.KindExpired},
+		{"at expires_at", 0, problem.Expired},
+		{"a nanosecond after", 1, problem.Expired},
+		{"a day after, while it is remembered", window.Day - 1, problem.Expired},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t, otp.DefaultPolicy())
@@ -30,7 +32,7 @@ func TestR2_CodeIsDeadExactlyAtTenMinutes(t *testing.T) {
 			}
 			b.now = v.ExpiresAt.Add(tc.after)
 			wantKind(t, b.right(v), tc.want)
-			if want := map[otp.Kind]otp.Status{"": otp.Approved, otp.KindExpired: otp.Expired}[tc.want]; b.status(v) != want {
+			if want := map[problem.Kind]otp.Status{"": otp.Approved, problem.Expired: otp.Expired}[tc.want]; b.status(v) != want {
 				t.Errorf("is %v, want %v", b.status(v), want)
 			}
 		})
@@ -54,7 +56,7 @@ func TestR2_AResendDoesNotProlongTheCode(t *testing.T) {
 	b.now = v.ExpiresAt.Add(-otp.MinResendLeft)
 	wantKind(t, b.resend(v, "sms"), "")
 	b.now = v.ExpiresAt
-	wantKind(t, b.right(v), otp.KindExpired)
+	wantKind(t, b.right(v), problem.Expired)
 }
 
 func TestAttack15_ProcessesAMinuteApart(t *testing.T) {
@@ -64,27 +66,27 @@ func TestAttack15_ProcessesAMinuteApart(t *testing.T) {
 	v := b.start("login")
 
 	b.now = noon // the one that is behind gets the check
-	wantKind(t, b.wrong(v), otp.WrongCode)
+	wantKind(t, b.wrong(v), problem.WrongCode)
 	_, err := b.tryStart("login")
-	wantRefusal(t, err, otp.ResendTooSoon, 30*time.Second) // the send is judged as made now
+	wantRefusal(t, err, problem.ResendTooSoon, 30*time.Second) // the send is judged as made now
 	wantKind(t, b.right(v), "")
 
 	b.now = noon.Add(apart)
-	wantKind(t, b.right(v), otp.AlreadyUsed)
+	wantKind(t, b.right(v), problem.AlreadyUsed)
 }
 
 func TestResend_IsRefusedOnceTheCodeIsAboutToExpire(t *testing.T) {
 	for _, tc := range []struct {
 		left  time.Duration
 		pause time.Duration
-		want  otp.Kind
+		want  problem.Kind
 	}{
 		{time.Minute + ms, 30 * time.Second, ""},
 		{time.Minute, 30 * time.Second, ""},
-		{time.Minute - ms, 30 * time.Second, otp.KindExpired},
-		{ms, 30 * time.Second, otp.KindExpired},
-		{time.Minute, time.Hour, otp.ResendTooSoon},
-		{time.Minute - ms, time.Hour, otp.KindExpired}, // to wait would not help
+		{time.Minute - ms, 30 * time.Second, problem.Expired},
+		{ms, 30 * time.Second, problem.Expired},
+		{time.Minute, time.Hour, problem.ResendTooSoon},
+		{time.Minute - ms, time.Hour, problem.Expired}, // to wait would not help
 	} {
 		b := newBench(t, otp.DefaultPolicy())
 		b.p.ResendAfter = tc.pause
@@ -111,18 +113,18 @@ func TestAttack15_ProcessesThatTakeTurnsKeepEachLimitExactly(t *testing.T) {
 		spend  func(b *bench, v otp.Verification) bool
 		limit  int
 		window time.Duration
-		want   otp.Kind
+		want   problem.Kind
 	}{
-		{"pause", otp.DefaultPolicy(), sendsAgain, 1, 30 * time.Second, otp.ResendTooSoon},
-		{"sends in 10 minutes", quiet(), sendsAgain, 5, otp.SendWindow, otp.TooManySends},
-		{"failures in a day", oneCode, failsAgain, 10, otp.Day, otp.TooManyChecks},
+		{"pause", otp.DefaultPolicy(), sendsAgain, 1, 30 * time.Second, problem.ResendTooSoon},
+		{"sends in 10 minutes", quiet(), sendsAgain, 5, otp.SendWindow, problem.TooManySends},
+		{"failures in a day", oneCode, failsAgain, 10, window.Day, problem.TooManyChecks},
 	} {
-		for _, apart := range []time.Duration{time.Second, time.Minute, otp.MaxSkew} {
+		for _, apart := range []time.Duration{time.Second, time.Minute, window.MaxSkew} {
 			t.Run(fmt.Sprintf("%s, %v apart", rule.name, apart), func(t *testing.T) {
 				b := newBench(t, rule.p)
 				v := b.start("login")
 				spent := len(b.r.Sends) // the start is one
-				if rule.want == otp.TooManyChecks {
+				if rule.want == problem.TooManyChecks {
 					spent = 0
 				}
 				for second := range 30 {
@@ -161,7 +163,7 @@ func sendsAgain(b *bench, _ otp.Verification) bool {
 }
 
 func failsAgain(b *bench, v otp.Verification) bool {
-	return kindOf(b.t, b.wrong(v)) == otp.WrongCode
+	return kindOf(b.t, b.wrong(v)) == problem.WrongCode
 }
 
 // What clocks cannot tell: a message by the clock that is behind looks older
@@ -189,7 +191,7 @@ func TestAttack15_AMessageByAClockBehindCountsAsOlder(t *testing.T) {
 func TestAttack15_ProcessesApartKeepTrueTimesAndLimits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := newBench(t, otp.DefaultPolicy())
-		apart := time.Duration(rapid.Int64Range(0, int64(otp.MaxSkew/ms)).Draw(t, "ms apart")) * ms
+		apart := time.Duration(rapid.Int64Range(0, int64(window.MaxSkew/ms)).Draw(t, "ms apart")) * ms
 		clock := noon
 		var sent, failed []time.Duration // since noon, as they were written
 		var v otp.Verification
@@ -210,7 +212,7 @@ func TestAttack15_ProcessesApartKeepTrueTimesAndLimits(t *testing.T) {
 					if b.now.Before(before) {
 						t.Fatalf("sent at %v, the pause was until %v", b.now, before)
 					}
-				} else if kindOf(t, err) == otp.ResendTooSoon && !b.now.Before(before) {
+				} else if kindOf(t, err) == problem.ResendTooSoon && !b.now.Before(before) {
 					t.Fatalf("refused at %v, the pause was until %v", b.now, before)
 				}
 			} else if v.ID != "" && failsAgain(b, v) {
@@ -230,38 +232,38 @@ func TestAttack15_ProcessesApartKeepTrueTimesAndLimits(t *testing.T) {
 		}
 		atMost(t, "sends", sent, 1, b.p.ResendAfter)
 		atMost(t, "sends", sent, b.p.MaxSends, otp.SendWindow)
-		atMost(t, "sends", sent, b.p.MaxSendsPerDay, otp.Day)
-		atMost(t, "failures", failed, b.p.MaxFailuresPerDay, otp.Day)
+		atMost(t, "sends", sent, b.p.MaxSendsPerDay, window.Day)
+		atMost(t, "failures", failed, b.p.MaxFailuresPerDay, window.Day)
 	})
 }
 
 func TestAttack15_AnEndByAClockAheadKeepsItsTime(t *testing.T) {
-	for _, ahead := range []time.Duration{time.Minute, otp.MaxSkew, otp.MaxSkew + ms} {
+	for _, ahead := range []time.Duration{time.Minute, window.MaxSkew, window.MaxSkew + ms} {
 		b := newBench(t, otp.DefaultPolicy())
 		v := b.start("login")
 		b.now = noon.Add(ahead)
 		wantKind(t, b.right(v), "")
 		kept, err := b.r.Settle(noon).Find(v.ID)
-		if want := noon.Add(min(ahead, otp.MaxSkew)); err != nil || !kept.EndedAt.Equal(want) {
+		if want := noon.Add(min(ahead, window.MaxSkew)); err != nil || !kept.EndedAt.Equal(want) {
 			t.Errorf("ended %v ahead: kept as %v (%v), want %v", ahead, kept.EndedAt, err, want)
 		}
 	}
 }
 
 func TestAttack15_AStepBackNeverRevivesAnExpiredOne(t *testing.T) {
-	for _, back := range []time.Duration{1, time.Second, 9 * time.Minute, otp.Day, 365 * otp.Day} {
+	for _, back := range []time.Duration{1, time.Second, 9 * time.Minute, window.Day, 365 * window.Day} {
 		b := newBench(t, otp.DefaultPolicy())
 		v := b.start("login")
 		b.now = v.ExpiresAt
-		wantKind(t, b.right(v), otp.KindExpired)
+		wantKind(t, b.right(v), problem.Expired)
 		b.now = v.ExpiresAt.Add(-back)
-		wantKind(t, b.right(v), otp.KindExpired)
-		wantKind(t, b.resend(v, "sms"), otp.KindExpired)
+		wantKind(t, b.right(v), problem.Expired)
+		wantKind(t, b.resend(v, "sms"), problem.Expired)
 	}
 }
 
 func TestAttack15_AStepBackNeverLiftsALimit(t *testing.T) {
-	for _, back := range []time.Duration{1, ms, time.Minute, time.Hour, otp.Day, 365 * otp.Day} {
+	for _, back := range []time.Duration{1, ms, time.Minute, time.Hour, window.Day, 365 * window.Day} {
 		t.Run(back.String(), func(t *testing.T) {
 			t.Run("failures", func(t *testing.T) {
 				b := newBench(t, quiet())
@@ -269,12 +271,12 @@ func TestAttack15_AStepBackNeverLiftsALimit(t *testing.T) {
 				for range 2 {
 					v = b.start("login")
 					for range 5 {
-						wantKind(t, b.wrong(v), otp.WrongCode)
+						wantKind(t, b.wrong(v), problem.WrongCode)
 					}
 				}
 				b.now = noon.Add(-back)
 				_, err := b.tryStart("login")
-				if e := refusal(t, err); e.Kind != otp.TooManyChecks || e.RetryAfter > otp.Day || e.RetryAfter <= otp.Day-ms {
+				if e := refusal(t, err); e.Kind != problem.TooManyChecks || e.RetryAfter > window.Day || e.RetryAfter <= window.Day-ms {
 					t.Errorf("got %v, retry after %v; want too_many_checks and a day", e.Kind, e.RetryAfter)
 				}
 			})
@@ -285,7 +287,7 @@ func TestAttack15_AStepBackNeverLiftsALimit(t *testing.T) {
 				}
 				b.now = noon.Add(-back)
 				_, err := b.tryStart("login")
-				if e := refusal(t, err); e.Kind != otp.TooManySends || e.RetryAfter > otp.SendWindow || e.RetryAfter <= otp.SendWindow-ms {
+				if e := refusal(t, err); e.Kind != problem.TooManySends || e.RetryAfter > otp.SendWindow || e.RetryAfter <= otp.SendWindow-ms {
 					t.Errorf("got %v, retry after %v; want too_many_sends and 10 minutes", e.Kind, e.RetryAfter)
 				}
 			})
@@ -294,7 +296,7 @@ func TestAttack15_AStepBackNeverLiftsALimit(t *testing.T) {
 				b.start("login")
 				b.now = noon.Add(-back)
 				_, err := b.tryStart("login")
-				if e := refusal(t, err); e.Kind != otp.ResendTooSoon || e.RetryAfter > 30*time.Second || e.RetryAfter <= 30*time.Second-ms {
+				if e := refusal(t, err); e.Kind != problem.ResendTooSoon || e.RetryAfter > 30*time.Second || e.RetryAfter <= 30*time.Second-ms {
 					t.Errorf("got %v, retry after %v; want resend_too_soon and 30 s", e.Kind, e.RetryAfter)
 				}
 			})
@@ -305,11 +307,11 @@ func TestAttack15_AStepBackNeverLiftsALimit(t *testing.T) {
 func TestAttack15_MaxSkewIsHowFarAheadAMakerMayBe(t *testing.T) {
 	for _, tc := range []struct {
 		ahead time.Duration
-		want  otp.Kind
+		want  problem.Kind
 	}{
-		{otp.MaxSkew, ""},
-		{otp.MaxSkew + ms, otp.KindExpired},
-		{365 * otp.Day, otp.KindExpired},
+		{window.MaxSkew, ""},
+		{window.MaxSkew + ms, problem.Expired},
+		{365 * window.Day, problem.Expired},
 	} {
 		b := newBench(t, otp.DefaultPolicy())
 		b.now = noon.Add(tc.ahead)
@@ -330,26 +332,26 @@ func TestAttack15_WhatABrokenClockWroteHealsWithinADayAndMaxSkew(t *testing.T) {
 	}
 	for _, v := range broken[:2] {
 		for range 5 {
-			wantKind(t, b.wrong(v), otp.WrongCode)
+			wantKind(t, b.wrong(v), problem.WrongCode)
 		}
 	}
 
 	b.now = noon // repaired: the limits hold for a day and what a clock may be ahead
-	wantKind(t, b.right(broken[2]), otp.KindExpired)
+	wantKind(t, b.right(broken[2]), problem.Expired)
 	_, err := b.tryStart("e")
-	wantRefusal(t, err, otp.TooManyChecks, otp.Day)
+	wantRefusal(t, err, problem.TooManyChecks, window.Day)
 
-	b.now = noon.Add(otp.Day + otp.MaxSkew - 1)
+	b.now = noon.Add(window.Day + window.MaxSkew - 1)
 	_, err = b.tryStart("e")
-	wantRefusal(t, err, otp.TooManyChecks, 1)
+	wantRefusal(t, err, problem.TooManyChecks, 1)
 
-	b.now = noon.Add(otp.Day + otp.MaxSkew)
+	b.now = noon.Add(window.Day + window.MaxSkew)
 	v := b.start("e") // no verification from the future takes a place any more
 	wantKind(t, b.right(v), "")
-	if until, want := b.r.KeepUntil(), v.ExpiresAt.Add(otp.Day); until.After(want) {
+	if until, want := b.r.KeepUntil(), v.ExpiresAt.Add(window.Day); until.After(want) {
 		t.Errorf("the row is kept until %v, want %v at the latest", until, want)
 	}
-	wantKind(t, b.right(broken[3]), otp.NotFound)
+	wantKind(t, b.right(broken[3]), problem.NotFound)
 }
 
 func TestAttack15_VerificationsFromTheFutureTakeNoPlaceAtOnce(t *testing.T) {

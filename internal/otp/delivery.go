@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 // The channels that the domain itself has to know. All others it takes as they
@@ -105,7 +108,7 @@ func Follow(old Recipient, g Progress, p Policy, now time.Time) (r Recipient, v 
 	case Failed:
 		a.Error, a.MayRecover = g.Error, g.MayRecover
 		if g.Next == NextNone {
-			r.BlockedUntil = later(r.BlockedUntil, Stamp(now.Add(BlockedFor)))
+			r.BlockedUntil = window.Later(r.BlockedUntil, window.Stamp(now.Add(BlockedFor)))
 		}
 		if v.Status == Pending {
 			begun = r.fallBack(&v, a.Channel, g, p, now)
@@ -121,13 +124,13 @@ func Follow(old Recipient, g Progress, p Policy, now time.Time) (r Recipient, v 
 func Spend(old Recipient, address string, p Policy, now time.Time) (Recipient, error) {
 	r := old.Settle(now)
 	if r.Address != "" && r.Address != address {
-		return r, &Error{Kind: Internal, Detail: "This address cannot be used.", Err: errRowTaken}
+		return r, &problem.Error{Kind: problem.Internal, Detail: "This address cannot be used.", Err: errRowTaken}
 	}
 	if err := r.mayFollow(p, now); err != nil {
 		return r, err
 	}
 	r.Address = address
-	r.Sends = RecordEvent(r.Sends, now)
+	r.Sends = window.Record(r.Sends, now)
 	return r, nil
 }
 
@@ -140,7 +143,7 @@ func (r *Recipient) fallBack(v *Verification, failed string, g Progress, p Polic
 	channel, ok := v.step(failed, g.Next)
 	if !ok {
 		if !slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.MayRecover }) {
-			v.Status, v.EndedAt = Undeliverable, Stamp(now)
+			v.Status, v.EndedAt = Undeliverable, window.Stamp(now)
 		}
 		return false
 	}
@@ -155,7 +158,7 @@ func (r *Recipient) fallBack(v *Verification, failed string, g Progress, p Polic
 		return false
 	}
 	if !g.Unsent {
-		r.Sends = RecordEvent(r.Sends, now)
+		r.Sends = window.Record(r.Sends, now)
 	}
 	v.attempt(channel, now)
 	return true
@@ -185,19 +188,19 @@ func sameAddress(a, b string) bool { return (a == ChannelEmail) == (b == Channel
 
 // attempt adds a message that is about to be sent.
 func (v *Verification) attempt(channel string, now time.Time) {
-	v.Attempts = append(v.Attempts, Attempt{Channel: channel, At: Stamp(now), Status: Queued})
+	v.Attempts = append(v.Attempts, Attempt{Channel: channel, At: window.Stamp(now), Status: Queued})
 }
 
 // resendChannel is what a client's resend goes over.
-func (v Verification) resendChannel(asked string) (string, *Error) {
+func (v Verification) resendChannel(asked string) (string, *problem.Error) {
 	if v.Inbound() {
-		return "", Invalid("channel", "This verification waits for the person's own message; there is nothing to resend.")
+		return "", problem.Invalid("channel", "This verification waits for the person's own message; there is nothing to resend.")
 	}
 	last := v.Attempts[len(v.Attempts)-1]
 	next, more := v.step(last.Channel, NextChannel)
 	switch {
 	case asked == ChannelNext && !more:
-		return "", Invalid("channel", "Every channel of the workflow has been tried. Name one of them to use it again.")
+		return "", problem.Invalid("channel", "Every channel of the workflow has been tried. Name one of them to use it again.")
 	case asked == ChannelNext, asked == "" && last.Status == Failed && more:
 		return next, nil
 	case asked == "":
@@ -247,7 +250,7 @@ func (r Recipient) bestFirst(workflow []string) []string {
 // has to go as the first one did.
 func (r *Recipient) worked(v Verification, channel string, now time.Time) {
 	if len(v.Workflow) > 1 && channel != "" && v.TestCode == "" {
-		r.Good = Good{Channel: channel, At: later(Stamp(now), r.Good.At)}
+		r.Good = Good{Channel: channel, At: window.Later(window.Stamp(now), r.Good.At)}
 	}
 }
 

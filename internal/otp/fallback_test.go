@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 func TestFallback_OrderForEachKindOfFailure(t *testing.T) {
@@ -78,10 +80,10 @@ func TestFallback_FraudBlocksTheAddressForAnHour(t *testing.T) {
 	}
 	b.now = noon.Add(time.Minute)
 	_, err := b.tryStart("login")
-	wantRefusal(t, err, otp.DestinationRefused, time.Hour-time.Minute)
-	wantRefusal(t, b.resend(other, ""), otp.DestinationRefused, time.Hour-time.Minute)
+	wantRefusal(t, err, problem.DestinationRefused, time.Hour-time.Minute)
+	wantRefusal(t, b.resend(other, ""), problem.DestinationRefused, time.Hour-time.Minute)
 	_, err = otp.Spend(b.r, alice, b.p, b.now)
-	wantRefusal(t, err, otp.DestinationRefused, time.Hour-time.Minute)
+	wantRefusal(t, err, problem.DestinationRefused, time.Hour-time.Minute)
 	for _, unsent := range []bool{false, true} {
 		_, _, begun, err := otp.Follow(b.r, otp.Progress{ID: other.ID, Attempt: 1, Status: otp.Failed, Unsent: unsent}, b.p, b.now)
 		if begun || err != nil {
@@ -91,7 +93,7 @@ func TestFallback_FraudBlocksTheAddressForAnHour(t *testing.T) {
 	wantKind(t, b.right(other), "") // what has arrived still works
 
 	b.now = noon.Add(time.Hour - 1)
-	wantRefusal(t, b.resend(long, ""), otp.DestinationRefused, 1)
+	wantRefusal(t, b.resend(long, ""), problem.DestinationRefused, 1)
 	b.now = noon.Add(time.Hour)
 	wantKind(t, b.resend(long, ""), "")
 	b.start("login")
@@ -103,8 +105,8 @@ func TestFallback_TheBlockOfABrokenClockEndsWithinAnHourAndMaxSkew(t *testing.T)
 	b.fail(b.start("login"), 1, otp.NextNone)
 	b.now = noon
 	_, err := b.tryStart("login")
-	wantRefusal(t, err, otp.DestinationRefused, otp.BlockedFor+otp.MaxSkew)
-	b.now = noon.Add(otp.BlockedFor + otp.MaxSkew)
+	wantRefusal(t, err, problem.DestinationRefused, otp.BlockedFor+window.MaxSkew)
+	b.now = noon.Add(otp.BlockedFor + window.MaxSkew)
 	b.start("login")
 }
 
@@ -114,7 +116,7 @@ var fill = map[string]func(b *bench, v otp.Verification){
 	"sends in a day":      func(b *bench, _ otp.Verification) { b.p.MaxSendsPerDay = len(b.r.Sends) },
 	"failures in a day": func(b *bench, v otp.Verification) {
 		for range 3 {
-			wantKind(b.t, b.wrong(v), otp.WrongCode)
+			wantKind(b.t, b.wrong(v), problem.WrongCode)
 		}
 		b.p.MaxFailuresPerDay = 3
 	},
@@ -149,7 +151,7 @@ func TestFallback_WaitsForNoPauseAndCountsAsASend(t *testing.T) {
 		t.Errorf("the sends are %v, want %v", b.r.Sends, want)
 	}
 	_, err := b.tryStart("pay") // the pause counts from the newer message
-	wantRefusal(t, err, otp.ResendTooSoon, 30*time.Second)
+	wantRefusal(t, err, problem.ResendTooSoon, 30*time.Second)
 }
 
 func TestFallback_OfAMessageThatWasNeverTakenSpendsNoOtherSend(t *testing.T) {
@@ -248,9 +250,9 @@ func TestFallback_UndeliverableOnlyIfNothingCanArrive(t *testing.T) {
 			if v.Status != tc.want || v.EndedAt.IsZero() != (tc.want == otp.Pending) {
 				t.Errorf("is %s, ended %v; want %s", v.Status, v.EndedAt, tc.want)
 			}
-			want := otp.Kind("")
+			want := problem.Kind("")
 			if tc.want == otp.Undeliverable {
-				want = otp.KindUndeliverable
+				want = problem.Undeliverable
 			}
 			wantKind(t, b.right(v), want)
 		})
@@ -277,7 +279,7 @@ func TestSpend_HoldsTheLimitsOfTheSecondAddress(t *testing.T) {
 			fill(b, v)
 			before := deepCopy(b.r)
 			r, err := otp.Spend(b.r, alice, b.p, b.now)
-			want := map[bool]otp.Kind{true: otp.TooManyChecks, false: otp.TooManySends}[name == "failures in a day"]
+			want := map[bool]problem.Kind{true: problem.TooManyChecks, false: problem.TooManySends}[name == "failures in a day"]
 			wantKind(t, err, want)
 			if !same(r, before) {
 				t.Error("the refusal changed the recipient")
@@ -298,9 +300,9 @@ func TestSpend_CountsWithoutAPause(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 	_, err = otp.Spend(r, aliceEmail, p, noon)
-	wantRefusal(t, err, otp.TooManySends, 10*time.Minute)
+	wantRefusal(t, err, problem.TooManySends, 10*time.Minute)
 	_, _, err = otp.Start(r, newBench(t, p).request(aliceEmail, "login", otp.Context{}), p, noon.Add(10*time.Minute-1))
-	wantRefusal(t, err, otp.TooManySends, 1) // all messages to the address share one count
+	wantRefusal(t, err, problem.TooManySends, 1) // all messages to the address share one count
 }
 
 func TestSpend_RefusesARowThatBelongsToAnotherAddress(t *testing.T) {
@@ -308,7 +310,7 @@ func TestSpend_RefusesARowThatBelongsToAnotherAddress(t *testing.T) {
 	b.start("login")
 	before := deepCopy(b.r)
 	r, err := otp.Spend(b.r, aliceEmail, b.p, b.now)
-	wantKind(t, err, otp.Internal)
+	wantKind(t, err, problem.Internal)
 	if !same(r, before) {
 		t.Error("the refusal changed the recipient")
 	}

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 // later is the order in which news replaces news.
@@ -155,7 +156,7 @@ func TestFollow_ALateDeliveryDoesNotReviveWhatHasEnded(t *testing.T) {
 	if v.Status != otp.Undeliverable || v.Attempts[0].Status != otp.Delivered {
 		t.Errorf("got %s, %+v", v.Status, v.Attempts)
 	}
-	wantKind(t, b.right(v), otp.KindUndeliverable)
+	wantKind(t, b.right(v), problem.Undeliverable)
 }
 
 func TestFollow_AnOlderFailureBeginsNothingWhileANewerMessageIsOnItsWay(t *testing.T) {
@@ -218,7 +219,7 @@ func TestFollow_UnknownMessagesAreNotFound(t *testing.T) {
 	} {
 		for g.Status = range later {
 			r, _, begun, err := otp.Follow(b.r, g, b.p, b.now)
-			wantKind(t, err, otp.NotFound)
+			wantKind(t, err, problem.NotFound)
 			if begun || !same(r, before) {
 				t.Errorf("%+v had an effect", g)
 			}

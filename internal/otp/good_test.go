@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 var threeWays = []string{"whatsapp", "sms", "call"}
@@ -113,7 +115,7 @@ func TestGood_IsLearntFromAnApproval(t *testing.T) {
 			}
 			b.r.Good = otp.Good{}
 			b.now = noon.Add(time.Minute)
-			wantKind(t, b.wrong(v), otp.WrongCode)
+			wantKind(t, b.wrong(v), problem.WrongCode)
 			if b.r.Good != (otp.Good{}) {
 				t.Error("a wrong code taught a channel")
 			}
@@ -168,7 +170,7 @@ func TestGood_UnderAClockThatStepsBack(t *testing.T) {
 	}
 	b.r.Good.At = noon.AddDate(100, 0, 0) // by a broken clock
 	b.now = noon.Add(time.Second)
-	if got := b.r.Settle(b.now).Good.At; !got.Equal(b.now.Add(otp.MaxSkew)) {
+	if got := b.r.Settle(b.now).Good.At; !got.Equal(b.now.Add(window.MaxSkew)) {
 		t.Errorf("is kept as of %v", got)
 	}
 }

@@ -1,6 +1,10 @@
 package otp
 
-import "encoding/hex"
+import (
+	"encoding/hex"
+
+	"twofa/internal/problem"
+)
 
 // ID names a verification: "VE", the row key of its recipient (16 hexadecimal
 // digits) and 16 random ones, so that the id alone leads to its row.
@@ -22,14 +26,14 @@ func NewID(rowKey string, random [8]byte) ID {
 }
 
 // ParseID reads an id as NewID writes it; anything else is an InvalidRequest.
-func ParseID(s string) (ID, *Error) {
+func ParseID(s string) (ID, error) {
 	ok := len(s) == idLength && s[:len(idPrefix)] == idPrefix
 	for i := len(idPrefix); ok && i < len(s); i++ {
 		c := s[i]
 		ok = c >= '0' && c <= '9' || c >= 'a' && c <= 'f'
 	}
 	if !ok {
-		return "", Invalid("id", "An id is VE and 32 hexadecimal digits in lower case, as the start answered it.")
+		return "", problem.Invalid("id", "An id is VE and 32 hexadecimal digits in lower case, as the start answered it.")
 	}
 	return ID(s), nil
 }

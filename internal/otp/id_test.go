@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 )
 
 func TestID_LeadsToTheRowOfItsAddress(t *testing.T) {
@@ -50,11 +52,9 @@ func TestParseID(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			id, err := otp.ParseID(s)
-			if err == nil || err.Kind != otp.InvalidRequest || id != "" {
-				t.Fatalf("%q: got %q, %v; want invalid_request", s, id, err)
-			}
-			if len(err.Fields) != 1 || err.Fields[0].Name != "id" {
-				t.Errorf("names the fields %+v, want id", err.Fields)
+			fields := fixture.Problem(t, err, problem.InvalidRequest).Fields
+			if id != "" || len(fields) != 1 || fields[0].Name != "id" {
+				t.Errorf("%q: got %q and the fields %+v, want id", s, id, fields)
 			}
 		})
 	}
@@ -74,4 +74,13 @@ func FuzzParseID(f *testing.F) {
 			t.Errorf("%q: read as %q in row %q", s, id, key)
 		}
 	})
+}
+
+func TestNotFound_NamesEveryReason(t *testing.T) {
+	_, err := otp.Recipient{}.Find(newID(alice, 1))
+	for _, reason := range []string{"over a day old", "replaced by a newer one", "started for another purpose"} {
+		if detail := refusal(t, err).Detail; !strings.Contains(detail, reason) {
+			t.Errorf("%q does not say %q", detail, reason)
+		}
+	}
 }

@@ -1,6 +1,11 @@
 package otp
 
-import "time"
+import (
+	"time"
+
+	"twofa/internal/problem"
+	"twofa/internal/window"
+)
 
 // A verification by inbound message turns things round: the client shows the
 // person a text with the code, the person sends it from the address that is to
@@ -19,7 +24,7 @@ func Confirm(old Recipient, codes []string, keys Keys, now time.Time) (Recipient
 		}
 		for _, c := range codes {
 			if equal(c, code) {
-				v.Status, v.EndedAt = Approved, Stamp(now)
+				v.Status, v.EndedAt = Approved, window.Stamp(now)
 				r.put(v)
 				return r, v, nil
 			}
@@ -38,16 +43,16 @@ func Claim(old Recipient, req CheckRequest, now time.Time) (Recipient, Verificat
 	case err != nil:
 		return r, v, err
 	case !v.Inbound():
-		return r, v, Invalid("code", "The code is missing.")
+		return r, v, problem.Invalid("code", "The code is missing.")
 	case req.Context != v.Context:
-		return r, v, &Error{Kind: WrongCode, Detail: "The context is not the one of the start."}
+		return r, v, &problem.Error{Kind: problem.WrongCode, Detail: "The context is not the one of the start."}
 	case v.Status == Pending:
-		return r, v, &Error{Kind: NotYetApproved, RetryAfter: pollPause, Detail: "The person's message has not come yet."}
+		return r, v, &problem.Error{Kind: problem.NotYetApproved, RetryAfter: pollPause, Detail: "The person's message has not come yet."}
 	case v.Status != Approved, v.Claimed:
 		return r, v, v.live()
 	case !now.Before(v.ExpiresAt):
 		// The client has long given up; whoever asks now is another.
-		return r, v, &Error{Kind: KindExpired, Detail: "The person's message came, but the approval was not fetched in time. Start a new verification."}
+		return r, v, &problem.Error{Kind: problem.Expired, Detail: "The person's message came, but the approval was not fetched in time. Start a new verification."}
 	}
 	v.Claimed = true
 	r.put(v)
@@ -64,7 +69,7 @@ func Deny(old Recipient, now time.Time) (Recipient, Verification, error) {
 	var newest Verification
 	for i := range r.Verifications {
 		if v := &r.Verifications[i]; v.Status == Pending {
-			v.Status, v.EndedAt = Denied, Stamp(now)
+			v.Status, v.EndedAt = Denied, window.Stamp(now)
 			newest = *v
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 // confirm is a message of the person with those codes.
@@ -34,7 +35,7 @@ func TestConfirm_ApprovesOnlyAPendingInboundOneByItsCode(t *testing.T) {
 		"many wrong ones":           {"1", "", wrongCode(code), "000000"},
 		"the code of another start": {codeOf(t, otp.Verification{ID: newID(bob, 7), Key: v.Key, Shape: v.Shape})},
 	} {
-		if _, err := b.confirm(codes...); kindOf(t, err) != otp.NotFound || !same(b.r, before) {
+		if _, err := b.confirm(codes...); kindOf(t, err) != problem.NotFound || !same(b.r, before) {
 			t.Errorf("%s: got %v, want not_found and no effect", name, err)
 		}
 	}
@@ -58,7 +59,7 @@ func TestConfirm_NeverOneThatHasEnded(t *testing.T) {
 		v := b.startOver(otp.ChannelInbound)
 		b.r.Verifications[0].Status, b.r.Verifications[0].EndedAt = status, noon
 		before := deepCopy(b.r)
-		if _, err := b.confirm(codeOf(t, v)); kindOf(t, err) != otp.NotFound || !same(b.r, before) {
+		if _, err := b.confirm(codeOf(t, v)); kindOf(t, err) != problem.NotFound || !same(b.r, before) {
 			t.Errorf("%s: got %v", status, err)
 		}
 	}
@@ -66,10 +67,10 @@ func TestConfirm_NeverOneThatHasEnded(t *testing.T) {
 	v := b.startOver(otp.ChannelInbound)
 	b.now = v.ExpiresAt
 	_, err := b.confirm(codeOf(t, v))
-	wantKind(t, err, otp.NotFound)
+	wantKind(t, err, problem.NotFound)
 	b.now = v.ExpiresAt.Add(-1) // it stays expired
 	_, err = b.confirm(codeOf(t, v))
-	wantKind(t, err, otp.NotFound)
+	wantKind(t, err, problem.NotFound)
 }
 
 func TestConfirm_WithoutTheSecretNothingIsApproved(t *testing.T) {
@@ -78,7 +79,7 @@ func TestConfirm_WithoutTheSecretNothingIsApproved(t *testing.T) {
 	b.keys = mustParse(fixedSecret(100))
 	for _, code := range []string{"", codeOf(t, v)} {
 		_, err := b.confirm(code)
-		wantKind(t, err, otp.NotFound)
+		wantKind(t, err, problem.NotFound)
 	}
 }
 
@@ -95,14 +96,14 @@ func TestCheck_OfAnInboundOneNeverApprovesAndSpendsNothing(t *testing.T) {
 			{ID: v.ID},
 		} {
 			r, _, err := otp.Check(b.r, req, b.keys, b.p, b.now)
-			if wantKind(t, err, otp.InvalidRequest); !same(r, before) {
+			if wantKind(t, err, problem.InvalidRequest); !same(r, before) {
 				t.Fatalf("%+v changed the recipient", req)
 			}
 		}
 	}
 	_, err := b.confirm(codeOf(t, v))
 	wantKind(t, err, "")
-	wantKind(t, b.right(v), otp.InvalidRequest)
+	wantKind(t, b.right(v), problem.InvalidRequest)
 }
 
 func TestClaim_FetchesAnApprovalOnce(t *testing.T) {
@@ -111,7 +112,7 @@ func TestClaim_FetchesAnApprovalOnce(t *testing.T) {
 	v := b.startWith(func(req *otp.StartRequest) { req.Workflow, req.Context = []string{otp.ChannelInbound}, bound })
 	before := deepCopy(b.r)
 	_, err := b.claim(otp.CheckRequest{ID: v.ID, Context: bound})
-	wantRefusal(t, err, otp.NotYetApproved, 2*time.Second)
+	wantRefusal(t, err, problem.NotYetApproved, 2*time.Second)
 	if !same(b.r, before) {
 		t.Error("asking changed the recipient")
 	}
@@ -120,7 +121,7 @@ func TestClaim_FetchesAnApprovalOnce(t *testing.T) {
 		for _, c := range []otp.Context{{}, {Amount: "EUR 25.00"}, {Payee: "Acme"}, {Amount: "EUR 25.01", Payee: "Acme"}, {Amount: "Acme", Payee: "EUR 25.00"}} {
 			before := deepCopy(b.r)
 			_, err := b.claim(otp.CheckRequest{ID: v.ID, Context: c})
-			if wantKind(t, err, otp.WrongCode); !same(b.r, before) {
+			if wantKind(t, err, problem.WrongCode); !same(b.r, before) {
 				t.Errorf("%+v changed the recipient", c)
 			}
 		}
@@ -135,7 +136,7 @@ func TestClaim_FetchesAnApprovalOnce(t *testing.T) {
 		"another user":    {ID: v.ID, User: "u1", Context: bound},
 		"another id":      {ID: newID(alice, 99), Context: bound},
 	} {
-		if _, err := b.claim(req); kindOf(t, err) != otp.NotFound {
+		if _, err := b.claim(req); kindOf(t, err) != problem.NotFound {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -145,12 +146,12 @@ func TestClaim_FetchesAnApprovalOnce(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	_, err = b.claim(otp.CheckRequest{ID: v.ID, Context: bound})
-	wantKind(t, err, otp.AlreadyUsed)
+	wantKind(t, err, problem.AlreadyUsed)
 }
 
 // An approval that nobody fetches ends with the code's time, exactly.
 func TestClaim_NotAfterTheCodesTime(t *testing.T) {
-	for left, want := range map[time.Duration]otp.Kind{1: "", 0: otp.KindExpired, -time.Hour: otp.KindExpired} {
+	for left, want := range map[time.Duration]problem.Kind{1: "", 0: problem.Expired, -time.Hour: problem.Expired} {
 		b := newBench(t, quiet())
 		v := b.startWith(func(req *otp.StartRequest) { req.Workflow = []string{otp.ChannelInbound} })
 		_, err := b.confirm(codeOf(t, v))
@@ -191,8 +192,8 @@ func TestFollow_AnotherBlockNeverEndsEarlier(t *testing.T) {
 }
 
 func TestClaim_OfWhatHasEndedOtherwise(t *testing.T) {
-	for status, want := range map[otp.Status]otp.Kind{
-		otp.Canceled: otp.KindCanceled, otp.Denied: otp.KindDenied, otp.Expired: otp.KindExpired,
+	for status, want := range map[otp.Status]problem.Kind{
+		otp.Canceled: problem.Canceled, otp.Denied: problem.Denied, otp.Expired: problem.Expired,
 	} {
 		b := newBench(t, quiet())
 		v := b.startOver(otp.ChannelInbound)
@@ -204,7 +205,7 @@ func TestClaim_OfWhatHasEndedOtherwise(t *testing.T) {
 	v := b.startOver(otp.ChannelInbound)
 	b.now = v.ExpiresAt
 	_, err := b.claim(otp.CheckRequest{ID: v.ID})
-	wantKind(t, err, otp.KindExpired)
+	wantKind(t, err, problem.Expired)
 }
 
 // A request that lacks its code never fetches what a code has approved.
@@ -213,7 +214,7 @@ func TestClaim_NeverOfOneThatWasSent(t *testing.T) {
 		b, v := inStatus(t, status)
 		before := deepCopy(b.r)
 		_, err := b.claim(otp.CheckRequest{ID: v.ID})
-		if wantKind(t, err, otp.InvalidRequest); !same(b.r.Settle(b.now), before.Settle(b.now)) {
+		if wantKind(t, err, problem.InvalidRequest); !same(b.r.Settle(b.now), before.Settle(b.now)) {
 			t.Errorf("%s: changed the recipient", status)
 		}
 	}
@@ -228,7 +229,7 @@ func TestInbound_AStartCountsAsASendAndKeepsThePause(t *testing.T) {
 	req := b.request(alice, "login", otp.Context{})
 	req.Workflow = []string{otp.ChannelInbound}
 	_, _, err := otp.Start(b.r, req, b.p, b.now)
-	wantRefusal(t, err, otp.ResendTooSoon, 30*time.Second)
+	wantRefusal(t, err, problem.ResendTooSoon, 30*time.Second)
 }
 
 func TestDeny_EndsAllThatIsPending(t *testing.T) {
@@ -254,13 +255,13 @@ func TestDeny_EndsAllThatIsPending(t *testing.T) {
 	if b.status(approved) != otp.Approved {
 		t.Errorf("what was approved is %s", b.status(approved))
 	}
-	wantKind(t, b.right(last), otp.KindDenied)
+	wantKind(t, b.right(last), problem.Denied)
 	_, err = b.confirm(codeOf(t, inbound))
-	wantKind(t, err, otp.NotFound)
+	wantKind(t, err, problem.NotFound)
 
 	before := deepCopy(b.r)
 	r, _, err = otp.Deny(b.r, b.now)
-	if wantKind(t, err, otp.NotFound); !same(r, before) {
+	if wantKind(t, err, problem.NotFound); !same(r, before) {
 		t.Error("denied again, with an effect")
 	}
 }
@@ -269,11 +270,11 @@ func TestDeny_OfNothingThatIsPendingIsNotFound(t *testing.T) {
 	for _, status := range allStatuses[1:] {
 		b, v := inStatus(t, status)
 		r, _, err := otp.Deny(b.r, b.now)
-		wantKind(t, err, otp.NotFound)
+		wantKind(t, err, problem.NotFound)
 		if kept, _ := r.Find(v.ID); kept.Status != status {
 			t.Errorf("%s became %s", status, kept.Status)
 		}
 	}
 	_, _, err := otp.Deny(otp.Recipient{}, noon)
-	wantKind(t, err, otp.NotFound)
+	wantKind(t, err, problem.NotFound)
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 const ms = time.Millisecond // events are kept in whole milliseconds
@@ -18,14 +20,14 @@ func TestSends_FiveInTenMinutesAndThenExactlyWhenTheFirstIsOver(t *testing.T) {
 	}
 	b.now = noon.Add(7 * time.Minute)
 	_, err := b.tryStart("login")
-	wantRefusal(t, err, otp.TooManySends, 3*time.Minute)
+	wantRefusal(t, err, problem.TooManySends, 3*time.Minute)
 	b.now = noon.Add(10*time.Minute - 1)
 	_, err = b.tryStart("login")
-	wantRefusal(t, err, otp.TooManySends, 1)
+	wantRefusal(t, err, problem.TooManySends, 1)
 	b.now = noon.Add(10 * time.Minute)
 	b.start("login")
 	_, err = b.tryStart("login") // the second one now bounds the window
-	wantRefusal(t, err, otp.TooManySends, time.Minute)
+	wantRefusal(t, err, problem.TooManySends, time.Minute)
 }
 
 func TestSends_TwentyInADayAndThenExactlyWhenTheFirstIsOver(t *testing.T) {
@@ -36,11 +38,11 @@ func TestSends_TwentyInADayAndThenExactlyWhenTheFirstIsOver(t *testing.T) {
 	}
 	b.now = noon.Add(20 * time.Hour)
 	_, err := b.tryStart("login")
-	wantRefusal(t, err, otp.TooManySends, 4*time.Hour)
-	b.now = noon.Add(otp.Day - 1)
+	wantRefusal(t, err, problem.TooManySends, 4*time.Hour)
+	b.now = noon.Add(window.Day - 1)
 	_, err = b.tryStart("login")
-	wantRefusal(t, err, otp.TooManySends, 1)
-	b.now = noon.Add(otp.Day)
+	wantRefusal(t, err, problem.TooManySends, 1)
+	b.now = noon.Add(window.Day)
 	b.start("login")
 }
 
@@ -52,9 +54,9 @@ func TestSends_PauseOfThirtySecondsIsExact(t *testing.T) {
 	}
 	for _, after := range []time.Duration{0, ms, 30*time.Second - 1} {
 		b.now = noon.Add(after)
-		wantRefusal(t, b.resend(v, "sms"), otp.ResendTooSoon, 30*time.Second-after)
+		wantRefusal(t, b.resend(v, "sms"), problem.ResendTooSoon, 30*time.Second-after)
 		_, err := b.tryStart("pay")
-		wantRefusal(t, err, otp.ResendTooSoon, 30*time.Second-after)
+		wantRefusal(t, err, problem.ResendTooSoon, 30*time.Second-after)
 	}
 	b.now = noon.Add(30 * time.Second)
 	wantKind(t, b.resend(v, "sms"), "")
@@ -65,9 +67,9 @@ func TestSends_ARefusedOneIsNotCounted(t *testing.T) {
 	v := b.start("login")
 	before := deepCopy(b.r)
 	for range 100 {
-		wantKind(t, b.resend(v, "sms"), otp.ResendTooSoon)
+		wantKind(t, b.resend(v, "sms"), problem.ResendTooSoon)
 		_, err := b.tryStart("login")
-		wantKind(t, err, otp.ResendTooSoon)
+		wantKind(t, err, problem.ResendTooSoon)
 	}
 	if !same(b.r, before) {
 		t.Errorf("a refusal changed the recipient:\n%+v\n%+v", before, b.r)
@@ -81,13 +83,13 @@ func TestSends_RetryAfterIsWhenEveryRuleIsOver(t *testing.T) {
 		name     string
 		sends    []time.Duration // before now
 		failures int             // at now - 23 h
-		want     otp.Kind
+		want     problem.Kind
 		wait     time.Duration
 	}{
-		{"pause outlasts the window of 10 minutes", []time.Duration{595, 400, 300, 200, 5}, 0, otp.ResendTooSoon, 25 * time.Second},
-		{"window of 10 minutes outlasts the pause", []time.Duration{500, 400, 300, 200, 5}, 0, otp.TooManySends, 100 * time.Second},
-		{"the day's sends outlast the failures", everyHour(20), 10, otp.TooManySends, 4 * time.Hour},
-		{"the failures outlast the pause", []time.Duration{5}, 10, otp.TooManyChecks, time.Hour},
+		{"pause outlasts the window of 10 minutes", []time.Duration{595, 400, 300, 200, 5}, 0, problem.ResendTooSoon, 25 * time.Second},
+		{"window of 10 minutes outlasts the pause", []time.Duration{500, 400, 300, 200, 5}, 0, problem.TooManySends, 100 * time.Second},
+		{"the day's sends outlast the failures", everyHour(20), 10, problem.TooManySends, 4 * time.Hour},
+		{"the failures outlast the pause", []time.Duration{5}, 10, problem.TooManyChecks, time.Hour},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t, otp.DefaultPolicy())
@@ -170,14 +172,14 @@ func TestStart_FifthLivePurposeWaitsForTheFirstToEnd(t *testing.T) {
 	}
 	before := deepCopy(b.r)
 	_, err := b.tryStart("e")
-	wantRefusal(t, err, otp.TooManySends, 7*time.Minute)
+	wantRefusal(t, err, problem.TooManySends, 7*time.Minute)
 	if !same(b.r, before) {
 		t.Error("the refusal changed the recipient")
 	}
 	b.start("a") // a purpose that is live takes its own place
 	b.now = noon.Add(11*time.Minute - 1)
 	_, err = b.tryStart("e")
-	wantRefusal(t, err, otp.TooManySends, 1)
+	wantRefusal(t, err, problem.TooManySends, 1)
 	b.now = noon.Add(11 * time.Minute) // "b" ends
 	b.start("e")
 }
@@ -205,7 +207,7 @@ func TestR6_FiveChecksAVerificationAndNoSixth(t *testing.T) {
 	v := b.start("login")
 	for want := 4; want >= 0; want-- {
 		err := b.wrong(v)
-		wantKind(t, err, otp.WrongCode)
+		wantKind(t, err, problem.WrongCode)
 		if got := refusal(t, err).ChecksLeft; got == nil || *got != want {
 			t.Errorf("checks_left is %v, want %d", got, want)
 		}
@@ -218,7 +220,7 @@ func TestR6_FiveChecksAVerificationAndNoSixth(t *testing.T) {
 		t.Errorf("is %v, want exhausted", got)
 	}
 	err := b.right(v)
-	wantKind(t, err, otp.TooManyChecks)
+	wantKind(t, err, problem.TooManyChecks)
 	if got := refusal(t, err).ChecksLeft; got == nil || *got != 0 {
 		t.Errorf("checks_left is %v, want 0", got)
 	}
@@ -231,7 +233,7 @@ func TestR6_TheFifthCheckMayStillBeRight(t *testing.T) {
 	b := newBench(t, otp.DefaultPolicy())
 	v := b.start("login")
 	for range 4 {
-		wantKind(t, b.wrong(v), otp.WrongCode)
+		wantKind(t, b.wrong(v), problem.WrongCode)
 	}
 	wantKind(t, b.right(v), "")
 }
@@ -240,10 +242,10 @@ func TestR6_ALoweredLimitHoldsForLiveVerifications(t *testing.T) {
 	b := newBench(t, otp.DefaultPolicy())
 	v := b.start("login")
 	for range 3 {
-		wantKind(t, b.wrong(v), otp.WrongCode)
+		wantKind(t, b.wrong(v), problem.WrongCode)
 	}
 	b.p.MaxChecks = 3
-	wantKind(t, b.right(v), otp.TooManyChecks)
+	wantKind(t, b.right(v), problem.TooManyChecks)
 	if got := b.status(v); got != otp.Exhausted {
 		t.Errorf("is %v, want exhausted", got)
 	}
@@ -255,7 +257,7 @@ func TestR4_TenFailuresADayOverAllCodesAndPurposes(t *testing.T) {
 		t.Helper()
 		b.now = noon.Add(at)
 		err := b.wrong(v)
-		wantKind(t, err, otp.WrongCode)
+		wantKind(t, err, problem.WrongCode)
 		if got := refusal(t, err).ChecksLeft; got == nil || *got != left {
 			t.Errorf("checks_left is %v, want %d", got, left)
 		}
@@ -273,22 +275,22 @@ func TestR4_TenFailuresADayOverAllCodesAndPurposes(t *testing.T) {
 	failAt(21*time.Second, other, 0)
 
 	b.now = noon.Add(time.Minute)
-	wait := otp.Day - time.Minute
+	wait := window.Day - time.Minute
 	for _, v := range []otp.Verification{login, pay, other} {
-		wantRefusal(t, b.right(v), otp.TooManyChecks, wait)
+		wantRefusal(t, b.right(v), problem.TooManyChecks, wait)
 	}
-	wantRefusal(t, b.resend(other, "sms"), otp.TooManyChecks, wait)
+	wantRefusal(t, b.resend(other, "sms"), problem.TooManyChecks, wait)
 	_, err := b.tryStart("login")
-	wantRefusal(t, err, otp.TooManyChecks, wait)
+	wantRefusal(t, err, problem.TooManyChecks, wait)
 
-	b.now = noon.Add(otp.Day - 1)
+	b.now = noon.Add(window.Day - 1)
 	_, err = b.tryStart("login")
-	wantRefusal(t, err, otp.TooManyChecks, 1)
-	b.now = noon.Add(otp.Day)
+	wantRefusal(t, err, problem.TooManyChecks, 1)
+	b.now = noon.Add(window.Day)
 	v := b.start("login")
-	failAt(otp.Day, v, 0) // the second failure still counts for a second
-	wantRefusal(t, b.right(v), otp.TooManyChecks, time.Second)
-	b.now = noon.Add(otp.Day + time.Second)
+	failAt(window.Day, v, 0) // the second failure still counts for a second
+	wantRefusal(t, b.right(v), problem.TooManyChecks, time.Second)
+	b.now = noon.Add(window.Day + time.Second)
 	wantKind(t, b.right(v), "")
 }
 
@@ -297,13 +299,13 @@ func TestR4_ASuccessDoesNotResetTheFailures(t *testing.T) {
 	for range 3 {
 		v := b.start("login")
 		for range 3 {
-			wantKind(t, b.wrong(v), otp.WrongCode)
+			wantKind(t, b.wrong(v), problem.WrongCode)
 		}
 		wantKind(t, b.right(v), "")
 	}
 	v := b.start("login")
-	wantKind(t, b.wrong(v), otp.WrongCode)
-	wantKind(t, b.right(v), otp.TooManyChecks)
+	wantKind(t, b.wrong(v), problem.WrongCode)
+	wantKind(t, b.right(v), problem.TooManyChecks)
 }
 
 func TestAttack02_ResendNeverResetsFailures(t *testing.T) {
@@ -332,7 +334,7 @@ func TestAttack02_ResendNeverResetsFailures(t *testing.T) {
 					v = sent
 				}
 				for range 4 {
-					if kindOf(t, b.wrong(v)) == otp.WrongCode {
+					if kindOf(t, b.wrong(v)) == problem.WrongCode {
 						evaluated++
 					}
 				}
@@ -340,7 +342,7 @@ func TestAttack02_ResendNeverResetsFailures(t *testing.T) {
 			if evaluated != tc.want {
 				t.Errorf("%d wrong codes were evaluated, want %d", evaluated, tc.want)
 			}
-			wantKind(t, b.right(v), otp.TooManyChecks)
+			wantKind(t, b.right(v), problem.TooManyChecks)
 		})
 	}
 }

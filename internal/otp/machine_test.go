@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/store"
 )
 
@@ -50,7 +51,7 @@ func (m *machine) anyID(t *rapid.T) otp.ID {
 	return m.ids[len(m.ids)-1-back]
 }
 
-func (m *machine) agree(t *rapid.T, what string, err error, want otp.Kind, wait time.Duration) {
+func (m *machine) agree(t *rapid.T, what string, err error, want problem.Kind, wait time.Duration) {
 	t.Helper()
 	got, gotWait := kindOf(t, err), time.Duration(0)
 	if err != nil {
@@ -240,7 +241,7 @@ func (m *machine) checkOne(t *rapid.T, right bool) {
 	switch kind {
 	case "":
 		m.approved(t, v)
-	case otp.WrongCode:
+	case problem.WrongCode:
 		m.failedAt = append(m.failedAt, m.passed)
 		if alert {
 			m.alertedAt = append(m.alertedAt, m.passed)

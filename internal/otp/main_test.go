@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/secret"
 )
 
@@ -215,7 +216,7 @@ func wrongCode(code string) string {
 }
 
 // kindOf is the kind of a refusal, "" for none. Any other error fails the test.
-func kindOf(t rapid.TB, err error) otp.Kind {
+func kindOf(t rapid.TB, err error) problem.Kind {
 	t.Helper()
 	if err == nil {
 		return ""
@@ -223,23 +224,23 @@ func kindOf(t rapid.TB, err error) otp.Kind {
 	return refusal(t, err).Kind
 }
 
-func refusal(t rapid.TB, err error) *otp.Error {
+func refusal(t rapid.TB, err error) *problem.Error {
 	t.Helper()
-	var e *otp.Error
+	var e *problem.Error
 	if !errors.As(err, &e) || e == nil {
-		t.Fatalf("got error %#v, want an *otp.Error", err)
+		t.Fatalf("got error %#v, want an *problem.Error", err)
 	}
 	return e
 }
 
-func wantKind(t rapid.TB, err error, want otp.Kind) {
+func wantKind(t rapid.TB, err error, want problem.Kind) {
 	t.Helper()
 	if got := kindOf(t, err); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-func wantRefusal(t rapid.TB, err error, want otp.Kind, retryAfter time.Duration) {
+func wantRefusal(t rapid.TB, err error, want problem.Kind, retryAfter time.Duration) {
 	t.Helper()
 	if err == nil {
 		t.Errorf("got no error, want %q", want)

@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
-func (m *model) follow(g otp.Progress, now time.Time) (kind otp.Kind, begun bool) {
+func (m *model) follow(g otp.Progress, now time.Time) (kind problem.Kind, begun bool) {
 	e := m.find(g.ID)
 	if e == nil || g.Attempt < 1 || g.Attempt > len(e.messages) {
-		return otp.NotFound, false
+		return problem.NotFound, false
 	}
 	order := map[otp.DeliveryStatus]int{"queued": 1, "sent": 2, "failed": 3, "delivered": 4, "read": 5}
 	x := &e.messages[g.Attempt-1]

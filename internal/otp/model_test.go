@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 // model is the service as one would first write it: plain lists, nothing
@@ -124,7 +125,7 @@ func noted(events []time.Time, now time.Time) []time.Time {
 }
 
 // refusal says which rule is against a send at that time, "" for none.
-func (m *model) refusal(at time.Time) otp.Kind {
+func (m *model) refusal(at time.Time) problem.Kind {
 	within := func(events []time.Time, window time.Duration) (n int) {
 		for _, e := range events {
 			if at.Sub(e) < window {
@@ -135,20 +136,20 @@ func (m *model) refusal(at time.Time) otp.Kind {
 	}
 	switch {
 	case within(m.failures, 24*time.Hour) >= m.p.MaxFailuresPerDay:
-		return otp.TooManyChecks
+		return problem.TooManyChecks
 	case within(m.sends, 24*time.Hour) >= m.p.MaxSendsPerDay, within(m.sends, 10*time.Minute) >= m.p.MaxSends:
-		return otp.TooManySends
+		return problem.TooManySends
 	case m.blocked.After(at):
-		return otp.DestinationRefused
+		return problem.DestinationRefused
 	case within(m.sends, m.p.ResendAfter) >= 1:
-		return otp.ResendTooSoon
+		return problem.ResendTooSoon
 	}
 	return ""
 }
 
 // maySend says whether a send is refused, for which reason and for how long:
 // it tries each time at which some rule could be over.
-func (m *model) maySend(now time.Time) (otp.Kind, time.Duration) {
+func (m *model) maySend(now time.Time) (problem.Kind, time.Duration) {
 	m = &model{p: m.p, sends: judged(m.sends, now), failures: judged(m.failures, now), blocked: m.blocked}
 	if m.refusal(now) == "" {
 		return "", 0
@@ -167,13 +168,13 @@ func (m *model) maySend(now time.Time) (otp.Kind, time.Duration) {
 }
 
 // mayFollow is maySend for a message that waits for no pause.
-func (m *model) mayFollow(now time.Time) (otp.Kind, time.Duration) {
+func (m *model) mayFollow(now time.Time) (problem.Kind, time.Duration) {
 	without := *m
 	without.p.ResendAfter = 0
 	return without.maySend(now)
 }
 
-func (m *model) start(req otp.StartRequest, now time.Time) (otp.Kind, time.Duration) {
+func (m *model) start(req otp.StartRequest, now time.Time) (problem.Kind, time.Duration) {
 	if kind, wait := m.maySend(now); kind != "" {
 		return kind, wait
 	}
@@ -187,7 +188,7 @@ func (m *model) start(req otp.StartRequest, now time.Time) (otp.Kind, time.Durat
 		}
 	}
 	if others >= 4 {
-		return otp.TooManySends, first.Sub(now)
+		return problem.TooManySends, first.Sub(now)
 	}
 	for _, e := range m.all {
 		if e.status == "pending" && e.purpose == req.Purpose {
@@ -222,32 +223,32 @@ func (m *model) start(req otp.StartRequest, now time.Time) (otp.Kind, time.Durat
 }
 
 // usable says why a verification cannot be used, "" if it can.
-func (e *entry) usable() otp.Kind {
+func (e *entry) usable() problem.Kind {
 	if e == nil {
-		return otp.NotFound
+		return problem.NotFound
 	}
-	return map[otp.Status]otp.Kind{
-		"approved": otp.AlreadyUsed, "canceled": otp.KindCanceled, "denied": otp.KindDenied, "expired": otp.KindExpired,
-		"exhausted": otp.TooManyChecks, "undeliverable": otp.KindUndeliverable,
+	return map[otp.Status]problem.Kind{
+		"approved": problem.AlreadyUsed, "canceled": problem.Canceled, "denied": problem.Denied, "expired": problem.Expired,
+		"exhausted": problem.TooManyChecks, "undeliverable": problem.Undeliverable,
 	}[e.status]
 }
 
-func (m *model) resend(id otp.ID, channel string, now time.Time) (otp.Kind, time.Duration) {
+func (m *model) resend(id otp.ID, channel string, now time.Time) (problem.Kind, time.Duration) {
 	e := m.find(id)
 	if kind := e.usable(); kind != "" {
 		return kind, 0
 	}
 	if now.Add(time.Minute).After(e.dies) {
-		return otp.KindExpired, 0
+		return problem.Expired, 0
 	}
 	if e.inbound() {
-		return otp.InvalidRequest, 0
+		return problem.InvalidRequest, 0
 	}
 	last := e.messages[len(e.messages)-1]
 	next := e.untried()
 	switch {
 	case channel == "next" && len(next) == 0:
-		return otp.InvalidRequest, 0
+		return problem.InvalidRequest, 0
 	case channel == "next", channel == "" && last.status == "failed" && len(next) > 0:
 		channel = next[0]
 	case channel == "":
@@ -271,7 +272,7 @@ func (e *entry) untried() (left []string) {
 	return left
 }
 
-func (m *model) spend(now time.Time) (otp.Kind, time.Duration) {
+func (m *model) spend(now time.Time) (problem.Kind, time.Duration) {
 	kind, wait := m.mayFollow(now)
 	if kind == "" {
 		m.sends = noted(m.sends, now)
@@ -279,16 +280,16 @@ func (m *model) spend(now time.Time) (otp.Kind, time.Duration) {
 	return kind, wait
 }
 
-func (m *model) check(id otp.ID, code string, c otp.Context, now time.Time) (kind otp.Kind, wait time.Duration, alert bool) {
+func (m *model) check(id otp.ID, code string, c otp.Context, now time.Time) (kind problem.Kind, wait time.Duration, alert bool) {
 	e := m.find(id)
 	if e != nil && e.inbound() {
-		return otp.InvalidRequest, 0, false
+		return problem.InvalidRequest, 0, false
 	}
 	if kind := e.usable(); kind != "" {
 		return kind, 0, false
 	}
 	if n := len(m.failures); n >= m.p.MaxFailuresPerDay {
-		return otp.TooManyChecks, judged(m.failures, now)[n-m.p.MaxFailuresPerDay].Add(24 * time.Hour).Sub(now), false
+		return problem.TooManyChecks, judged(m.failures, now)[n-m.p.MaxFailuresPerDay].Add(24 * time.Hour).Sub(now), false
 	}
 	if code == e.code && c == e.context {
 		e.status, e.over = "approved", now
@@ -302,32 +303,32 @@ func (m *model) check(id otp.ID, code string, c otp.Context, now time.Time) (kin
 	if none := e.status == "exhausted" || len(m.failures) >= m.p.MaxFailuresPerDay; none && m.alerted.IsZero() {
 		m.alerted, alert = now, true
 	}
-	return otp.WrongCode, 0, alert
+	return problem.WrongCode, 0, alert
 }
 
-func (m *model) confirm(code string, now time.Time) otp.Kind {
+func (m *model) confirm(code string, now time.Time) problem.Kind {
 	for _, e := range m.all {
 		if e.status == "pending" && e.inbound() && e.code == code {
 			e.status, e.over = "approved", now
 			return ""
 		}
 	}
-	return otp.NotFound
+	return problem.NotFound
 }
 
-func (m *model) claim(id otp.ID, c otp.Context, now time.Time) (otp.Kind, time.Duration) {
+func (m *model) claim(id otp.ID, c otp.Context, now time.Time) (problem.Kind, time.Duration) {
 	e := m.find(id)
 	switch {
 	case e == nil:
-		return otp.NotFound, 0
+		return problem.NotFound, 0
 	case !e.inbound():
-		return otp.InvalidRequest, 0
+		return problem.InvalidRequest, 0
 	case c != e.context:
-		return otp.WrongCode, 0
+		return problem.WrongCode, 0
 	case e.status == "pending":
-		return otp.NotYetApproved, 2 * time.Second
+		return problem.NotYetApproved, 2 * time.Second
 	case e.status == "approved" && !e.claimed && !now.Before(e.dies):
-		return otp.KindExpired, 0
+		return problem.Expired, 0
 	case e.status == "approved" && !e.claimed:
 		e.claimed = true
 		return "", 0
@@ -335,8 +336,8 @@ func (m *model) claim(id otp.ID, c otp.Context, now time.Time) (otp.Kind, time.D
 	return e.usable(), 0
 }
 
-func (m *model) deny(now time.Time) otp.Kind {
-	kind := otp.NotFound
+func (m *model) deny(now time.Time) problem.Kind {
+	kind := problem.NotFound
 	for _, e := range m.all {
 		if e.status == "pending" {
 			e.status, e.over, kind = "denied", now, ""
@@ -345,7 +346,7 @@ func (m *model) deny(now time.Time) otp.Kind {
 	return kind
 }
 
-func (m *model) end(id otp.ID, status otp.Status, now time.Time) otp.Kind {
+func (m *model) end(id otp.ID, status otp.Status, now time.Time) problem.Kind {
 	e := m.find(id)
 	if status == "canceled" && e != nil && e.status == "canceled" {
 		return ""

@@ -12,6 +12,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 // Status is where a verification stands.
@@ -28,18 +31,8 @@ const (
 	Undeliverable Status = "undeliverable" // the provider cannot reach the address
 )
 
-// Day is the window of the daily limits, and how long an ended verification is
-// remembered.
-const Day = 24 * time.Hour
-
 // SendWindow is the window of Policy.MaxSends.
 const SendWindow = 10 * time.Minute
-
-// MaxSkew is how far ahead of ours another process's clock may be. What lies
-// further in the future was written by a clock that is wrong: Settle pulls it
-// back to there, and ends a verification made then as expired, because its
-// expiry is wrong too.
-const MaxSkew = 2 * time.Minute
 
 // MinResendLeft is what a code must have left to be sent again: with less, the
 // message would come too late to be of use.
@@ -54,7 +47,7 @@ const BlockedFor = time.Hour
 
 // GoodFor is how long the channel that last worked is remembered. People who
 // sign in every few weeks still get their code by it at once.
-const GoodFor = 90 * Day
+const GoodFor = 90 * window.Day
 
 // Bounds of what one recipient's row remembers.
 const (
@@ -165,31 +158,31 @@ func (r Recipient) clone() Recipient {
 // within Day and MaxSkew, whatever wrote it.
 func (r Recipient) Settle(now time.Time) Recipient {
 	r = r.clone()
-	latest := Stamp(now.Add(MaxSkew))
-	r.Sends = SettleEvents(r.Sends, now)
-	r.Failures = SettleEvents(r.Failures, now)
-	if r.AlertedAt = earlier(r.AlertedAt, latest); now.Sub(r.AlertedAt) >= AlertPause {
+	latest := window.Latest(now)
+	r.Sends = window.Settle(r.Sends, now)
+	r.Failures = window.Settle(r.Failures, now)
+	if r.AlertedAt = window.Earlier(r.AlertedAt, latest); now.Sub(r.AlertedAt) >= AlertPause {
 		r.AlertedAt = time.Time{}
 	}
-	if r.BlockedUntil = earlier(r.BlockedUntil, latest.Add(BlockedFor)); !now.Before(r.BlockedUntil) {
+	if r.BlockedUntil = window.Earlier(r.BlockedUntil, latest.Add(BlockedFor)); !now.Before(r.BlockedUntil) {
 		r.BlockedUntil = time.Time{}
 	}
-	if r.Good.At = earlier(r.Good.At, latest); now.Sub(r.Good.At) >= GoodFor {
+	if r.Good.At = window.Earlier(r.Good.At, latest); now.Sub(r.Good.At) >= GoodFor {
 		r.Good = Good{}
 	}
-	r.Replays = slices.DeleteFunc(r.Replays, func(p Replay) bool { return now.Sub(p.At) >= Day })
+	r.Replays = slices.DeleteFunc(r.Replays, func(p Replay) bool { return now.Sub(p.At) >= window.Day })
 	for i := range r.Replays {
-		r.Replays[i].At = earlier(r.Replays[i].At, latest)
+		r.Replays[i].At = window.Earlier(r.Replays[i].At, latest)
 	}
 	for i := range r.Verifications {
 		v := &r.Verifications[i]
 		if v.Status == Pending && (!now.Before(v.ExpiresAt) || v.CreatedAt.After(latest)) {
 			v.Status, v.EndedAt = Expired, v.ExpiresAt
 		}
-		v.EndedAt = earlier(v.EndedAt, latest)
+		v.EndedAt = window.Earlier(v.EndedAt, latest)
 	}
 	r.Verifications = slices.DeleteFunc(r.Verifications, func(v Verification) bool {
-		return v.Status != Pending && now.Sub(v.EndedAt) >= Day
+		return v.Status != Pending && now.Sub(v.EndedAt) >= window.Day
 	})
 	if len(r.Verifications)+len(r.Sends)+len(r.Failures)+len(r.Replays) == 0 &&
 		r.AlertedAt.IsZero() && r.BlockedUntil.IsZero() && r.Good == (Good{}) {
@@ -207,38 +200,24 @@ func (r Recipient) KeepUntil() time.Time {
 		if v.Status == Pending {
 			end = v.ExpiresAt
 		}
-		until = later(until, end.Add(Day))
+		until = window.Later(until, end.Add(window.Day))
 	}
 	for _, t := range r.Sends {
-		until = later(until, t.Add(Day))
+		until = window.Later(until, t.Add(window.Day))
 	}
 	for _, t := range r.Failures {
-		until = later(until, t.Add(Day))
+		until = window.Later(until, t.Add(window.Day))
 	}
 	for _, p := range r.Replays {
-		until = later(until, p.At.Add(Day))
+		until = window.Later(until, p.At.Add(window.Day))
 	}
 	if !r.AlertedAt.IsZero() {
-		until = later(until, r.AlertedAt.Add(AlertPause))
+		until = window.Later(until, r.AlertedAt.Add(AlertPause))
 	}
 	if !r.Good.At.IsZero() {
-		until = later(until, r.Good.At.Add(GoodFor))
+		until = window.Later(until, r.Good.At.Add(GoodFor))
 	}
-	return later(until, r.BlockedUntil)
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
+	return window.Later(until, r.BlockedUntil)
 }
 
 // Find returns the verification of that id, or a NotFound error.
@@ -262,8 +241,8 @@ func (r Recipient) Latest(purpose, user string) (Verification, error) {
 	return Verification{}, errNotFound()
 }
 
-func errNotFound() *Error {
-	return &Error{Kind: NotFound, Detail: "There is no such verification. It may be over a day old, replaced by a newer one, or started for another purpose."}
+func errNotFound() *problem.Error {
+	return &problem.Error{Kind: problem.NotFound, Detail: "There is no such verification. It may be over a day old, replaced by a newer one, or started for another purpose."}
 }
 
 // put replaces the verification with v's id.
@@ -313,24 +292,24 @@ func recent(sends []time.Time, now time.Time) []time.Time {
 
 // live returns an error unless v can still be used. Its recipient has to be
 // settled.
-func (v Verification) live() *Error {
+func (v Verification) live() *problem.Error {
 	switch v.Status {
 	case Pending:
 		return nil
 	case Approved:
-		return &Error{Kind: AlreadyUsed, Detail: "This verification was approved before. A code works once."}
+		return &problem.Error{Kind: problem.AlreadyUsed, Detail: "This verification was approved before. A code works once."}
 	case Canceled:
-		return &Error{Kind: KindCanceled, Detail: "This verification was canceled. Start a new one."}
+		return &problem.Error{Kind: problem.Canceled, Detail: "This verification was canceled. Start a new one."}
 	case Denied:
-		return &Error{Kind: KindDenied, Detail: "The person who got the code says that it was not them."}
+		return &problem.Error{Kind: problem.Denied, Detail: "The person who got the code says that it was not them."}
 	case Expired:
-		return &Error{Kind: KindExpired, Detail: "The code is over its time. Start a new verification."}
+		return &problem.Error{Kind: problem.Expired, Detail: "The code is over its time. Start a new verification."}
 	case Exhausted:
-		return &Error{Kind: TooManyChecks, Detail: "The checks of this verification are spent. Start a new one.", ChecksLeft: left(0)}
+		return &problem.Error{Kind: problem.TooManyChecks, Detail: "The checks of this verification are spent. Start a new one.", ChecksLeft: left(0)}
 	case Undeliverable:
-		return &Error{Kind: KindUndeliverable, Detail: "The message could not be delivered to this address."}
+		return &problem.Error{Kind: problem.Undeliverable, Detail: "The message could not be delivered to this address."}
 	}
-	return &Error{Kind: Internal, Detail: "The verification is in an unknown state.", Err: fmt.Errorf("otp: status %q", v.Status)}
+	return &problem.Error{Kind: problem.Internal, Detail: "The verification is in an unknown state.", Err: fmt.Errorf("otp: status %q", v.Status)}
 }
 
 func left(n int) *int { return &n }

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 var allStatuses = []otp.Status{
@@ -277,18 +278,18 @@ func TestTransitions_ReturnWhatARowCanHold(t *testing.T) {
 	})
 }
 
-// A refusal is an *otp.Error, and never one that is nil inside an interface.
+// A refusal is an *problem.Error, and never one that is nil inside an interface.
 func TestTransitions_RefuseWithAnOTPErrorOnly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		_, _, err := anyTransition(t, noon)(recipients(noon).Draw(t, "recipient"))
 		if err == nil {
 			return
 		}
-		e, ok := err.(*otp.Error)
+		e, ok := err.(*problem.Error)
 		if !ok || e == nil {
 			t.Fatalf("got %#v", err)
 		}
-		if e.Detail == "" && len(e.Fields) == 0 && e.Kind != otp.Internal {
+		if e.Detail == "" && len(e.Fields) == 0 && e.Kind != problem.Internal {
 			t.Fatalf("%v says nothing to the client's developer", e.Kind)
 		}
 		if e.RetryAfter < 0 {

@@ -3,6 +3,9 @@ package otp
 import (
 	"slices"
 	"time"
+
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 // Idempotency is what makes a repeated request known: hashes of the key that
@@ -52,7 +55,7 @@ func (r Recipient) Replayed(i Idempotency) (Replay, bool, error) {
 		switch {
 		case i == (Idempotency{}) || p.Key != i.Key:
 		case p.Body != i.Body:
-			return Replay{}, false, &Error{Kind: IdempotencyConflict, Detail: "This Idempotency-Key came with another request within 24 hours. Use a new key for a new request."}
+			return Replay{}, false, &problem.Error{Kind: problem.IdempotencyConflict, Detail: "This Idempotency-Key came with another request within 24 hours. Use a new key for a new request."}
 		default:
 			return p, true, nil
 		}
@@ -66,7 +69,7 @@ func (r *Recipient) remember(i Idempotency, v Verification, p Policy, now time.T
 		return
 	}
 	r.Replays = append(r.Replays, Replay{
-		Idempotency: i, At: Stamp(now), ID: v.ID, Purpose: v.Purpose, Channel: v.Channel(), ExpiresAt: v.ExpiresAt,
+		Idempotency: i, At: window.Stamp(now), ID: v.ID, Purpose: v.Purpose, Channel: v.Channel(), ExpiresAt: v.ExpiresAt,
 		ResendAfter: r.ResendAfter(p), SendsLeft: r.SendsLeft(p, now), ChecksLeft: r.ChecksLeft(v, p),
 	})
 	if n := len(r.Replays) - maxReplays; n > 0 {

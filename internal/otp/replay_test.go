@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 // known is the idempotency of a request n.
@@ -21,7 +23,7 @@ func TestReplay_TheSameRequestGetsItsAnswerAndAnotherOneAConflict(t *testing.T) 
 	b := newBench(t, otp.DefaultPolicy())
 	v := b.startAs(1)
 	b.now = noon.Add(time.Minute)
-	wantKind(t, b.wrong(v), otp.WrongCode)
+	wantKind(t, b.wrong(v), problem.WrongCode)
 	var err error
 	b.r, _, err = otp.Resend(b.r, otp.ResendRequest{ID: v.ID, Channel: "sms", Idempotency: known(2)}, b.p, b.now)
 	wantKind(t, err, "")
@@ -43,7 +45,7 @@ func TestReplay_TheSameRequestGetsItsAnswerAndAnotherOneAConflict(t *testing.T) 
 		other := known(n + 1)
 		other.Body[0] ^= 0x80
 		got, ok, err = b.r.Replayed(other)
-		if wantKind(t, err, otp.IdempotencyConflict); ok || got != (otp.Replay{}) {
+		if wantKind(t, err, problem.IdempotencyConflict); ok || got != (otp.Replay{}) {
 			t.Errorf("another request with the key got %+v, %v", got, ok)
 		}
 	}
@@ -65,13 +67,13 @@ func TestReplay_EndsAfterADay(t *testing.T) {
 		}
 		other := known(1)
 		other.Body[1]++
-		if _, _, err := r.Replayed(other); (kindOf(t, err) == otp.IdempotencyConflict) != tc.want {
+		if _, _, err := r.Replayed(other); (kindOf(t, err) == problem.IdempotencyConflict) != tc.want {
 			t.Errorf("after %v: another request with the key: %v", tc.at, err)
 		}
 	}
 	b.r.Replays[0].At = noon.AddDate(100, 0, 0) // by a broken clock
 	r := b.r.Settle(noon)
-	if _, ok, _ := r.Settle(noon.Add(24*time.Hour + otp.MaxSkew)).Replayed(known(1)); ok {
+	if _, ok, _ := r.Settle(noon.Add(24*time.Hour + window.MaxSkew)).Replayed(known(1)); ok {
 		t.Error("what a broken clock wrote stays")
 	}
 }
@@ -119,8 +121,8 @@ func TestReplay_ARefusedRequestIsNotKept(t *testing.T) {
 	var started, resent error
 	b.r, _, started = otp.Start(b.r, req, b.p, b.now)
 	b.r, _, resent = otp.Resend(b.r, otp.ResendRequest{ID: v.ID, Idempotency: known(2)}, b.p, b.now)
-	wantKind(t, started, otp.ResendTooSoon)
-	wantKind(t, resent, otp.ResendTooSoon)
+	wantKind(t, started, problem.ResendTooSoon)
+	wantKind(t, resent, problem.ResendTooSoon)
 	if len(b.r.Replays) != 0 {
 		t.Errorf("keeps %+v", b.r.Replays)
 	}

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"twofa/internal/problem"
 )
 
 // DefaultPurpose is what a request without a purpose means.
@@ -17,7 +19,7 @@ const (
 )
 
 // CheckPurpose returns the purpose, the default for none, and notes a fault.
-func CheckPurpose(purpose string, faults *Error) string {
+func CheckPurpose(purpose string, faults *problem.Faults) string {
 	if purpose == "" {
 		return DefaultPurpose
 	}
@@ -33,7 +35,7 @@ func CheckPurpose(purpose string, faults *Error) string {
 // CheckLocale notes a fault unless the locale is "" or has the shape of a BCP 47
 // tag: parts of 1 to 8 letters and digits between hyphens, the first of 2 letters
 // or more.
-func CheckLocale(locale string, faults *Error) {
+func CheckLocale(locale string, faults *problem.Faults) {
 	ok := len(locale) <= maxLocale
 	for i, part := range strings.Split(locale, "-") {
 		ok = ok && len(part) >= 1 && len(part) <= 8 && (i > 0 || len(part) >= 2)
@@ -55,12 +57,12 @@ const maxLocale = 35
 // part of a message that the service signs with its name, so it must not be
 // able to pose as more than an amount and a payee, and what is bound has to be
 // what is shown.
-func (c Context) Check(faults *Error) {
+func (c Context) Check(faults *problem.Faults) {
 	checkText("context.amount", c.Amount, MaxAmount, faults)
 	checkText("context.payee", c.Payee, MaxPayee, faults)
 }
 
-func checkText(field, text string, most int, faults *Error) {
+func checkText(field, text string, most int, faults *problem.Faults) {
 	switch {
 	case text == "":
 	case utf8.RuneCountInString(text) > most:

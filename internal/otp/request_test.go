@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 )
 
 func TestCheckPurpose(t *testing.T) {
@@ -23,13 +25,14 @@ func TestCheckPurpose(t *testing.T) {
 		{"zahlüng", "", false},
 		{"p/../q", "", false},
 	} {
-		var faults otp.Error
+		var faults problem.Faults
 		got := otp.CheckPurpose(tc.purpose, &faults)
+		fields := fixture.Fields(faults.Err())
 		switch {
-		case tc.ok && (got != tc.want || len(faults.Fields) != 0):
-			t.Errorf("%q: got %q, faults %v; want %q", tc.purpose, got, faults.Fields, tc.want)
-		case !tc.ok && (len(faults.Fields) != 1 || faults.Fields[0].Name != "purpose"):
-			t.Errorf("%q: faults %v, want one of the purpose", tc.purpose, faults.Fields)
+		case tc.ok && (got != tc.want || len(fields) != 0):
+			t.Errorf("%q: got %q, faults %v; want %q", tc.purpose, got, fields, tc.want)
+		case !tc.ok && (len(fields) != 1 || fields[0].Name != "purpose"):
+			t.Errorf("%q: faults %v, want one of the purpose", tc.purpose, fields)
 		}
 	}
 }
@@ -47,9 +50,9 @@ func TestContextCheck_AcceptsWhatPeopleWrite(t *testing.T) {
 		{Amount: "₹", Payee: "…"},
 		{Amount: strings.Repeat("9", 32), Payee: strings.Repeat("é", 60)},
 	} {
-		var faults otp.Error
-		if c.Check(&faults); len(faults.Fields) != 0 {
-			t.Errorf("%+v: faults %v", c, faults.Fields)
+		var faults problem.Faults
+		if c.Check(&faults); faults.Err() != nil {
+			t.Errorf("%+v: faults %v", c, fixture.Fields(faults.Err()))
 		}
 	}
 }
@@ -96,12 +99,13 @@ func TestAttack09_ContextsThatPoseAsMoreAreRefused(t *testing.T) {
 		"ten kilobytes":             strings.Repeat("x", 10<<10),
 	} {
 		t.Run(name, func(t *testing.T) {
-			var faults otp.Error
+			var faults problem.Faults
 			otp.Context{Amount: text, Payee: text}.Check(&faults)
-			if len(faults.Fields) != 2 || faults.Fields[0].Name != "context.amount" || faults.Fields[1].Name != "context.payee" {
-				t.Fatalf("faults %v, want one of each field", faults.Fields)
+			fields := fixture.Fields(faults.Err())
+			if len(fields) != 2 || fields[0].Name != "context.amount" || fields[1].Name != "context.payee" {
+				t.Fatalf("faults %v, want one of each field", fields)
 			}
-			for _, f := range faults.Fields {
+			for _, f := range fields {
 				if strings.TrimSpace(text) != "" && strings.Contains(f.Message, text) {
 					t.Error("the answer repeats the text")
 				}
@@ -112,9 +116,10 @@ func TestAttack09_ContextsThatPoseAsMoreAreRefused(t *testing.T) {
 		"context.amount": {Amount: strings.Repeat("9", 41)},
 		"context.payee":  {Payee: strings.Repeat("é", 61)},
 	} {
-		var faults otp.Error
-		if c.Check(&faults); len(faults.Fields) != 1 || faults.Fields[0].Name != field {
-			t.Errorf("one character too many: faults %v, want one of %s", faults.Fields, field)
+		var faults problem.Faults
+		c.Check(&faults)
+		if fields := fixture.Fields(faults.Err()); len(fields) != 1 || fields[0].Name != field {
+			t.Errorf("one character too many: faults %v, want one of %s", fields, field)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 func TestResend_ChoosesTheChannel(t *testing.T) {
@@ -50,7 +51,7 @@ func TestResend_ChoosesTheChannel(t *testing.T) {
 			before := deepCopy(b.r)
 			err := b.resend(v, tc.asked)
 			if tc.want == "" {
-				if e := refusal(t, err); e.Kind != otp.InvalidRequest || len(e.Fields) != 1 || e.Fields[0].Name != "channel" {
+				if e := refusal(t, err); e.Kind != problem.InvalidRequest || len(e.Fields) != 1 || e.Fields[0].Name != "channel" {
 					t.Errorf("got %+v, want one fault of the channel", e)
 				}
 				if !same(b.r, before) {
@@ -76,7 +77,7 @@ func TestResend_OfAnInboundOneIsRefusedOverEveryChannel(t *testing.T) {
 	before := deepCopy(b.r)
 	for _, channel := range []string{"", otp.ChannelNext, "sms", otp.ChannelInbound} {
 		err := b.resend(v, channel)
-		if wantKind(t, err, otp.InvalidRequest); !same(b.r, before) {
+		if wantKind(t, err, problem.InvalidRequest); !same(b.r, before) {
 			t.Errorf("%q changed the recipient", channel)
 		}
 	}
@@ -86,6 +87,6 @@ func TestResend_OfAnInboundOneIsRefusedOverEveryChannel(t *testing.T) {
 func TestResend_ARefusedChannelIsToldBeforeAPause(t *testing.T) {
 	b := newBench(t, otp.DefaultPolicy())
 	v := b.start("login")
-	wantKind(t, b.resend(v, otp.ChannelNext), otp.InvalidRequest)
-	wantRefusal(t, b.resend(v, ""), otp.ResendTooSoon, 30*time.Second)
+	wantKind(t, b.resend(v, otp.ChannelNext), problem.InvalidRequest)
+	wantRefusal(t, b.resend(v, ""), problem.ResendTooSoon, 30*time.Second)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 // row1 is a row as the program wrote it whose rows had version 1: a verification
@@ -74,14 +75,14 @@ func TestRow1_CodesUnderWayGoOnWorking(t *testing.T) {
 	b.r, b.now = r, noon.Add(2*time.Minute)
 	login := r.Verifications[2]
 	wantKind(t, b.right(login), "")
-	wantKind(t, b.right(login), otp.AlreadyUsed)
-	wantKind(t, b.right(r.Verifications[1]), otp.AlreadyUsed)
+	wantKind(t, b.right(login), problem.AlreadyUsed)
+	wantKind(t, b.right(r.Verifications[1]), problem.AlreadyUsed)
 	pay := otp.CheckRequest{Purpose: "pay", Code: "424158", Context: otp.Context{Amount: "EUR 5", Payee: "Acme"}}
 	_, _, err := otp.Check(b.r, pay, keyring, b.p, b.now)
 	wantKind(t, err, "")
 	b.p.MaxSends = 6
 	wantKind(t, b.resend(r.Verifications[0], ""), "")
-	wantKind(t, b.resend(r.Verifications[0], ""), otp.TooManySends) // what was sent before counts
+	wantKind(t, b.resend(r.Verifications[0], ""), problem.TooManySends) // what was sent before counts
 }
 
 func TestRow1_IsWrittenAsVersion2(t *testing.T) {

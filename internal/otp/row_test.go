@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 var (
@@ -133,7 +134,7 @@ func TestRow_LayoutOfVersion2IsFixed(t *testing.T) {
 	b.follow(otp.Progress{ID: v.ID, Attempt: 1, Status: otp.Failed, Error: 63018, MayRecover: true})
 	b.report(v, 2, otp.Delivered)
 	b.p.MaxChecks = 1
-	wantKind(t, b.check(v, "no"), otp.WrongCode)
+	wantKind(t, b.check(v, "no"), problem.WrongCode)
 	b.r.BlockedUntil = noon.Add(time.Minute)
 	b.r.Verifications[0].TestCode, b.r.Verifications[0].Claimed = "424242", true
 	b.r = otp.Conclude(b.r, b.r.Replays[0].Idempotency, b.found(v), otp.OutcomeUnclear, 30*time.Second)

@@ -1,6 +1,11 @@
 package otp
 
-import "time"
+import (
+	"time"
+
+	"twofa/internal/problem"
+	"twofa/internal/window"
+)
 
 // Script is what happens to the verifications of a test number, by which client
 // apps and the reviewers of app stores try every case. Nothing is ever sent.
@@ -50,7 +55,7 @@ func (s Script) play(v *Verification, p Policy, now time.Time) {
 		for _, c := range v.Workflow[1:] {
 			fail(c, scriptedLandline)
 		}
-		v.Status, v.EndedAt = Undeliverable, Stamp(now)
+		v.Status, v.EndedAt = Undeliverable, window.Stamp(now)
 	case EndsFallback:
 		fail(first, scriptedNotOnChannel)
 		deliver("sms")
@@ -70,12 +75,12 @@ func (s Script) play(v *Verification, p Policy, now time.Time) {
 const maxPlayed = 32
 
 // mayPlay returns an error unless one more message may be told of.
-func (v Verification) mayPlay(now time.Time) *Error {
+func (v Verification) mayPlay(now time.Time) *problem.Error {
 	if len(v.Attempts) < maxPlayed {
 		return nil
 	}
-	return &Error{
-		Kind: TooManySends, RetryAfter: v.ExpiresAt.Sub(now),
+	return &problem.Error{
+		Kind: problem.TooManySends, RetryAfter: v.ExpiresAt.Sub(now),
 		Detail: "This verification of a test number has had its 32 messages. Start a new one.",
 	}
 }

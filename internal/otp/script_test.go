@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 const fixed = "424242"
@@ -28,14 +30,14 @@ func TestScript_Endings(t *testing.T) {
 		name   string
 		ending otp.Ending
 		want   []otp.Attempt
-		kind   otp.Kind // of a check with the fixed code
+		kind   problem.Kind // of a check with the fixed code
 		then   otp.Status
 	}{
 		{"delivered", otp.EndsDelivered, []otp.Attempt{delivered("whatsapp")}, "", otp.Approved},
-		{"undeliverable", otp.EndsUndeliverable, []otp.Attempt{failed("whatsapp", 63024), failed("sms", 21614)}, otp.KindUndeliverable, otp.Undeliverable},
+		{"undeliverable", otp.EndsUndeliverable, []otp.Attempt{failed("whatsapp", 63024), failed("sms", 21614)}, problem.Undeliverable, otp.Undeliverable},
 		{"fallback", otp.EndsFallback, []otp.Attempt{failed("whatsapp", 63024), delivered("sms")}, "", otp.Approved},
-		{"expired", otp.EndsExpired, []otp.Attempt{delivered("whatsapp")}, otp.KindExpired, otp.Expired},
-		{"exhausted", otp.EndsExhausted, []otp.Attempt{delivered("whatsapp")}, otp.TooManyChecks, otp.Exhausted},
+		{"expired", otp.EndsExpired, []otp.Attempt{delivered("whatsapp")}, problem.Expired, otp.Expired},
+		{"exhausted", otp.EndsExhausted, []otp.Attempt{delivered("whatsapp")}, problem.TooManyChecks, otp.Exhausted},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBench(t, otp.DefaultPolicy())
@@ -61,12 +63,12 @@ func TestScript_TheFixedCodeIsAcceptedOnce(t *testing.T) {
 	v := b.play(otp.EndsDelivered, "sms")
 	derived := v
 	derived.TestCode = ""
-	wantKind(t, b.check(v, codeOf(t, derived)), otp.WrongCode)
+	wantKind(t, b.check(v, codeOf(t, derived)), problem.WrongCode)
 	wantKind(t, b.check(v, fixed), "")
 	for range 3 {
-		wantKind(t, b.check(v, fixed), otp.AlreadyUsed)
+		wantKind(t, b.check(v, fixed), problem.AlreadyUsed)
 	}
-	wantKind(t, b.check(b.start("login"), fixed), otp.WrongCode) // it is no test number any more
+	wantKind(t, b.check(b.start("login"), fixed), problem.WrongCode) // it is no test number any more
 }
 
 // Nothing is sent: the limits and the pause of sends do not hold, nor a block.
@@ -93,7 +95,7 @@ func TestScript_AVerificationHas32Messages(t *testing.T) {
 		wantKind(t, b.resend(v, ""), "")
 	}
 	before := deepCopy(b.r)
-	wantRefusal(t, b.resend(v, ""), otp.TooManySends, 9*time.Minute)
+	wantRefusal(t, b.resend(v, ""), problem.TooManySends, 9*time.Minute)
 	if !same(b.r, before) {
 		t.Error("the refusal changed the recipient")
 	}
@@ -105,12 +107,12 @@ func TestScript_LimitsOnWrongCodesHold(t *testing.T) {
 	for range 2 {
 		v := b.play(otp.EndsDelivered, "sms")
 		for range 5 {
-			wantKind(t, b.check(v, "424243"), otp.WrongCode)
+			wantKind(t, b.check(v, "424243"), problem.WrongCode)
 		}
-		wantKind(t, b.check(v, fixed), otp.TooManyChecks)
+		wantKind(t, b.check(v, fixed), problem.TooManyChecks)
 	}
 	v := b.play(otp.EndsDelivered, "sms")
-	wantRefusal(t, b.check(v, fixed), otp.TooManyChecks, otp.Day)
+	wantRefusal(t, b.check(v, fixed), problem.TooManyChecks, window.Day)
 	if b.status(v) != otp.Pending {
 		t.Errorf("is %s", b.status(v))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"twofa/internal/otp"
 	"twofa/internal/store"
+	"twofa/internal/window"
 )
 
 // The largest row that the rules let come about: every list full, every text as
@@ -48,7 +49,7 @@ func TestRow_LargestFitsTheStore(t *testing.T) {
 func TestRow_FillsUpToABound(t *testing.T) {
 	for _, scripted := range []bool{false, true} {
 		b := newBench(t, quiet())
-		b.p.MaxSends, b.p.MaxSendsPerDay, b.p.TTL = otp.MaxCounted, otp.MaxCounted, otp.Day
+		b.p.MaxSends, b.p.MaxSendsPerDay, b.p.TTL = otp.MaxCounted, otp.MaxCounted, window.Day
 		largest := 0
 		try := func(n int, purpose string) {
 			req := b.request(alice, purpose, otp.Context{Amount: strings.Repeat("€", otp.MaxAmount), Payee: strings.Repeat("€", otp.MaxPayee)})

@@ -3,6 +3,9 @@ package otp
 import (
 	"slices"
 	"time"
+
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 // StartRequest asks for a new verification. Its fields have been checked.
@@ -29,28 +32,28 @@ type StartRequest struct {
 func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient, Verification, error) {
 	r := old.Settle(now)
 	if r.Address != "" && r.Address != req.Address {
-		return r, Verification{}, &Error{Kind: Internal, Detail: "This address cannot be used.", Err: errRowTaken}
+		return r, Verification{}, &problem.Error{Kind: problem.Internal, Detail: "This address cannot be used.", Err: errRowTaken}
 	}
 	r.Address = req.Address
 	if err := r.maySend(p, now); err != nil && !req.Script.on() {
 		return r, Verification{}, err
 	}
 	if wait, full := r.otherPurposes(req.Purpose, now); full {
-		return r, Verification{}, &Error{
-			Kind: TooManySends, RetryAfter: wait,
+		return r, Verification{}, &problem.Error{
+			Kind: problem.TooManySends, RetryAfter: wait,
 			Detail: "This address has verifications pending for 4 other purposes. Finish or cancel one of them.",
 		}
 	}
 	for i := range r.Verifications {
 		if v := &r.Verifications[i]; v.Status == Pending && v.Purpose == req.Purpose {
-			v.Status, v.EndedAt = Canceled, Stamp(now)
+			v.Status, v.EndedAt = Canceled, window.Stamp(now)
 		}
 	}
 	v := Verification{
 		ID: req.ID, Purpose: req.Purpose, User: req.User, Unverified: req.Unverified, Other: req.Other,
 		Locale: req.Locale, Workflow: r.bestFirst(req.Workflow), Context: req.Context,
 		Nonce: req.Nonce, Key: req.Key, Shape: p.Shape,
-		Status: Pending, CreatedAt: Stamp(now),
+		Status: Pending, CreatedAt: window.Stamp(now),
 		// Rounded down, so that the time a client reads is the exact one.
 		ExpiresAt: now.UTC().Add(p.TTL).Truncate(time.Second),
 	}
@@ -62,7 +65,7 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 		}
 		// An inbound one spends a send, too: its start cancels the code that
 		// the person may hold, and so may not be had without limit.
-		r.Sends = RecordEvent(r.Sends, now)
+		r.Sends = window.Record(r.Sends, now)
 	}
 	r.Verifications = append(r.Verifications, v)
 	r.forgetEnded()
@@ -96,39 +99,39 @@ func (r *Recipient) forgetEnded() {
 // maySend returns an error unless the address may be sent one more message. Of
 // the rules that refuse it, the one that does so for longest is told: after its
 // RetryAfter, all of them are over.
-func (r Recipient) maySend(p Policy, now time.Time) *Error {
-	return longest(append(r.sendRules(p, now), &Error{
-		Kind: ResendTooSoon, RetryAfter: SpentFor(r.Sends, 1, p.ResendAfter, now),
+func (r Recipient) maySend(p Policy, now time.Time) *problem.Error {
+	return longest(append(r.sendRules(p, now), &problem.Error{
+		Kind: problem.ResendTooSoon, RetryAfter: window.FullFor(r.Sends, 1, p.ResendAfter, now),
 		Detail: "A message went to this address a moment ago. Give it time to arrive.",
 	}))
 }
 
 // mayFollow returns an error unless another message may follow one that failed.
 // The pause is for messages that may still arrive.
-func (r Recipient) mayFollow(p Policy, now time.Time) *Error {
+func (r Recipient) mayFollow(p Policy, now time.Time) *problem.Error {
 	return longest(r.sendRules(p, now))
 }
 
-func (r Recipient) sendRules(p Policy, now time.Time) []*Error {
-	return []*Error{
-		tooManyFailures(SpentFor(r.Failures, p.MaxFailuresPerDay, Day, now)), // a code that cannot be checked is not sent
+func (r Recipient) sendRules(p Policy, now time.Time) []*problem.Error {
+	return []*problem.Error{
+		tooManyFailures(window.FullFor(r.Failures, p.MaxFailuresPerDay, window.Day, now)), // a code that cannot be checked is not sent
 		{
-			Kind: TooManySends, RetryAfter: SpentFor(r.Sends, p.MaxSendsPerDay, Day, now),
+			Kind: problem.TooManySends, RetryAfter: window.FullFor(r.Sends, p.MaxSendsPerDay, window.Day, now),
 			Detail: "This address has had its messages for 24 hours.",
 		},
 		{
-			Kind: TooManySends, RetryAfter: SpentFor(r.Sends, p.MaxSends, SendWindow, now),
+			Kind: problem.TooManySends, RetryAfter: window.FullFor(r.Sends, p.MaxSends, SendWindow, now),
 			Detail: "This address has had its messages for 10 minutes.",
 		},
 		{
-			Kind: DestinationRefused, RetryAfter: max(0, r.BlockedUntil.Sub(now)),
+			Kind: problem.DestinationRefused, RetryAfter: max(0, r.BlockedUntil.Sub(now)),
 			Detail: "The provider blocked the last message to this address as fraud. It is left alone for a while.",
 		},
 	}
 }
 
-func longest(rules []*Error) *Error {
-	var most *Error
+func longest(rules []*problem.Error) *problem.Error {
+	var most *problem.Error
 	for _, rule := range rules {
 		if rule.RetryAfter > 0 && (most == nil || rule.RetryAfter > most.RetryAfter) {
 			most = rule
@@ -137,9 +140,9 @@ func longest(rules []*Error) *Error {
 	return most
 }
 
-func tooManyFailures(wait time.Duration) *Error {
-	return &Error{
-		Kind: TooManyChecks, RetryAfter: wait, ChecksLeft: left(0),
+func tooManyFailures(wait time.Duration) *problem.Error {
+	return &problem.Error{
+		Kind: problem.TooManyChecks, RetryAfter: wait, ChecksLeft: left(0),
 		Detail: "Too many wrong codes for this address within 24 hours. A new code does not help before they are over.",
 	}
 }
@@ -161,7 +164,7 @@ func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipien
 		return r, v, err
 	}
 	if v.ExpiresAt.Sub(now) < MinResendLeft {
-		return r, v, &Error{Kind: KindExpired, Detail: "The code is about to expire. Start a new verification."}
+		return r, v, &problem.Error{Kind: problem.Expired, Detail: "The code is about to expire. Start a new verification."}
 	}
 	channel, refused := v.resendChannel(req.Channel)
 	if refused != nil {
@@ -178,7 +181,7 @@ func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipien
 	if v.TestCode != "" {
 		v.Attempts[len(v.Attempts)-1].Status = Delivered
 	} else {
-		r.Sends = RecordEvent(r.Sends, now)
+		r.Sends = window.Record(r.Sends, now)
 	}
 	r.put(v)
 	r.remember(req.Idempotency, v, p, now)
@@ -200,7 +203,7 @@ func CancelUser(old Recipient, user string, now time.Time) Recipient {
 	r := old.Settle(now)
 	for i := range r.Verifications {
 		if v := &r.Verifications[i]; v.Status == Pending && v.User == user {
-			v.Status, v.EndedAt = Canceled, Stamp(now)
+			v.Status, v.EndedAt = Canceled, window.Stamp(now)
 		}
 	}
 	return r
@@ -219,7 +222,7 @@ func end(old Recipient, id ID, status Status, now time.Time) (Recipient, Verific
 	if err != nil {
 		return r, v, err
 	}
-	v.Status, v.EndedAt = status, Stamp(now)
+	v.Status, v.EndedAt = status, window.Stamp(now)
 	r.put(v)
 	return r, v, nil
 }
@@ -262,22 +265,22 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 		return r, v, err
 	}
 	if v.Inbound() {
-		return r, v, Invalid("code", "This verification is approved by the person's own message. Give its id without a code.")
+		return r, v, problem.Invalid("code", "This verification is approved by the person's own message. Give its id without a code.")
 	}
 	if err := v.live(); err != nil {
 		return r, v, err
 	}
-	if wait := SpentFor(r.Failures, p.MaxFailuresPerDay, Day, now); wait > 0 {
+	if wait := window.FullFor(r.Failures, p.MaxFailuresPerDay, window.Day, now); wait > 0 {
 		return r, v, tooManyFailures(wait)
 	}
 	if v.Checks >= p.MaxChecks { // the operator lowered the limit meanwhile
-		v.Status, v.EndedAt = Exhausted, Stamp(now)
+		v.Status, v.EndedAt = Exhausted, window.Stamp(now)
 		r.put(v)
 		return r, v, v.live()
 	}
 	code, ok := v.Code(keys)
 	if !ok {
-		return r, v, &Error{Kind: KindExpired, Detail: "The secret that made this code was taken out of service. Start a new verification."}
+		return r, v, &problem.Error{Kind: problem.Expired, Detail: "The secret that made this code was taken out of service. Start a new verification."}
 	}
 
 	v.Checks++
@@ -285,19 +288,19 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	right = equal(req.Context.Amount, v.Context.Amount) && right
 	right = equal(req.Context.Payee, v.Context.Payee) && right
 	if right {
-		v.Status, v.EndedAt = Approved, Stamp(now)
+		v.Status, v.EndedAt = Approved, window.Stamp(now)
 		r.put(v)
 		r.worked(v, v.arrivedBy(), now)
 		return r, v, nil
 	}
-	r.Failures = RecordEvent(r.Failures, now)
+	r.Failures = window.Record(r.Failures, now)
 	remaining := r.ChecksLeft(v, p)
 	if v.Checks >= p.MaxChecks {
-		v.Status, v.EndedAt = Exhausted, Stamp(now)
+		v.Status, v.EndedAt = Exhausted, window.Stamp(now)
 	}
 	r.put(v)
 	alert := r.alert(v, remaining, now)
-	return r, v, &Error{Kind: WrongCode, ChecksLeft: &remaining, Alerted: alert, Detail: "The code is not right."}
+	return r, v, &problem.Error{Kind: problem.WrongCode, ChecksLeft: &remaining, Alerted: alert, Detail: "The code is not right."}
 }
 
 // alert reports whether the person is to be warned, because this wrong code was
@@ -307,7 +310,7 @@ func (r *Recipient) alert(v Verification, remaining int, now time.Time) bool {
 	if remaining > 0 || !r.AlertedAt.IsZero() || !r.BlockedUntil.IsZero() || v.TestCode != "" {
 		return false
 	}
-	r.AlertedAt = Stamp(now)
+	r.AlertedAt = window.Stamp(now)
 	return true
 }
 

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 // inStatus returns a bench whose recipient holds one verification of that
@@ -27,7 +29,7 @@ func inStatus(t *testing.T, status otp.Status) (*bench, otp.Verification) {
 		b.r = b.r.Settle(b.now)
 	case otp.Exhausted:
 		for range b.p.MaxChecks {
-			wantKind(t, b.wrong(v), otp.WrongCode)
+			wantKind(t, b.wrong(v), problem.WrongCode)
 		}
 	case otp.Denied:
 		b.r, _, err = otp.Deny(b.r, b.now)
@@ -49,17 +51,17 @@ func TestTransitions_EveryStatusAgainstEachOne(t *testing.T) {
 	allStatuses := []otp.Status{
 		otp.Pending, otp.Approved, otp.Canceled, otp.Denied, otp.Expired, otp.Exhausted, otp.Undeliverable, "no such status",
 	}
-	refusedAs := map[otp.Status]otp.Kind{
-		otp.Approved:      otp.AlreadyUsed,
-		otp.Canceled:      otp.KindCanceled,
-		otp.Denied:        otp.KindDenied,
-		otp.Expired:       otp.KindExpired,
-		otp.Exhausted:     otp.TooManyChecks,
-		otp.Undeliverable: otp.KindUndeliverable,
-		"no such status":  otp.Internal,
+	refusedAs := map[otp.Status]problem.Kind{
+		otp.Approved:      problem.AlreadyUsed,
+		otp.Canceled:      problem.Canceled,
+		otp.Denied:        problem.Denied,
+		otp.Expired:       problem.Expired,
+		otp.Exhausted:     problem.TooManyChecks,
+		otp.Undeliverable: problem.Undeliverable,
+		"no such status":  problem.Internal,
 	}
 	type result struct {
-		kind   otp.Kind
+		kind   problem.Kind
 		status otp.Status
 	}
 	for _, tr := range []struct {
@@ -76,7 +78,7 @@ func TestTransitions_EveryStatusAgainstEachOne(t *testing.T) {
 		}, map[otp.Status]result{otp.Pending: {"", otp.Approved}}},
 		{"check wrong", func(b *bench, v otp.Verification) (otp.Recipient, otp.Verification, error) {
 			return otp.Check(b.r, otp.CheckRequest{ID: v.ID, Code: wrongCode(codeOf(b.t, v))}, b.keys, b.p, b.now)
-		}, map[otp.Status]result{otp.Pending: {otp.WrongCode, otp.Pending}}},
+		}, map[otp.Status]result{otp.Pending: {problem.WrongCode, otp.Pending}}},
 		{"cancel", func(b *bench, v otp.Verification) (otp.Recipient, otp.Verification, error) {
 			return otp.Cancel(b.r, v.ID, b.now)
 		}, map[otp.Status]result{otp.Pending: {"", otp.Canceled}, otp.Canceled: {"", otp.Canceled}}},
@@ -163,7 +165,7 @@ func TestStart_RefusesAnAddressWhoseRowBelongsToAnother(t *testing.T) {
 	b.start("login")
 	before := deepCopy(b.r)
 	r, _, err := otp.Start(b.r, b.request(bob, "login", otp.Context{}), b.p, noon.Add(time.Hour))
-	wantKind(t, err, otp.Internal)
+	wantKind(t, err, problem.Internal)
 	if r.Address != alice || len(r.Sends) != len(before.Sends) {
 		t.Errorf("the refusal left %+v", r)
 	}
@@ -185,7 +187,7 @@ func TestStart_CancelsOnlyTheLiveOneOfItsOwnPurpose(t *testing.T) {
 			t.Errorf("%s %s is %v, want %v", want.v.Purpose, want.v.ID, got, want.status)
 		}
 	}
-	wantKind(t, b.right(login), otp.KindCanceled)
+	wantKind(t, b.right(login), problem.Canceled)
 }
 
 func TestResend_KeepsCodeAndExpiryAndNamesTheNewChannel(t *testing.T) {
@@ -226,7 +228,7 @@ func TestTransitions_UnknownIDIsNotFound(t *testing.T) {
 		"resend": resent, "check": checked, "cancel": canceled, "follow": followed, "claim": claimed,
 		"check of an unused purpose": noPurpose, "check of a recipient never seen": nobody,
 	} {
-		t.Run(name, func(t *testing.T) { wantKind(t, err, otp.NotFound) })
+		t.Run(name, func(t *testing.T) { wantKind(t, err, problem.NotFound) })
 	}
 }
 
@@ -236,7 +238,7 @@ func TestCheck_CodeOfARemovedSecretIsExpiredAndSpendsNothing(t *testing.T) {
 	code := codeOf(t, v)
 	before := deepCopy(b.r)
 	b.keys = mustParse(fixedSecret(100))
-	wantKind(t, b.check(v, code), otp.KindExpired)
+	wantKind(t, b.check(v, code), problem.Expired)
 	if !same(b.r, before) {
 		t.Error("the check changed the recipient")
 	}
@@ -253,9 +255,9 @@ func TestCheck_ByPurposeMeansTheNewestOneEvenWhereItHasEnded(t *testing.T) {
 		b.r, _, err = otp.Check(b.r, otp.CheckRequest{Purpose: "login", Code: code}, b.keys, b.p, b.now)
 		return err
 	}
-	wantKind(t, byPurpose(codeOf(t, first)), otp.WrongCode)
+	wantKind(t, byPurpose(codeOf(t, first)), problem.WrongCode)
 	wantKind(t, byPurpose(codeOf(t, second)), "")
-	wantKind(t, byPurpose(codeOf(t, second)), otp.AlreadyUsed)
+	wantKind(t, byPurpose(codeOf(t, second)), problem.AlreadyUsed)
 }
 
 func TestForgetting_KeepsEightVerificationsAndNeverDropsALiveOne(t *testing.T) {
@@ -275,22 +277,22 @@ func TestForgetting_KeepsEightVerificationsAndNeverDropsALiveOne(t *testing.T) {
 			t.Errorf("%s is %v, want pending", v.Purpose, got)
 		}
 	}
-	wantKind(t, b.right(ended[15]), otp.KindCanceled)
-	wantKind(t, b.right(ended[14]), otp.NotFound)
+	wantKind(t, b.right(ended[15]), problem.Canceled)
+	wantKind(t, b.right(ended[14]), problem.NotFound)
 }
 
 func TestForgetting_AnEndedOneIsRememberedForADay(t *testing.T) {
 	for _, tc := range []struct {
 		status otp.Status
-		want   otp.Kind
+		want   problem.Kind
 	}{
-		{otp.Approved, otp.AlreadyUsed},
-		{otp.Expired, otp.KindExpired},
+		{otp.Approved, problem.AlreadyUsed},
+		{otp.Expired, problem.Expired},
 	} {
 		b, v := inStatus(t, tc.status)
-		b.now = v.EndedAt.Add(otp.Day - 1)
+		b.now = v.EndedAt.Add(window.Day - 1)
 		wantKind(t, b.right(v), tc.want)
-		b.now = v.EndedAt.Add(otp.Day)
-		wantKind(t, b.right(v), otp.NotFound)
+		b.now = v.EndedAt.Add(window.Day)
+		wantKind(t, b.right(v), problem.NotFound)
 	}
 }

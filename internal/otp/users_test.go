@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 // issued is a verification of the matrix, where it lies and what its code is.
@@ -112,7 +113,7 @@ func TestAttack05_UsersWhoShareANumberAndAPurpose(t *testing.T) {
 	for _, tc := range []struct{ first, second string }{{"a", "b"}, {"a", ""}, {"", "a"}} {
 		b := newBench(t, quiet())
 		older, newer := startAs(b, tc.first), startAs(b, tc.second)
-		try := func(user string, code otp.Verification) otp.Kind {
+		try := func(user string, code otp.Verification) problem.Kind {
 			_, v, err := otp.Check(b.r, otp.CheckRequest{Purpose: "login", User: user, Code: codeOf(t, code)}, keyring, b.p, b.now)
 			if err == nil && v.User != user {
 				t.Errorf("%q was approved by the code of %q", user, v.User)
@@ -122,14 +123,14 @@ func TestAttack05_UsersWhoShareANumberAndAPurpose(t *testing.T) {
 		for _, want := range []struct {
 			user string
 			code otp.Verification
-			kind otp.Kind
+			kind problem.Kind
 		}{
-			{tc.first, older, otp.KindCanceled},
-			{tc.first, newer, otp.KindCanceled},
-			{tc.second, older, otp.WrongCode},
+			{tc.first, older, problem.Canceled},
+			{tc.first, newer, problem.Canceled},
+			{tc.second, older, problem.WrongCode},
 			{tc.second, newer, ""},
-			{"c", older, otp.NotFound},
-			{"c", newer, otp.NotFound},
+			{"c", older, problem.NotFound},
+			{"c", newer, problem.NotFound},
 		} {
 			if got := try(want.user, want.code); got != want.kind {
 				t.Errorf("%+v: %q with the code of %q: got %q, want %q", tc, want.user, want.code.User, got, want.kind)

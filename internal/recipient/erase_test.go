@@ -8,15 +8,17 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recipient"
 	"twofa/internal/store"
 	"twofa/internal/testing/rig"
+	"twofa/internal/window"
 )
 
 func TestErase_NothingIsLeftOfAnAddressButTheTimesOfItsLimits(t *testing.T) {
 	b, s := newBook(t)
 	v := start(t, b, 1)
-	wantKind(t, check(t, b, v.ID, "no", noon), otp.WrongCode)
+	wantKind(t, check(t, b, v.ID, "no", noon), problem.WrongCode)
 	if err := b.Erase(t.Context(), alice, noon); err != nil {
 		t.Fatal(err)
 	}
@@ -29,13 +31,13 @@ func TestErase_NothingIsLeftOfAnAddressButTheTimesOfItsLimits(t *testing.T) {
 		t.Errorf("%d sends and %d failures are counted, want 1 and 1", len(left.Sends), len(left.Failures))
 	}
 	code, _ := v.Code(b.Keys)
-	wantKind(t, check(t, b, v.ID, code, noon), otp.NotFound)
-	if row := s.rows[store.Key(b.RowKey(alice))]; !row.KeepUntil.Equal(noon.Add(otp.Day + otp.MaxSkew)) {
+	wantKind(t, check(t, b, v.ID, code, noon), problem.NotFound)
+	if row := s.rows[store.Key(b.RowKey(alice))]; !row.KeepUntil.Equal(noon.Add(window.Day + window.MaxSkew)) {
 		t.Errorf("kept until %v", row.KeepUntil)
 	}
 	// A day later nothing is left to count, and the row goes as soon as no write
 	// can be under way.
-	if err := b.Erase(t.Context(), alice, noon.Add(otp.Day)); err != nil {
+	if err := b.Erase(t.Context(), alice, noon.Add(window.Day)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -55,7 +57,7 @@ func TestCancelUser_EndsWhatIsPendingForThatUserAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, _ = v.Code(b.Keys)
-	wantKind(t, check(t, b, v.ID, code, noon), otp.KindCanceled)
+	wantKind(t, check(t, b, v.ID, code, noon), problem.Canceled)
 	if err := b.CancelUser(t.Context(), rig.Bob, "u1", noon); err != nil {
 		t.Errorf("an address that nobody knows: %v", err)
 	}
@@ -125,13 +127,13 @@ func TestErase_FaultsAreTold(t *testing.T) {
 	b, s := newBook(t)
 	start(t, b, 1)
 	s.lost = true
-	if e := wantKind(t, b.Erase(t.Context(), alice, noon), otp.StorageUnavailable); e.RetryAfter <= 0 || !errors.Is(e, store.ErrUnavailable) {
+	if e := wantKind(t, b.Erase(t.Context(), alice, noon), problem.StorageUnavailable); e.RetryAfter <= 0 || !errors.Is(e, store.ErrUnavailable) {
 		t.Errorf("lost: %+v", e)
 	}
 	s.lost = false
 	start(t, b, 2)
 	rotated := &recipient.Book{Table: oldKeyed{s, b.RowKey(alice)}, Keys: ring(t, 90)} // a secret was lost
-	wantKind(t, rotated.Erase(t.Context(), alice, noon), otp.Internal)
+	wantKind(t, rotated.Erase(t.Context(), alice, noon), problem.Internal)
 	if r := load(t, b); len(r.Verifications) != 1 {
 		t.Errorf("a row that could not be read was written over: %+v", r)
 	}

@@ -12,6 +12,7 @@ import (
 	"twofa/internal/sealed"
 	"twofa/internal/secret"
 	"twofa/internal/store"
+	"twofa/internal/window"
 )
 
 // Book is all recipients.
@@ -103,7 +104,7 @@ func next(r otp.Recipient, until time.Time) (sealed.Next, error) {
 	if err != nil {
 		return sealed.Next{}, sealed.Unreadable(err)
 	}
-	return sealed.Next{Plain: encoded, KeepUntil: until.Add(otp.MaxSkew)}, nil
+	return sealed.Next{Plain: encoded, KeepUntil: until.Add(window.MaxSkew)}, nil
 }
 
 func later(a, b time.Time) time.Time {

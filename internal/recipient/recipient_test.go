@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recipient"
 	"twofa/internal/secret"
 	"twofa/internal/store"
+	"twofa/internal/window"
 )
 
 const (
@@ -136,9 +138,9 @@ func load(t *testing.T, b *recipient.Book) otp.Recipient {
 	return r
 }
 
-func wantKind(t *testing.T, err error, want otp.Kind) *otp.Error {
+func wantKind(t *testing.T, err error, want problem.Kind) *problem.Error {
 	t.Helper()
-	var e *otp.Error
+	var e *problem.Error
 	if !errors.As(err, &e) {
 		t.Fatalf("got %v, want %q", err, want)
 	}
@@ -170,7 +172,7 @@ func TestChange_KeepsWhatWasDecided(t *testing.T) {
 func TestChange_ARefusalThatChangedTheRowIsKeptAndReturned(t *testing.T) {
 	b, s := newBook(t)
 	v := start(t, b, 1)
-	wantKind(t, check(t, b, v.ID, "no", noon), otp.WrongCode)
+	wantKind(t, check(t, b, v.ID, "no", noon), problem.WrongCode)
 	r := load(t, b)
 	if got, _ := r.Find(v.ID); got.Checks != 1 || len(r.Failures) != 1 || s.writes != 2 {
 		t.Errorf("%d checks, %d failures, %d writes; want 1, 1, 2", got.Checks, len(r.Failures), s.writes)
@@ -181,7 +183,7 @@ func TestChange_ARefusalThatChangedNothingIsNotWritten(t *testing.T) {
 	b, s := newBook(t)
 	start(t, b, 1)
 	before := s.rows[store.Key(b.RowKey(alice))]
-	wantKind(t, check(t, b, otp.NewID(b.RowKey(alice), [8]byte{9}), "no", noon), otp.NotFound)
+	wantKind(t, check(t, b, otp.NewID(b.RowKey(alice), [8]byte{9}), "no", noon), problem.NotFound)
 	after := s.rows[store.Key(b.RowKey(alice))]
 	if s.writes != 1 || !bytes.Equal(before.Data, after.Data) {
 		t.Errorf("%d writes, want 1", s.writes)
@@ -190,7 +192,7 @@ func TestChange_ARefusalThatChangedNothingIsNotWritten(t *testing.T) {
 
 func TestChange_ACheckOfAnUnknownAddressMakesNoRow(t *testing.T) {
 	b, s := newBook(t)
-	wantKind(t, check(t, b, otp.NewID(b.RowKey(alice), [8]byte{9}), "no", noon), otp.NotFound)
+	wantKind(t, check(t, b, otp.NewID(b.RowKey(alice), [8]byte{9}), "no", noon), problem.NotFound)
 	if s.writes != 0 || len(s.rows) != 0 {
 		t.Errorf("%d writes, %d rows; want none", s.writes, len(s.rows))
 	}
@@ -201,7 +203,7 @@ func TestChange_KeepsTheRowForMaxSkewLongerThanItCounts(t *testing.T) {
 	b, s := newBook(t)
 	v := start(t, b, 1)
 	row := s.rows[store.Key(b.RowKey(alice))]
-	if want := v.ExpiresAt.Add(otp.Day + otp.MaxSkew); !row.KeepUntil.Equal(want) {
+	if want := v.ExpiresAt.Add(window.Day + window.MaxSkew); !row.KeepUntil.Equal(want) {
 		t.Errorf("kept until %v, want %v", row.KeepUntil, want)
 	}
 }
@@ -216,7 +218,7 @@ func TestChange_WhatTheStoreDidNotConfirmIsNotTold(t *testing.T) {
 				code, _ = v.Code(b.Keys)
 			}
 			s.lost = true // the write is made, its answer is not heard
-			e := wantKind(t, check(t, b, v.ID, code, noon), otp.StorageUnavailable)
+			e := wantKind(t, check(t, b, v.ID, code, noon), problem.StorageUnavailable)
 			if e.RetryAfter <= 0 || e.ChecksLeft != nil || !errors.Is(e, store.ErrUnavailable) {
 				t.Errorf("got %+v", e)
 			}
@@ -224,7 +226,7 @@ func TestChange_WhatTheStoreDidNotConfirmIsNotTold(t *testing.T) {
 				t.Errorf("%d writes, want 2: nothing was lost", s.writes)
 			}
 			_, err := b.Load(t.Context(), b.RowKey(alice))
-			wantKind(t, err, otp.StorageUnavailable)
+			wantKind(t, err, problem.StorageUnavailable)
 		})
 	}
 }
@@ -243,7 +245,7 @@ func TestChange_OnlyTheLastDecisionCounts(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		wantKind(t, check(t, b, v.ID, code, noon), otp.KindCanceled)
+		wantKind(t, check(t, b, v.ID, code, noon), problem.Canceled)
 		if got, _ := load(t, b).Find(v.ID); got.Status != otp.Canceled {
 			t.Errorf("is %s, want canceled", got.Status)
 		}
@@ -274,7 +276,7 @@ func TestChange_OnlyTheLastDecisionCounts(t *testing.T) {
 		key := store.Key(b.RowKey(alice))
 		row := s.rows[key]
 		s.conflict = func() { s.rows[key] = store.Row{Data: []byte("spoiled"), KeepUntil: row.KeepUntil} }
-		wantKind(t, check(t, b, third.ID, code, noon), otp.Internal)
+		wantKind(t, check(t, b, third.ID, code, noon), problem.Internal)
 	})
 }
 
@@ -311,9 +313,9 @@ func TestOpen_ARowThatWasTamperedWithIsInternalAndStays(t *testing.T) {
 			key := store.Key(b.RowKey(alice))
 			before, writes := bytes.Clone(s.rows[key].Data), s.writes
 			_, err := b.Load(t.Context(), string(key))
-			wantKind(t, err, otp.Internal)
+			wantKind(t, err, problem.Internal)
 			code, _ := v.Code(b.Keys)
-			wantKind(t, check(t, b, v.ID, code, noon), otp.Internal)
+			wantKind(t, check(t, b, v.ID, code, noon), problem.Internal)
 			if s.writes != writes || !bytes.Equal(s.rows[key].Data, before) {
 				t.Error("the row was written over")
 			}
@@ -328,7 +330,7 @@ func TestChange_ARecipientThatCannotBeKeptIsInternal(t *testing.T) {
 		old.Address = strings.Repeat("x", 256)
 		return old, otp.Verification{}, nil
 	})
-	wantKind(t, err, otp.Internal)
+	wantKind(t, err, problem.Internal)
 	if s.writes != 1 {
 		t.Errorf("%d writes, want 1", s.writes)
 	}
@@ -338,7 +340,7 @@ func TestRows_TellNothingOfAPerson(t *testing.T) {
 	b, s := newBook(t)
 	v := start(t, b, 1)
 	code, _ := v.Code(b.Keys)
-	wantKind(t, check(t, b, v.ID, "no", noon), otp.WrongCode)
+	wantKind(t, check(t, b, v.ID, "no", noon), problem.WrongCode)
 	for key, row := range s.rows {
 		for _, canary := range []string{alice, alice[1:], alice[4:], "Acme", "Canary", "login", "sms", "email", mail, "alice", "example", code, string(v.ID), string(v.ID[18:])} {
 			for form, text := range map[string]string{
@@ -377,7 +379,7 @@ func TestStorageErrors_EveryOtherFaultIsInternal(t *testing.T) {
 		old.Sends = []time.Time{noon}
 		return old, otp.Verification{}, nil
 	})
-	wantKind(t, err, otp.Internal)
+	wantKind(t, err, problem.Internal)
 	if !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("the cause is lost: %v", err)
 	}
@@ -388,7 +390,7 @@ func TestStorageErrors_UnknownTextsAreLeftOut(t *testing.T) {
 	b, _ := newBook(t)
 	b.Table = oddTable{b.Table}
 	_, err := b.Load(t.Context(), b.RowKey(alice))
-	wantKind(t, err, otp.Internal)
+	wantKind(t, err, problem.Internal)
 	if strings.Contains(err.Error(), "canary") {
 		t.Errorf("the error quotes the store's: %v", err)
 	}
@@ -409,9 +411,9 @@ func TestChange_ReturnsWhatWasDecidedOnlyWhereItIsKept(t *testing.T) {
 		want    bool
 	}{
 		"approved":               {want: true},
-		"refused, and kept":      {refusal: &otp.Error{Kind: otp.WrongCode}, want: true},
+		"refused, and kept":      {refusal: &problem.Error{Kind: problem.WrongCode}, want: true},
 		"approved, perhaps kept": {lost: true},
-		"refused, perhaps kept":  {refusal: &otp.Error{Kind: otp.AlreadyUsed}, lost: true},
+		"refused, perhaps kept":  {refusal: &problem.Error{Kind: problem.AlreadyUsed}, lost: true},
 		"a row that cannot be read any more at the second look": {spoiled: true},
 	} {
 		t.Run(name, func(t *testing.T) {

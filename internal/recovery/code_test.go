@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recovery"
 )
 
@@ -100,7 +101,7 @@ func TestCodes_LookAlikesAreRefusedAndDoNotCount(t *testing.T) {
 	for _, r := range "0OoIi1" {
 		text := string(r) + codes[0][1:]
 		after, left, err := try(t, s, text, noon)
-		e := wantKind(t, err, otp.InvalidRequest)
+		e := wantKind(t, err, problem.InvalidRequest)
 		if len(e.Fields) != 1 || e.Fields[0].Name != "code" || left != 10 || len(after.Failures) != 0 {
 			t.Errorf("%c: got %+v, %d left, %d failures", r, e, left, len(after.Failures))
 		}
@@ -196,12 +197,12 @@ func TestR8_CodesAreSaltedSlowHashedAndKeyed(t *testing.T) {
 	resalted := deepCopy(s)
 	resalted.Salt[0] ^= 1
 	_, _, err = recovery.Use(resalted, resalted.Hash(code, keyring), noon)
-	wantKind(t, err, otp.WrongCode)
+	wantKind(t, err, problem.WrongCode)
 	rotated := mustParse(fixedSecret(50), fixedSecret(1))
 	rekeyed := deepCopy(s)
 	rekeyed.Key = rotated.Current()
 	_, _, err = recovery.Use(rekeyed, rekeyed.Hash(code, rotated), noon)
-	wantKind(t, err, otp.WrongCode)
+	wantKind(t, err, problem.WrongCode)
 	_, left, err := recovery.Use(s, s.Hash(code, rotated), noon)
 	if wantKind(t, err, ""); left != 9 {
 		t.Errorf("%d codes left, want 9", left)

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recovery"
 	"twofa/internal/secret"
 )
@@ -78,7 +79,7 @@ func try(t rapid.TB, s recovery.State, code string, now time.Time) (recovery.Sta
 // wrong is a code of the right form that is in no set of these tests.
 const wrong = "WRNG-CKEY-2345-6789"
 
-func wantKind(t rapid.TB, err error, want otp.Kind) *otp.Error {
+func wantKind(t rapid.TB, err error, want problem.Kind) *problem.Error {
 	t.Helper()
 	if want == "" {
 		if err != nil {
@@ -86,7 +87,7 @@ func wantKind(t rapid.TB, err error, want otp.Kind) *otp.Error {
 		}
 		return nil
 	}
-	e, ok := errors.AsType[*otp.Error](err)
+	e, ok := errors.AsType[*problem.Error](err)
 	if !ok || e.Kind != want {
 		t.Fatalf("got %v, want %q", err, want)
 	}

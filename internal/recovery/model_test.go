@@ -6,8 +6,9 @@ import (
 
 	"pgregory.net/rapid"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recovery"
+	"twofa/internal/window"
 )
 
 // model is what recovery codes are, naively: codes in clear, a bool each.
@@ -19,25 +20,25 @@ type model struct {
 }
 
 // use is what becomes of a code, and how long to wait.
-func (m *model) use(code string, now time.Time) (kind otp.Kind, wait time.Duration) {
+func (m *model) use(code string, now time.Time) (kind problem.Kind, wait time.Duration) {
 	if m.left() == 0 {
-		return otp.NotFound, 0
+		return problem.NotFound, 0
 	}
 	// The tenth of the last wrong codes within a day opens the door when it goes.
 	for i := len(m.failures) - 1; i >= 0; i-- {
-		if now.Sub(m.failures[i]) < otp.Day && len(m.failures)-i == 10 {
-			return otp.TooManyChecks, otp.Day - now.Sub(m.failures[i])
+		if now.Sub(m.failures[i]) < window.Day && len(m.failures)-i == 10 {
+			return problem.TooManyChecks, window.Day - now.Sub(m.failures[i])
 		}
 	}
 	if len(code) != 19 {
-		return otp.InvalidRequest, 0
+		return problem.InvalidRequest, 0
 	}
 	if m.removed {
-		return otp.KindExpired, 0
+		return problem.Expired, 0
 	}
 	if used, known := m.used[code]; !known || used {
 		m.failures = append(m.failures, now)
-		return otp.WrongCode, 0
+		return problem.WrongCode, 0
 	}
 	m.used[code] = true
 	return "", 0

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recovery"
 )
 
@@ -99,7 +100,7 @@ func TestR10_NoCodeInAnyStateOrError(t *testing.T) {
 	h := s.Hash(typed(t, codes[2]), keyring)
 	printed = append(printed, h, &h)
 	_, _, err := recovery.NewWith(quick, strings.NewReader(strings.Repeat("same bytes", 12)), keyring, noon)
-	printed = append(printed, wantKind(t, err, otp.Internal))
+	printed = append(printed, wantKind(t, err, problem.Internal))
 
 	forbidden := spellings(t, append(slices.Clone(codes), misread, wrong))
 	for _, p := range printed {
@@ -107,7 +108,7 @@ func TestR10_NoCodeInAnyStateOrError(t *testing.T) {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			fmt.Fprintf(&all, verb+"\n", p)
 		}
-		if e, ok := p.(*otp.Error); ok {
+		if e, ok := p.(*problem.Error); ok {
 			fmt.Fprintf(&all, "%+v\n%+v\n", *e, e.Fields)
 			for err := error(e); err != nil; err = errors.Unwrap(err) {
 				fmt.Fprintln(&all, err.Error())

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recovery"
 )
 
@@ -30,7 +30,7 @@ func (r *row) change(use func(recovery.State) (recovery.State, int, error)) erro
 }
 
 // inParallel starts n at once, and returns how often each kind was the outcome.
-func inParallel(n int, change func(i int) error) map[otp.Kind]int {
+func inParallel(n int, change func(i int) error) map[problem.Kind]int {
 	outcomes := make([]error, n)
 	start := make(chan struct{})
 	var done sync.WaitGroup
@@ -42,12 +42,12 @@ func inParallel(n int, change func(i int) error) map[otp.Kind]int {
 	}
 	close(start)
 	done.Wait()
-	kinds := map[otp.Kind]int{}
+	kinds := map[problem.Kind]int{}
 	for _, err := range outcomes {
 		if err == nil {
 			kinds[""]++
 		} else {
-			kinds[err.(*otp.Error).Kind]++
+			kinds[err.(*problem.Error).Kind]++
 		}
 	}
 	return kinds
@@ -59,7 +59,7 @@ func TestAttack03_OneOfAHundredAtOnceUsesTheCode(t *testing.T) {
 	kinds := inParallel(100, func(int) error {
 		return r.change(recovery.AttemptWith(quick, typed(t, codes[0]), keyring, noon))
 	})
-	if kinds[""] != 1 || kinds[otp.WrongCode] != 10 || kinds[otp.TooManyChecks] != 89 {
+	if kinds[""] != 1 || kinds[problem.WrongCode] != 10 || kinds[problem.TooManyChecks] != 89 {
 		t.Errorf("got %v, want one success, 10 wrong codes and 89 refusals", kinds)
 	}
 	if got := r.Load(); got.Left() != 9 || len(got.Failures) != 10 {
@@ -73,11 +73,11 @@ func TestAttack01_TenOfAHundredWrongCodesAtOnceAreCompared(t *testing.T) {
 	kinds := inParallel(100, func(int) error {
 		return r.change(recovery.AttemptWith(quick, typed(t, wrong), keyring, noon))
 	})
-	if kinds[otp.WrongCode] != 10 || kinds[otp.TooManyChecks] != 90 {
+	if kinds[problem.WrongCode] != 10 || kinds[problem.TooManyChecks] != 90 {
 		t.Errorf("got %v, want 10 wrong codes and 90 refusals", kinds)
 	}
 	err := r.change(recovery.AttemptWith(quick, typed(t, codes[0]), keyring, noon))
-	wantKind(t, err, otp.TooManyChecks)
+	wantKind(t, err, problem.TooManyChecks)
 }
 
 // While the set is replaced over and over, a code of the first set works once or
@@ -92,10 +92,10 @@ func TestRace_AReplacedSetStaysReplaced(t *testing.T) {
 		}
 		return r.change(recovery.AttemptWith(quick, typed(t, codes[0]), keyring, noon))
 	})
-	if kinds[""] > 11 || kinds[""]+kinds[otp.WrongCode] != 20 {
+	if kinds[""] > 11 || kinds[""]+kinds[problem.WrongCode] != 20 {
 		t.Errorf("got %v", kinds)
 	}
-	if got := r.Load(); got.Salt != last.Salt || got.Left() != 10 || len(got.Failures) != kinds[otp.WrongCode] {
+	if got := r.Load(); got.Salt != last.Salt || got.Left() != 10 || len(got.Failures) != kinds[problem.WrongCode] {
 		t.Errorf("%d left, %d failures, outcomes %v", got.Left(), len(got.Failures), kinds)
 	}
 	r.Store(&last)

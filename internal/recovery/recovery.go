@@ -18,12 +18,14 @@ import (
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 // Count is how many codes a set has.
 const Count = 10
 
-// MaxFailuresPerDay is how many wrong codes a user may try within otp.Day, over
+// MaxFailuresPerDay is how many wrong codes a user may try within window.Day, over
 // all sets. Codes of 80 bits are not to be guessed with any number of tries; the
 // limit keeps our processor from those who try anyway.
 const MaxFailuresPerDay = 10
@@ -35,7 +37,7 @@ type State struct {
 	Key      [4]byte     // names the secret that the MACs are under
 	Codes    []Code      // of the present set, in the order in which New returned them
 	MadeAt   time.Time   // in milliseconds
-	Failures []time.Time // wrong codes of the last otp.Day, oldest first, whatever the set
+	Failures []time.Time // wrong codes of the last window.Day, oldest first, whatever the set
 }
 
 // Code is what is kept of one code.
@@ -71,7 +73,7 @@ func New(random io.Reader, keys Keys, now time.Time) (codes []string, s State, e
 }
 
 func newSet(random io.Reader, keys Keys, now time.Time, hash hashFunc) ([]string, State, error) {
-	s := State{Key: keys.Current(), MadeAt: otp.Stamp(now), Codes: make([]Code, Count)}
+	s := State{Key: keys.Current(), MadeAt: window.Stamp(now), Codes: make([]Code, Count)}
 	if _, err := io.ReadFull(random, s.Salt[:]); err != nil {
 		return nil, State{}, errMake(err)
 	}
@@ -97,8 +99,8 @@ func newSet(random io.Reader, keys Keys, now time.Time, hash hashFunc) ([]string
 	return codes, s, nil
 }
 
-func errMake(err error) *otp.Error {
-	return &otp.Error{Kind: otp.Internal, Detail: "Recovery codes could not be made.", Err: fmt.Errorf("recovery: %w", err)}
+func errMake(err error) *problem.Error {
+	return &problem.Error{Kind: problem.Internal, Detail: "Recovery codes could not be made.", Err: fmt.Errorf("recovery: %w", err)}
 }
 
 // knows reports whether a code of that MAC is in the set, used or not.
@@ -136,11 +138,11 @@ func (s State) Alive(keys Keys) bool {
 
 // settle returns a copy of the state, to be changed, in which only the wrong
 // codes are left that still count. One that a clock ahead of ours wrote keeps
-// its time up to otp.MaxSkew from now and is pulled back to there from beyond,
-// so that no clock locks anybody out for over otp.Day and otp.MaxSkew.
+// its time up to window.MaxSkew from now and is pulled back to there from beyond,
+// so that no clock locks anybody out for over window.Day and window.MaxSkew.
 func (s State) settle(now time.Time) State {
 	s.Codes = slices.Clone(s.Codes)
-	if s.Failures = otp.SettleEvents(slices.Clone(s.Failures), now); len(s.Failures) == 0 {
+	if s.Failures = window.Settle(slices.Clone(s.Failures), now); len(s.Failures) == 0 {
 		s.Failures = nil // as it is read from a row
 	}
 	return s

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recovery"
 )
 
@@ -132,7 +133,7 @@ func TestNew_FailsWithoutRandomBytesOrKeys(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			codes, s, err := recovery.NewWith(quick, tc.random, tc.keys, noon)
-			wantKind(t, err, otp.Internal)
+			wantKind(t, err, problem.Internal)
 			if codes != nil || !same(s, recovery.State{}) {
 				t.Errorf("%d codes beside the error", len(codes))
 			}
@@ -153,7 +154,7 @@ func TestReplace_KillsTheOldCodesAndKeepsTheFailures(t *testing.T) {
 	wantKind(t, err, "")
 	for range 3 {
 		s, _, err = try(t, s, wrong, noon)
-		wantKind(t, err, otp.WrongCode)
+		wantKind(t, err, problem.WrongCode)
 	}
 	fresh, made := newSet(t, 2)
 	made.Failures = append(made.Failures, noon) // not the fresh set's to say
@@ -164,12 +165,12 @@ func TestReplace_KillsTheOldCodesAndKeepsTheFailures(t *testing.T) {
 	for i, code := range old[:7] {
 		var left int
 		s, left, err = try(t, s, code, noon)
-		if e := wantKind(t, err, otp.WrongCode); *e.ChecksLeft != 6-i || left != 10 {
+		if e := wantKind(t, err, problem.WrongCode); *e.ChecksLeft != 6-i || left != 10 {
 			t.Errorf("%d checks and %d codes left, want %d and 10", *e.ChecksLeft, left, 6-i)
 		}
 	}
 	_, _, err = try(t, s, fresh[0], noon)
-	wantKind(t, err, otp.TooManyChecks)
+	wantKind(t, err, problem.TooManyChecks)
 	_, after := newSet(t, 3)
-	wantKind(t, s.Replace(after).Ready(noon), otp.TooManyChecks)
+	wantKind(t, s.Replace(after).Ready(noon), problem.TooManyChecks)
 }

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recovery"
 )
 
@@ -80,7 +81,7 @@ func sample(t rapid.TB) recovery.State {
 	wantKind(t, err, "")
 	for range 2 {
 		s, _, err = try(t, s, wrong, noon)
-		wantKind(t, err, otp.WrongCode)
+		wantKind(t, err, problem.WrongCode)
 	}
 	return s
 }

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 // Hashed is a typed code, made ready to be compared with one set. The zero
@@ -66,14 +67,14 @@ func (s State) Ready(now time.Time) error {
 }
 
 // refusal is Ready of a settled state.
-func (s State) refusal(now time.Time) *otp.Error {
+func (s State) refusal(now time.Time) *problem.Error {
 	if s.Left() == 0 {
-		return &otp.Error{Kind: otp.NotFound, Detail: "This user has no recovery code that could be used: none were made, or all are used. Make new ones with POST /api/users/{name}/recovery-codes."}
+		return &problem.Error{Kind: problem.NotFound, Detail: "This user has no recovery code that could be used: none were made, or all are used. Make new ones with POST /api/users/{name}/recovery-codes."}
 	}
-	if wait := otp.SpentFor(s.Failures, MaxFailuresPerDay, otp.Day, now); wait > 0 {
+	if wait := window.FullFor(s.Failures, MaxFailuresPerDay, window.Day, now); wait > 0 {
 		none := 0
-		return &otp.Error{
-			Kind: otp.TooManyChecks, RetryAfter: wait, ChecksLeft: &none,
+		return &problem.Error{
+			Kind: problem.TooManyChecks, RetryAfter: wait, ChecksLeft: &none,
 			Detail: "Too many wrong recovery codes for this user within 24 hours. New ones do not help before they are over.",
 		}
 	}
@@ -88,7 +89,7 @@ var errOtherSet = errors.New("recovery: the code was hashed for another set")
 // state that it returns has to be kept in either case. left is how many codes
 // are unused in it.
 //
-// Errors, all *otp.Error: those of State.Ready; InvalidRequest for what has not
+// Errors, all *problem.Error: those of State.Ready; InvalidRequest for what has not
 // the form of a code, KindExpired where the set's secret is gone, and Internal
 // for a Hashed of another set, none of which count; WrongCode, with ChecksLeft.
 func Use(old State, h Hashed, now time.Time) (s State, left int, err error) {
@@ -107,11 +108,11 @@ func Use(old State, h Hashed, now time.Time) (s State, left int, err error) {
 		at = subtle.ConstantTimeSelect(right&unused(c), i, at)
 	}
 	if at < 0 {
-		s.Failures = otp.RecordEvent(s.Failures, now)
+		s.Failures = window.Record(s.Failures, now)
 		checks := max(0, MaxFailuresPerDay-len(s.Failures))
-		return s, s.Left(), &otp.Error{Kind: otp.WrongCode, ChecksLeft: &checks, Detail: "The code is not right."}
+		return s, s.Left(), &problem.Error{Kind: problem.WrongCode, ChecksLeft: &checks, Detail: "The code is not right."}
 	}
-	s.Codes[at].UsedAt = otp.Stamp(now)
+	s.Codes[at].UsedAt = window.Stamp(now)
 	return s, s.Left(), nil
 }
 
@@ -123,14 +124,14 @@ func unused(c Code) int {
 }
 
 // refusal is why a code cannot be compared with the set of s, nil where it can.
-func (h Hashed) refusal(s State) *otp.Error {
+func (h Hashed) refusal(s State) *problem.Error {
 	switch {
 	case !h.of(s):
-		return &otp.Error{Kind: otp.Internal, Detail: "The code could not be checked.", Err: errOtherSet}
+		return &problem.Error{Kind: problem.Internal, Detail: "The code could not be checked.", Err: errOtherSet}
 	case h.is == misread:
-		return otp.Invalid("code", "A recovery code is made of 16 letters and digits, without 0, O, 1 and I.")
+		return problem.Invalid("code", "A recovery code is made of 16 letters and digits, without 0, O, 1 and I.")
 	case h.is == keyless:
-		return &otp.Error{Kind: otp.KindExpired, Detail: "The secret that made these recovery codes was taken out of service. Make new ones with POST /api/users/{name}/recovery-codes."}
+		return &problem.Error{Kind: problem.Expired, Detail: "The secret that made these recovery codes was taken out of service. Make new ones with POST /api/users/{name}/recovery-codes."}
 	}
 	return nil
 }

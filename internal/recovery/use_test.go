@@ -4,8 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recovery"
+	"twofa/internal/window"
 )
 
 func TestR8_EachCodeWorksOnce(t *testing.T) {
@@ -21,7 +22,7 @@ func TestR8_EachCodeWorksOnce(t *testing.T) {
 		}
 		if i < 9 { // the last one leaves nothing to be compared with
 			s, left, err = try(t, s, code, now)
-			wantKind(t, err, otp.WrongCode)
+			wantKind(t, err, problem.WrongCode)
 			if left != 9-i || !s.Codes[i].UsedAt.Equal(now) {
 				t.Errorf("code %d again: %d left, state %+v", i, left, s)
 			}
@@ -35,9 +36,9 @@ func TestUse_AUsedCodeIsAnsweredLikeAWrongOne(t *testing.T) {
 	s, _, err := try(t, s, codes[0], noon)
 	wantKind(t, err, "")
 	afterUsed, leftUsed, err := try(t, s, codes[0], noon)
-	used := wantKind(t, err, otp.WrongCode)
+	used := wantKind(t, err, problem.WrongCode)
 	afterWrong, leftWrong, err := try(t, s, wrong, noon)
-	other := wantKind(t, err, otp.WrongCode)
+	other := wantKind(t, err, problem.WrongCode)
 	if *used.ChecksLeft != *other.ChecksLeft || used.Detail != other.Detail || used.Err != other.Err ||
 		used.RetryAfter != other.RetryAfter || leftUsed != leftWrong || !same(afterUsed, afterWrong) {
 		t.Errorf("used: %+v\nwrong: %+v", used, other)
@@ -60,12 +61,12 @@ func TestUse_WithoutACodeLeftSaysHowToMakeNewOnes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, code := range []string{codes[0], wrong, "123456"} {
 				after, left, err := try(t, s, code, noon)
-				e := wantKind(t, err, otp.NotFound)
+				e := wantKind(t, err, problem.NotFound)
 				if left != 0 || !same(after, s) || e.Detail == "" {
 					t.Errorf("%d left, %+v, %+v", left, e, after)
 				}
 			}
-			wantKind(t, s.Ready(noon), otp.NotFound)
+			wantKind(t, s.Ready(noon), problem.NotFound)
 		})
 	}
 }
@@ -75,19 +76,19 @@ func TestUse_TenWrongCodesADayAndThenExactlyWhenTheFirstIsOver(t *testing.T) {
 	for i := range 10 {
 		var err error
 		s, _, err = try(t, s, wrong, noon.Add(time.Duration(i)*time.Minute))
-		if e := wantKind(t, err, otp.WrongCode); *e.ChecksLeft != 9-i {
+		if e := wantKind(t, err, problem.WrongCode); *e.ChecksLeft != 9-i {
 			t.Errorf("%d checks left, want %d", *e.ChecksLeft, 9-i)
 		}
 	}
 	for _, tc := range []struct {
 		at, wait time.Duration
 	}{
-		{10 * time.Minute, otp.Day - 10*time.Minute},
-		{otp.Day - 1, 1},
+		{10 * time.Minute, window.Day - 10*time.Minute},
+		{window.Day - 1, 1},
 	} {
 		for _, code := range []string{codes[0], wrong, "123"} { // the right one, too
 			after, left, err := try(t, s, code, noon.Add(tc.at))
-			e := wantKind(t, err, otp.TooManyChecks)
+			e := wantKind(t, err, problem.TooManyChecks)
 			if e.RetryAfter != tc.wait || e.ChecksLeft == nil || *e.ChecksLeft != 0 || left != 10 {
 				t.Errorf("after %v: %+v, %d left", tc.at, e, left)
 			}
@@ -95,16 +96,16 @@ func TestUse_TenWrongCodesADayAndThenExactlyWhenTheFirstIsOver(t *testing.T) {
 				t.Errorf("after %v: a code that was not looked at changed the state", tc.at)
 			}
 		}
-		wantKind(t, s.Ready(noon.Add(tc.at)), otp.TooManyChecks)
+		wantKind(t, s.Ready(noon.Add(tc.at)), problem.TooManyChecks)
 	}
-	wantKind(t, s.Ready(noon.Add(otp.Day)), "")
-	s, _, err := try(t, s, wrong, noon.Add(otp.Day))
-	wantKind(t, err, otp.WrongCode)
-	_, _, err = try(t, s, codes[0], noon.Add(otp.Day))
-	if e := wantKind(t, err, otp.TooManyChecks); e.RetryAfter != time.Minute {
+	wantKind(t, s.Ready(noon.Add(window.Day)), "")
+	s, _, err := try(t, s, wrong, noon.Add(window.Day))
+	wantKind(t, err, problem.WrongCode)
+	_, _, err = try(t, s, codes[0], noon.Add(window.Day))
+	if e := wantKind(t, err, problem.TooManyChecks); e.RetryAfter != time.Minute {
 		t.Errorf("retry after %v, want a minute: the second wrong code still counts", e.RetryAfter)
 	}
-	s, left, err := try(t, s, codes[0], noon.Add(otp.Day+time.Minute))
+	s, left, err := try(t, s, codes[0], noon.Add(window.Day+time.Minute))
 	wantKind(t, err, "")
 	if left != 9 || len(s.Failures) != 9 {
 		t.Errorf("%d left, %d failures; a success forgives none", left, len(s.Failures))
@@ -127,16 +128,16 @@ func TestAttempt_HashesOnlyWhereThatDecides(t *testing.T) {
 	for name, tc := range map[string]struct {
 		s    recovery.State
 		code string
-		kind otp.Kind
+		kind problem.Kind
 		want int
 	}{
 		"right":                 {s, codes[0], "", 1},
-		"wrong":                 {s, wrong, otp.WrongCode, 1},
-		"too many were wrong":   {locked, codes[0], otp.TooManyChecks, 0},
-		"no set":                {recovery.State{}, codes[0], otp.NotFound, 0},
-		"the secret is gone":    {gone, codes[0], otp.KindExpired, 0},
-		"not a code's form":     {s, "ABCD", otp.InvalidRequest, 0},
-		"not the code's length": {s, codes[0] + "A", otp.InvalidRequest, 0},
+		"wrong":                 {s, wrong, problem.WrongCode, 1},
+		"too many were wrong":   {locked, codes[0], problem.TooManyChecks, 0},
+		"no set":                {recovery.State{}, codes[0], problem.NotFound, 0},
+		"the secret is gone":    {gone, codes[0], problem.Expired, 0},
+		"not a code's form":     {s, "ABCD", problem.InvalidRequest, 0},
+		"not the code's length": {s, codes[0] + "A", problem.InvalidRequest, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := 0
@@ -144,7 +145,7 @@ func TestAttempt_HashesOnlyWhereThatDecides(t *testing.T) {
 			for range 5 { // as often as writes conflict
 				after, _, err := use(tc.s)
 				wantKind(t, err, tc.kind)
-				if failures := len(after.Failures) - len(tc.s.Failures); failures != 0 && tc.kind != otp.WrongCode {
+				if failures := len(after.Failures) - len(tc.s.Failures); failures != 0 && tc.kind != problem.WrongCode {
 					t.Errorf("%d more failures", failures)
 				}
 			}
@@ -161,7 +162,7 @@ func TestAttempt_HashesAgainForAnotherSetOnly(t *testing.T) {
 	n := 0
 	use := recovery.AttemptWith(counted(&n), typed(t, codes[0]), keyring, noon)
 	states := []recovery.State{first, withFailures(first, noon), first.Replace(second), withFailures(second, noon), first}
-	kinds := []otp.Kind{"", "", otp.WrongCode, otp.WrongCode, ""}
+	kinds := []problem.Kind{"", "", problem.WrongCode, problem.WrongCode, ""}
 	for i, want := range []int{1, 1, 2, 2, 3} {
 		_, _, err := use(states[i])
 		if wantKind(t, err, kinds[i]); n != want {
@@ -185,7 +186,7 @@ func TestUse_RefusesACodeThatWasHashedForAnotherSet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			after, left, err := recovery.Use(s, h, noon)
-			wantKind(t, err, otp.Internal)
+			wantKind(t, err, problem.Internal)
 			if left != 10 || !same(after, s) {
 				t.Errorf("%d left, %+v", left, after)
 			}
@@ -194,7 +195,7 @@ func TestUse_RefusesACodeThatWasHashedForAnotherSet(t *testing.T) {
 	// Nor is the zero Hashed right where a code's MAC is zero.
 	zero := recovery.State{Codes: make([]recovery.Code, 1)}
 	_, _, err := recovery.Use(zero, recovery.Hashed{}, noon)
-	wantKind(t, err, otp.Internal)
+	wantKind(t, err, problem.Internal)
 }
 
 func TestRotation_CodesWorkUntilTheirSecretIsTakenOut(t *testing.T) {
@@ -209,7 +210,7 @@ func TestRotation_CodesWorkUntilTheirSecretIsTakenOut(t *testing.T) {
 	}
 	for _, code := range []string{code, typed(t, wrong)} {
 		after, _, err = recovery.AttemptWith(quick, code, without, noon)(s)
-		wantKind(t, err, otp.KindExpired)
+		wantKind(t, err, problem.Expired)
 		if !same(after, s) || s.Alive(without) {
 			t.Errorf("alive: %v, state %+v", s.Alive(without), after)
 		}
@@ -226,16 +227,16 @@ func TestClock_AFailureAheadCountsAndIsForgottenWithinADayAndTheSkew(t *testing.
 	codes, s := newSet(t, 1)
 	var ahead []time.Time
 	for range 10 {
-		ahead = append(ahead, noon.Add(100*otp.Day))
+		ahead = append(ahead, noon.Add(100*window.Day))
 	}
 	s = withFailures(s, ahead...)
 	after, _, err := try(t, s, codes[0], noon)
-	if e := wantKind(t, err, otp.TooManyChecks); e.RetryAfter != otp.Day {
+	if e := wantKind(t, err, problem.TooManyChecks); e.RetryAfter != window.Day {
 		t.Errorf("retry after %v, want a day", e.RetryAfter)
 	}
-	_, _, err = try(t, after, codes[0], noon.Add(otp.Day+otp.MaxSkew-1))
-	wantKind(t, err, otp.TooManyChecks)
-	_, _, err = try(t, after, codes[0], noon.Add(otp.Day+otp.MaxSkew))
+	_, _, err = try(t, after, codes[0], noon.Add(window.Day+window.MaxSkew-1))
+	wantKind(t, err, problem.TooManyChecks)
+	_, _, err = try(t, after, codes[0], noon.Add(window.Day+window.MaxSkew))
 	wantKind(t, err, "")
 }
 
@@ -250,7 +251,7 @@ func TestClock_AStepBackRevivesNoCodeAndForgivesNoFailure(t *testing.T) {
 			now = back
 		}
 		s, _, err = try(t, s, codes[0], now)
-		wantKind(t, err, otp.WrongCode)
+		wantKind(t, err, problem.WrongCode)
 	}
 	for i, at := range s.Failures {
 		if !at.Equal(noon) {
@@ -258,7 +259,7 @@ func TestClock_AStepBackRevivesNoCodeAndForgivesNoFailure(t *testing.T) {
 		}
 	}
 	_, _, err = try(t, s, codes[1], back)
-	if e := wantKind(t, err, otp.TooManyChecks); e.RetryAfter != otp.Day {
+	if e := wantKind(t, err, problem.TooManyChecks); e.RetryAfter != window.Day {
 		t.Errorf("retry after %v", e.RetryAfter)
 	}
 }
@@ -271,7 +272,7 @@ func TestAttack22_TheLockEndsByItself(t *testing.T) {
 	for minute := range 3 * 24 * 60 {
 		var err error
 		s, _, err = try(t, s, wrong, noon.Add(time.Duration(minute)*time.Minute))
-		if e := wantWrongOrLocked(t, err); e.Kind == otp.WrongCode {
+		if e := wantWrongOrLocked(t, err); e.Kind == problem.WrongCode {
 			tried++
 		}
 	}
@@ -279,16 +280,16 @@ func TestAttack22_TheLockEndsByItself(t *testing.T) {
 		t.Errorf("%d wrong codes were compared in three days, want 30", tried)
 	}
 	last := s.Failures[len(s.Failures)-1]
-	_, left, err := try(t, s, codes[0], last.Add(otp.Day))
+	_, left, err := try(t, s, codes[0], last.Add(window.Day))
 	if wantKind(t, err, ""); left != 9 {
 		t.Errorf("%d left, want 9", left)
 	}
 }
 
-func wantWrongOrLocked(t *testing.T, err error) *otp.Error {
+func wantWrongOrLocked(t *testing.T, err error) *problem.Error {
 	t.Helper()
-	e, ok := err.(*otp.Error)
-	if !ok || e.Kind != otp.WrongCode && e.Kind != otp.TooManyChecks {
+	e, ok := err.(*problem.Error)
+	if !ok || e.Kind != problem.WrongCode && e.Kind != problem.TooManyChecks {
 		t.Fatalf("got %v", err)
 	}
 	return e

@@ -13,7 +13,7 @@ import (
 	"fmt"
 	"time"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/secret"
 	"twofa/internal/store"
 )
@@ -89,24 +89,24 @@ func (r Rows) open(box []byte, key string) ([]byte, error) {
 }
 
 // Unreadable is the error for a row whose content means nothing to us.
-func Unreadable(err error) error { return &otp.Error{Kind: otp.Internal, Err: err} }
+func Unreadable(err error) error { return &problem.Error{Kind: problem.Internal, Err: err} }
 
 // retryAfter is what a client is told when storage is unavailable.
 const retryAfter = 2 * time.Second
 
 func storageError(err error) error {
-	if known, ok := errors.AsType[*otp.Error](err); ok {
+	if known, ok := errors.AsType[*problem.Error](err); ok {
 		return known
 	}
 	if errors.Is(err, store.ErrUnavailable) {
-		return &otp.Error{
-			Kind: otp.StorageUnavailable, RetryAfter: retryAfter, Err: err,
+		return &problem.Error{
+			Kind: problem.StorageUnavailable, RetryAfter: retryAfter, Err: err,
 			Detail: "Storage did not answer, so it is not known whether anything was changed. Nothing was approved by this request, and nothing was sent; try again.",
 		}
 	}
 	if errors.Is(err, store.ErrInvalid) {
-		return &otp.Error{Kind: otp.Internal, Err: err}
+		return &problem.Error{Kind: problem.Internal, Err: err}
 	}
 	// Not in the store's contract, so its text may hold anything.
-	return &otp.Error{Kind: otp.Internal, Err: fmt.Errorf("sealed: the store failed with a %T", err)}
+	return &problem.Error{Kind: problem.Internal, Err: fmt.Errorf("sealed: the store failed with a %T", err)}
 }

@@ -17,7 +17,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/totp"
 )
 
@@ -89,7 +89,7 @@ func confirmed(t rapid.TB, now time.Time, list ...totp.Authenticator) totp.State
 
 // check checks a code, fails the test unless the kind of the outcome is as
 // wanted ("" for an approval), and returns the new state.
-func check(t rapid.TB, s totp.State, code string, now time.Time, want otp.Kind) totp.State {
+func check(t rapid.TB, s totp.State, code string, now time.Time, want problem.Kind) totp.State {
 	t.Helper()
 	s, a, err := totp.Check(s, code, now)
 	if got := kind(err); got != want {
@@ -102,18 +102,18 @@ func check(t rapid.TB, s totp.State, code string, now time.Time, want otp.Kind) 
 }
 
 // kind is "" for no error.
-func kind(err error) otp.Kind {
+func kind(err error) problem.Kind {
 	if err == nil {
 		return ""
 	}
-	if e, ok := errors.AsType[*otp.Error](err); ok {
+	if e, ok := errors.AsType[*problem.Error](err); ok {
 		return e.Kind
 	}
-	return otp.Kind("not an *otp.Error: " + err.Error())
+	return problem.Kind("not an *problem.Error: " + err.Error())
 }
 
 func describe(err error) string {
-	if e, ok := errors.AsType[*otp.Error](err); ok && e != nil {
+	if e, ok := errors.AsType[*problem.Error](err); ok && e != nil {
 		return fmt.Sprintf("%v %q %v", e, e.Detail, e.Fields)
 	}
 	return fmt.Sprint(err)
@@ -121,7 +121,7 @@ func describe(err error) string {
 
 // fieldsOf is which fields an error names.
 func fieldsOf(err error) []string {
-	e, ok := errors.AsType[*otp.Error](err)
+	e, ok := errors.AsType[*problem.Error](err)
 	if !ok {
 		return nil
 	}

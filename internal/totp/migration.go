@@ -4,9 +4,9 @@ import (
 	"encoding/base64"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"twofa/internal/problem"
 
-	"twofa/internal/otp"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // MaxMigrated is how many accounts of one URI are read. Google Authenticator
@@ -20,7 +20,7 @@ type Migrated struct {
 	Issuer, Account string
 	// Err is of kind InvalidRequest, nil where the account can be taken. The rest
 	// is then zero, but for Issuer and Account if they can be shown.
-	Err *otp.Error
+	Err error
 }
 
 // ParseMigration reads an export of Google Authenticator:
@@ -162,7 +162,7 @@ func readOTPParameters(message []byte) (m Migrated, ok bool) {
 // migrated judges one account. What is unspecified is as in a key URI.
 func migrated(secret []byte, name, issuer string, algorithm, digits, kind uint64) Migrated {
 	var m Migrated
-	faults := &otp.Error{Kind: otp.InvalidRequest}
+	faults := new(problem.Faults)
 	if before, after, found := strings.Cut(name, ":"); found && (issuer == "" || strings.TrimSpace(before) == strings.TrimSpace(issuer)) {
 		issuer, name = before, after
 	}
@@ -189,8 +189,7 @@ func migrated(secret []byte, name, issuer string, algorithm, digits, kind uint64
 	if fault := judgeSecret(secret); fault != "" {
 		faults.Add(uriField, "%s", fault)
 	}
-	if len(faults.Fields) > 0 {
-		m.Err = faults
+	if m.Err = faults.Err(); m.Err != nil {
 		return m
 	}
 	m.Authenticator = Authenticator{Secret: secret, Options: options}

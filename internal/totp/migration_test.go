@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"twofa/internal/testing/fixture"
 	"twofa/internal/totp"
 )
 
@@ -67,7 +68,7 @@ func TestParseMigration_PublishedExample(t *testing.T) {
 	}
 	m := list[0]
 	if m.Issuer != "Example" || m.Account != "alice@google.com" || m.Secret != nil || m.Err == nil ||
-		len(m.Err.Fields) != 1 || !strings.Contains(describe(m.Err), "only 80 bits") {
+		len(fixture.Fields(m.Err)) != 1 || !strings.Contains(describe(m.Err), "only 80 bits") {
 		t.Errorf("%+v, %s", m, describe(m.Err))
 	}
 }

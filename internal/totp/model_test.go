@@ -12,8 +12,9 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	"pgregory.net/rapid"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/totp"
+	"twofa/internal/window"
 )
 
 // model is the same rules, written down as naively as can be: it remembers every
@@ -32,7 +33,7 @@ type device struct {
 }
 
 func (m *model) settle(now time.Time) {
-	latest := now.Add(otp.MaxSkew).Truncate(ms)
+	latest := now.Add(window.MaxSkew).Truncate(ms)
 	m.devices = slices.DeleteFunc(m.devices, func(d *device) bool {
 		return !d.confirmed && (now.Sub(d.created) >= 15*time.Minute || d.created.After(latest))
 	})
@@ -144,7 +145,7 @@ func deepCopy(s totp.State) totp.State {
 
 // do runs one transition beside the model's, which returns the kind of error
 // that it wants.
-func (x *machine) do(t *rapid.T, want func(m *model) otp.Kind, transition func(s totp.State) (totp.State, error)) {
+func (x *machine) do(t *rapid.T, want func(m *model) problem.Kind, transition func(s totp.State) (totp.State, error)) {
 	before, copied := x.s, deepCopy(x.s)
 	s, err := transition(before)
 	x.s = s
@@ -205,9 +206,9 @@ func TestModel(t *testing.T) {
 			},
 			"enroll": func(t *rapid.T) {
 				a := x.draw(t)
-				x.do(t, func(m *model) otp.Kind {
+				x.do(t, func(m *model) problem.Kind {
 					if !m.mayAdd(a, m.pending()) {
-						return otp.InvalidRequest
+						return problem.InvalidRequest
 					}
 					m.remove(m.pending())
 					m.devices = append(m.devices, &device{a: a, created: x.now.Truncate(ms)})
@@ -216,9 +217,9 @@ func TestModel(t *testing.T) {
 			},
 			"import": func(t *rapid.T) {
 				a := x.draw(t)
-				x.do(t, func(m *model) otp.Kind {
+				x.do(t, func(m *model) problem.Kind {
 					if !m.mayAdd(a, nil) {
-						return otp.InvalidRequest
+						return problem.InvalidRequest
 					}
 					m.devices = append(m.devices, &device{a: a, created: x.now.Truncate(ms), confirmed: true})
 					return ""
@@ -229,7 +230,7 @@ func TestModel(t *testing.T) {
 				if d := x.m.pending(); d != nil && rapid.Bool().Draw(t, "right") {
 					typed = codeFor(d.a, x.now)
 				}
-				x.do(t, func(m *model) otp.Kind { return m.confirm(typed, x.now) },
+				x.do(t, func(m *model) problem.Kind { return m.confirm(typed, x.now) },
 					func(s totp.State) (totp.State, error) {
 						s, _, err := totp.Confirm(s, typed, x.now)
 						return s, err
@@ -240,19 +241,19 @@ func TestModel(t *testing.T) {
 			"check3": x.check,
 			"remove": func(t *rapid.T) {
 				id := x.anyID(t)
-				x.do(t, func(m *model) otp.Kind {
+				x.do(t, func(m *model) problem.Kind {
 					for _, d := range m.devices {
 						if d.a.ID == id {
 							m.remove(d)
 							return ""
 						}
 					}
-					return otp.NotFound
+					return problem.NotFound
 				}, func(s totp.State) (totp.State, error) { s, _, err := totp.Remove(s, id, x.now); return s, err })
 			},
 			"rename": func(t *rapid.T) {
 				id, name := x.anyID(t), rapid.SampledFrom([]string{"A", "B", "H"}).Draw(t, "name")
-				x.do(t, func(m *model) otp.Kind { return m.rename(id, name) },
+				x.do(t, func(m *model) problem.Kind { return m.rename(id, name) },
 					func(s totp.State) (totp.State, error) {
 						s, _, err := totp.Rename(s, id, name, x.now)
 						return s, err
@@ -264,7 +265,7 @@ func TestModel(t *testing.T) {
 
 func (x *machine) check(t *rapid.T) {
 	typed := x.typed(t)
-	x.do(t, func(m *model) otp.Kind { return m.check(typed, x.now) },
+	x.do(t, func(m *model) problem.Kind { return m.check(typed, x.now) },
 		func(s totp.State) (totp.State, error) {
 			s, a, err := totp.Check(s, typed, x.now)
 			if err == nil {
@@ -277,10 +278,10 @@ func (x *machine) check(t *rapid.T) {
 		})
 }
 
-func (m *model) confirm(typed string, now time.Time) otp.Kind {
+func (m *model) confirm(typed string, now time.Time) problem.Kind {
 	d := m.pending()
 	if d == nil {
-		return otp.NotFound
+		return problem.NotFound
 	}
 	if d.accept(typed, now) {
 		d.confirmed, d.wrong = true, 0
@@ -289,19 +290,19 @@ func (m *model) confirm(typed string, now time.Time) otp.Kind {
 	if d.wrong++; d.wrong == 10 {
 		m.remove(d)
 	}
-	return otp.WrongCode
+	return problem.WrongCode
 }
 
-func (m *model) check(typed string, now time.Time) otp.Kind {
+func (m *model) check(typed string, now time.Time) problem.Kind {
 	some, accepted := false, false
 	for _, d := range m.devices {
 		some = some || d.confirmed
 	}
 	if !some {
-		return otp.NotFound
+		return problem.NotFound
 	}
 	if len(m.failures) >= 10 {
-		return otp.TooManyChecks
+		return problem.TooManyChecks
 	}
 	for _, d := range m.devices {
 		if d.confirmed && d.accept(typed, now) {
@@ -310,12 +311,12 @@ func (m *model) check(typed string, now time.Time) otp.Kind {
 	}
 	if !accepted {
 		m.wrongCode(now)
-		return otp.WrongCode
+		return problem.WrongCode
 	}
 	return ""
 }
 
-func (m *model) rename(id, name string) otp.Kind {
+func (m *model) rename(id, name string) problem.Kind {
 	var named *device
 	for _, d := range m.devices {
 		if d.a.ID == id {
@@ -323,11 +324,11 @@ func (m *model) rename(id, name string) otp.Kind {
 		}
 	}
 	if named == nil {
-		return otp.NotFound
+		return problem.NotFound
 	}
 	for _, d := range m.devices {
 		if d != named && d.a.Name == name {
-			return otp.InvalidRequest
+			return problem.InvalidRequest
 		}
 	}
 	named.a.Name = name

@@ -7,8 +7,9 @@ import (
 
 	"pgregory.net/rapid"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/totp"
+	"twofa/internal/window"
 )
 
 func TestR9_SecretsOf160BitsAndNeverUnder128(t *testing.T) {
@@ -38,13 +39,13 @@ func TestR9_WindowIsOneStepEachWay(t *testing.T) {
 		begin := time.Unix(c*int64(period), 0)
 		for _, at := range []struct {
 			offset time.Duration
-			want   otp.Kind
+			want   problem.Kind
 		}{
-			{-p - 1, otp.WrongCode}, {-p, ""}, {-1, ""}, {0, ""}, {p - 1, ""}, {p, ""}, {2*p - 1, ""}, {2 * p, otp.WrongCode},
+			{-p - 1, problem.WrongCode}, {-p, ""}, {-1, ""}, {0, ""}, {p - 1, ""}, {p, ""}, {2*p - 1, ""}, {2 * p, problem.WrongCode},
 		} {
 			now := begin.Add(at.offset)
 			s := check(t, confirmed(t, noon, a), code(a, c), now, at.want)
-			if want := map[otp.Kind]int64{"": c, otp.WrongCode: 0}[at.want]; s.Authenticators[0].Step != want {
+			if want := map[problem.Kind]int64{"": c, problem.WrongCode: 0}[at.want]; s.Authenticators[0].Step != want {
 				t.Errorf("%v: step %d, want %d", at.offset, s.Authenticators[0].Step, want)
 			}
 		}
@@ -56,7 +57,7 @@ func TestR9_AStepIsAcceptedOnce(t *testing.T) {
 	c := codeFor(phone, noon)
 	s = check(t, s, c, noon, "")
 	for _, later := range []time.Duration{0, 1, step, 2*step - 1, -step} {
-		s = check(t, s, c, noon.Add(later), otp.WrongCode)
+		s = check(t, s, c, noon.Add(later), problem.WrongCode)
 	}
 	if len(s.Failures) != 5 {
 		t.Errorf("%d failures are counted, want 5", len(s.Failures))
@@ -67,18 +68,18 @@ func TestR9_AStepIsAcceptedOnce(t *testing.T) {
 func TestR9_NoOlderStepAfterANewerOne(t *testing.T) {
 	s := confirmed(t, noon, phone)
 	s = check(t, s, codeFor(phone, noon.Add(step)), noon, "")
-	s = check(t, s, codeFor(phone, noon), noon, otp.WrongCode)
-	check(t, s, codeFor(phone, noon.Add(-step)), noon, otp.WrongCode)
+	s = check(t, s, codeFor(phone, noon), noon, problem.WrongCode)
+	check(t, s, codeFor(phone, noon.Add(-step)), noon, problem.WrongCode)
 }
 
 // Not even by a clock that steps back, or a wrong one in between.
 func TestR9_NoClockMakesAStepNewAgain(t *testing.T) {
 	s := confirmed(t, noon, phone)
-	ahead := noon.Add(365 * otp.Day)
+	ahead := noon.Add(365 * window.Day)
 	s = check(t, s, codeFor(phone, ahead), ahead, "")
 	s = s.Settle(noon) // the clock is right again
-	s = check(t, s, codeFor(phone, noon), noon, otp.WrongCode)
-	check(t, s, codeFor(phone, ahead), ahead, otp.WrongCode)
+	s = check(t, s, codeFor(phone, noon), noon, problem.WrongCode)
+	check(t, s, codeFor(phone, ahead), ahead, problem.WrongCode)
 }
 
 func TestAttack19_SameStepTwice(t *testing.T) {
@@ -86,9 +87,9 @@ func TestAttack19_SameStepTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(describe(err))
 	}
-	s = check(t, s, codeFor(phone, noon), noon, otp.WrongCode) // the one that confirmed
+	s = check(t, s, codeFor(phone, noon), noon, problem.WrongCode) // the one that confirmed
 	s = check(t, s, codeFor(phone, noon.Add(step)), noon.Add(step), "")
-	check(t, s, codeFor(phone, noon.Add(step)), noon.Add(step), otp.WrongCode)
+	check(t, s, codeFor(phone, noon.Add(step)), noon.Add(step), problem.WrongCode)
 }
 
 func TestAttack19_OlderStepAfterNewer(t *testing.T) {
@@ -101,7 +102,7 @@ func TestAttack19_OlderStepAfterNewer(t *testing.T) {
 		now = now.Add(step)
 	}
 	for _, c := range shown {
-		s = check(t, s, c, now, otp.WrongCode)
+		s = check(t, s, c, now, problem.WrongCode)
 	}
 }
 
@@ -112,7 +113,7 @@ func TestAttack19_TwoProcessesAtOnce(t *testing.T) {
 	c := codeFor(phone, noon)
 	faster := check(t, read, c, noon, "")
 	check(t, read, c, noon, "") // decided, but never written
-	check(t, faster, c, noon, otp.WrongCode)
+	check(t, faster, c, noon, problem.WrongCode)
 }
 
 // The answer does not tell that the code was right.
@@ -120,17 +121,17 @@ func TestAttack19_AReplayIsAnsweredAsAWrongCode(t *testing.T) {
 	s := check(t, confirmed(t, noon, phone), codeFor(phone, noon), noon, "")
 	_, _, replay := totp.Check(s, codeFor(phone, noon), noon)
 	_, _, wrong := totp.Check(s, "000000", noon)
-	if describe(replay) != describe(wrong) || *replay.(*otp.Error).ChecksLeft != *wrong.(*otp.Error).ChecksLeft {
+	if describe(replay) != describe(wrong) || *replay.(*problem.Error).ChecksLeft != *wrong.(*problem.Error).ChecksLeft {
 		t.Errorf("%s\n%s", describe(replay), describe(wrong))
 	}
 }
 
 // A pending authenticator's codes open nothing.
 func TestAttack19_PendingOpensNothing(t *testing.T) {
-	check(t, enroll(t, totp.State{}, phone, noon), codeFor(phone, noon), noon, otp.NotFound)
+	check(t, enroll(t, totp.State{}, phone, noon), codeFor(phone, noon), noon, problem.NotFound)
 	tablet := totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}
 	s := enroll(t, confirmed(t, noon, phone), tablet, noon)
-	s = check(t, s, codeFor(tablet, noon), noon, otp.WrongCode)
+	s = check(t, s, codeFor(tablet, noon), noon, problem.WrongCode)
 	check(t, s, codeFor(phone, noon), noon, "")
 }
 
@@ -150,7 +151,7 @@ func TestCheck_ACodeOfTwoStepsIsSpentForBoth(t *testing.T) {
 				t.Errorf("spent up to %d, want %d", s.Authenticators[0].Step, twins.last)
 			}
 			for i := range 3 {
-				check(t, s, c, now.Add(time.Duration(i)*step), otp.WrongCode)
+				check(t, s, c, now.Add(time.Duration(i)*step), problem.WrongCode)
 			}
 		}
 	}
@@ -168,7 +169,7 @@ func TestCheck_ACodeOfTwoAuthenticatorsIsSpentForBoth(t *testing.T) {
 	if next.Authenticators[1].Step != stepOf(phone, noon) || !next.Authenticators[1].UsedAt.IsZero() {
 		t.Errorf("%+v", next.Authenticators[1])
 	}
-	check(t, next, codeFor(phone, noon), noon, otp.WrongCode)
+	check(t, next, codeFor(phone, noon), noon, problem.WrongCode)
 }
 
 // What could not be right, or cannot be computed, accepts nothing.
@@ -183,7 +184,7 @@ func TestCheck_ABrokenAuthenticatorAcceptsNothing(t *testing.T) {
 		s := confirmed(t, noon, phone)
 		spoil(&s.Authenticators[0])
 		for _, c := range []string{"", "0", codeFor(phone, noon), code(totp.Authenticator{}, stepOf(phone, noon))} {
-			if _, _, err := totp.Check(s, c, noon); kind(err) != otp.WrongCode {
+			if _, _, err := totp.Check(s, c, noon); kind(err) != problem.WrongCode {
 				t.Errorf("%s: %q: %s", name, c, describe(err))
 			}
 		}
@@ -195,10 +196,10 @@ func TestCheck_NothingBeforeTheFirstStep(t *testing.T) {
 	s := confirmed(t, noon, phone)
 	for _, now := range []time.Time{{}, time.Unix(-1, 0), time.Unix(-30, 0)} {
 		for c := int64(-3); c <= 3; c++ {
-			check(t, s, code(phone, c), now, otp.WrongCode)
+			check(t, s, code(phone, c), now, problem.WrongCode)
 		}
 	}
-	check(t, s, code(phone, 0), time.Unix(0, 0), otp.WrongCode) // a step of 0 means none
+	check(t, s, code(phone, 0), time.Unix(0, 0), problem.WrongCode) // a step of 0 means none
 	check(t, s, code(phone, 1), time.Unix(0, 0), "")
 }
 
@@ -208,7 +209,7 @@ func TestCheck_OnlyTheCodesOfTheWindow(t *testing.T) {
 		now := noon.Add(time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "after noon")))
 		offset := rapid.Int64Range(-4, 4).Draw(t, "steps")
 		c := code(a, stepOf(a, now)+offset)
-		want := otp.WrongCode
+		want := problem.WrongCode
 		for w := int64(-1); w <= 1; w++ { // by chance a code is another step's, too
 			if c == code(a, stepOf(a, now)+w) {
 				want = ""
@@ -216,8 +217,8 @@ func TestCheck_OnlyTheCodesOfTheWindow(t *testing.T) {
 		}
 		s := confirmed(t, now, a)
 		check(t, s, c, now, want)
-		check(t, s, c[1:], now, otp.WrongCode)
-		check(t, s, c+"0", now, otp.WrongCode)
-		check(t, s, " "+c, now, otp.WrongCode) // reading leniently is otp.ReadCode's
+		check(t, s, c[1:], now, problem.WrongCode)
+		check(t, s, c+"0", now, problem.WrongCode)
+		check(t, s, " "+c, now, problem.WrongCode) // reading leniently is otp.ReadCode's
 	})
 }

@@ -3,7 +3,7 @@
 // it never reads, writes or looks at a clock.
 //
 // A transition takes the old State, a request and now, and returns the new State
-// with an outcome or an *otp.Error. The new State is valid, and has to be kept,
+// with an outcome or an *problem.Error. The new State is valid, and has to be kept,
 // in either case: a wrong code is a counted code. No transition changes its
 // arguments, so one may run it again on a newer state.
 //
@@ -25,11 +25,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"twofa/internal/problem"
+
 	pquerna "github.com/pquerna/otp"
 	"github.com/pquerna/otp/hotp"
 	"golang.org/x/text/unicode/norm"
-
-	"twofa/internal/otp"
 )
 
 // Limits of what one user may have.
@@ -41,7 +41,7 @@ const (
 	// MaxConfirmFailures is the wrong code that ends a pending authenticator.
 	MaxConfirmFailures = 10
 	// MaxFailuresPerDay is how many wrong codes of a user are looked at within
-	// otp.Day, all authenticators together.
+	// window.Day, all authenticators together.
 	MaxFailuresPerDay = 10
 	// MaxName is the longest name in characters.
 	MaxName = 64
@@ -56,9 +56,9 @@ const (
 	MaxSecret   = 64
 )
 
-// window is how many steps a code may be early or late (RFC 6238, 5.2): the
+// allowedSteps is how many steps a code may be early or late (RFC 6238, 5.2): the
 // person types slowly, or the phone's clock is off.
-const window = 1
+const allowedSteps = 1
 
 // Algorithm is the hash under the HMAC, named as in a key URI.
 type Algorithm string
@@ -94,7 +94,7 @@ type Options struct {
 // Check returns the options with the defaults (SHA1, 6 digits, 30 seconds: the
 // only ones that every app knows) in place of zeros, and notes faults of the
 // fields algorithm, digits and period.
-func (o Options) Check(faults *otp.Error) Options {
+func (o Options) Check(faults *problem.Faults) Options {
 	if o.Algorithm == "" {
 		o.Algorithm = SHA1
 	}
@@ -140,7 +140,7 @@ func (a Authenticator) LogValue() slog.Value { return slog.StringValue(fmt.Sprin
 // State is all that the service remembers of one user's authenticators.
 type State struct {
 	Authenticators []Authenticator // oldest first; at most one is pending
-	Failures       []time.Time     // wrong codes of the last otp.Day, oldest first
+	Failures       []time.Time     // wrong codes of the last window.Day, oldest first
 }
 
 // Pending reports whether the person has yet to prove that the app has the
@@ -154,9 +154,9 @@ const idPrefix = "TA"
 func NewID(random [8]byte) string { return idPrefix + hex.EncodeToString(random[:]) }
 
 // ParseID reads an id as NewID writes it; anything else is an InvalidRequest.
-func ParseID(s string) (string, *otp.Error) {
+func ParseID(s string) (string, error) {
 	if random, ok := idBytes(s); !ok || NewID(random) != s {
-		return "", otp.Invalid("id", "An authenticator's id is TA and 16 hexadecimal digits in lower case, as the enrolment answered it.")
+		return "", problem.Invalid("id", "An authenticator's id is TA and 16 hexadecimal digits in lower case, as the enrolment answered it.")
 	}
 	return s, nil
 }
@@ -174,7 +174,7 @@ func idBytes(id string) (random [8]byte, ok bool) {
 // CheckName returns the name in its one form, NFC (UAX #15), and notes a fault
 // of the field name. A name cannot hold what is not seen, so that two names that
 // look alike are alike.
-func CheckName(name string, faults *otp.Error) string {
+func CheckName(name string, faults *problem.Faults) string {
 	const field = "name"
 	if !utf8.ValidString(name) {
 		faults.Add(field, "A name has to be valid UTF-8.")
@@ -202,8 +202,8 @@ func unseen(r rune) bool {
 // usable reports what has to hold for an authenticator to be kept, and to accept
 // anything.
 func (a Authenticator) usable() bool {
-	var faults otp.Error
-	if a.Options.Check(&faults) != a.Options || len(faults.Fields) > 0 {
+	var faults problem.Faults
+	if a.Options.Check(&faults) != a.Options || faults.Err() != nil {
 		return false
 	}
 	return len(a.Secret) >= MinSecret && len(a.Secret) <= MaxSecret && a.Step >= 0
@@ -236,7 +236,7 @@ func (a Authenticator) match(code string, now time.Time) int64 {
 	}
 	current := now.Unix() / int64(a.Period)
 	var matched int64
-	for step := current - window; step <= current+window; step++ {
+	for step := current - allowedSteps; step <= current+allowedSteps; step++ {
 		want, err := a.codeAt(step)
 		right := subtle.ConstantTimeCompare([]byte(want), []byte(code)) == 1 && err == nil
 		if right && step > a.Step {

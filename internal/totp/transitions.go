@@ -8,24 +8,25 @@ import (
 	"strings"
 	"time"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/window"
 )
 
 // Settle returns the state as it stands at now: a pending authenticator that is
 // over its time is dropped (so that a clock that steps back cannot revive it),
 // and so are failures that no rule needs any more.
 //
-// What lies further ahead than otp.MaxSkew was written by a clock that is wrong.
+// What lies further ahead than window.MaxSkew was written by a clock that is wrong.
 // A failure is pulled back to there, so that it is forgotten in time. A pending
 // authenticator made then is dropped, because its end is wrong too. The last
 // step stays as it is: a step that was accepted once must not be again, and to
 // accept one far ahead takes the code that the app will show then.
 func (s State) Settle(now time.Time) State {
-	latest := otp.Stamp(now.Add(otp.MaxSkew))
+	latest := window.Stamp(now.Add(window.MaxSkew))
 	s.Authenticators = without(s.Authenticators, func(a Authenticator) bool {
 		return a.Pending() && (!now.Before(a.CreatedAt.Add(PendingFor)) || a.CreatedAt.After(latest))
 	})
-	if s.Failures = otp.SettleEvents(slices.Clone(s.Failures), now); len(s.Failures) == 0 {
+	if s.Failures = window.Settle(slices.Clone(s.Failures), now); len(s.Failures) == 0 {
 		s.Failures = nil // as it is read from a row
 	}
 	return s
@@ -50,7 +51,7 @@ func Enroll(old State, a Authenticator, now time.Time) (State, error) {
 	s := old.Settle(now)
 	confirmed := State{Authenticators: without(s.Authenticators, Authenticator.Pending), Failures: s.Failures}
 	a.Step, a.Failed = 0, 0
-	a.CreatedAt, a.ConfirmedAt, a.UsedAt = otp.Stamp(now), time.Time{}, time.Time{}
+	a.CreatedAt, a.ConfirmedAt, a.UsedAt = window.Stamp(now), time.Time{}, time.Time{}
 	if err := confirmed.add(a); err != nil {
 		return s, err
 	}
@@ -63,7 +64,7 @@ func Enroll(old State, a Authenticator, now time.Time) (State, error) {
 func Import(old State, a Authenticator, now time.Time) (State, error) {
 	s := old.Settle(now)
 	a.Failed = 0
-	a.CreatedAt, a.ConfirmedAt, a.UsedAt = otp.Stamp(now), otp.Stamp(now), time.Time{}
+	a.CreatedAt, a.ConfirmedAt, a.UsedAt = window.Stamp(now), window.Stamp(now), time.Time{}
 	if err := s.add(a); err != nil {
 		return s, err
 	}
@@ -78,7 +79,7 @@ var errID = errors.New("totp: the id is not new")
 // No two authenticators of a user may share a secret: each remembers its own
 // last step, so a code of one would be accepted a second time by the other.
 func (s *State) add(a Authenticator) error {
-	faults := &otp.Error{Kind: otp.InvalidRequest}
+	faults := new(problem.Faults)
 	a.Name = CheckName(a.Name, faults)
 	a.Options = a.Options.Check(faults)
 	a.Secret = bytes.Clone(a.Secret)
@@ -93,18 +94,18 @@ func (s *State) add(a Authenticator) error {
 			faults.Add("secret", "Another authenticator app of this user has this secret.")
 		}
 	}
-	if len(faults.Fields) > 0 {
-		return faults
+	if err := faults.Err(); err != nil {
+		return err
 	}
 	if len(s.Authenticators) >= MaxAuthenticators {
-		return &otp.Error{
-			Kind:   otp.InvalidRequest,
+		return &problem.Error{
+			Kind:   problem.InvalidRequest,
 			Detail: fmt.Sprintf("A user has at most %d authenticator apps. Remove one first.", MaxAuthenticators),
 		}
 	}
 	_, bad := ParseID(a.ID)
 	if bad != nil || s.find(a.ID) >= 0 || !a.usable() {
-		return &otp.Error{Kind: otp.Internal, Detail: "The authenticator app could not be added. Try again.", Err: errID}
+		return &problem.Error{Kind: problem.Internal, Detail: "The authenticator app could not be added. Try again.", Err: errID}
 	}
 	s.Authenticators = append(s.Authenticators, a)
 	return nil
@@ -126,13 +127,13 @@ func Confirm(old State, code string, now time.Time) (State, Authenticator, error
 	s := old.Settle(now)
 	i := slices.IndexFunc(s.Authenticators, Authenticator.Pending)
 	if i < 0 {
-		return s, Authenticator{}, &otp.Error{
-			Kind: otp.NotFound, Detail: "No authenticator app waits to be confirmed. Its 15 minutes or its 10 tries may be over, or it may be confirmed: if it is not, enroll it again.",
+		return s, Authenticator{}, &problem.Error{
+			Kind: problem.NotFound, Detail: "No authenticator app waits to be confirmed. Its 15 minutes or its 10 tries may be over, or it may be confirmed: if it is not, enroll it again.",
 		}
 	}
 	a := &s.Authenticators[i]
 	if step := a.match(code, now); step > 0 {
-		a.Step, a.Failed, a.ConfirmedAt = step, 0, otp.Stamp(now)
+		a.Step, a.Failed, a.ConfirmedAt = step, 0, window.Stamp(now)
 		return s, *a, nil
 	}
 	a.Failed++
@@ -143,27 +144,27 @@ func Confirm(old State, code string, now time.Time) (State, Authenticator, error
 	return s, Authenticator{}, wrongCode(left)
 }
 
-func wrongCode(left int) *otp.Error {
-	return &otp.Error{Kind: otp.WrongCode, Detail: "The code is not right.", ChecksLeft: &left}
+func wrongCode(left int) *problem.Error {
+	return &problem.Error{Kind: problem.WrongCode, Detail: "The code is not right.", ChecksLeft: &left}
 }
 
 // Check accepts a code of one of the user's confirmed authenticators, and tells
 // of which; code is as otp.ReadCode returned it.
 //
 // Errors are of kind NotFound if the user has none, WrongCode, and TooManyChecks
-// once MaxFailuresPerDay wrong codes came within otp.Day: then not even a right
+// once MaxFailuresPerDay wrong codes came within window.Day: then not even a right
 // one is accepted. A code that was accepted before is a wrong one, in the answer
 // and in the count: who watched it being typed shall not learn that it was right.
 func Check(old State, code string, now time.Time) (State, Authenticator, error) {
 	s := old.Settle(now)
 	if !slices.ContainsFunc(s.Authenticators, func(a Authenticator) bool { return !a.Pending() }) {
-		return s, Authenticator{}, &otp.Error{Kind: otp.NotFound, Detail: "This user has no confirmed authenticator app."}
+		return s, Authenticator{}, &problem.Error{Kind: problem.NotFound, Detail: "This user has no confirmed authenticator app."}
 	}
 	if n := len(s.Failures); n >= MaxFailuresPerDay {
 		none := 0
-		return s, Authenticator{}, &otp.Error{
-			Kind: otp.TooManyChecks, ChecksLeft: &none,
-			RetryAfter: s.Failures[n-MaxFailuresPerDay].Add(otp.Day).Sub(now),
+		return s, Authenticator{}, &problem.Error{
+			Kind: problem.TooManyChecks, ChecksLeft: &none,
+			RetryAfter: s.Failures[n-MaxFailuresPerDay].Add(window.Day).Sub(now),
 			Detail:     "Too many wrong codes of this user's authenticator apps within 24 hours.",
 		}
 	}
@@ -182,10 +183,10 @@ func Check(old State, code string, now time.Time) (State, Authenticator, error) 
 		}
 	}
 	if found < 0 {
-		s.Failures = otp.RecordEvent(s.Failures, now)
+		s.Failures = window.Record(s.Failures, now)
 		return s, Authenticator{}, wrongCode(MaxFailuresPerDay - len(s.Failures))
 	}
-	s.Authenticators[found].UsedAt = otp.Stamp(now)
+	s.Authenticators[found].UsedAt = window.Stamp(now)
 	return s, s.Authenticators[found], nil
 }
 
@@ -197,15 +198,15 @@ func Rename(old State, id, name string, now time.Time) (State, Authenticator, er
 	if i < 0 {
 		return s, Authenticator{}, errNoSuch()
 	}
-	faults := &otp.Error{Kind: otp.InvalidRequest}
+	faults := new(problem.Faults)
 	name = CheckName(name, faults)
 	for j, other := range s.Authenticators {
 		if j != i && strings.EqualFold(name, other.Name) {
 			faults.Add("name", nameTaken)
 		}
 	}
-	if len(faults.Fields) > 0 {
-		return s, Authenticator{}, faults
+	if err := faults.Err(); err != nil {
+		return s, Authenticator{}, err
 	}
 	s.Authenticators[i].Name = name
 	return s, s.Authenticators[i], nil
@@ -232,6 +233,6 @@ func RemoveAll(old State, now time.Time) State {
 	return s
 }
 
-func errNoSuch() *otp.Error {
-	return &otp.Error{Kind: otp.NotFound, Detail: "This user has no authenticator app of that id. A pending one is forgotten after 15 minutes."}
+func errNoSuch() *problem.Error {
+	return &problem.Error{Kind: problem.NotFound, Detail: "This user has no authenticator app of that id. A pending one is forgotten after 15 minutes."}
 }

@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/totp"
+	"twofa/internal/window"
 )
 
 func enroll(t *testing.T, s totp.State, a totp.Authenticator, now time.Time) totp.State {
@@ -36,9 +38,9 @@ func TestOptions_Check(t *testing.T) {
 		{totp.Options{Digits: 7}, totp.Options{Algorithm: "SHA1", Digits: 7, Period: 30}, []string{"digits"}},
 		{totp.Options{Algorithm: "MD5", Digits: -6, Period: 1}, totp.Options{Algorithm: "MD5", Digits: -6, Period: 1}, []string{"algorithm", "digits", "period"}},
 	} {
-		faults := &otp.Error{}
-		if got := c.in.Check(faults); got != c.want || !slices.Equal(fieldsOf(faults), c.faults) {
-			t.Errorf("%+v: %+v, %v", c.in, got, faults.Fields)
+		var faults problem.Faults
+		if got := c.in.Check(&faults); got != c.want || !slices.Equal(fixture.FieldNames(faults.Err()), c.faults) {
+			t.Errorf("%+v: %+v, %v", c.in, got, faults.Err())
 		}
 	}
 }
@@ -60,18 +62,18 @@ func TestCheckName(t *testing.T) {
 		"Phone": "Phone", "Ame\u0301lie's 📱": "Amélie's 📱", "a": "a", "100% mine: yes": "100% mine: yes",
 		strings.Repeat("😀", 64): strings.Repeat("😀", 64), strings.Repeat("e\u0301", 64): strings.Repeat("é", 64),
 	} {
-		faults := &otp.Error{}
-		if got := totp.CheckName(in, faults); got != want || len(faults.Fields) > 0 {
-			t.Errorf("%q: %q, %v", in, got, faults.Fields)
+		var faults problem.Faults
+		if got := totp.CheckName(in, &faults); got != want || faults.Err() != nil {
+			t.Errorf("%q: %q, %v", in, got, faults.Err())
 		}
 	}
 	for _, bad := range []string{
 		"", " ", " a", "a ", "a  b", "a\nb", "a\x00", "\xff", "a\u202eb", "a\u200bb", "a\u00a0b", "\ufeffa", "a\u034fb", "\u3164", strings.Repeat("x", 65),
 	} {
-		faults := &otp.Error{}
-		totp.CheckName(bad, faults)
-		if !slices.Equal(fieldsOf(faults), []string{"name"}) {
-			t.Errorf("%q: %v", bad, faults.Fields)
+		var faults problem.Faults
+		totp.CheckName(bad, &faults)
+		if !slices.Equal(fieldsOf(faults.Err()), []string{"name"}) {
+			t.Errorf("%q: %v", bad, faults.Err())
 		}
 	}
 }
@@ -106,11 +108,11 @@ func TestImport_IsConfirmedAtOnce(t *testing.T) {
 	if want := append(slices.Clone(pending.Authenticators), a); !reflect.DeepEqual(s.Authenticators, want) {
 		t.Errorf("%+v", s)
 	}
-	s = check(t, s, codeFor(phone, noon), noon, otp.WrongCode)
+	s = check(t, s, codeFor(phone, noon), noon, problem.WrongCode)
 	check(t, s, codeFor(phone, noon.Add(step)), noon, "")
 
 	a.Step = -1
-	if again, err := totp.Import(pending, a, noon); kind(err) != otp.Internal || !reflect.DeepEqual(again, pending) {
+	if again, err := totp.Import(pending, a, noon); kind(err) != problem.Internal || !reflect.DeepEqual(again, pending) {
 		t.Errorf("a negative step: %s", describe(err))
 	}
 }
@@ -139,16 +141,16 @@ func TestEnroll_Refuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		s      totp.State
 		a      totp.Authenticator
-		kind   otp.Kind
+		kind   problem.Kind
 		fields []string
 	}{
-		"a sixth":              {five, phone, otp.InvalidRequest, nil},
-		"the name":             {totp.State{}, with(func(a *totp.Authenticator) { a.Name = "PHONE" }), otp.InvalidRequest, []string{"name"}},
-		"the secret":           {totp.State{}, with(func(a *totp.Authenticator) { a.Secret = secret(1) }), otp.InvalidRequest, []string{"secret"}},
-		"the secret with zero": {totp.State{}, with(func(a *totp.Authenticator) { a.Secret = append(secret(1), 0, 0) }), otp.InvalidRequest, []string{"secret"}},
-		"bad options":          {totp.State{}, with(func(a *totp.Authenticator) { a.Digits = 7; a.Period = 10; a.Name = "" }), otp.InvalidRequest, []string{"digits", "name", "period"}},
-		"no id":                {totp.State{}, with(func(a *totp.Authenticator) { a.ID = "" }), otp.Internal, nil},
-		"a taken id":           {totp.State{}, with(func(a *totp.Authenticator) { a.ID = phone.ID }), otp.Internal, nil},
+		"a sixth":              {five, phone, problem.InvalidRequest, nil},
+		"the name":             {totp.State{}, with(func(a *totp.Authenticator) { a.Name = "PHONE" }), problem.InvalidRequest, []string{"name"}},
+		"the secret":           {totp.State{}, with(func(a *totp.Authenticator) { a.Secret = secret(1) }), problem.InvalidRequest, []string{"secret"}},
+		"the secret with zero": {totp.State{}, with(func(a *totp.Authenticator) { a.Secret = append(secret(1), 0, 0) }), problem.InvalidRequest, []string{"secret"}},
+		"bad options":          {totp.State{}, with(func(a *totp.Authenticator) { a.Digits = 7; a.Period = 10; a.Name = "" }), problem.InvalidRequest, []string{"digits", "name", "period"}},
+		"no id":                {totp.State{}, with(func(a *totp.Authenticator) { a.ID = "" }), problem.Internal, nil},
+		"a taken id":           {totp.State{}, with(func(a *totp.Authenticator) { a.ID = phone.ID }), problem.Internal, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			old := c.s
@@ -187,7 +189,7 @@ func TestEnroll_FourConfirmedAndAPendingOne(t *testing.T) {
 			t.Fatalf("%d: %s", i, describe(err))
 		}
 	}
-	if _, err := totp.Enroll(s, phone, noon); kind(err) != otp.InvalidRequest {
+	if _, err := totp.Enroll(s, phone, noon); kind(err) != problem.InvalidRequest {
 		t.Errorf("a sixth: %s", describe(err))
 	}
 }
@@ -199,15 +201,15 @@ func TestConfirm_UntilThePendingTimeIsOver(t *testing.T) {
 	if err != nil || a.Pending() || a.Step != stepOf(phone, last) || !a.ConfirmedAt.Equal(last.Truncate(ms)) || !a.UsedAt.IsZero() {
 		t.Errorf("%+v, %s", a, describe(err))
 	}
-	if _, _, err := totp.Confirm(s, codeFor(phone, last.Add(step)), last.Add(step)); kind(err) != otp.NotFound {
+	if _, _, err := totp.Confirm(s, codeFor(phone, last.Add(step)), last.Add(step)); kind(err) != problem.NotFound {
 		t.Errorf("again: %s", describe(err))
 	}
 	end := noon.Add(totp.PendingFor)
 	s, _, err = totp.Confirm(pending, codeFor(phone, end), end)
-	if kind(err) != otp.NotFound || len(s.Authenticators) != 0 {
+	if kind(err) != problem.NotFound || len(s.Authenticators) != 0 {
 		t.Errorf("%+v, %s", s, describe(err))
 	}
-	if _, _, err := totp.Confirm(s, codeFor(phone, noon), noon); kind(err) != otp.NotFound {
+	if _, _, err := totp.Confirm(s, codeFor(phone, noon), noon); kind(err) != problem.NotFound {
 		t.Errorf("a clock that steps back revives it: %s", describe(err))
 	}
 }
@@ -217,21 +219,21 @@ func TestConfirm_TenWrongCodesEndIt(t *testing.T) {
 	for i := range totp.MaxConfirmFailures {
 		var err error
 		s, _, err = totp.Confirm(s, "000000", noon)
-		if e, ok := err.(*otp.Error); !ok || e.Kind != otp.WrongCode || *e.ChecksLeft != totp.MaxConfirmFailures-1-i {
+		if e, ok := err.(*problem.Error); !ok || e.Kind != problem.WrongCode || *e.ChecksLeft != totp.MaxConfirmFailures-1-i {
 			t.Fatalf("%d: %s", i, describe(err))
 		}
 	}
 	if len(s.Authenticators) != 1 || len(s.Failures) != 0 {
 		t.Errorf("%+v", s)
 	}
-	if _, _, err := totp.Confirm(s, "000000", noon); kind(err) != otp.NotFound {
+	if _, _, err := totp.Confirm(s, "000000", noon); kind(err) != problem.NotFound {
 		t.Error(describe(err))
 	}
 }
 
 func TestConfirm_OfOnesOwnClockBehind(t *testing.T) {
 	pending := enroll(t, totp.State{}, phone, noon)
-	for behind, want := range map[time.Duration]otp.Kind{otp.MaxSkew: "", otp.MaxSkew + ms: otp.NotFound} {
+	for behind, want := range map[time.Duration]problem.Kind{window.MaxSkew: "", window.MaxSkew + ms: problem.NotFound} {
 		now := noon.Add(-behind)
 		if _, _, err := totp.Confirm(pending, codeFor(phone, now), now); kind(err) != want {
 			t.Errorf("%v behind: %s", behind, describe(err))
@@ -245,7 +247,7 @@ func TestCheck_TenFailuresADayExactly(t *testing.T) {
 	for i := range totp.MaxFailuresPerDay {
 		var err error
 		s, _, err = totp.Check(s, "000000", now)
-		if e, ok := err.(*otp.Error); !ok || e.Kind != otp.WrongCode || *e.ChecksLeft != totp.MaxFailuresPerDay-1-i {
+		if e, ok := err.(*problem.Error); !ok || e.Kind != problem.WrongCode || *e.ChecksLeft != totp.MaxFailuresPerDay-1-i {
 			t.Fatalf("%d: %s", i, describe(err))
 		}
 		now = now.Add(time.Hour)
@@ -254,7 +256,7 @@ func TestCheck_TenFailuresADayExactly(t *testing.T) {
 		}
 	}
 	_, _, err := totp.Check(s, codeFor(phone, now), now)
-	if e, ok := err.(*otp.Error); !ok || e.Kind != otp.TooManyChecks || *e.ChecksLeft != 0 || e.RetryAfter != 14*time.Hour {
+	if e, ok := err.(*problem.Error); !ok || e.Kind != problem.TooManyChecks || *e.ChecksLeft != 0 || e.RetryAfter != 14*time.Hour {
 		t.Fatalf("%+v", err)
 	}
 	// Neither removing nor enrolling gives new tries.
@@ -262,10 +264,10 @@ func TestCheck_TenFailuresADayExactly(t *testing.T) {
 	if s, err = totp.Import(s, phone, now); err != nil {
 		t.Fatal(describe(err))
 	}
-	first := noon.Add(otp.Day)
-	s = check(t, s, codeFor(phone, first), first.Add(-1), otp.TooManyChecks)
-	s = check(t, s, "000000", first, otp.WrongCode)
-	check(t, s, codeFor(phone, first), first, otp.TooManyChecks)
+	first := noon.Add(window.Day)
+	s = check(t, s, codeFor(phone, first), first.Add(-1), problem.TooManyChecks)
+	s = check(t, s, "000000", first, problem.WrongCode)
+	check(t, s, codeFor(phone, first), first, problem.TooManyChecks)
 	check(t, s, codeFor(phone, first.Add(time.Hour)), first.Add(time.Hour), "")
 }
 
@@ -273,15 +275,15 @@ func TestCheck_TenFailuresADayExactly(t *testing.T) {
 func TestSettle_FailuresFromAWrongClock(t *testing.T) {
 	s := confirmed(t, noon, phone)
 	for range totp.MaxFailuresPerDay {
-		s = check(t, s, "000000", noon.Add(400*otp.Day), otp.WrongCode)
+		s = check(t, s, "000000", noon.Add(400*window.Day), problem.WrongCode)
 	}
 	s, _, err := totp.Check(s, codeFor(phone, noon), noon)
-	e, ok := err.(*otp.Error)
-	if !ok || e.Kind != otp.TooManyChecks || e.RetryAfter != otp.Day+otp.MaxSkew {
+	e, ok := err.(*problem.Error)
+	if !ok || e.Kind != problem.TooManyChecks || e.RetryAfter != window.Day+window.MaxSkew {
 		t.Fatalf("%+v", err)
 	}
 	end := noon.Add(e.RetryAfter)
-	check(t, s, codeFor(phone, end), end.Add(-1), otp.TooManyChecks)
+	check(t, s, codeFor(phone, end), end.Add(-1), problem.TooManyChecks)
 	check(t, s, codeFor(phone, end), end, "")
 }
 
@@ -290,16 +292,16 @@ func TestRename(t *testing.T) {
 	s := enroll(t, confirmed(t, noon, phone), tablet, noon)
 	for _, c := range []struct {
 		id, name, want string
-		kind           otp.Kind
+		kind           problem.Kind
 	}{
-		{phone.ID, "New  phone", "", otp.InvalidRequest},
+		{phone.ID, "New  phone", "", problem.InvalidRequest},
 		{phone.ID, "New phone", "New phone", ""},
 		{phone.ID, "phone", "phone", ""}, // its own name, in another form
-		{phone.ID, "TABLET", "", otp.InvalidRequest},
-		{tablet.ID, "Phone", "", otp.InvalidRequest},
+		{phone.ID, "TABLET", "", problem.InvalidRequest},
+		{tablet.ID, "Phone", "", problem.InvalidRequest},
 		{tablet.ID, "Pad", "Pad", ""},
-		{id(3), "Other", "", otp.NotFound},
-		{"", "Other", "", otp.NotFound},
+		{id(3), "Other", "", problem.NotFound},
+		{"", "Other", "", problem.NotFound},
 	} {
 		next, a, err := totp.Rename(s, c.id, c.name, noon)
 		if kind(err) != c.kind || a.Name != c.want {
@@ -309,21 +311,21 @@ func TestRename(t *testing.T) {
 			t.Errorf("%q: changed %v", c.name, changed)
 		}
 	}
-	if _, _, err := totp.Rename(s, tablet.ID, "Late", noon.Add(totp.PendingFor)); kind(err) != otp.NotFound {
+	if _, _, err := totp.Rename(s, tablet.ID, "Late", noon.Add(totp.PendingFor)); kind(err) != problem.NotFound {
 		t.Errorf("a dead one: %s", describe(err))
 	}
 }
 
 func TestRemove(t *testing.T) {
 	tablet := totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}
-	s := check(t, confirmed(t, noon, phone, tablet), "000000", noon, otp.WrongCode)
+	s := check(t, confirmed(t, noon, phone, tablet), "000000", noon, problem.WrongCode)
 	next, a, err := totp.Remove(s, phone.ID, noon)
 	if err != nil || a.ID != phone.ID || len(next.Authenticators) != 1 || next.Authenticators[0].ID != tablet.ID {
 		t.Fatalf("%+v, %s", next, describe(err))
 	}
-	check(t, next, codeFor(phone, noon), noon, otp.WrongCode)
+	check(t, next, codeFor(phone, noon), noon, problem.WrongCode)
 	check(t, next, codeFor(tablet, noon), noon, "")
-	if again, _, err := totp.Remove(next, phone.ID, noon); kind(err) != otp.NotFound || !reflect.DeepEqual(again, next) {
+	if again, _, err := totp.Remove(next, phone.ID, noon); kind(err) != problem.NotFound || !reflect.DeepEqual(again, next) {
 		t.Error(describe(err))
 	}
 	if all := totp.RemoveAll(s, noon); len(all.Authenticators) != 0 || len(all.Failures) != 1 {

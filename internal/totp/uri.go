@@ -8,7 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 )
 
 // MaxURI is the longest URI that is read, in bytes. A QR code holds 2,953.
@@ -51,7 +51,7 @@ func escape(text string) string { return strings.ReplaceAll(url.QueryEscape(text
 // places only (the parameter counts); parameters that do not change the code are
 // ignored. What it cannot keep exactly, it refuses. The faults' field is uri, and
 // they quote nothing.
-func ParseURI(uri string) (a Authenticator, issuer, account string, err *otp.Error) {
+func ParseURI(uri string) (a Authenticator, issuer, account string, err error) {
 	kind, label, query, ok := cutURI(uri, "otpauth")
 	if !ok {
 		return a, "", "", uriFault("This is no otpauth:// URI of at most %d bytes.", MaxURI)
@@ -70,7 +70,7 @@ func ParseURI(uri string) (a Authenticator, issuer, account string, err *otp.Err
 	if given := strings.TrimSpace(parameters["issuer"]); given != "" {
 		issuer = given
 	}
-	faults := &otp.Error{Kind: otp.InvalidRequest}
+	faults := new(problem.Faults)
 	if !ok || !fitsLabel(issuer) || !fitsLabel(account) {
 		faults.Add(uriField, "The URI's issuer and account have to be percent-encoded UTF-8, printable, and at most %d characters each.", maxLabel)
 	}
@@ -86,15 +86,17 @@ func ParseURI(uri string) (a Authenticator, issuer, account string, err *otp.Err
 		Digits:    readNumber(parameters["digits"]),
 		Period:    readNumber(parameters["period"]),
 	}.checkURI(faults)
-	if len(faults.Fields) > 0 {
-		return Authenticator{}, "", "", faults
+	if err := faults.Err(); err != nil {
+		return Authenticator{}, "", "", err
 	}
 	return Authenticator{Secret: secret, Options: options}, issuer, account, nil
 }
 
 const uriField = "uri"
 
-func uriFault(format string, args ...any) *otp.Error { return otp.Invalid(uriField, format, args...) }
+func uriFault(format string, args ...any) error {
+	return problem.Invalid(uriField, format, args...)
+}
 
 // cutURI cuts scheme://kind/label?query. url.Parse would decode the label before
 // one can tell a colon from an encoded one, and quotes the URI in its errors.
@@ -114,7 +116,7 @@ func cutURI(uri, scheme string) (kind, label, query string, ok bool) {
 
 // readParameters reads a query. One parameter twice is refused: apps differ in
 // which of the two they take.
-func readParameters(query string) (map[string]string, *otp.Error) {
+func readParameters(query string) (map[string]string, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil { // it quotes the query
 		return nil, uriFault("The URI's parameters are not percent-encoded.")
@@ -179,12 +181,10 @@ func readNumber(text string) int {
 }
 
 // checkURI is Check for options that came as a part of a URI.
-func (o Options) checkURI(faults *otp.Error) Options {
-	var own otp.Error
+func (o Options) checkURI(faults *problem.Faults) Options {
+	var own problem.Faults
 	o = o.Check(&own)
-	for _, f := range own.Fields {
-		faults.Add(uriField, "%s", f.Message)
-	}
+	faults.AddAs(uriField, own.Err())
 	return o
 }
 
@@ -194,7 +194,7 @@ func (o Options) checkURI(faults *otp.Error) Options {
 func ParseSecret(text string) ([]byte, error) {
 	secret, fault := readSecret(text)
 	if fault != "" {
-		return nil, otp.Invalid("secret", "%s", fault)
+		return nil, problem.Invalid("secret", "%s", fault)
 	}
 	return secret, nil
 }

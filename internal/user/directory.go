@@ -8,10 +8,11 @@ import (
 	"errors"
 	"time"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/sealed"
 	"twofa/internal/secret"
 	"twofa/internal/store"
+	"twofa/internal/window"
 )
 
 // endOfUsers is the KeepUntil of a user, who is kept until erased. It lies before
@@ -131,7 +132,7 @@ func (d *Directory) Erase(ctx context.Context, key string, now time.Time, agree 
 		// As short as is safe, and not shorter: a store tells by a row's history
 		// whether a write was applied whose answer was lost, so the row has to
 		// outlive whatever is on its way.
-		return sealed.Next{Plain: []byte{rowErased}, KeepUntil: now.Add(otp.MaxSkew)}, nil
+		return sealed.Next{Plain: []byte{rowErased}, KeepUntil: now.Add(window.MaxSkew)}, nil
 	})
 	if err != nil {
 		return User{}, err
@@ -151,11 +152,11 @@ func decode(plain []byte) (u User, found bool, err error) {
 	return u, true, nil
 }
 
-// ErrNobody is the refusal of a name that nobody has: an *otp.Error of kind
+// ErrNobody is the refusal of a name that nobody has: an *problem.Error of kind
 // NotFound that says what mends it.
 func ErrNobody() error {
-	return &otp.Error{
-		Kind:   otp.NotFound,
+	return &problem.Error{
+		Kind:   problem.NotFound,
 		Detail: "There is no user of this name. Register one with PUT /api/users/{name}; Alice and alice are two names, and a name is percent-encoded once.",
 	}
 }

@@ -13,10 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/secret"
 	"twofa/internal/store"
 	"twofa/internal/user"
+	"twofa/internal/window"
 )
 
 func TestKey_IsNoRecipientsAndTellsNoName(t *testing.T) {
@@ -53,7 +54,7 @@ func TestDirectory_KeepsWhatWasDecidedInSoManyRoundTrips(t *testing.T) {
 	key := d.Key(sample.Name)
 	trips(t, 1, func(ctx context.Context) {
 		_, err := d.Load(ctx, key)
-		if e := wantKind(t, err, otp.NotFound); !strings.Contains(e.Detail, "PUT /api/users/{name}") {
+		if e := wantKind(t, err, problem.NotFound); !strings.Contains(e.Detail, "PUT /api/users/{name}") {
 			t.Errorf("the detail names no mend: %q", e.Detail)
 		}
 	})
@@ -92,7 +93,7 @@ func TestDirectory_KeepsWhatWasDecidedInSoManyRoundTrips(t *testing.T) {
 	})
 	trips(t, 1, func(ctx context.Context) {
 		_, err := d.Erase(ctx, key, noon, anybody)
-		wantKind(t, err, otp.NotFound)
+		wantKind(t, err, problem.NotFound)
 	})
 }
 
@@ -114,7 +115,7 @@ func TestChange_KeepsAUserForAsLongAsASecretIsLookedFor(t *testing.T) {
 func TestChange_KeepsNothingThatWasRefused(t *testing.T) {
 	d, _ := newDirectory(t)
 	key := keep(t, d, sample)
-	for _, refusal := range []error{&otp.Error{Kind: otp.PreconditionFailed}, errors.New("no")} {
+	for _, refusal := range []error{&problem.Error{Kind: problem.PreconditionFailed}, errors.New("no")} {
 		got, err := d.Change(t.Context(), key, func(old user.User, _ bool) (user.User, error) {
 			old.Phone = "+14155550199"
 			return old, refusal
@@ -124,7 +125,7 @@ func TestChange_KeepsNothingThatWasRefused(t *testing.T) {
 		}
 	}
 	_, err := d.Change(t.Context(), key, func(user.User, bool) (user.User, error) { return user.User{}, nil })
-	wantKind(t, err, otp.Internal)
+	wantKind(t, err, problem.Internal)
 }
 
 func TestChange_OnlyTheLastDecisionCounts(t *testing.T) {
@@ -137,7 +138,7 @@ func TestChange_OnlyTheLastDecisionCounts(t *testing.T) {
 	got, err := d.Change(t.Context(), key, func(old user.User, found bool) (user.User, error) {
 		founds = append(founds, found)
 		if !found {
-			return user.User{}, &otp.Error{Kind: otp.PreconditionFailed}
+			return user.User{}, &problem.Error{Kind: problem.PreconditionFailed}
 		}
 		old.Locale = "de"
 		return old, nil
@@ -149,7 +150,7 @@ func TestChange_OnlyTheLastDecisionCounts(t *testing.T) {
 	// Refused at first, gone by then; and the other way round.
 	s.conflict = func() { erase(t, d, key) }
 	_, err = d.Erase(t.Context(), key, noon, anybody)
-	wantKind(t, err, otp.NotFound)
+	wantKind(t, err, problem.NotFound)
 	s.conflict = func() { keep(t, d, sample) }
 	if u, err := d.Erase(t.Context(), key, noon, anybody); err != nil || !reflect.DeepEqual(u, sample) {
 		t.Errorf("got %+v, %v", u, err)
@@ -204,7 +205,7 @@ func TestConfirm_OfTheUsersOwnAddressAndNoOther(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := d.Load(t.Context(), d.Key("nobody"))
-		wantKind(t, err, otp.NotFound)
+		wantKind(t, err, problem.NotFound)
 	})
 }
 
@@ -224,10 +225,10 @@ func TestErase_LeavesNothingAndIsDueForThePurge(t *testing.T) {
 		t.Fatalf("got %+v, %v", u, err)
 	}
 	_, err := d.Load(t.Context(), key)
-	wantKind(t, err, otp.NotFound)
+	wantKind(t, err, problem.NotFound)
 
 	row, err := s.Table.Get(t.Context(), store.Key(key))
-	if err != nil || len(row.Data) != secret.Overhead+1 || row.KeepUntil.After(noon.Add(otp.MaxSkew)) {
+	if err != nil || len(row.Data) != secret.Overhead+1 || row.KeepUntil.After(noon.Add(window.MaxSkew)) {
 		t.Errorf("%d bytes until %v, %v", len(row.Data), row.KeepUntil, err)
 	}
 	page, err := s.Expired(t.Context(), noon.Add(time.Hour), "")
@@ -264,12 +265,12 @@ func TestOpen_ARowThatWasTamperedWithIsInternalAndStays(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = d.Load(t.Context(), key)
-			wantKind(t, err, otp.Internal)
+			wantKind(t, err, problem.Internal)
 			_, err = d.Change(t.Context(), key, func(user.User, bool) (user.User, error) { return sample, nil })
-			wantKind(t, err, otp.Internal)
+			wantKind(t, err, problem.Internal)
 			_, err = d.Erase(t.Context(), key, noon, anybody)
-			wantKind(t, err, otp.Internal)
-			wantKind(t, d.Confirm(t.Context(), key, sample.Phone), otp.Internal)
+			wantKind(t, err, problem.Internal)
+			wantKind(t, d.Confirm(t.Context(), key, sample.Phone), problem.Internal)
 			if row, err := s.Table.Get(t.Context(), store.Key(key)); err != nil || !bytes.Equal(row.Data, spoiled) {
 				t.Error("the row was written over")
 			}
@@ -304,11 +305,11 @@ func TestRotation_WhatAnOlderSecretSealedIsSealedAnewAtAnyChange(t *testing.T) {
 func TestStorageErrors_AreOfKnownKindsAndQuoteNothing(t *testing.T) {
 	for name, tc := range map[string]struct {
 		broken error
-		want   otp.Kind
+		want   problem.Kind
 	}{
-		"unavailable":     {fmt.Errorf("%w: no answer", store.ErrUnavailable), otp.StorageUnavailable},
-		"our own fault":   {store.ErrInvalid, otp.Internal},
-		"out of contract": {errors.New("canary"), otp.Internal},
+		"unavailable":     {fmt.Errorf("%w: no answer", store.ErrUnavailable), problem.StorageUnavailable},
+		"our own fault":   {store.ErrInvalid, problem.Internal},
+		"out of contract": {errors.New("canary"), problem.Internal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, s := newDirectory(t)
@@ -324,7 +325,7 @@ func TestStorageErrors_AreOfKnownKindsAndQuoteNothing(t *testing.T) {
 				"erase":   second(d.Erase(t.Context(), key, noon, anybody)),
 			} {
 				e := wantKind(t, err, tc.want)
-				if (e.RetryAfter > 0) != (tc.want == otp.StorageUnavailable) || strings.Contains(e.Error()+e.Detail, "canary") {
+				if (e.RetryAfter > 0) != (tc.want == problem.StorageUnavailable) || strings.Contains(e.Error()+e.Detail, "canary") {
 					t.Errorf("%s: %+v", what, e)
 				}
 			}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/secret"
 	"twofa/internal/store"
 	"twofa/internal/store/boltstore"
@@ -84,9 +84,9 @@ func newDirectory(t *testing.T) (*user.Directory, *table) {
 	return &user.Directory{Table: s, Keys: ring(t, 1)}, s
 }
 
-func wantKind(t *testing.T, err error, want otp.Kind) *otp.Error {
+func wantKind(t *testing.T, err error, want problem.Kind) *problem.Error {
 	t.Helper()
-	e, ok := errors.AsType[*otp.Error](err)
+	e, ok := errors.AsType[*problem.Error](err)
 	if !ok || e.Kind != want {
 		t.Fatalf("got %v, want %q", err, want)
 	}

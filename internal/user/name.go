@@ -5,9 +5,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/unicode/norm"
+	"twofa/internal/problem"
 
-	"twofa/internal/otp"
+	"golang.org/x/text/unicode/norm"
 )
 
 // MaxName is the longest name in characters.
@@ -24,8 +24,8 @@ const MaxName = 128
 //     cannot be seen makes two names look like one.
 //
 // The fault's field is "user", and it does not quote the name.
-func ParseName(name string) (string, *otp.Error) {
-	fault := func(message string) (string, *otp.Error) { return "", otp.Invalid("user", "%s", message) }
+func ParseName(name string) (string, error) {
+	fault := func(message string) (string, error) { return "", problem.Invalid("user", "%s", message) }
 	if name == "" {
 		return fault("The user's name is missing.")
 	}

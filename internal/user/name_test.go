@@ -9,6 +9,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 	"pgregory.net/rapid"
 
+	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/user"
 )
 
@@ -94,10 +96,11 @@ func TestParseName_RefusesWhatCouldBeReadAsAnotherName(t *testing.T) {
 			if bad == nil {
 				t.Fatalf("accepted as %q", got)
 			}
-			if got != "" || len(bad.Fields) != 1 || bad.Fields[0].Name != "user" || !strings.Contains(bad.Fields[0].Message, tc.says) {
-				t.Errorf("got %q, %+v; want the field user and %q", got, bad.Fields, tc.says)
+			fields := fixture.Problem(t, bad, problem.InvalidRequest).Fields
+			if got != "" || len(fields) != 1 || fields[0].Name != "user" || !strings.Contains(fields[0].Message, tc.says) {
+				t.Errorf("got %q, %+v; want the field user and %q", got, fields, tc.says)
 			}
-			if strings.Contains(bad.Fields[0].Message, "canary") {
+			if strings.Contains(fields[0].Message, "canary") {
 				t.Error("the fault quotes the name")
 			}
 		})

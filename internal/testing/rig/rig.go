@@ -24,6 +24,7 @@ import (
 	"twofa/internal/delivery"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/recipient"
 	"twofa/internal/reqlog"
 	"twofa/internal/secret"
@@ -267,9 +268,9 @@ func (r *Rig) Trips(call func(ctx context.Context)) int64 {
 }
 
 // Refused is the refusal of that kind that err has to be.
-func (r *Rig) Refused(err error, kind otp.Kind) *otp.Error {
+func (r *Rig) Refused(err error, kind problem.Kind) *problem.Error {
 	r.TB.Helper()
-	e, ok := errors.AsType[*otp.Error](err)
+	e, ok := errors.AsType[*problem.Error](err)
 	if !ok || e.Kind != kind {
 		r.TB.Fatalf("error %v, want %s", err, kind)
 	}
@@ -282,7 +283,7 @@ func (r *Rig) note(err error) {
 		return
 	}
 	text := err.Error()
-	if e, ok := errors.AsType[*otp.Error](err); ok {
+	if e, ok := errors.AsType[*problem.Error](err); ok {
 		text += fmt.Sprintf(" %s %v", e.Detail, e.Fields)
 		text = strings.ReplaceAll(text, "as in "+Alice, "") // what a fault gives as an example
 	}
