@@ -3,8 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# How the product ships: static, without symbols, the same bytes everywhere.
-BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w"
+# How the product ships: static, without symbols, the same bytes from the same commit everywhere.
+BUILD := CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags "-s -w"
 GOTOOL := go tool -modfile=tools/go.mod
 
 .PHONY: help

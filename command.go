@@ -1,64 +1,69 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 
+	"twofa/internal/app"
 	"twofa/internal/config"
 	"twofa/internal/problem"
-	"twofa/internal/store"
-	"twofa/internal/store/boltstore"
-	"twofa/internal/texts"
-	"twofa/users"
 )
 
-const usage = `usage:
-  twofa                                serve
-  twofa users import FILE.csv          take users in; - reads standard input
-  twofa users export [-force] > FILE   write all users out, secrets included
-The settings are those of the service: see docs/migrating-users.md.
+const usage = `twofa is a one-time-code service. Without a command it serves.
+
+usage:
+  twofa                                       serve
+  twofa users import FILE                     import users from a CSV file
+  twofa users export [-o FILE] [-force]       export all users as CSV, secrets included
+  twofa version                               print version, commit and Go version
+  twofa help                                  print this text
+
+All settings are environment variables: see docs/settings.md.
+`
+
+const importUsage = `usage: twofa users import FILE
+Imports users from a CSV file; - reads standard input. See docs/migrating-users.md.
+`
+
+const exportUsage = `usage: twofa users export [-o FILE] [-force]
+Exports all users as CSV to standard output, whole addresses and secrets included.
+  -o FILE   write to FILE instead; only its owner can read it
+  -force    write even to a terminal
+See docs/migrating-users.md.
 `
 
 // Exit codes of the commands.
 const (
 	exitDone    = 0
-	exitStopped = 1 // it could not go on, or not begin
-	exitSkipped = 2 // it is done but for some lines or users
+	exitStopped = 1 // it could not begin, or not finish
+	exitSkipped = 2 // it finished, but skipped some lines or users
 )
 
-// How much is under way at a time. A service needs a reply before the next request
-// of a connection, so it gets more connections; a file on a disk gets more rows
-// for each wait.
-const (
-	azureWorkers = 16
-	boltBatch    = 512
-)
-
-// firstRetry is the pause before the first of five repetitions, of which each
-// waits twice as long: half a minute in all.
-const firstRetry = time.Second
-
-// command is a run of the program that does not serve. It prints no name, address
-// or secret, but for export's output.
+// command is a run of the program that does not serve. Except in the output of an
+// export, it must never print a name, an address or a secret.
 type command struct {
 	stdin  io.Reader
 	stdout *os.File
 	stderr io.Writer
-	ticks  <-chan time.Time // when progress is told
+	ticks  <-chan time.Time // each tick prints the progress
 	began  time.Time
 
 	mu sync.Mutex // of stderr
 }
 
-// runCommand runs the command that args are, and returns the exit code.
+// runCommand runs the command that args name, and returns the exit code.
 func runCommand(ctx context.Context, args []string) int {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -67,27 +72,82 @@ func runCommand(ctx context.Context, args []string) int {
 }
 
 func (c *command) run(ctx context.Context, args []string) int {
-	switch {
-	case len(args) == 3 && args[0] == "users" && args[1] == "import":
-		return c.importUsers(ctx, args[2])
-	case len(args) == 2 && args[0] == "users" && args[1] == "export":
-		return c.exportUsers(ctx, false)
-	case len(args) == 3 && args[0] == "users" && args[1] == "export" && args[2] == "-force":
-		return c.exportUsers(ctx, true)
+	switch name := strings.Join(args[:min(2, len(args))], " "); {
+	case name == "users import":
+		return c.importUsers(ctx, args[2:])
+	case name == "users export":
+		return c.exportUsers(ctx, args[2:])
+	case name == "version":
+		return c.print(version())
+	case isHelp(args[0]), args[0] == "users" && len(args) == 2 && isHelp(args[1]):
+		return c.print(usage)
 	}
-	_, _ = fmt.Fprint(c.stderr, usage)
+	c.say("twofa has no command %q\n\n%s", strings.Join(args, " "), strings.TrimSuffix(usage, "\n"))
 	return exitStopped
 }
 
+func isHelp(arg string) bool {
+	return arg == "help" || arg == "-h" || arg == "-help" || arg == "--help"
+}
+
+// print answers a question on standard output.
+func (c *command) print(text string) int {
+	if _, err := io.WriteString(c.stdout, text); err != nil {
+		return exitStopped
+	}
+	return exitDone
+}
+
+// version returns the version, the commit and the Go version of the build.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "twofa (unknown version) " + runtime.Version() + "\n"
+	}
+	commit := "unknown commit"
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = "commit " + s.Value
+		}
+	}
+	return fmt.Sprintf("twofa %s\n%s\n%s\n", cmp.Or(info.Main.Version, "(unknown version)"), commit, info.GoVersion)
+}
+
+// parse reads the flags of a command, which takes n arguments. It returns false
+// and the exit code if the command must not run.
+func (c *command) parse(flags *flag.FlagSet, usage string, args []string, n int) (code int, ok bool) {
+	flags.SetOutput(io.Discard)
+	if len(args) == 1 && args[0] == "help" {
+		args = []string{"-h"}
+	}
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return c.print(usage), false
+	case err == nil && flags.NArg() == n:
+		return exitDone, true
+	case err != nil:
+		c.say("%v", err)
+	}
+	c.say("%s", strings.TrimSuffix(usage, "\n"))
+	return exitStopped, false
+}
+
+// say prints a line on stderr.
 func (c *command) say(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, _ = fmt.Fprintf(c.stderr, format+"\n", args...)
 }
 
-func (c *command) importUsers(ctx context.Context, path string) int {
+// importUsers imports the file that args name, "-" for standard input.
+func (c *command) importUsers(ctx context.Context, args []string) int {
+	flags := flag.NewFlagSet("users import", flag.ContinueOnError)
+	if code, ok := c.parse(flags, importUsage, args, 1); !ok {
+		return code
+	}
 	file := c.stdin
-	if path != "-" {
+	if path := flags.Arg(0); path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
 			c.say("%v", err)
@@ -96,26 +156,19 @@ func (c *command) importUsers(ctx context.Context, path string) int {
 		defer f.Close()
 		file = f
 	}
-	table, service, err := c.open()
+	settings, parts, err := c.open()
 	if err != nil {
 		c.say("%v", err)
 		return exitStopped
 	}
-	im := &users.Import{
-		Users: service, Workers: azureWorkers, RetryAfter: firstRetry,
-		Report: func(line int, text string) { c.say("line %d: %s", line, text) },
-	}
-	if t, ok := table.(interface {
-		Together(context.Context, func(store.Table) error) error
-	}); ok {
-		im.Together, im.Batch, im.Workers = t.Together, boltBatch, 1
-	}
-	err = c.telling(func() error { return im.Run(ctx, file) }, func() string {
+	im := app.Import(settings, parts)
+	im.Report = func(line int, text string) { c.say("line %d: %s", line, text) }
+	err = c.withProgress(func() error { return im.Run(ctx, file) }, func() string {
 		t := im.Tally()
 		return fmt.Sprintf("read %d, skipped %d, %s", t.Read, t.Skipped, c.rate(t.Read))
 	})
 	memory := peakMemory()
-	err = errors.Join(err, table.Close())
+	err = errors.Join(err, parts.Table.Close())
 
 	t := im.Tally()
 	c.say("read %d, created %d, changed %d, unchanged %d, skipped %d; %s, %s",
@@ -137,29 +190,49 @@ func (c *command) importUsers(ctx context.Context, path string) int {
 	return exitDone
 }
 
-func (c *command) exportUsers(ctx context.Context, force bool) int {
-	if !force && isTerminal(c.stdout) {
-		c.say("not written: the export holds whole addresses and secrets, and this is a terminal. Write to a file, or give -force.")
+// exportUsers exports to standard output, or to the file that args name.
+func (c *command) exportUsers(ctx context.Context, args []string) int {
+	flags := flag.NewFlagSet("users export", flag.ContinueOnError)
+	path := flags.String("o", "", "")
+	force := flags.Bool("force", false, "")
+	if code, ok := c.parse(flags, exportUsage, args, 0); !ok {
+		return code
+	}
+	if *path == "" && !*force && isTerminal(c.stdout) {
+		c.say("not written: the export holds whole addresses and secrets, and this is a terminal. Write to a file with -o FILE, or give -force.")
 		return exitStopped
 	}
 	c.say("The output holds whole addresses and the secrets of authenticator apps: whoever has it can make their codes. Keep it as you keep passwords, and delete it when it is moved.")
-	table, service, err := c.open()
+	out, err := c.output(*path)
 	if err != nil {
 		c.say("%v", err)
 		return exitStopped
 	}
-	ex := &users.Export{Users: service, Workers: azureWorkers, Report: func(text string) { c.say("%s", text) }}
-	err = c.telling(func() error { return ex.Run(ctx, c.stdout) }, func() string {
+	defer out.discard()
+	settings, parts, err := c.open()
+	if err != nil {
+		c.say("%v", err)
+		return exitStopped
+	}
+	ex := app.Export(settings, parts)
+	ex.Report = func(text string) { c.say("%s", text) }
+	err = c.withProgress(func() error { return ex.Run(ctx, out) }, func() string {
 		t := ex.Tally()
 		return fmt.Sprintf("wrote %d, %s", t.Users, c.rate(t.Users))
 	})
 	memory := peakMemory()
-	err = errors.Join(err, table.Close())
+	err = errors.Join(err, parts.Table.Close())
+	if err == nil {
+		err = out.keep()
+	}
 	t := ex.Tally()
 	c.say("wrote %d users in %d lines, skipped %d; %s, %s", t.Users, t.Lines, t.Skipped, c.rate(t.Users), memory)
 	switch {
+	case err != nil && *path != "":
+		c.say("stopped: %s. The file was not written.", why(ctx, err))
+		return exitStopped
 	case err != nil:
-		c.say("stopped: %s. The file is not complete.", why(ctx, err))
+		c.say("stopped: %s. The output is not complete.", why(ctx, err))
 		return exitStopped
 	case t.Skipped > 0:
 		return exitSkipped
@@ -167,41 +240,67 @@ func (c *command) exportUsers(ctx context.Context, force bool) int {
 	return exitDone
 }
 
-// open opens what the service would, but listens to nobody and sends nothing.
-func (c *command) open() (store.Table, *users.Service, error) {
+// output is standard output, or a file that gets its name when it is complete.
+type output struct {
+	*os.File
+	name string // "" for standard output
+}
+
+// output opens a temporary file beside path, which only its owner can read, or
+// standard output if path is "".
+func (c *command) output(path string) (output, error) {
+	if path == "" {
+		return output{c.stdout, ""}, nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	return output{f, path}, err
+}
+
+// keep gives a complete file its name.
+func (o output) keep() error {
+	if o.name == "" {
+		return nil
+	}
+	if err := errors.Join(o.Sync(), o.Close()); err != nil {
+		return err
+	}
+	return os.Rename(o.Name(), o.name)
+}
+
+// discard removes a file without its name. It does nothing after keep.
+func (o output) discard() {
+	if o.name != "" {
+		_ = o.Close()
+		_ = os.Remove(o.Name()) // fails after keep
+	}
+}
+
+// open opens the parts of the service, for a run that sends no messages.
+func (c *command) open() (config.Settings, app.Parts, error) {
 	settings, err := config.Load(time.Now())
 	if err != nil {
-		return nil, nil, err
+		return settings, app.Parts{}, err
 	}
 	for _, name := range settings.Unknown {
-		c.say("the setting %s means nothing to this version; is it misspelled?", name)
+		c.say("this version does not know the setting %s; is it misspelled?", name)
 	}
-	catalogue, err := texts.Load(settings.Texts)
-	if err != nil {
-		return nil, nil, err
-	}
-	silent := slog.New(slog.DiscardHandler)
-	provider, err := openProvider(settings, catalogue, io.Discard, silent)
-	if err != nil {
-		return nil, nil, err
-	}
-	table, keys, err := openStore(settings)
-	if errors.Is(err, boltstore.ErrLocked) {
-		return nil, nil, fmt.Errorf("%w. Stop the service first, and start it again afterwards", err)
+	parts, err := app.Open(settings, io.Discard, slog.New(slog.DiscardHandler))
+	if errors.Is(err, app.ErrLocked) {
+		err = fmt.Errorf("%w. Stop the service first, and start it again afterwards", err)
 	}
 	if err != nil {
-		return nil, nil, err
+		return settings, parts, err
 	}
 	if settings.Store == config.StoreAzure {
 		c.say("store: Azure Table Storage, table prefix %s", settings.Tables.TablePrefix)
 	} else {
 		c.say("store: embedded, in %s", settings.DataDir)
 	}
-	return table, services(settings, table, keys, catalogue, provider, silent).Users, nil
+	return settings, parts, nil
 }
 
-// telling says about every second how far the work is.
-func (c *command) telling(work func() error, progress func() string) error {
+// withProgress runs the work, and prints the progress about every second.
+func (c *command) withProgress(work func() error, progress func() string) error {
 	done := make(chan error, 1)
 	c.began = time.Now()
 	go func() { done <- work() }()
@@ -215,12 +314,13 @@ func (c *command) telling(work func() error, progress func() string) error {
 	}
 }
 
+// rate returns how long n items have taken so far.
 func (c *command) rate(n int) string {
 	seconds := time.Since(c.began).Seconds()
 	return fmt.Sprintf("%.1f seconds, %.0f a second", seconds, float64(n)/max(seconds, 0.001))
 }
 
-// why is a failure in words that hold nothing of the users'.
+// why returns the text of an error without any of the users' data.
 func why(ctx context.Context, err error) string {
 	if ctx.Err() != nil {
 		return "stopped by a signal"
@@ -231,7 +331,7 @@ func why(ctx context.Context, err error) string {
 	return err.Error()
 }
 
-// isTerminal also takes other devices for one, as they keep nothing.
+// isTerminal reports whether f is a terminal, or another device but /dev/null.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
@@ -241,15 +341,15 @@ func isTerminal(f *os.File) bool {
 	return err != nil || !os.SameFile(info, null)
 }
 
-// peakMemory is the most that was resident at a time (VmHWM), and how much of what
-// is now are pages of files (RssFile): the program, and the embedded store, which
-// has to be open still. Where there is no /proc, it is what the Go runtime has
-// asked for.
+// peakMemory returns the largest resident memory so far (VmHWM), and how much of
+// the present one is pages of files (RssFile): the program's, and the embedded
+// store's while it is open. Without /proc, it returns what the Go runtime has
+// reserved.
 func peakMemory() string {
 	var peak, files float64
-	status, _ := os.ReadFile("/proc/self/status") // none is an empty one
+	status, _ := os.ReadFile("/proc/self/status") // empty without /proc
 	for line := range strings.Lines(string(status)) {
-		_, _ = fmt.Sscanf(line, "VmHWM: %f kB", &peak) // leaves peak as it is in other lines
+		_, _ = fmt.Sscanf(line, "VmHWM: %f kB", &peak) // does not match other lines
 		_, _ = fmt.Sscanf(line, "RssFile: %f kB", &files)
 	}
 	if peak == 0 {

@@ -5,20 +5,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"twofa/internal/config"
-	"twofa/internal/store"
-	"twofa/internal/store/boltstore"
 )
 
-// A client that opens a connection and says nothing, or says it for ever, is cut
-// off; so is one that does not read its answer, but not before the handler's own
-// deadline.
+// A client that sends nothing, or sends without end, is disconnected. So is a client
+// that does not read its answer, but not before the handler's own deadline.
 func TestServerBoundsEveryPhaseOfARequest(t *testing.T) {
 	s := newServer(http.NotFoundHandler(), slog.New(slog.DiscardHandler))
 	for name, limit := range map[string]time.Duration{
@@ -29,7 +24,7 @@ func TestServerBoundsEveryPhaseOfARequest(t *testing.T) {
 		}
 	}
 	if s.MaxHeaderBytes <= 0 || s.MaxHeaderBytes > 64<<10 {
-		t.Errorf("a header of %d bytes is read", s.MaxHeaderBytes)
+		t.Errorf("a header of %d bytes is accepted", s.MaxHeaderBytes)
 	}
 
 	s.ReadHeaderTimeout = 50 * time.Millisecond
@@ -53,64 +48,7 @@ func TestServerBoundsEveryPhaseOfARequest(t *testing.T) {
 	}
 }
 
-func TestLocalSecretIsMadeOnceAndKeptPrivate(t *testing.T) {
-	folder := t.TempDir()
-	path := filepath.Join(folder, "secret")
-	table, err := boltstore.Open(filepath.Join(folder, "twofa.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer table.Close()
-	first, err := localSecret(path, table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %o, want 600", info.Mode().Perm())
-	}
-	second, err := localSecret(path, table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if first.Current() != second.Current() {
-		t.Error("the second start has another secret")
-	}
-
-	if err := os.WriteFile(path, []byte("broken"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := localSecret(path, table); err == nil {
-		t.Error("a broken secret was replaced or accepted; every row would be lost without a word")
-	}
-}
-
-func TestLocalSecretIsNotMadeAnewBesideRows(t *testing.T) {
-	folder := t.TempDir()
-	path := filepath.Join(folder, "secret")
-	table, err := boltstore.Open(filepath.Join(folder, "twofa.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer table.Close()
-	err = table.Update(t.Context(), "0123456789abcdef", func([]byte) (store.Row, error) {
-		return store.Row{Data: []byte("sealed"), KeepUntil: time.Now().Add(time.Hour)}, nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := localSecret(path, table); err == nil || !strings.Contains(err.Error(), "put it back") {
-		t.Errorf("got %v", err)
-	}
-	if _, err := os.Stat(path); err == nil {
-		t.Error("a secret was made")
-	}
-}
-
-// What is allowed and yet most likely a mistake is said once, at the start.
+// Each setting that is allowed, but most likely a mistake, gets one warning.
 func TestWarnings(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -130,7 +68,7 @@ func TestWarnings(t *testing.T) {
 		}
 		for _, setting := range tc.want {
 			if !strings.Contains(out.String(), `"setting":"`+setting+`"`) {
-				t.Errorf("%s: nothing about %s: %s", tc.name, setting, out.String())
+				t.Errorf("%s: no warning of %s: %s", tc.name, setting, out.String())
 			}
 		}
 	}

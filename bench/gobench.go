@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// benchmarked are the packages whose benchmarks need nothing but the process.
+// benchmarked are the packages with benchmarks that need no other process.
 var benchmarked = []string{"./internal/otp", "./internal/secret", "./internal/phone", "./handler"}
 
-// goBenchmarks runs go test -bench and makes a table of its lines.
-func (b *bench) goBenchmarks(ctx context.Context) error {
+// goBenchmarks runs go test -bench and reports the results as a table.
+func (m *measurement) goBenchmarks(ctx context.Context) error {
 	args := append([]string{"test", "-run", "^$", "-bench", ".", "-benchmem",
-		"-benchtime", b.benchtime, "-count", strconv.Itoa(b.count)}, benchmarked...)
+		"-benchtime", m.benchtime, "-count", strconv.Itoa(m.count)}, benchmarked...)
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = b.root
+	cmd.Dir = m.root
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go test -bench: %w\n%s", err, out)
@@ -39,7 +39,7 @@ func (b *bench) goBenchmarks(ctx context.Context) error {
 			values[k] = map[string][]float64{}
 			order = append(order, k)
 		}
-		for i := 2; i+1 < len(fields); i += 2 { // value and unit in turns
+		for i := 2; i+1 < len(fields); i += 2 { // pairs of value and unit
 			v, err := strconv.ParseFloat(fields[i], 64)
 			if err != nil {
 				return fmt.Errorf("a line of go test: %q", line)
@@ -56,7 +56,7 @@ func (b *bench) goBenchmarks(ctx context.Context) error {
 		rows = append(rows, []string{k.pkg, k.name, fmt.Sprintf("%.0f", median(v["ns/op"])),
 			fmt.Sprintf("%.0f", median(v["B/op"])), fmt.Sprintf("%.0f", median(v["allocs/op"]))})
 	}
-	b.say("`go %s`, medians. What package handler measures is the whole service in process, without HTTP connections, over a table in memory.", strings.Join(args, " "))
-	b.table([]string{"package", "benchmark", "ns/op", "B/op", "allocs/op"}, rows)
+	m.say("`go %s`, medians. The benchmarks of package handler measure the whole service in process, without HTTP connections, over a table in memory.", strings.Join(args, " "))
+	m.table([]string{"package", "benchmark", "ns/op", "B/op", "allocs/op"}, rows)
 	return nil
 }

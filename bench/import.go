@@ -14,25 +14,25 @@ import (
 	"time"
 )
 
-// moves times users on their way in and out.
-func (b *bench) moves(ctx context.Context) error {
-	r := &rig{bin: b.bin, provider: newProvider(), numbers: new(numbers)}
-	defer r.close()
-	if err := r.startStorage(); err != nil {
-		return err
-	}
-	all, err := writeUsers(filepath.Join(b.bin.dir, "all.csv"), r.numbers, b.moved)
+// importExport measures the import and the export of users.
+func (m *measurement) importExport(ctx context.Context) error {
+	r, err := newStorageRig(m.bin)
 	if err != nil {
 		return err
 	}
-	few, err := writeUsers(filepath.Join(b.bin.dir, "few.csv"), r.numbers, b.moved/10)
+	defer r.close()
+	all, err := writeUsers(filepath.Join(m.bin.dir, "all.csv"), r.numbers, m.users)
+	if err != nil {
+		return err
+	}
+	few, err := writeUsers(filepath.Join(m.bin.dir, "few.csv"), r.numbers, m.users/10)
 	if err != nil {
 		return err
 	}
 	const latency = 5 * time.Millisecond
 	azure := r.settings("")
 	var rows [][]string
-	for _, m := range []struct {
+	for _, c := range []struct {
 		store    string
 		env      []string
 		file     string
@@ -40,55 +40,55 @@ func (b *bench) moves(ctx context.Context) error {
 		latency  time.Duration
 		exported bool
 	}{
-		{"embedded", []string{"TWOFA_STORE=bolt", "TWOFA_COUNTRIES=US", "TWOFA_DATA_DIR=" + filepath.Join(b.bin.dir, "data")}, all, b.moved, 0, true},
-		// The table server sorts the whole table for each page, so what an export
-		// of many rows took would be its time.
-		{"table server", append(azure, "TWOFA_TABLE_PREFIX=import"), all, b.moved, 0, false},
-		{"table server, " + latency.String() + " an answer", append(azure, "TWOFA_TABLE_PREFIX=slow"), few, b.moved / 10, latency, true},
+		{"embedded", []string{"TWOFA_STORE=bolt", "TWOFA_COUNTRIES=US", "TWOFA_DATA_DIR=" + filepath.Join(m.bin.dir, "data")}, all, m.users, 0, true},
+		// Without an export: the table server sorts the whole table for each page, so an
+		// export of many rows would measure the table server.
+		{"table server", append(azure, "TWOFA_TABLE_PREFIX=import"), all, m.users, 0, false},
+		{"table server, " + latency.String() + " an answer", append(azure, "TWOFA_TABLE_PREFIX=slow"), few, m.users / 10, latency, true},
 	} {
-		if err := r.tell("/latency?d=" + m.latency.String()); err != nil {
+		if err := r.tell("/latency?d=" + c.latency.String()); err != nil {
 			return err
 		}
-		runs := []string{"import", "the same again"}
-		if m.exported {
+		runs := []string{"import", "import again"}
+		if c.exported {
 			runs = append(runs, "export")
 		}
 		for _, what := range runs {
-			cells, err := b.move(ctx, m.env, what == "export", m.file)
+			cells, err := m.timeCommand(ctx, c.env, what == "export", c.file)
 			if err != nil {
-				return fmt.Errorf("%s, %s: %w", m.store, what, err)
+				return fmt.Errorf("%s, %s: %w", c.store, what, err)
 			}
-			rows = append(rows, append([]string{m.store, what, fmt.Sprint(m.users)}, cells...))
+			rows = append(rows, append([]string{c.store, what, fmt.Sprint(c.users)}, cells...))
 		}
 	}
-	b.say("`twofa users import` and `twofa users export`, as they ship, of users with a number, an e-mail address and an authenticator app each. "+
-		"Memory is the most that was resident (VmHWM); the pages of files among it are the program and, of the embedded store, its file, which the kernel can drop. "+
-		"A line of the file takes %d bytes.", bytesPerLine(all, b.moved))
-	b.table([]string{"store", "what", "users", "seconds", "users/s", "peak MB", "of it pages of files"}, rows)
+	m.say("`twofa users import` and `twofa users export`, as they ship, of users with a number, an e-mail address and an authenticator app each. "+
+		"Memory is the peak of resident memory (VmHWM). It contains pages of files (the program, and the file of the embedded store), which the kernel can drop. "+
+		"A line of the file has %d bytes.", bytesPerLine(all, m.users))
+	m.table([]string{"store", "what", "users", "seconds", "users/s", "peak MB", "of that, pages of files"}, rows)
 	return nil
 }
 
-// summary is what both commands say at the end.
+// summary matches the last line of both commands.
 var summary = regexp.MustCompile(`([\d.]+) seconds, (\d+) a second, peak memory ([\d.]+) MB, of it ([\d.]+) MB`)
 
-// move runs one of the commands and returns the numbers of its summary.
-func (b *bench) move(ctx context.Context, env []string, export bool, file string) ([]string, error) {
-	cmd := exec.CommandContext(ctx, b.bin.twofa, "users", "import", file)
+// timeCommand runs the import or the export and returns the numbers of its summary.
+func (m *measurement) timeCommand(ctx context.Context, env []string, export bool, file string) ([]string, error) {
+	cmd := exec.CommandContext(ctx, m.bin.twofa, "users", "import", file)
 	if export {
-		cmd = exec.CommandContext(ctx, b.bin.twofa, "users", "export")
-		out, err := os.Create(filepath.Join(b.bin.dir, "export.csv"))
+		cmd = exec.CommandContext(ctx, m.bin.twofa, "users", "export")
+		out, err := os.Create(filepath.Join(m.bin.dir, "export.csv"))
 		if err != nil {
 			return nil, err
 		}
 		defer out.Close()
 		cmd.Stdout = out
 	}
-	said := new(tail)
-	cmd.Env, cmd.Stderr = env, said
+	stderr := new(tail)
+	cmd.Env, cmd.Stderr = env, stderr
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, said.text)
+		return nil, fmt.Errorf("%w: %s", err, stderr.text)
 	}
-	found := summary.FindAllSubmatch(said.text, -1)
+	found := summary.FindAllSubmatch(stderr.text, -1)
 	if len(found) == 0 {
 		return nil, errors.New("no summary")
 	}
@@ -99,7 +99,7 @@ func (b *bench) move(ctx context.Context, env []string, export bool, file string
 	return cells, nil
 }
 
-// tail keeps the end of what is written to it.
+// tail keeps the last 4096 bytes that are written to it.
 type tail struct{ text []byte }
 
 func (t *tail) Write(p []byte) (int, error) {
@@ -114,7 +114,7 @@ func writeUsers(path string, phones *numbers, n int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	w := bufio.NewWriter(f) // remembers its first error for Flush
+	w := bufio.NewWriter(f) // Flush returns the first error
 	_, _ = fmt.Fprintln(w, "name,phone,email,secret,authenticator")
 	app := make([]byte, 20)
 	for i, phone := range phones.take(n) {

@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// patience bounds one request of the load.
-const patience = 20 * time.Second
+// requestTimeout is the time limit of one request.
+const requestTimeout = 20 * time.Second
 
-// conn is a kept-alive HTTP/1.1 connection that costs the driver little: on a
-// small machine a full client would take the time of what it measures.
+// conn is a kept-alive HTTP/1.1 connection that needs little CPU time. On a small machine, a
+// full client would take CPU time from the measured servers.
 type conn struct {
 	net.Conn
 	r    *bufio.Reader
@@ -33,15 +33,15 @@ func dial(addr string) (*conn, error) {
 	return &conn{Conn: c, r: bufio.NewReaderSize(c, 4096)}, nil
 }
 
-// do sends a request and reads its answer, which has to have a Content-Length.
-// The body is good until the next call.
+// do sends a request and reads its answer, which must have a Content-Length. The body is valid
+// until the next call.
 func (c *conn) do(request []byte) (status int, body []byte, err error) {
 	status, _, body, err = c.exchange(request, false)
 	return status, body, err
 }
 
 func (c *conn) exchange(request []byte, keepHeader bool) (status int, header map[string]string, body []byte, err error) {
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(requestTimeout)); err != nil {
 		return 0, nil, nil, err
 	}
 	if _, err := c.Write(request); err != nil {
@@ -97,14 +97,14 @@ type result struct {
 
 func (r result) perSecond() float64 { return float64(r.n) / r.elapsed.Seconds() }
 
-// quantile is the latency in milliseconds that the given share is within.
+// quantile returns a quantile of the latencies in milliseconds, for q from 0 to 1.
 func (r result) quantile(q float64) float64 {
 	i := min(int(q*float64(len(r.latencies))), len(r.latencies)-1)
 	return float64(r.latencies[i].Microseconds()) / 1000
 }
 
-// load makes n requests over conns connections, each of which sends its next
-// request when the last was answered, and ends at the first unexpected answer.
+// load sends n requests over conns connections. Each connection sends its next request after
+// the answer to the last one. load ends at the first error.
 func load(addr string, conns, n int, request func(buf []byte, i int) []byte, accept func(i, status int, body []byte) error) (result, error) {
 	var next atomic.Int64
 	latencies := make([]time.Duration, n)
@@ -136,7 +136,7 @@ func load(addr string, conns, n int, request func(buf []byte, i int) []byte, acc
 					err = accept(i, status, body)
 				}
 				if err != nil {
-					next.Store(int64(n)) // the others end too
+					next.Store(int64(n)) // the other connections end too
 					failed <- fmt.Errorf("request %d: %w", i, err)
 					return
 				}

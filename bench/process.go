@@ -18,15 +18,15 @@ import (
 	"time"
 )
 
-// binaries are where the built programs lie.
+// binaries are the paths of the built programs.
 type binaries struct {
-	dir                                  string
-	twofa, bare, yardstick, tableServer  string
-	twofaProbe, bareProbe, yardstickProb string
+	dir                                   string
+	twofa, bare, yardstick, tableServer   string
+	twofaProbe, bareProbe, yardstickProbe string
 }
 
-// build makes every program: the service exactly as it ships, and a second time
-// with package probe added by an overlay.
+// build builds all programs: the service exactly as it ships, and once more with package probe,
+// which an overlay adds.
 func build(ctx context.Context, root, dir string) (binaries, error) {
 	b := binaries{dir: dir}
 	overlays := map[string]string{}
@@ -56,7 +56,7 @@ func build(ctx context.Context, root, dir string) (binaries, error) {
 		{&b.tableServer, "tableserver", "./bench/cmd/tableserver", false},
 		{&b.twofaProbe, "twofa.probe", ".", true},
 		{&b.bareProbe, "bareserver.probe", "./bench/cmd/bareserver", true},
-		{&b.yardstickProb, "yardstick.probe", "./bench/cmd/yardstick", true},
+		{&b.yardstickProbe, "yardstick.probe", "./bench/cmd/yardstick", true},
 	} {
 		*p.out = filepath.Join(dir, p.name)
 		args := []string{"build", "-trimpath", "-ldflags", "-s -w", "-o", *p.out}
@@ -76,12 +76,12 @@ func build(ctx context.Context, root, dir string) (binaries, error) {
 type process struct {
 	cmd   *exec.Cmd
 	addr  string
-	probe string // "" without one
-	fault *lines
+	probe string // the probe's address, "" if there is none
+	fault *lines // the beginning of stderr
 }
 
-// launch starts a program and returns at once. Its standard output goes through
-// a pipe, as it does under the Functions host, and is thrown away.
+// launch starts a program and does not wait. The program's standard output goes through a pipe,
+// as under the Functions host, and is discarded.
 func launch(path, addr, probe string, env []string, args ...string) (*process, error) {
 	p := &process{cmd: exec.Command(path, args...), addr: addr, probe: probe, fault: new(lines)}
 	p.cmd.Env = append(env, "PATH="+os.Getenv("PATH"))
@@ -105,7 +105,7 @@ func serve(path, addr, probe string, env []string, args ...string) (*process, er
 	return p, nil
 }
 
-// awaitAnswer asks until the process answers 200.
+// awaitAnswer sends requests until the process answers 200.
 func (p *process) awaitAnswer() error {
 	request := []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Microsecond) {
@@ -122,7 +122,7 @@ func (p *process) awaitAnswer() error {
 	return errors.New("no answer within 10 s")
 }
 
-// stop ends the process and waits for it.
+// stop ends the process and waits for its end.
 func (p *process) stop() {
 	if p == nil || p.cmd.Process == nil {
 		return
@@ -133,8 +133,8 @@ func (p *process) stop() {
 	ended.Stop()
 }
 
-// cpu is the time that the process has spent on processors so far, its own and
-// the kernel's on its behalf: the sum over its threads, which Go does not end.
+// cpu returns the CPU time of the process so far, in user mode and in the kernel: the sum over
+// its threads, which Go does not end.
 func (p *process) cpu() (time.Duration, error) {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
 	if err != nil || len(threads) == 0 {
@@ -155,7 +155,7 @@ func (p *process) cpu() (time.Duration, error) {
 	return total, nil
 }
 
-// memory is a line of /proc/<pid>/status in bytes: VmRSS or VmHWM.
+// memory returns a value of /proc/<pid>/status, like VmRSS or VmHWM, in bytes.
 func (p *process) memory(name string) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -170,7 +170,7 @@ func (p *process) memory(name string) (float64, error) {
 	return 0, fmt.Errorf("no %s in /proc/%d/status", name, p.cmd.Process.Pid)
 }
 
-// allocs is what the process has allocated so far. It needs a probe.
+// allocs returns how many objects and bytes the process has allocated so far. It needs a probe.
 func (p *process) allocs() (objects, size float64, err error) {
 	text, err := fetch(http.MethodGet, "http://"+p.probe+"/allocs")
 	if err == nil {
@@ -196,7 +196,7 @@ func fetch(method, address string) (string, error) {
 	return string(text), err
 }
 
-// freeAddr is a loopback address that nobody listens at.
+// freeAddr returns a loopback address on which no process listens.
 func freeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -205,7 +205,7 @@ func freeAddr() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// lines keeps what a process says on standard error.
+// lines keeps the first 4096 bytes that a process writes to standard error.
 type lines struct {
 	mu   sync.Mutex
 	text []byte

@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// startUp takes turns starting the service and the bare server.
-func (b *bench) startUp(context.Context) error {
-	r := &rig{bin: b.bin, provider: newProvider(), numbers: new(numbers)}
-	defer r.close()
-	if err := r.startStorage(); err != nil {
+// startUp measures starts of the service and of the bare server, in turns.
+func (m *measurement) startUp(context.Context) error {
+	r, err := newStorageRig(m.bin)
+	if err != nil {
 		return err
 	}
+	defer r.close()
 	var service, bare, quotient []float64
-	for range b.starts {
-		ours, err := b.startOnce(r, true)
+	for range m.starts {
+		ours, err := m.startOnce(r, true)
 		if err != nil {
 			return err
 		}
-		theirs, err := b.startOnce(r, false)
+		theirs, err := m.startOnce(r, false)
 		if err != nil {
 			return err
 		}
@@ -28,21 +28,21 @@ func (b *bench) startUp(context.Context) error {
 		quotient = append(quotient, ours/theirs)
 	}
 	factor := median(service) / median(bare)
-	b.say("From starting the process to its first answer (GET /), medians of %d starts, taken in turns; settings as in (b).", b.starts)
-	b.table([]string{"bare server ms", "twofa ms", "twofa / bare", "median of the pairs' ratios", "goal at most", "met"},
-		[][]string{{num(median(bare)), num(median(service)), "**" + num(factor) + "**", num(median(quotient)), num(goalBare), verdict(factor, goalBare)}})
+	m.say("From starting the process to its first answer (GET /), medians of %d starts, in turns, with the settings of (b).", m.starts)
+	m.table([]string{"bare server ms", "twofa ms", "twofa / bare", "median of the pairs' ratios", "goal at most", "met"},
+		[][]string{{num(median(bare)), num(median(service)), "**" + num(factor) + "**", num(median(quotient)), num(goalBare), metText(factor, goalBare)}})
 	return nil
 }
 
-// startOnce is how many milliseconds one start takes.
-func (b *bench) startOnce(r *rig, service bool) (float64, error) {
+// startOnce returns the duration of one start in milliseconds.
+func (m *measurement) startOnce(r *rig, service bool) (float64, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return 0, err
 	}
-	path, env, args := b.bin.bare, []string(nil), []string{"-addr", addr}
+	path, env, args := m.bin.bare, []string(nil), []string{"-addr", addr}
 	if service {
-		path, env, args = b.bin.twofa, r.settings(addr), nil
+		path, env, args = m.bin.twofa, r.settings(addr), nil
 	}
 	began := time.Now()
 	p, err := launch(path, addr, "", env, args...)
@@ -56,34 +56,34 @@ func (b *bench) startOnce(r *rig, service bool) (float64, error) {
 	return float64(time.Since(began).Microseconds()) / 1000, nil
 }
 
-// sizes weighs the binaries, and processes that have answered once and waited.
-func (b *bench) sizes(context.Context) error {
-	r := &rig{bin: b.bin, provider: newProvider(), numbers: new(numbers)}
+// sizes measures the sizes of the binaries, and the memory of idle processes.
+func (m *measurement) sizes(context.Context) error {
+	r, err := newStorageRig(m.bin)
+	if err != nil {
+		return err
+	}
 	defer r.close()
-	if err := r.startStorage(); err != nil {
-		return err
-	}
-	service, bare, err := b.idle(r)
+	service, bare, err := m.idle(r)
 	if err != nil {
 		return err
 	}
-	ours, err := os.Stat(b.bin.twofa)
+	ours, err := os.Stat(m.bin.twofa)
 	if err != nil {
 		return err
 	}
-	theirs, err := os.Stat(b.bin.bare)
+	theirs, err := os.Stat(m.bin.bare)
 	if err != nil {
 		return err
 	}
 	resident := func(f footprint) float64 { return f.resident }
 	private := func(f footprint) float64 { return f.private }
-	size, factor := float64(ours.Size())/mb, of(service, resident)/of(bare, resident)
-	b.say("Binaries are built as they ship (CGO_ENABLED=0, -trimpath, -ldflags \"-s -w\"). Memory is VmRSS a second or more after the first answer, the median of %d processes; "+
-		"private is RssAnon, and the rest are pages of the binary itself, which the kernel shares and can drop. Memory after load is in (b).", idlers)
-	b.table([]string{"", "bare server", "twofa", "twofa / bare", "goal at most", "met"}, [][]string{
-		{"binary, MB", num(float64(theirs.Size()) / mb), "**" + num(size) + "**", num(size * mb / float64(theirs.Size())), num(goalSize) + " MB", verdict(size, goalSize)},
-		{"idle memory, MB", num(of(bare, resident) / mb), num(of(service, resident) / mb), "**" + num(factor) + "**", num(goalBare), verdict(factor, goalBare)},
-		{"of it private, MB", num(of(bare, private) / mb), num(of(service, private) / mb), num(of(service, private) / of(bare, private)), "", ""},
+	size, factor := float64(ours.Size())/mb, medianOf(service, resident)/medianOf(bare, resident)
+	m.say("Binaries are built as they ship (CGO_ENABLED=0, -trimpath, -ldflags \"-s -w\"). Memory is VmRSS a second or more after the first answer, the median of %d processes; "+
+		"private memory is RssAnon. The rest is pages of the binary, which the kernel shares and can drop. Memory after load is in (b).", idlers)
+	m.table([]string{"", "bare server", "twofa", "twofa / bare", "goal at most", "met"}, [][]string{
+		{"binary, MB", num(float64(theirs.Size()) / mb), "**" + num(size) + "**", num(size * mb / float64(theirs.Size())), num(goalSize) + " MB", metText(size, goalSize)},
+		{"idle memory, MB", num(medianOf(bare, resident) / mb), num(medianOf(service, resident) / mb), "**" + num(factor) + "**", num(goalBare), metText(factor, goalBare)},
+		{"of that, private, MB", num(medianOf(bare, private) / mb), num(medianOf(service, private) / mb), num(medianOf(service, private) / medianOf(bare, private)), "", ""},
 	})
 	return nil
 }
@@ -91,22 +91,22 @@ func (b *bench) sizes(context.Context) error {
 // footprint is memory in bytes.
 type footprint struct{ resident, private float64 }
 
-// idlers is how many processes of each kind wait side by side.
+// idlers is the number of idle processes of each kind.
 const idlers = 7
 
-// idle is the memory of processes that have nothing to do.
-func (b *bench) idle(r *rig) (service, bare []footprint, err error) {
+// idle returns the memory of processes that have answered once and then waited a second.
+func (m *measurement) idle(r *rig) (service, bare []footprint, err error) {
 	type idler struct {
 		*process
 		into *[]footprint
 	}
 	var all []idler
 	for range idlers {
-		ours, err := r.serve(b.bin.twofa, false, r.settings)
+		ours, err := r.serve(m.bin.twofa, false, r.settings)
 		if err != nil {
 			return nil, nil, err
 		}
-		theirs, err := r.serve(b.bin.bare, false, nil)
+		theirs, err := r.serve(m.bin.bare, false, nil)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -127,9 +127,9 @@ func (b *bench) idle(r *rig) (service, bare []footprint, err error) {
 	return service, bare, nil
 }
 
-// allocations counts what each server allocates.
-func (b *bench) allocations(context.Context) error {
-	r, err := newRig(b.bin, true)
+// allocations measures the heap allocations of each server.
+func (m *measurement) allocations(context.Context) error {
+	r, err := newRig(m.bin, true)
 	if err != nil {
 		return err
 	}
@@ -151,17 +151,17 @@ func (b *bench) allocations(context.Context) error {
 	}
 	targets := []*target{r.bare, r.yardstick, r.twofa}
 	for _, t := range targets {
-		if _, err := r.all(t, compareAt, b.many/4); err != nil { // warm up
+		if _, err := r.all(t, compareAt, m.many/4); err != nil { // warm up
 			return err
 		}
-		batch := r.batch(b.many / 2)
+		batch := r.batch(m.many / 2)
 		for o := range operations {
 			if err := measure(t, o, batch); err != nil {
 				return err
 			}
 		}
 	}
-	if err := measure(r.yardstickPost, send, r.batch(b.many/2)); err != nil {
+	if err := measure(r.yardstickPost, send, r.batch(m.many/2)); err != nil {
 		return err
 	}
 	rows := [][]string{}
@@ -180,13 +180,13 @@ func (b *bench) allocations(context.Context) error {
 		f := factor(r.yardstick)
 		if o == send {
 			rows = append(rows, append(row(o.String(), o, r.yardstick), num(f), "", ""),
-				append(row("send, the yardstick posting too", o, r.yardstickPost), num(factor(r.yardstickPost)), "", ""))
+				append(row("send, the yardstick posts too", o, r.yardstickPost), num(factor(r.yardstickPost)), "", ""))
 			continue
 		}
-		rows = append(rows, append(row(o.String(), o, r.yardstick), "**"+num(f)+"**", num(goalAllocs), verdict(f, goalAllocs)))
+		rows = append(rows, append(row(o.String(), o, r.yardstick), "**"+num(f)+"**", num(goalAllocs), metText(f, goalAllocs)))
 	}
-	b.say("Heap objects (and bytes) an operation, of the whole process, net/http's included, as runtime.MemStats counts them. The binaries "+
-		"are the same sources with a probe added by go build -overlay. %d operations at %d connections.", b.many/2, compareAt)
-	b.table([]string{"operation", "bare server", "yardstick", "twofa", "twofa / yardstick", "goal at most", "met"}, rows)
+	m.say("Heap objects (and bytes) per operation, of the whole process including net/http, as runtime.MemStats counts them. The binaries "+
+		"are built from the same sources, with a probe that go build -overlay adds. %d operations at %d connections.", m.many/2, compareAt)
+	m.table([]string{"operation", "bare server", "yardstick", "twofa", "twofa / yardstick", "goal at most", "met"}, rows)
 	return nil
 }

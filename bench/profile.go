@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// owner is who a sample of a CPU profile is charged to.
+// owner is a part of the program to which samples of a CPU profile are counted.
 type owner struct {
 	name   string
-	frames []string // beginnings of function names
+	frames []string // prefixes of function names
 }
 
-// owners in order of their rank within one frame: a sample belongs to the frame
-// nearest to its leaf that anybody owns. So the standard library is charged to
-// whoever called it.
+// owners are all owners. A sample belongs to the owner of the innermost frame that has an owner;
+// for one frame, the first owner in the list counts. So a sample in the standard library belongs
+// to the owner of the caller.
 var owners = []owner{
 	{"storage connection: net/http's client under aztables", []string{"twofa/internal/store/azuretable.transporter"}},
 	{"provider connection: net/http's client under twilio-go", []string{"twofa/internal/notify/twilio.(*exchange).RoundTrip"}},
@@ -29,7 +29,7 @@ var owners = []owner{
 	{"twofa: log line", []string{"twofa/handler.(*API).logLine"}},
 	{"twofa: store", []string{"twofa/internal/store"}},
 	{"twofa: messenger", []string{"twofa/internal/notify"}},
-	{"twofa: domain and sealing", []string{"twofa/internal/otp", "twofa/internal/secret", "twofa/internal/recipient", "twofa/internal/phone"}},
+	{"twofa: domain and sealing", []string{"twofa/internal/otp", "twofa/internal/secret", "twofa/internal/row", "twofa/internal/recipient", "twofa/internal/phone"}},
 	{"twofa: HTTP edge and use cases", []string{"twofa/"}},
 	{"both clients' connections: net/http's loops", []string{"net/http.(*persistConn).readLoop", "net/http.(*persistConn).writeLoop", "net/http.(*Transport).dialConn"}},
 	{"net/http server", []string{"net/http.(*conn)", "net/http.(*connReader)", "net/http.(*Server)"}},
@@ -49,24 +49,24 @@ func ownerOf(stack []string) string {
 	return ownerless
 }
 
-// profile samples the service under load and says whose the time is.
-func (b *bench) profile(ctx context.Context) error {
-	r, err := newRig(b.bin, true)
+// profile takes CPU profiles of the service under load and reports the shares of the owners.
+func (m *measurement) profile(ctx context.Context) error {
+	r, err := newRig(m.bin, true)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	if _, err := r.all(r.twofa, compareAt, b.many/2); err != nil {
+	if _, err := r.all(r.twofa, compareAt, m.many/2); err != nil {
 		return err
 	}
-	batch := r.batch(b.profiled)
+	batch := r.batch(m.profiled)
 	files := map[string]string{}
-	b.say("CPU profiles of the service (the binary with the probe) at %d connections, kept as dist/bench-*.pprof.", compareAt)
+	m.say("CPU profiles of the service (the binary with the probe) at %d connections, kept as dist/bench-*.pprof.", compareAt)
 	for _, p := range []struct {
 		name       string
 		operations []operation
 	}{{"send", []operation{send}}, {"check", []operation{wrong, right}}} {
-		file := filepath.Join(b.out, "bench-"+p.name+".pprof")
+		file := filepath.Join(m.out, "bench-"+p.name+".pprof")
 		if _, err := fetch(http.MethodPost, "http://"+r.twofa.proc.probe+"/profile?file="+url.QueryEscape(file)); err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func (b *bench) profile(ctx context.Context) error {
 	shares := map[string]map[string]float64{}
 	var sdk []string
 	for _, name := range []string{"send", "check"} {
-		by, under, err := b.charge(ctx, files[name])
+		by, under, err := m.shares(ctx, files[name])
 		if err != nil {
 			return err
 		}
@@ -94,23 +94,23 @@ func (b *bench) profile(ctx context.Context) error {
 	for _, o := range append(owners, owner{name: ownerless}) {
 		rows = append(rows, []string{o.name, percent(shares["send"][o.name]), percent(shares["check"][o.name])})
 	}
-	b.say("Each sample belongs to the innermost function of an owner on its stack, the standard library's to its caller:")
-	b.table([]string{"whose", "send", "check"}, rows)
-	b.say("With the connections below it, all that runs inside a call of the Azure SDK is %s.\n", strings.Join(sdk, ", "))
+	m.say("Each sample belongs to the owner of the innermost function that has an owner; the standard library belongs to its caller:")
+	m.table([]string{"owner", "send", "check"}, rows)
+	m.say("All work inside calls of the Azure SDK, including the connections, is %s.\n", strings.Join(sdk, ", "))
 	for _, name := range []string{"send", "check"} {
-		top, err := b.pprof(ctx, "-top", "-nodecount=15", files[name])
+		top, err := m.pprof(ctx, "-top", "-nodecount=15", files[name])
 		if err != nil {
 			return err
 		}
 		_, top, _ = strings.Cut(top, "      flat ")
-		b.say("Top entries, %s:\n\n```\n      flat %s```\n", name, top)
+		m.say("Top entries, %s:\n\n```\n      flat %s```\n", name, top)
 	}
 	return nil
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
 
-func (b *bench) pprof(ctx context.Context, args ...string) (string, error) {
+func (m *measurement) pprof(ctx context.Context, args ...string) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", append([]string{"tool", "pprof"}, args...)...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go tool pprof: %w\n%s", err, out)
@@ -118,17 +118,17 @@ func (b *bench) pprof(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// charge returns the owners' shares of a profile, and the share of samples with
-// the Azure SDK anywhere on their stack.
-func (b *bench) charge(ctx context.Context, file string) (by map[string]float64, sdk float64, err error) {
-	text, err := b.pprof(ctx, "-traces", file)
+// shares returns the owners' shares of a profile, and the share of samples with the Azure SDK
+// anywhere on their stack.
+func (m *measurement) shares(ctx context.Context, file string) (by map[string]float64, sdk float64, err error) {
+	text, err := m.pprof(ctx, "-traces", file)
 	if err != nil {
 		return nil, 0, err
 	}
 	by = map[string]float64{}
 	total := 0.0
 	traces := strings.Split(text, "-----------+")
-	for _, trace := range traces[1:] { // the first is the head
+	for _, trace := range traces[1:] { // the first part is the header
 		var value time.Duration
 		var stack []string
 		for i, line := range strings.Split(strings.TrimSpace(trace), "\n")[1:] {

@@ -9,9 +9,9 @@ import (
 	"sync"
 )
 
-// provider is Twilio as far as it is needed here: it takes any message, answers
-// a Message resource of the usual size, and remembers the code, as a phone would.
-// internal/testing/twiliotest is the strict one.
+// provider is a simple stand-in for Twilio: it accepts every message, answers with a Message
+// resource of the usual size, and keeps the codes. The strict double for tests is in
+// internal/testing/twiliotest.
 type provider struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -24,7 +24,7 @@ func newProvider() *provider {
 	return p
 }
 
-// resource is an answer's body but for the number.
+// resource is the format of an answer's body. The number is missing.
 const resource = `{"account_sid":"AC00000000000000000000000000000000","api_version":"2010-04-01","body":"Your code","date_created":"Thu, 01 Jan 2026 00:00:00 +0000",` +
 	`"date_sent":null,"date_updated":"Thu, 01 Jan 2026 00:00:00 +0000","direction":"outbound-api","error_code":null,"error_message":null,` +
 	`"from":"whatsapp:+14155238886","messaging_service_sid":null,"num_media":"0","num_segments":"1","price":null,"price_unit":null,` +

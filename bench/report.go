@@ -17,7 +17,7 @@ type report struct{ text strings.Builder }
 
 func (r *report) say(format string, args ...any) { fmt.Fprintf(&r.text, format+"\n", args...) }
 
-// table writes rows under a head; cells after the first are aligned right.
+// table writes a table. The cells after the first column are aligned right.
 func (r *report) table(head []string, rows [][]string) {
 	rule := make([]string, len(head))
 	for i := range rule {
@@ -36,8 +36,8 @@ func median[T cmp.Ordered](values []T) T {
 	return s[len(s)/2]
 }
 
-// of is the median of what pick takes out of each element.
-func of[E any](all []E, pick func(E) float64) float64 {
+// medianOf returns the median of the values that pick returns for the elements.
+func medianOf[E any](all []E, pick func(E) float64) float64 {
 	values := make([]float64, len(all))
 	for i, e := range all {
 		values[i] = pick(e)
@@ -45,6 +45,7 @@ func of[E any](all []E, pick func(E) float64) float64 {
 	return median(values)
 }
 
+// num formats a number with at least three digits.
 func num(v float64) string {
 	switch {
 	case v >= 100:
@@ -58,15 +59,16 @@ func num(v float64) string {
 
 const mb = 1e6
 
-func verdict(value, goal float64) string {
+// metText reports whether a value meets its goal.
+func metText(value, goal float64) string {
 	if value <= goal {
 		return "yes"
 	}
 	return "**no**"
 }
 
-// surroundings says where and what was measured.
-func (r *report) surroundings(ctx context.Context, root string, began time.Time, load string) {
+// environment reports the machine, the time and the commit of the measurement.
+func (r *report) environment(ctx context.Context, root string, began time.Time, load string) {
 	run := func(name string, args ...string) string {
 		cmd := exec.CommandContext(ctx, name, args...)
 		cmd.Dir = root

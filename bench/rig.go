@@ -12,24 +12,24 @@ import (
 	"twofa/internal/secret"
 )
 
-// rig is one set of servers: a storage, a provider, the service, and the two
-// yardsticks, which answer what the service was heard to answer.
+// rig is one set of servers: a storage, a provider, the service, and the two yardsticks, which
+// answer with the recorded answers of the service.
 type rig struct {
 	bin       binaries
 	provider  *provider
 	storage   *process
 	tables    string // the account's URL
-	control   string // the storage's side door
+	control   string // the URL of the storage's control
 	answers   string // the file of recorded answers
-	data      int    // bytes of data in a row of the service's, on average
+	data      int    // mean size of the data in a row of the service, in bytes
 	numbers   *numbers
 	processes []*process
 
 	twofa, yardstick, yardstickPost, bare *target
 }
 
-// settings are the service's, realistic ones: a template, countries, the
-// defaults for the rest.
+// settings are realistic settings of the service: a template, countries, and the defaults for
+// the rest.
 func (r *rig) settings(addr string) []string {
 	return []string{
 		"TWOFA_ADDR=" + addr,
@@ -47,23 +47,33 @@ func (r *rig) settings(addr string) []string {
 	}
 }
 
-// table is the service's, by the default prefix.
+// table is the name of the service's table with the default prefix.
 const table = "twofarecipients"
 
-// newRig starts everything. With probes it starts the second binaries.
+// newStorageRig starts a storage and a provider. The caller closes the rig.
+func newStorageRig(bin binaries) (*rig, error) {
+	r := &rig{bin: bin, provider: newProvider(), numbers: new(numbers)}
+	if err := r.startStorage(); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// newRig starts all servers. With probes, it starts the binaries that contain package probe.
+// The caller closes the rig.
 func newRig(bin binaries, probes bool) (r *rig, err error) {
-	r = &rig{bin: bin, provider: newProvider(), numbers: new(numbers)}
+	if r, err = newStorageRig(bin); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			r.close()
 		}
 	}()
-	if err := r.startStorage(); err != nil {
-		return r, err
-	}
 	service, bareServer, yardstick := bin.twofa, bin.bare, bin.yardstick
 	if probes {
-		service, bareServer, yardstick = bin.twofaProbe, bin.bareProbe, bin.yardstickProb
+		service, bareServer, yardstick = bin.twofaProbe, bin.bareProbe, bin.yardstickProbe
 	}
 	r.twofa = &target{
 		name: "twofa", codes: r.provider.code,
@@ -102,7 +112,7 @@ func (r *rig) startStorage() error {
 		return err
 	}
 	r.tables, r.control = "http://"+addr+"/acct", "http://"+control
-	// The control answers as soon as the rest does.
+	// When the control answers, the tables do so too.
 	p, err := serve(r.bin.tableServer, control, "", nil, "-addr", addr, "-control", control)
 	if err == nil {
 		r.storage = p
@@ -111,8 +121,8 @@ func (r *rig) startStorage() error {
 	return err
 }
 
-// serve starts a program at a free address. The yardsticks are told it by a
-// flag, the service by a setting.
+// serve starts a program with a free address. The yardsticks get the address by a flag, the
+// service by a setting.
 func (r *rig) serve(path string, probes bool, settings func(string) []string, args ...string) (*process, error) {
 	addr, err := freeAddr()
 	if err != nil {
@@ -137,9 +147,9 @@ func (r *rig) serve(path string, probes bool, settings func(string) []string, ar
 	return p, err
 }
 
-// recordAnswers lets the service answer once, and learns how large its rows are.
+// recordAnswers records one answer of the service to each operation, and the size of its rows.
 func (r *rig) recordAnswers() error {
-	// The tables are made with the first write.
+	// The first write creates the tables.
 	all, err := r.twofa.record(&batch{numbers: r.numbers.take(1)})
 	if err != nil {
 		return err
@@ -159,6 +169,7 @@ func (r *rig) recordAnswers() error {
 	return os.WriteFile(r.answers, text, 0o600)
 }
 
+// tell posts a command to the storage's control.
 func (r *rig) tell(path string) error {
 	_, err := fetch(http.MethodPost, r.control+path)
 	return err
@@ -173,10 +184,10 @@ func (r *rig) stats() (tableserver.Stats, error) {
 	return s, err
 }
 
-// batch is n fresh numbers.
+// batch returns n numbers that were not used before.
 func (r *rig) batch(n int) *batch { return &batch{numbers: r.numbers.take(n)} }
 
-// all puts fresh numbers through the three operations.
+// all runs the three operations for n new numbers.
 func (r *rig) all(t *target, conns, n int) (samples [operations]sample, err error) {
 	b := r.batch(n)
 	for o := range operations {

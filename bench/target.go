@@ -10,7 +10,7 @@ import (
 	"twofa/internal/phone"
 )
 
-// operation is what is measured.
+// operation is a kind of request that is measured.
 type operation int
 
 const (
@@ -22,10 +22,10 @@ const (
 
 func (o operation) String() string { return [...]string{"send", "wrong check", "right check"}[o] }
 
-// wants is the status of each operation's answer.
+// wants is the expected status of each operation.
 var wants = [operations]int{http.StatusCreated, http.StatusUnprocessableEntity, http.StatusOK}
 
-// barePaths are where the yardsticks do the same.
+// barePaths are the paths of the operations on the yardsticks.
 var barePaths = [operations]string{"/send", "/wrong", "/right"}
 
 // target is a server under load.
@@ -33,22 +33,22 @@ type target struct {
 	name  string
 	proc  *process
 	paths [operations]string
-	// ids and codes say what to check; nil makes them up, for servers that
-	// do not look.
+	// codes returns the code that was sent to a number. nil: ids and codes are made up, for
+	// servers that do not check them.
 	codes func(number string) string
 }
 
-// batch is some numbers on their way through the operations, which come in order:
-// each is sent a code, gets it wrong once and then right.
+// batch is a set of numbers and, after the operation send, their verifications. For each number
+// the operations run in order: a send, a wrong check, a right check.
 type batch struct {
 	numbers []string
 	ids     []string
 }
 
-// numbers hands out valid numbers, each once.
+// numbers generates valid numbers, each one once.
 type numbers struct{ next int }
 
-// areas are area codes of the United States with numbers enough.
+// areas are area codes of the United States with enough numbers.
 var areas = []string{"212", "213", "312", "415", "617", "702"}
 
 func (g *numbers) take(n int) []string {
@@ -64,7 +64,7 @@ func (g *numbers) take(n int) []string {
 	return taken
 }
 
-// request builds an operation's request as the Functions host forwards it.
+// request returns a function that builds an operation's request as the Functions host forwards it.
 func (t *target) request(o operation, b *batch) func(buf []byte, i int) []byte {
 	return func(buf []byte, i int) []byte {
 		var body []byte
@@ -87,7 +87,7 @@ func (t *target) request(o operation, b *batch) func(buf []byte, i int) []byte {
 	}
 }
 
-// accept checks an answer and takes the id out of a send's.
+// accept returns a function that checks an answer and, for a send, keeps the id.
 func (t *target) accept(o operation, b *batch) func(i, status int, body []byte) error {
 	return func(i, status int, body []byte) error {
 		if status != wants[o] {
@@ -96,7 +96,7 @@ func (t *target) accept(o operation, b *batch) func(i, status int, body []byte) 
 		if o != send {
 			return nil
 		}
-		if t.codes == nil { // an id whose row is the number's
+		if t.codes == nil { // make up an id with the number's row
 			b.ids[i] = "VE" + bare.Request{To: b.numbers[i]}.Key() + "0123456789abcdef"
 			return nil
 		}
@@ -110,13 +110,13 @@ func (t *target) accept(o operation, b *batch) func(i, status int, body []byte) 
 	}
 }
 
-// sample is what one run of one operation took.
+// sample is the result of one run of one operation.
 type sample struct {
 	perSecond, p50, p99 float64 // requests, milliseconds
-	cpu                 float64 // microseconds an operation
+	cpu                 float64 // microseconds per operation
 }
 
-// run puts a batch through one operation.
+// run runs one operation for a batch.
 func (t *target) run(o operation, b *batch, conns int) (sample, error) {
 	if b.ids == nil {
 		b.ids = make([]string, len(b.numbers))
@@ -139,7 +139,7 @@ func (t *target) run(o operation, b *batch, conns int) (sample, error) {
 	}, nil
 }
 
-// record puts one number through the operations and keeps the answers whole.
+// record runs the operations for one number and returns the complete answers.
 func (t *target) record(b *batch) (bare.Answers, error) {
 	all := bare.Answers{}
 	b.ids = make([]string, 1)
@@ -156,7 +156,7 @@ func (t *target) record(b *batch) (bare.Answers, error) {
 		if err != nil {
 			return nil, err
 		}
-		delete(header, "Date") // net/http's own
+		delete(header, "Date") // net/http sets its own
 		all[barePaths[o]] = bare.Answer{Status: status, Header: header, Body: bytes.Clone(body)}
 	}
 	return all, nil

@@ -11,13 +11,13 @@ import (
 	"twofa/internal/testing/twiliotest"
 )
 
-// traces is what a secret leaves behind where it goes as it is, URL-encoded, in
-// hexadecimal, or in base64 at any place of a longer text.
+// traces returns the texts by which a secret shows: as it is, URL-encoded, in
+// hexadecimal, and in base64 at any place of a longer text.
 func traces(secret string) []string {
 	all := []string{secret, strings.ToLower(secret), strings.ToUpper(secret), url.QueryEscape(secret), url.PathEscape(secret),
 		hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret)))}
 	for before := range 3 {
-		// Of the characters around, those that also depend on neighbours go.
+		// Without the characters at both ends that also depend on the neighbors.
 		text := make([]byte, before, before+len(secret))
 		text = append(text, secret...)
 		from, to := (before*8+5)/6, len(text)*8/6
@@ -42,8 +42,9 @@ func leaks(text string, secrets map[string]string) []string {
 	return names
 }
 
-// The search finds what is there: else the test below could not fail.
-func TestLeaksAreFound(t *testing.T) {
+// The search finds the traces of a secret. Without that, the tests of leaks could not
+// fail.
+func TestSearchFindsLeaks(t *testing.T) {
 	const secret = "+14155550123/K=?"
 	for name, text := range map[string]string{
 		"raw":         `{"to":"` + secret + `"}`,
@@ -59,28 +60,27 @@ func TestLeaksAreFound(t *testing.T) {
 			t.Errorf("%s: not found in %s", name, text)
 		}
 	}
-	if found := leaks("+1******0123 and much else", map[string]string{"it": secret}); len(found) > 0 {
-		t.Errorf("found %v where it is not", found)
+	if found := leaks("+1******0123 and other text", map[string]string{"it": secret}); len(found) > 0 {
+		t.Errorf("found %v in a text without the secret", found)
 	}
 }
 
-// Attack 21, and R10. No secret of anybody gets into the output, whatever happens
-// and however much is logged.
+// Attack 21, and R10. No secret of a person or of the operator is in the output, even at
+// the most detailed log level and after every kind of failure.
 func TestAttack21_R10_LogCanaries(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	proxy := newStorageProxy(t, w.storage)
-	h, c := w.host(nil, noPause, longCodes, letters, "TWOFA_LOG_LEVEL=debug", "TWOFA_MAX_SENDS=100",
-		"TWOFA_COUNTRIES=US", "TWOFA_TABLES_CONNECTION="+proxy.connection,
+	rig := newParallelRig(t)
+	proxy := rig.proxy()
+	h, c := rig.host(nil, noPause, longCodes, letters, "TWOFA_LOG_LEVEL=debug", "TWOFA_MAX_SENDS=100",
+		"TWOFA_COUNTRIES=US", proxy.setting,
 		"TWILIO_API_KEY="+twiliotest.APIKey, "TWILIO_API_SECRET="+twiliotest.APISecret)
-	_, accountKey, _ := strings.Cut(w.storage, "AccountKey=")
+	_, accountKey, _ := strings.Cut(rig.storage, "AccountKey=")
 	accountKey, _, _ = strings.Cut(accountKey, ";")
 	functionKey := h.Keys().Functions["otpsend"]
 	number := newNumber()
 	const payee, foreign, typed, agent = "Canary Bakery", "+447400123456", "4815162342", "canary-agent"
 	secrets := map[string]string{
-		"the number": number[1:], "its national part": number[2:], "the number as typed": spaced(number), "a refused number": foreign[1:],
-		"the secret": w.secret, "Twilio's token": twiliotest.AuthToken, "Twilio's API secret": twiliotest.APISecret,
+		"the number": number[1:], "its national part": number[2:], "the number as typed": typedNumber(number), "a refused number": foreign[1:],
+		"the secret": rig.secret, "Twilio's token": twiliotest.AuthToken, "Twilio's API secret": twiliotest.APISecret,
 		"the storage key": accountKey, "the function key": functionKey, "the host key": h.Keys().Host,
 		"the payee": payee, "a wrong code": typed, "the user agent": agent,
 	}
@@ -95,16 +95,15 @@ func TestAttack21_R10_LogCanaries(t *testing.T) {
 		return r
 	}
 
-	// The good way, with keys in the header and in the query.
+	// Good requests, with keys in the header and in the query.
 	c = c.with("User-Agent", agent)
-	started := seen(c.post("/api/otpsend", fields{"to": spaced(number), "context": fields{"amount": "EUR 1.00", "payee": payee}, "client_ip": "203.0.113.9"}))
-	want(t, started, "201")
-	id, code := started.text("id"), w.code(number)
+	started := want(t, seen(c.post("/api/otpsend", fields{"to": typedNumber(number), "context": fields{"amount": "EUR 1.00", "payee": payee}, "client_ip": "203.0.113.9"})), "201")
+	id, code := started.text("id"), rig.code(number)
 	secrets["the code"] = code
 	seen(c.without("X-Functions-Key").do("POST", "/api/otpsend/"+id+"?code="+functionKey, "", ""))
 	seen(c.status(id))
 	seen(c.status(id + "?to=" + url.QueryEscape(number) + "&code2=" + code))
-	// Wrong in every way that has an answer of its own.
+	// One bad request for each kind of refusal.
 	check := func(body fields) { seen(c.check(body)) }
 	check(fields{"id": id, "code": typed})
 	check(fields{"id": id, "code": code, "context": fields{"payee": payee}})
@@ -123,31 +122,31 @@ func TestAttack21_R10_LogCanaries(t *testing.T) {
 	}
 	seen(c.do("POST", "/api/otpsend", "application/json", `{"to": "`+number+strings.Repeat(" ", 17<<10)+`"}`))
 	seen(c.do("PUT", "/api/otpsend/"+url.PathEscape(number), "", ""))
-	seen(c.do("GET", "/api/otpsend/"+url.PathEscape(code+number), "", ""))
+	seen(c.get("/api/otpsend/" + url.PathEscape(code+number)))
 	seen(c.post("/api/otpsend", fields{"to": number, "purpose": number, "channel": code, "locale": number, "client_ip": number}))
 	seen(c.post("/api/otpsend", fields{"to": foreign}))
-	// The provider quotes what it was sent; the network breaks.
+	// Errors of the provider, which quote the request, and of the network.
 	for _, r := range []twiliotest.Reply{
 		twiliotest.Refuse(500, 20500), twiliotest.Refuse(401, 20003), twiliotest.Refuse(400, 21211), twiliotest.Refuse(400, 63003), twiliotest.Drop(),
 		twiliotest.Raw(400, `{"code": `+typed+`, "message": "`+number+`"}`), twiliotest.Raw(200, number),
 	} {
-		w.twilio.For(number, r)
+		rig.twilio.For(number, r)
 		seen(c.post("/api/otpsend", fields{"to": number, "purpose": "other"}))
 	}
-	// Storage's errors hold URLs and keys.
-	for _, name := range []string{"no connection at all", "503 to all writes", "a storm of 412", "writes are forbidden", "empty rows"} {
-		proxy.set(storageFaults[name].fault())
+	// Errors of storage, which contain URLs and keys.
+	for _, name := range []string{"no connection at all", "503 to all writes", "412 to all writes", "writes are forbidden", "empty rows"} {
+		proxy.set(storageFaults[name].faults())
 		check(fields{"id": id, "code": typed, "context": fields{"payee": payee}})
 		seen(c.post("/api/otpsend", fields{"to": number, "purpose": "third"}))
-		_ = h.FireTimer(soon(t), "purge", functionshost.Timer{})
+		_ = h.FireTimer(timeLimit(t), "purge", functionshost.Timer{})
 	}
 	proxy.set(nil)
 	want(t, seen(c.check(fields{"id": id, "code": code, "context": fields{"amount": "EUR 1.00", "payee": payee}})), "200")
 	want(t, seen(c.check(fields{"id": id, "code": code})), "409 already_used")
 	seen(c.do("DELETE", "/api/otpsend/"+id, "", ""))
-	w.twilio.For(number, twiliotest.Accept())
+	rig.twilio.For(number, twiliotest.Accept())
 	last := seen(c.post("/api/otpsend", fields{"to": number, "purpose": "last"}))
-	secrets["the last code"] = w.code(number)
+	secrets["the last code"] = rig.code(number)
 	want(t, seen(c.do("DELETE", "/api/otpsend/"+last.text("id"), "", "")), "200")
 	for range 6 {
 		check(fields{"to": number, "purpose": "last", "code": typed})
@@ -159,37 +158,26 @@ func TestAttack21_R10_LogCanaries(t *testing.T) {
 		"502 provider_misconfigured", "502 provider_unavailable", "503 storage_unavailable",
 	} {
 		if !reached[answer] {
-			t.Errorf("nothing was answered with %s, so this path was not looked at", answer)
+			t.Errorf("no request was answered with %s, so this path is not tested", answer)
 		}
 	}
 	awaitLine(t, h, `"status":410`)
-	// What the host itself says of a call is its own business.
-	var output strings.Builder
-	lines := 0
-	for _, e := range h.Logs() {
-		if e.Stream != functionshost.FromHost {
-			output.WriteString(e.Text + "\n")
-			lines++
-		}
-	}
-	if lines < 50 {
-		t.Errorf("there are only %d lines: %s", lines, &output)
-	}
-	noLeaks(t, "the output", output.String(), secrets)
-	delete(secrets, "a wrong code") // a problem names the field that does not exist
-	noLeaks(t, "an answer", answers.String(), secrets)
+	mustNotLeak(t, "the output", handlerOutput(t, h, 50), secrets)
+	delete(secrets, "a wrong code") // a problem names the unknown field
+	mustNotLeak(t, "an answer", answers.String(), secrets)
 }
 
-func noLeaks(t *testing.T, what, text string, secrets map[string]string) {
+// mustNotLeak fails the test if a line of the text has a trace of a secret.
+func mustNotLeak(t *testing.T, what, text string, secrets map[string]string) {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		if found := leaks(line, secrets); len(found) > 0 {
-			t.Errorf("%s holds %q: %s", what, found, line)
+			t.Errorf("%s has %q: %s", what, found, line)
 		}
 	}
 }
 
-// spaced is a US number as people type it.
-func spaced(number string) string {
+// typedNumber writes a US number as people type it.
+func typedNumber(number string) string {
 	return number[:2] + " (" + number[2:5] + ") " + number[5:8] + "-" + number[8:]
 }

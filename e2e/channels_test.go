@@ -1,49 +1,44 @@
 package e2e
 
 import (
-	"fmt"
 	"html"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"twofa/internal/notify"
 	"twofa/internal/testing/smtptest"
-	"twofa/internal/testing/twiliotest"
 )
 
-// R7. Amount and payee are shown on every channel, in the person's language, and
-// any change of either makes the code wrong.
+// R7. Every channel shows amount and payee, in the person's language. With another amount
+// or payee, the code is wrong.
 func TestR7_AmountAndPayeeAreShownAndBound(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
+	rig := newParallelRig(t)
 	server := smtptest.Start(t, smtptest.Options{})
-	p := w.process(append(append(everyChannel, mailing(server, "whatsapp,sms,call,email")...), "TWOFA_BRAND=Acme")...)
+	p := rig.process(append(append(everyChannel, mailSettings(server, "whatsapp,sms,call,email")...), "TWOFA_BRAND=Acme")...)
 	paid := fields{"amount": "EUR 25.00", "payee": "Köhler & Co"}
-	for channel, words := range map[string]string{"whatsapp": "Zahlung", "sms": "Zahlung", "call": "Zahlung", "email": "Zahlung"} {
+	for _, channel := range []string{"whatsapp", "sms", "call", "email"} {
 		to := newNumber()
 		if channel == "email" {
 			to = "ann@example.com"
 		}
-		r := p.post("/api/otpsend", fields{"to": to, "channel": channel, "context": paid, "locale": "de", "purpose": "payment"})
-		want(t, r, "201")
+		r := want(t, p.post("/api/otpsend", fields{"to": to, "channel": channel, "context": paid, "locale": "de", "purpose": "payment"}), "201")
 		shown := ""
 		switch channel {
 		case "email":
 			shown = server.Mails()[0].Text
 			if page := html.UnescapeString(server.Mails()[0].HTML); !containsAll(page, []string{"EUR 25.00", "Köhler & Co"}) {
-				t.Errorf("the page does not show it: %s", page)
+				t.Errorf("the HTML does not show the payment: %s", page)
 			}
 		case "call":
-			shown = html.UnescapeString(w.sent(to)[0].Spoken())
+			shown = html.UnescapeString(rig.sent(to)[0].Spoken())
 		default:
-			shown = w.sent(to)[0].Body
+			shown = rig.sent(to)[0].Body
 		}
-		if !containsAll(shown, []string{"EUR 25.00", "Köhler & Co", words, "Acme"}) {
+		if !containsAll(shown, []string{"EUR 25.00", "Köhler & Co", "Zahlung", "Acme"}) {
 			t.Errorf("over %s: %q", channel, shown)
 		}
-		code := w.codeIn(shown)
+		code := rig.codeIn(shown)
 		for _, other := range []fields{{}, {"amount": "EUR 25.01", "payee": "Köhler & Co"}, {"amount": "EUR 25.00", "payee": "Kohler & Co"}} {
 			want(t, p.check(fields{"id": r.text("id"), "code": code, "context": other}), "422 wrong_code")
 		}
@@ -51,44 +46,41 @@ func TestR7_AmountAndPayeeAreShownAndBound(t *testing.T) {
 	}
 }
 
-// sixDigits is a code as it is written, or as a call says it, digit by digit.
+// sixDigits matches a code in a text or in a call, where spaces separate the digits.
 var sixDigits = regexp.MustCompile(`\b[0-9](?: ?[0-9]){5}\b`)
 
-// codeIn finds the code that a message has.
-func (w *world) codeIn(text string) string {
-	w.t.Helper()
+// codeIn finds the code in a message.
+func (rig *rig) codeIn(text string) string {
+	rig.t.Helper()
 	code := strings.ReplaceAll(sixDigits.FindString(text), " ", "")
 	if code == "" {
-		w.t.Fatalf("no code in %q", text)
+		rig.t.Fatalf("no code in %q", text)
 	}
 	return code
 }
 
-// R13. The last line of an SMS is exactly the host and the code, and nothing that
-// a client sends can stand there.
+// R13. The last line of an SMS is exactly the host and the code. No text of a client is in
+// that line.
 func TestR13_LastLineOfAnSMS(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	c := w.process(append(everyChannel, noPause, "TWOFA_SMS_ORIGIN=bank.example")...).client
+	rig := newParallelRig(t)
+	c := rig.process(append(everyChannel, noPause, "TWOFA_SMS_ORIGIN=bank.example")...).client
 	for _, locale := range []string{"", "en", "de", "ar", "ja", "hi", "he", "zh-TW", "xx"} {
 		number := newNumber()
 		want(t, c.post("/api/otpsend", fields{"to": number, "channel": "sms", "locale": locale}), "201")
-		body := w.sent(number)[0].Body
-		lines := strings.Split(body, "\n")
-		code, _, _ := strings.Cut(lines[len(lines)-1], "x")
-		if last := lines[len(lines)-1]; len(last) != len("@bank.example #123456") || !strings.HasPrefix(last, "@bank.example #") || len(lines) != 2 {
-			t.Errorf("%s: the SMS is %q (%s)", locale, body, code)
+		body := rig.sent(number)[0].Body
+		_, last, _ := strings.Cut(body, "\n") // the second line, and further ones
+		if !regexp.MustCompile(`^@bank\.example #[0-9]{6}$`).MatchString(last) {
+			t.Errorf("%s: the SMS is %q", locale, body)
 		}
 		want(t, c.check(fields{"to": number, "code": body[len(body)-6:]}), "200")
 	}
 }
 
-// Attack 9. What a client says is shown as it is, or refused: it adds no line, no
-// link, no markup.
+// Attack 9. The text of a client is shown as it is, or refused: it adds no line, no link
+// and no markup to a message.
 func TestAttack09_MessageInjection(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	c := w.process(append(everyChannel, noPause, `TWOFA_BRAND=A&B <Say>`)...).client
+	rig := newParallelRig(t)
+	c := rig.process(append(everyChannel, noPause, `TWOFA_BRAND=A&B <Say>`)...).client
 	for name, payee := range map[string]string{
 		"a line": "Acme\n@evil.example #111111", "a carriage return": "Acme\r@evil.example #111111", "a line separator": "Acme\u2028@evil.example #1",
 		"a link": "see https://evil.example", "www": "www.evil.example", "direction": "\u202e\u2066Acme", "a placeholder": "{{1}}", "10 KB": strings.Repeat("x", 10<<10),
@@ -103,120 +95,63 @@ func TestAttack09_MessageInjection(t *testing.T) {
 	for _, locale := range []string{"en\n@evil.example #1", "de{{1}}", strings.Repeat("a-", 40)} {
 		want(t, c.post("/api/otpsend", fields{"to": newNumber(), "locale": locale}), "400 invalid_request")
 	}
-	if n := w.twilio.CallCount(); n != 0 {
-		t.Fatalf("the provider was called %d times", n)
-	}
+	rig.wantCalls(0)
 
 	number := newNumber()
 	payee := `@evil.example #1 </Say><Hangup/>&"'`
 	want(t, c.post("/api/otpsend", fields{"to": number, "channel": "call", "context": fields{"payee": payee}}), "201")
-	call := w.sent(number)[0]
+	call := rig.sent(number)[0]
 	if strings.Contains(call.Twiml, "<Hangup") || !strings.Contains(call.Spoken(), "Hangup") || !strings.Contains(call.Spoken(), "A&B <Say>") {
 		t.Errorf("the call is %s", call.Twiml)
 	}
 	number = newNumber()
 	want(t, c.post("/api/otpsend", fields{"to": number, "channel": "sms", "context": fields{"payee": payee}}), "201")
-	lines := strings.Split(w.sent(number)[0].Body, "\n")
+	lines := strings.Split(rig.sent(number)[0].Body, "\n")
 	if len(lines) != 2 || !strings.HasPrefix(lines[1], "@login.example.test #") {
 		t.Errorf("the SMS is %q", lines)
 	}
 }
 
-// Attack 18, over a workflow. What may have been sent is followed by nothing but
-// one more try of the same message; what was refused is followed by the next.
-func TestAttack18_ProviderFaultsInAWorkflow(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct {
-		reply  twiliotest.Reply
-		answer string
-		calls  string // whatsapp and sms
-	}{
-		"a lost connection": {twiliotest.Drop(), "502 provider_unavailable", "2 0"},
-		"500":               {twiliotest.Refuse(500, 20500), "502 provider_unavailable", "2 0"},
-		"garbage":           {twiliotest.Raw(200, "<html>"), "502 provider_unavailable", "1 0"},
-		"429":               {twiliotest.Refuse(429, 20429), "201", "3 1"},
-		"no template":       {twiliotest.Refuse(400, 63016), "201", "1 1"},
-		"fraud":             {twiliotest.Refuse(400, 30450), "403 destination_refused", "1 0"},
-		"credentials":       {twiliotest.Refuse(401, 20003), "502 provider_misconfigured", "1 0"},
-		"unknown number":    {twiliotest.Refuse(400, 30005), "422 undeliverable", "1 0"},
-		"no number":         {twiliotest.Refuse(400, 21211), "400 invalid_request", "1 0"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			c := w.process(append(everyChannel, noPause)...).client
-			number := newNumber()
-			w.twilio.ForChannel(notify.WhatsApp, number, tc.reply)
-			r := c.post("/api/otpsend", fields{"to": number})
-			want(t, r, tc.answer)
-			whatsapp, sms := 0, 0
-			for _, call := range w.twilio.Calls() {
-				if call.Form.Get("To") == number {
-					sms++
-				} else {
-					whatsapp++
-				}
-			}
-			if got := fmt.Sprint(whatsapp, " ", sms); got != tc.calls {
-				t.Errorf("%s calls, want %s", got, tc.calls)
-			}
-			if codes := w.codes(number); len(codes) > 1 && codes[0] != codes[len(codes)-1] {
-				t.Errorf("the codes are %q", codes)
-			}
-			if name == "fraud" { // nothing goes there for an hour, over no channel
-				again := c.post("/api/otpsend", fields{"to": number, "channel": "sms"})
-				if want(t, again, "403 destination_refused"); again.number("retry_after") < 3500 {
-					t.Errorf("blocked for %d s", again.number("retry_after"))
-				}
-			}
-		})
-	}
-}
-
-// Attack 22. Who types wrong codes for somebody's number locks that number for a
-// while, is noticed, and does not lock the person's other address.
-func TestAttack22_LockOutOfOneAddress(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
+// Attack 22. An attacker who enters wrong codes for a person's number locks that number
+// for up to a day. The person is alerted, and the person's other address is not locked.
+func TestAttack22_OneAddressIsLocked(t *testing.T) {
+	rig := newParallelRig(t)
 	server := smtptest.Start(t, smtptest.Options{})
-	p := w.process(append(everyChannel, mailing(server, "whatsapp,email")...)...)
+	p := rig.process(append(everyChannel, mailSettings(server, "whatsapp,email")...)...)
 	number := newNumber()
 	want(t, p.do("PUT", "/api/users/vic", "application/json", `{"phone": "`+number+`", "email": "vic@example.com"}`), "201")
 	alerted := 0
 	for range 2 {
-		r := p.post("/api/otpsend", fields{"user": "vic", "channel": "whatsapp"})
-		want(t, r, "201")
+		want(t, p.post("/api/otpsend", fields{"user": "vic", "channel": "whatsapp"}), "201")
 		for i := range 5 {
-			failed := p.check(fields{"user": "vic", "code": wrong(w.code(number))})
-			want(t, failed, "422 wrong_code")
+			failed := want(t, p.check(fields{"user": "vic", "code": wrong(rig.code(number))}), "422 wrong_code")
 			if failed.fields["alerted"] == true {
 				alerted++
 				if i != 4 {
-					t.Errorf("warned after %d wrong codes", i+1)
+					t.Errorf("alerted after %d wrong codes", i+1)
 				}
 			}
 		}
 	}
-	if alerted != 1 || w.warnings(number) != 1 {
-		t.Errorf("%d answers say that %d warnings were sent, want 1 and 1 within the hour", alerted, w.warnings(number))
+	if alerted != 1 || rig.alerts(number) != 1 {
+		t.Errorf("%d answers report an alert and %d alerts were sent, want 1 and 1 within the hour", alerted, rig.alerts(number))
 	}
-	locked := p.post("/api/otpsend", fields{"user": "vic", "channel": "whatsapp"})
-	want(t, locked, "429 too_many_checks")
+	locked := want(t, p.post("/api/otpsend", fields{"user": "vic", "channel": "whatsapp"}), "429 too_many_checks")
 	if after := time.Duration(locked.number("retry_after")) * time.Second; after <= 0 || after > 24*time.Hour {
 		t.Errorf("locked for %v", after)
 	}
 	want(t, p.post("/api/otpsend", fields{"user": "vic", "channel": "email"}), "201")
 	mails := server.Mails()
-	want(t, p.check(fields{"user": "vic", "code": w.codeIn(mails[len(mails)-1].Text)}), "200")
+	want(t, p.check(fields{"user": "vic", "code": rig.codeIn(mails[len(mails)-1].Text)}), "200")
 }
 
-// A request that is repeated because its answer was lost has one effect, over
-// any number of processes.
+// A request that is repeated with its idempotency key has one effect, over any number of
+// processes.
 func TestRepeatedRequestIsSentOnce(t *testing.T) {
-	w := newWorld(t)
-	p := w.pair(noPause)
+	rig := newRig(t)
+	p := rig.pair(noPause)
 	number := newNumber()
-	replies := atOnce(10, func(i int) reply {
+	replies := concurrently(10, func(i int) reply {
 		return p[i%2].with("Idempotency-Key", "key-1").post("/api/otpsend", fields{"to": number})
 	})
 	if got := count(replies); got["201"] != 10 {
@@ -231,21 +166,20 @@ func TestRepeatedRequestIsSentOnce(t *testing.T) {
 			replayed++
 		}
 	}
-	if n := len(w.sent(number)); n != 1 || replayed != 9 {
+	if n := len(rig.sent(number)); n != 1 || replayed != 9 {
 		t.Errorf("%d messages, %d replays", n, replayed)
 	}
-	want(t, p[0].with("Idempotency-Key", "key-1").post("/api/otpsend", fields{"to": newNumber(), "purpose": "x"}), "201") // its own row
+	want(t, p[0].with("Idempotency-Key", "key-1").post("/api/otpsend", fields{"to": newNumber(), "purpose": "x"}), "201") // another row
 	want(t, p[1].with("Idempotency-Key", "key-1").post("/api/otpsend", fields{"to": number, "purpose": "x"}), "409 idempotency_conflict")
 }
 
-// Test numbers show every case and reach nobody.
-func TestScriptedNumbers(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
+// Test numbers cover every outcome, and the provider is not called.
+func TestTestNumbers(t *testing.T) {
+	rig := newParallelRig(t)
 	until := time.Now().UTC().AddDate(0, 0, 30).Format(time.DateOnly)
-	c := w.process(append(everyChannel, "TWOFA_TEST_NUMBERS=until="+until+",code=424242,+14155550101=delivered,+14155550102=undeliverable,"+
+	c := rig.process(append(everyChannel, "TWOFA_TEST_NUMBERS=until="+until+",code=424242,+14155550101=delivered,+14155550102=undeliverable,"+
 		"+14155550103=fallback,+14155550104=expired,+14155550105=exhausted")...).client
-	for range 2 { // as often as one likes
+	for range 2 { // test numbers have no limits
 		for number, tc := range map[string]struct{ start, deliveries, check string }{
 			"+14155550101": {"201", "whatsapp delivered", "200"},
 			"+14155550102": {"422 undeliverable", "whatsapp failed 63024, sms failed 21614, call failed 21614", "422 undeliverable"},
@@ -253,15 +187,12 @@ func TestScriptedNumbers(t *testing.T) {
 			"+14155550104": {"201", "whatsapp delivered", "410 expired"},
 			"+14155550105": {"201", "whatsapp delivered", "429 too_many_checks"},
 		} {
-			r := c.post("/api/otpsend", fields{"to": number})
-			want(t, r, tc.start)
+			r := want(t, c.post("/api/otpsend", fields{"to": number}), tc.start)
 			if got := attempts(c.status(r.text("id"))); got != tc.deliveries {
 				t.Errorf("%s: %s, want %s", number, got, tc.deliveries)
 			}
 			want(t, c.check(fields{"id": r.text("id"), "code": "424242"}), tc.check)
 		}
 	}
-	if n := w.twilio.CallCount(); n != 0 {
-		t.Errorf("the provider was called %d times", n)
-	}
+	rig.wantCalls(0)
 }

@@ -19,7 +19,8 @@ type client struct {
 }
 
 func newClient(t *testing.T, url string) *client {
-	// More connections at once would measure how fast a busy machine opens them.
+	// With more connections at once, a test would measure how fast a busy machine
+	// opens connections.
 	transport := &http.Transport{MaxConnsPerHost: 100, MaxIdleConnsPerHost: 100}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &client{url, make(http.Header), &http.Client{Transport: transport, Timeout: 40 * time.Second}}
@@ -41,13 +42,13 @@ func (c client) without(name string) *client {
 
 type fields map[string]any
 
-// reply is an answer, or err where there was none.
+// reply is the service's answer to a request.
 type reply struct {
 	status int
 	header http.Header
 	body   string
 	fields fields // of a JSON body
-	err    error
+	err    error  // not nil if there was no answer
 }
 
 func (c *client) post(path string, body fields) reply {
@@ -60,14 +61,16 @@ func (c *client) post(path string, body fields) reply {
 
 func (c *client) check(body fields) reply { return c.post("/api/otpverify", body) }
 
-// status looks a verification up.
-func (c *client) status(id string) reply { return c.do("GET", "/api/otpsend/"+id, "", "") }
+func (c *client) get(path string) reply { return c.do("GET", path, "", "") }
+
+// status looks up a verification.
+func (c *client) status(id string) reply { return c.get("/api/otpsend/" + id) }
 
 func (c *client) do(method, path, contentType, body string) reply {
 	return c.send(method, path, contentType, strings.NewReader(body))
 }
 
-// send is do with any reader: one of unknown length is sent in chunks.
+// send does the same with any reader. A body of unknown length is sent in chunks.
 func (c *client) send(method, path, contentType string, body io.Reader) reply {
 	req, err := http.NewRequest(method, c.url+path, body)
 	if err != nil {
@@ -77,7 +80,11 @@ func (c *client) send(method, path, contentType string, body io.Reader) reply {
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	res, err := c.http.Do(req)
+	return readReply(c.http.Do(req))
+}
+
+// readReply reads the whole answer.
+func readReply(res *http.Response, err error) reply {
 	if err != nil {
 		return reply{err: err}
 	}
@@ -87,7 +94,7 @@ func (c *client) send(method, path, contentType string, body io.Reader) reply {
 		return reply{err: err}
 	}
 	r := reply{status: res.StatusCode, header: res.Header, body: string(text)}
-	if strings.HasSuffix(res.Header.Get("Content-Type"), "json") {
+	if strings.HasSuffix(res.Header.Get("Content-Type"), "json") && res.Request.Method != http.MethodHead {
 		r.err = json.Unmarshal(text, &r.fields)
 	}
 	return r
@@ -104,13 +111,13 @@ func (r reply) String() string {
 	return fmt.Sprint(r.status)
 }
 
-// text is a field of the answer, "" if there is none.
+// text returns a field of the answer, "" if there is none.
 func (r reply) text(field string) string {
 	s, _ := r.fields[field].(string)
 	return s
 }
 
-// number is a field of the answer, -1 if there is none.
+// number returns a field of the answer, -1 if there is none.
 func (r reply) number(field string) int {
 	f, ok := r.fields[field].(float64)
 	if !ok {
@@ -119,19 +126,32 @@ func (r reply) number(field string) int {
 	return int(f)
 }
 
-// want fails the test unless the answer is the wanted one, as String has it.
-func want(t *testing.T, r reply, wanted string) {
+// want ends the test unless String of the answer is the wanted text. It returns
+// the answer.
+func want(t *testing.T, r reply, wanted string) reply {
 	t.Helper()
 	if r.String() != wanted {
 		t.Fatalf("answered %v, want %s: %s", r, wanted, r.body)
 	}
+	return r
 }
 
-// atOnce calls f n times at the same time and returns the answers. Tests that do
-// so with many do not run in parallel with others: Azurite takes one request
-// after the other, and all would wait behind the crowd for longer than the
-// service waits for storage.
-func atOnce(n int, f func(i int) reply) []reply {
+// wantFields fails the test unless the answer has these fields. Other fields do
+// not matter.
+func wantFields(t *testing.T, r reply, wanted fields) {
+	t.Helper()
+	for field, value := range wanted {
+		if got, found := r.fields[field]; !found || fmt.Sprint(got) != fmt.Sprint(value) {
+			t.Errorf("answered %v with %s %v, want %v: %s", r, field, got, value, r.body)
+		}
+	}
+}
+
+// concurrently calls f n times at the same time and returns the answers. Tests
+// that do this with a large n do not run in parallel with other tests: Azurite
+// serves one request at a time, so all requests would wait for storage longer than
+// the service does.
+func concurrently(n int, f func(i int) reply) []reply {
 	replies := make([]reply, n)
 	begin := make(chan struct{})
 	var all sync.WaitGroup
@@ -146,7 +166,14 @@ func atOnce(n int, f func(i int) reply) []reply {
 	return replies
 }
 
-// count groups answers as String has them.
+// inBackground calls f and returns a channel for its answer.
+func inBackground(f func() reply) <-chan reply {
+	answer := make(chan reply, 1)
+	go func() { answer <- f() }()
+	return answer
+}
+
+// count returns how many answers have each String.
 func count(replies []reply) map[string]int {
 	n := make(map[string]int)
 	for _, r := range replies {

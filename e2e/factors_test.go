@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -19,9 +18,8 @@ import (
 	"twofa/internal/user"
 )
 
-// shows is what oathtool, another implementation, makes of a key URI some steps
-// from now.
-func shows(t *testing.T, uri string, steps int) string {
+// totpCode returns the code of a key URI as oathtool computes it, some steps from now.
+func totpCode(t *testing.T, uri string, steps int) string {
 	t.Helper()
 	parsed, err := url.Parse(uri)
 	if err != nil {
@@ -41,10 +39,10 @@ func shows(t *testing.T, uri string, steps int) string {
 	return strings.TrimSpace(string(out))
 }
 
-// userPath is where a user is.
+// userPath returns the path of a user.
 func userPath(name string) string { return "/api/users/" + url.PathEscape(name) }
 
-// register registers a user of a number of its own.
+// register registers a user with a new number.
 func register(t *testing.T, c *client, name string) (number string) {
 	t.Helper()
 	number = newNumber()
@@ -52,65 +50,62 @@ func register(t *testing.T, c *client, name string) (number string) {
 	return number
 }
 
-// enroll gives a registered user an app of eight digits, and returns its URI.
-// The code of the present step is spent by that; the next one's may be used.
+// enroll enrolls and confirms an app with codes of eight digits for a registered user, and
+// returns its URI. The confirmation uses the code of the present step. The code of the next
+// step has not been used.
 func enroll(t *testing.T, c *client, name string) (uri string) {
 	t.Helper()
-	e := c.post(userPath(name)+"/totp", fields{"digits": 8})
-	want(t, e, "201")
+	e := want(t, c.post(userPath(name)+"/totp", fields{"digits": 8}), "201")
 	uri = e.text("uri")
-	want(t, c.post(userPath(name)+"/totp/confirm", fields{"code": shows(t, uri, 0)}), "200")
+	want(t, c.post(userPath(name)+"/totp/confirm", fields{"code": totpCode(t, uri, 0)}), "200")
 	return uri
 }
 
-// recoveryCodes makes a user's set.
+// recoveryCodes makes a set of recovery codes for a user.
 func recoveryCodes(t *testing.T, c *client, name string) (codes []string) {
 	t.Helper()
-	made := c.do("POST", userPath(name)+"/recovery-codes", "", "")
-	want(t, made, "201")
+	made := want(t, c.do("POST", userPath(name)+"/recovery-codes", "", ""), "201")
 	list, _ := made.fields["codes"].([]any)
 	for _, code := range list {
 		text, _ := code.(string)
 		codes = append(codes, text)
 	}
 	if len(codes) != 10 {
-		t.Fatalf("made %s", made.body)
+		t.Fatalf("the set is %s", made.body)
 	}
 	return codes
 }
 
-func ofTOTP(name, code string) fields {
+func totpCheck(name, code string) fields {
 	return fields{"user": name, "factor": "totp", "code": code}
 }
 
-func ofRecovery(name, code string) fields {
+func recoveryCheck(name, code string) fields {
 	return fields{"user": name, "factor": "recovery", "code": code}
 }
 
-// The whole life of a user's factors, under the host, for a name that a path
-// makes much of.
-func TestStoryOfFactors(t *testing.T) {
+// A user's factors from the enrollment to the erasure, under the host, for names with
+// characters that have a meaning in paths.
+func TestFactorsUnderTheHost(t *testing.T) {
 	t.Parallel()
 	for mode, options := range map[string]functionshost.Options{
 		"in the cloud": {}, "behind Azure's edge": {Edge: true, ReverseRoutes: true},
 	} {
 		for _, name := range []string{"Zoë 100% O'Neill: Söhne", "50% & co, 日本 🔑"} {
 			t.Run(mode+" "+name, func(t *testing.T) {
-				t.Parallel()
-				w := newWorld(t)
-				_, c := w.host(func(o *functionshost.Options) { o.Edge, o.ReverseRoutes = options.Edge, options.ReverseRoutes }, noPause, "TWOFA_BRAND=Köhler & Söhne")
-				storyOfFactors(t, w, c, name)
+				rig := newParallelRig(t)
+				_, c := rig.host(func(o *functionshost.Options) { o.Edge, o.ReverseRoutes = options.Edge, options.ReverseRoutes }, noPause, "TWOFA_BRAND=Köhler & Söhne")
+				useFactors(t, rig, c, name)
 			})
 		}
 	}
 }
 
-func storyOfFactors(t *testing.T, w *world, c *client, name string) {
+func useFactors(t *testing.T, rig *rig, c *client, name string) {
 	t.Helper()
 	number, path := register(t, c, name), userPath(name)
-	want(t, c.check(ofTOTP(name, "12345678")), "404 not_found")
-	e := c.do("POST", path+"/totp", "", "") // the host forwards no body
-	want(t, e, "201")
+	want(t, c.check(totpCheck(name, "12345678")), "404 not_found")
+	e := want(t, c.do("POST", path+"/totp", "", ""), "201") // without a body, as the host forwards it
 	id, uri := e.text("id"), e.text("uri")
 	if parsed, err := url.Parse(uri); err != nil || parsed.Path != "/Köhler & Söhne:"+name || parsed.Query().Get("issuer") != "Köhler & Söhne" {
 		t.Errorf("the URI is %s (%v)", uri, err)
@@ -122,122 +117,106 @@ func storyOfFactors(t *testing.T, w *world, c *client, name string) {
 	if scanned := tooltest.ReadQR(t, picture); scanned != uri {
 		t.Errorf("a scanner reads %s, want %s", scanned, uri)
 	}
-	code := shows(t, uri, 0)
+	code := totpCode(t, uri, 0)
 	want(t, c.post(path+"/totp/confirm", fields{"code": wrong(code)}), "422 wrong_code")
-	confirmed := c.post(path+"/totp/confirm", fields{"code": code})
-	want(t, confirmed, "200")
+	confirmed := want(t, c.post(path+"/totp/confirm", fields{"code": code}), "200")
 	if confirmed.text("status") != "confirmed" || strings.Contains(confirmed.body, e.text("secret")) {
 		t.Errorf("confirmed as %s", confirmed.body)
 	}
-	want(t, c.check(ofTOTP(name, code)), "422 wrong_code") // spent
-	approved := c.check(fields{"user": name, "code": shows(t, uri, 1)})
-	want(t, approved, "200")
-	if app, _ := approved.fields["authenticator"].(map[string]any); app["id"] != id || approved.text("factor") != "totp" || approved.text("user") != name {
+	want(t, c.check(totpCheck(name, code)), "422 wrong_code") // used
+	approved := want(t, c.check(fields{"user": name, "code": totpCode(t, uri, 1)}), "200")
+	wantFields(t, approved, fields{"factor": "totp", "user": name})
+	if app, _ := approved.fields["authenticator"].(map[string]any); app["id"] != id {
 		t.Errorf("approved as %s", approved.body)
 	}
-	renamed := c.do("PATCH", path+"/totp/"+id, "application/json", `{"name": "Zoë's 100% phone"}`)
-	want(t, renamed, "200")
-	listed := c.do("GET", path+"/totp", "", "")
-	want(t, listed, "200")
+	want(t, c.do("PATCH", path+"/totp/"+id, "application/json", `{"name": "Zoë's 100% phone"}`), "200")
+	listed := want(t, c.get(path+"/totp"), "200")
 	if !containsAll(listed.body, []string{id, "Zoë's 100% phone", "used_at"}) || strings.Contains(listed.body, e.text("secret")) {
 		t.Errorf("listed as %s", listed.body)
 	}
 
 	codes := recoveryCodes(t, c, name)
-	used := c.check(ofRecovery(name, strings.ToLower(codes[0])))
-	want(t, used, "200")
-	if used.number("recovery_codes_left") != 9 || used.fields["alerted"] != true || w.warnings(number) != 1 {
-		t.Errorf("used as %s, %d warnings", used.body, w.warnings(number))
+	used := want(t, c.check(recoveryCheck(name, strings.ToLower(codes[0]))), "200")
+	wantFields(t, used, fields{"recovery_codes_left": 9, "alerted": true})
+	if n := rig.alerts(number); n != 1 {
+		t.Errorf("%d alerts were sent, want 1", n)
 	}
-	want(t, c.check(ofRecovery(name, codes[0])), "422 wrong_code")
-	if body := w.sent(number)[0].Body; !containsAll(body, []string{"recovery code", "Köhler & Söhne", "9"}) {
-		t.Errorf("told %q", body)
+	want(t, c.check(recoveryCheck(name, codes[0])), "422 wrong_code")
+	if body := rig.sent(number)[0].Body; !containsAll(body, []string{"recovery code", "Köhler & Söhne", "9"}) {
+		t.Errorf("the alert is %q", body)
 	}
-	if left := c.do("GET", path+"/recovery-codes", "", ""); left.number("left") != 9 {
-		t.Errorf("%v %s are left", left, left.body)
-	}
+	wantFields(t, c.get(path+"/recovery-codes"), fields{"left": 9})
 
-	if r := c.do("DELETE", path+"/totp/"+id, "", ""); r.status != 204 {
-		t.Errorf("the removal was answered %v", r)
-	}
-	want(t, c.check(ofTOTP(name, shows(t, uri, 1))), "404 not_found")
+	want(t, c.do("DELETE", path+"/totp/"+id, "", ""), "204")
+	want(t, c.check(totpCheck(name, totpCode(t, uri, 1))), "404 not_found")
 	enroll(t, c, name)
 	for _, at := range []string{path + "/totp", path} {
-		if r := c.do("DELETE", at, "", ""); r.status != 204 {
-			t.Errorf("the removal was answered %v", r)
-		}
+		want(t, c.do("DELETE", at, "", ""), "204")
 	}
 	register(t, c, name)
-	want(t, c.check(ofRecovery(name, codes[1])), "404 not_found") // nothing is left of the one who was erased
-	want(t, c.check(ofTOTP(name, shows(t, uri, 1))), "404 not_found")
+	want(t, c.check(recoveryCheck(name, codes[1])), "404 not_found") // nothing is left of the erased user
+	want(t, c.check(totpCheck(name, totpCode(t, uri, 1))), "404 not_found")
 }
 
-// Authenticator apps and codes live through a rotation: a new secret in front,
-// then the one in the middle goes.
+// Authenticator apps and recovery codes stay valid through a rotation of the secret: a new
+// secret is added as the first one, then the middle one is removed.
 func TestFactorsSurviveARotation(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
+	rig := newParallelRig(t)
 	index, middle, fresh := secret.Generate(), secret.Generate(), secret.Generate()
 	const name = "zoë"
-	before := w.process("TWOFA_SECRET=" + middle + "," + index)
+	before := rig.process("TWOFA_SECRET=" + middle + "," + index)
 	register(t, before.client, name)
 	first, second := enroll(t, before.client, name), enroll(t, before.client, name)
 	codes := recoveryCodes(t, before.client, name)
 	before.kill()
 
 	sealedBy := func(setting string) bool {
-		keys, err := secret.Parse(setting)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d := &user.Directory{Table: w.table(), Keys: keys}
-		row, err := d.Table.Get(t.Context(), store.Key(d.Key(name)))
+		keys := keyring(t, setting)
+		users := &user.Store{Table: rig.table(), Keys: keys}
+		row, err := users.Table.Get(t.Context(), store.Key(users.Key(name)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		current := keys.Current()
 		return bytes.HasPrefix(row.Data, current[:])
 	}
-	rotated := w.process("TWOFA_SECRET=" + fresh + "," + middle + "," + index)
+	rotated := rig.process("TWOFA_SECRET=" + fresh + "," + middle + "," + index)
 	if !sealedBy(middle + "," + index) {
-		t.Error("the row is not sealed with the old secret to begin with")
+		t.Error("the row was not sealed with the old secret")
 	}
-	want(t, rotated.check(ofTOTP(name, shows(t, first, 1))), "200")
+	want(t, rotated.check(totpCheck(name, totpCode(t, first, 1))), "200")
 	if !sealedBy(fresh + "," + index) {
-		t.Error("a check does not seal the row anew")
+		t.Error("a check does not seal the row with the new secret")
 	}
-	want(t, rotated.check(ofRecovery(name, codes[0])), "200")
+	want(t, rotated.check(recoveryCheck(name, codes[0])), "200")
 	rotated.kill()
 
-	after := w.process("TWOFA_SECRET=" + fresh + "," + index)
-	want(t, after.check(ofTOTP(name, shows(t, second, 1))), "200")
-	want(t, after.check(ofRecovery(name, codes[1])), "410 expired") // made under the one that went
-	want(t, after.check(ofRecovery(name, recoveryCodes(t, after.client, name)[0])), "200")
+	after := rig.process("TWOFA_SECRET=" + fresh + "," + index)
+	want(t, after.check(totpCheck(name, totpCode(t, second, 1))), "200")
+	want(t, after.check(recoveryCheck(name, codes[1])), "410 expired") // made with the removed secret
+	want(t, after.check(recoveryCheck(name, recoveryCodes(t, after.client, name)[0])), "200")
 }
 
-// On its own, with the embedded store: what was accepted stays so.
+// Without a host and with the embedded store: used codes are still used after a restart.
 func TestFactorsWithTheEmbeddedStore(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
-	p := alone(t, dir)
+	p := standalone(t, dir)
 	register(t, p.client, "al")
 	uri, codes := enroll(t, p.client, "al"), recoveryCodes(t, p.client, "al")
-	code := shows(t, uri, 1)
-	want(t, p.check(ofTOTP("al", code)), "200")
-	want(t, p.check(ofRecovery("al", codes[0])), "200")
+	code := totpCode(t, uri, 1)
+	want(t, p.check(totpCheck("al", code)), "200")
+	want(t, p.check(recoveryCheck("al", codes[0])), "200")
 	p.kill()
-	p = alone(t, dir)
-	want(t, p.check(ofTOTP("al", code)), "422 wrong_code")
-	want(t, p.check(ofRecovery("al", codes[0])), "422 wrong_code")
-	want(t, p.check(ofRecovery("al", codes[1])), "200")
+	p = standalone(t, dir)
+	want(t, p.check(totpCheck("al", code)), "422 wrong_code")
+	want(t, p.check(recoveryCheck("al", codes[0])), "422 wrong_code")
+	want(t, p.check(recoveryCheck("al", codes[1])), "200")
 	p.kill()
-	rows, err := os.ReadFile(filepath.Join(dir, "twofa.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	rows := readFile(t, filepath.Join(dir, "twofa.db"))
 	for _, text := range []string{uri, strings.Split(strings.Split(uri, "secret=")[1], "&")[0], codes[2], strings.ReplaceAll(codes[2], "-", "")} {
 		if bytes.Contains(rows, []byte(text)) {
-			t.Errorf("the file has %q", text)
+			t.Errorf("the file contains %q", text)
 		}
 	}
 }

@@ -1,13 +1,11 @@
 package e2e
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,10 +18,10 @@ import (
 	"twofa/internal/testing/twiliotest"
 )
 
-// paths is every path of the service's documentation, by function and route.
-// The id is one that no verification has.
+// someID is an id that no verification has.
 const someID = "VE0123456789abcdef0123456789abcdef"
 
+// documented is every path of the service's documentation, by function and route.
 var documented = map[string][]struct{ method, path, body, answer string }{
 	"otpsend api/otpsend/{id?}": {
 		{"POST", "/api/otpsend", "{}", "400 invalid_request"},
@@ -56,8 +54,8 @@ var documented = map[string][]struct{ method, path, body, answer string }{
 	},
 }
 
-// The host's routes and the handler's say the same: what is documented gets
-// through both, and no function is missing here.
+// The routes of the host and of the handler are the same: each documented request gets
+// through both, and no function is missing in this test.
 func TestRoutesOfHostAndHandlerAgree(t *testing.T) {
 	var routes []string
 	files, err := filepath.Glob("../*/function.json")
@@ -65,10 +63,7 @@ func TestRoutesOfHostAndHandlerAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := readFile(t, file)
 		var function struct {
 			Bindings []struct{ Type, Route string }
 		}
@@ -80,27 +75,26 @@ func TestRoutesOfHostAndHandlerAgree(t *testing.T) {
 		}
 	}
 	if here := slices.Sorted(maps.Keys(documented)); !slices.Equal(routes, here) {
-		t.Fatalf("the functions' routes are %q, and this test knows %q", routes, here)
+		t.Fatalf("the functions' routes are %q, this test has %q", routes, here)
 	}
 
-	w := newWorld(t)
+	rig := newRig(t)
 	for _, reverse := range []bool{false, true} {
-		_, c := w.host(func(o *functionshost.Options) { o.ReverseRoutes = reverse })
+		_, c := rig.host(func(o *functionshost.Options) { o.ReverseRoutes = reverse })
 		for function, requests := range documented {
 			for _, r := range requests {
 				t.Run(fmt.Sprintf("%s %s, reverse %t", r.method, r.path[1:], reverse), func(t *testing.T) {
-					answer := c.do(r.method, r.path, "application/json", r.body)
-					want(t, answer, r.answer)
-					// The host's own 404 has no request id; the handler's says so.
+					answer := want(t, c.do(r.method, r.path, "application/json", r.body), r.answer)
+					// A 404 of the host has no request id. A 404 of the handler says "no such path".
 					if answer.header.Get("X-Request-Id") == "" || strings.Contains(answer.text("detail"), "no such path") {
-						t.Errorf("%s did not get it: %s", function, answer.body)
+						t.Errorf("%s did not get the request: %s", function, answer.body)
 					}
 				})
 			}
 		}
 		for _, path := range []string{"/", "/api", "/api/otpverify/x", "/api/otpsend/x/y", "/purge", "/otpsend"} {
 			if r := c.do("POST", path, "application/json", "{}"); r.status != 404 || r.header.Get("X-Request-Id") != "" {
-				t.Errorf("%s is open to the world: %v", path, r)
+				t.Errorf("%s is reachable: %v", path, r)
 			}
 		}
 	}
@@ -116,11 +110,10 @@ func TestRoutesDoNotOverlap(t *testing.T) {
 	}
 }
 
-// Without its key a request ends at the host.
-func TestNoKeyNothingReachesTheHandler(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	h, c := w.host(nil, noPause)
+// Without its key, a request does not get past the host.
+func TestRequestsWithoutAKeyDoNotReachTheHandler(t *testing.T) {
+	rig := newParallelRig(t)
+	h, c := rig.host(nil, noPause)
 	number := newNumber()
 	start := fields{"to": number}
 	keyless := c.without("X-Functions-Key")
@@ -134,41 +127,35 @@ func TestNoKeyNothingReachesTheHandler(t *testing.T) {
 		"the wrong one of two":     c.with("X-Functions-Key", "x").post("/api/otpsend?code="+h.Keys().Host, start),
 	} {
 		if r.status != 401 || r.body != "" || r.err != nil {
-			t.Errorf("%s: answered %v: %s, want 401 and nothing", name, r, r.body)
+			t.Errorf("%s: answered %v: %s, want 401 without a body", name, r, r.body)
 		}
 	}
-	if n := w.rows(); n != 0 {
-		t.Errorf("%d rows were made", n)
-	}
-	if n := w.twilio.CallCount(); n != 0 {
-		t.Errorf("the provider was called %d times", n)
-	}
+	rig.wantRows(0)
+	rig.wantCalls(0)
 
-	// The key works in either place, and the first line that the handler has
-	// ever written about a request is about this one.
-	opened := c.with("X-Functions-Key", h.Keys().Functions["otpsend"]).post("/api/otpsend", start)
-	want(t, opened, "201")
+	// The key works in both places, and the handler's first line about a request is about
+	// this one.
+	opened := want(t, c.with("X-Functions-Key", h.Keys().Functions["otpsend"]).post("/api/otpsend", start), "201")
 	want(t, keyless.post("/api/otpsend?code="+h.Keys().Host, start), "201")
 	if line := awaitLine(t, h, `"msg":"request"`); !strings.Contains(line.Text, opened.header.Get("X-Request-Id")) {
-		t.Errorf("the handler has seen another request: %s", line.Text)
+		t.Errorf("the handler has got another request: %s", line.Text)
 	}
 }
 
-// The host asks for keys by the path as it was decoded once, and forwards it
-// decoded again, with .. resolved. A path that begins in an open function could
-// so end in one that asks for a key, or at the timer. What keeps hooks from that
-// is that its route takes letters alone (docs/decisions/0006-anonymous-routes.md).
+// The host checks keys for the path that it has decoded once. It forwards the path
+// decoded twice, with .. resolved. So a path that begins in a function without a key could
+// end in a function with a key, or at the timer. The route of hooks prevents that because
+// it accepts letters only (docs/decisions/0006-anonymous-routes.md).
 func TestNoPathClimbsToAFunctionThatAsksForAKey(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	h, c := w.host(nil, noPause)
+	rig := newParallelRig(t)
+	h, c := rig.host(nil, noPause)
 	keyless := c.without("X-Functions-Key")
 	body := fields{"to": newNumber()}
 
-	// There is an open function to begin in: the handler answers, not the host.
+	// There is a function without a key: the handler answers, not the host.
 	for _, path := range []string{"/hooks/twilio/status", "/hooks/twilio/inbound", "/HOOKS/Twilio/%73tatus/", "/hooks/twilio/status%0A"} {
 		if r := keyless.post(path, body); r.status/100 != 4 || r.header.Get("X-Request-Id") == "" {
-			t.Errorf("%s: answered %v, and not by the handler", path, r)
+			t.Errorf("%s: answered %v, but not by the handler", path, r)
 		}
 	}
 
@@ -185,17 +172,17 @@ func TestNoPathClimbsToAFunctionThatAsksForAKey(t *testing.T) {
 		for _, climb := range functionshost.Climbs(from.levels, from.target) {
 			path := from.folder + climb
 			switch r := keyless.post(path, body); r.status {
-			case 400, 401, 403, 404: // whose it is, the log tells
+			case 400, 401, 403, 404: // the log shows who answered
 			default:
 				t.Errorf("%s got through: %v", path, r)
 			}
 		}
 	}
 
-	if rows, calls := w.rows(), w.twilio.CallCount(); rows != 0 || calls != 0 {
-		t.Errorf("%d rows were made, the provider was called %d times", rows, calls)
+	if rows, calls := rig.rows(), rig.twilio.CallCount(); rows != 0 || calls != 0 {
+		t.Errorf("%d rows were created, the provider was called %d times", rows, calls)
 	}
-	// The log is in order: with the line of this request all others are there.
+	// The log is in order: when it has the line of this request, it has all earlier lines.
 	last := c.status(someID)
 	awaitLine(t, h, last.header.Get("X-Request-Id"))
 	for _, e := range h.Logs() {
@@ -203,37 +190,32 @@ func TestNoPathClimbsToAFunctionThatAsksForAKey(t *testing.T) {
 			continue
 		}
 		if !strings.Contains(e.Text, `"function":""`) && !strings.Contains(e.Text, `"function":"hooks"`) {
-			t.Errorf("a request without a key came to a function that asks for one: %s", e.Text)
+			t.Errorf("a request without a key reached a function that needs one: %s", e.Text)
 		}
 	}
 }
 
-// The host drops a body that comes in chunks. The answer has to say so, because
-// all that the client sees is a request that it has sent in full.
+// The host drops a body that is sent in chunks. The answer has to say so, because the
+// client has sent its request in full.
 func TestChunkedBodyIsExplained(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	_, c := w.host(nil)
+	rig := newParallelRig(t)
+	_, c := rig.host(nil)
 	for _, path := range []string{"/api/otpsend", "/api/otpverify"} {
-		body := io.MultiReader(strings.NewReader(`{"to": "` + newNumber() + `", "code": "123456"}`)) // its length is not known
-		r := c.send("POST", path, "application/json", body)
-		want(t, r, "400 invalid_request")
+		body := io.MultiReader(strings.NewReader(`{"to": "` + newNumber() + `", "code": "123456"}`)) // a reader of unknown length
+		r := want(t, c.send("POST", path, "application/json", body), "400 invalid_request")
 		if !strings.Contains(r.text("detail"), "Content-Length") {
 			t.Errorf("%s: the answer does not name Content-Length: %s", path, r.body)
 		}
 	}
-	if n := w.twilio.CallCount(); n != 0 {
-		t.Errorf("the provider was called %d times", n)
-	}
+	rig.wantCalls(0)
 }
 
 func TestTimerPurges(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	h, _ := w.host(nil)
-	table := w.table()
+	rig := newParallelRig(t)
+	h, _ := rig.host(nil)
+	table := rig.table()
 	const past, present store.Key = "00000000000000aa", "00000000000000bb"
-	w.putRow(present, time.Now().Add(time.Hour))
+	rig.putRow(present, time.Now().Add(time.Hour))
 	for name, timer := range map[string]functionshost.Timer{
 		"in time":    {},
 		"no status":  {NoStatus: true},
@@ -241,8 +223,8 @@ func TestTimerPurges(t *testing.T) {
 		"past due":   {PastDue: true},
 		"everything": {NoStatus: true, Zoneless: true, PastDue: true},
 	} {
-		w.putRow(past, time.Now().Add(-time.Second))
-		if err := h.FireTimer(soon(t), "purge", timer); err != nil {
+		rig.putRow(past, time.Now().Add(-time.Second))
+		if err := h.FireTimer(timeLimit(t), "purge", timer); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := table.Get(t.Context(), past); !errors.Is(err, store.ErrNotFound) {
@@ -259,206 +241,78 @@ func TestTimerPurges(t *testing.T) {
 		}
 	}
 	if removed != 5 {
-		t.Errorf("the host's log tells of %d removed rows, want 5", removed)
+		t.Errorf("the host's log has %d removed rows, want 5", removed)
 	}
 }
 
-// The host counts a timer's run as failed when the purge could not do its work.
+// The host counts a run of the timer as failed if the purge failed.
 func TestTimerFailsWithStorage(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	proxy := newStorageProxy(t, w.storage)
-	h, _ := w.host(nil, "AzureWebJobsStorage="+proxy.connection)
-	w.putRow("00000000000000aa", time.Now().Add(-time.Second))
-	proxy.set(everything(verdict{lose: true, status: 503}))
-	if err := h.FireTimer(soon(t), "purge", functionshost.Timer{}); err == nil {
-		t.Error("the run counts as done")
+	rig := newParallelRig(t)
+	proxy := rig.proxy()
+	h, _ := rig.host(nil, proxy.setting)
+	rig.putRow("00000000000000aa", time.Now().Add(-time.Second))
+	proxy.set(onAll(fault{lose: true, status: 503}))
+	if err := h.FireTimer(timeLimit(t), "purge", functionshost.Timer{}); err == nil {
+		t.Error("the run did not fail")
 	}
 	proxy.set(nil)
-	if err := h.FireTimer(soon(t), "purge", functionshost.Timer{}); err != nil {
+	if err := h.FireTimer(timeLimit(t), "purge", functionshost.Timer{}); err != nil {
 		t.Errorf("the next run: %v", err)
 	}
-	if n := w.rows(); n != 0 {
-		t.Errorf("%d rows are left", n)
-	}
+	rig.wantRows(0)
 }
 
-// The host shows stdout as information and stderr as errors.
+// The host logs stdout as information and stderr as errors.
 func TestLogLevels(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	h, c := w.host(nil)
-	id, _ := w.start(c, newNumber())
+	rig := newParallelRig(t)
+	h, c := rig.host(nil)
+	id, _ := rig.start(c, newNumber())
 	want(t, c.check(fields{"id": id, "code": "000"}), "422 wrong_code")
 	awaitLine(t, h, `"function":"otpverify"`, `"outcome":"wrong_code"`)
 	for _, e := range h.Logs() {
 		if e.Stream == functionshost.Stderr || e.Stream == functionshost.Stdout && e.Level != functionshost.Information {
-			t.Errorf("a good run says on %s: %s", e.Stream, e.Text)
+			t.Errorf("a run without errors writes to %s: %s", e.Stream, e.Text)
 		}
 	}
 	awaitLine(t, h, `"msg":"request"`, `"function":"otpsend"`, `"request_id"`, `"outcome":"ok"`, `"channel":"whatsapp"`, `"country":"US"`, `"ms"`, `"storage_trips":`)
 }
 
-// A settings fault shows as errors with the settings' names and ends the
-// handler with status 1; after the third time the host gives up.
-func TestSettingsFaultStopsTheHost(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	h, c := w.host(nil, "TWOFA_SECRET=", "TWILIO_ACCOUNT_SID=AC")
-	if err := h.Wait(soon(t), functionshost.Stopped); err != nil {
-		t.Fatal(err)
-	}
-	var codes []int
-	for _, exit := range h.Exits() {
-		codes = append(codes, exit.Code)
-	}
-	if !slices.Equal(codes, []int{1, 1, 1}) {
-		t.Errorf("the handler ended with %v, want 1 three times", codes)
-	}
-	for _, setting := range []string{"TWOFA_SECRET", "TWILIO_ACCOUNT_SID"} {
-		if e := awaitLine(t, h, "settings: "+setting); e.Stream != functionshost.Stderr || e.Level != functionshost.Error {
-			t.Errorf("%s is reported on %s as %s", setting, e.Stream, e.Level)
-		}
-	}
-	if r := c.post("/api/otpsend", fields{"to": newNumber()}); r.status != 503 {
-		t.Errorf("a stopped host answers %v", r)
-	}
-}
-
-// A bad environment is told in one go, by name, and never with a value: each of
-// these values may be a secret that went into the wrong place.
-func TestAllSettingsFaultsAreToldAtOnce(t *testing.T) {
-	t.Parallel()
-	const canary = "c4n4ry-Value"
-	settings := []string{
-		"TWOFA_SECRET", "TWOFA_STORE", "TWOFA_TABLES_URL", "TWOFA_TABLES_CLIENT_ID", "TWOFA_TABLE_PREFIX", "TWOFA_MESSENGER",
-		"TWOFA_CHANNELS", "TWOFA_COUNTRIES", "TWOFA_LOG_LEVEL", "TWOFA_CODE_LENGTH", "TWOFA_CODE_ALPHABET",
-		"TWOFA_CODE_TTL", "TWOFA_MAX_CHECKS", "TWOFA_MAX_FAILURES_PER_DAY", "TWOFA_MAX_SENDS",
-		"TWOFA_MAX_SENDS_PER_DAY", "TWOFA_RESEND_AFTER",
-	}
-	twilio := []string{
-		"TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_API_KEY", "TWILIO_API_SECRET",
-		"TWILIO_WHATSAPP_FROM", "TWILIO_MESSAGING_SERVICE_SID", "TWILIO_CONTENT_SID", "TWILIO_BASE_URL",
-	}
-	for name, env := range map[string][]string{
-		"all but the choices": append(slices.Clone(settings), twilio...),
-		"the choices too":     settings,
-	} {
-		t.Run(name, func(t *testing.T) {
-			given := []string{"FUNCTIONS_CUSTOMHANDLER_PORT=" + canary}
-			expected := []string{"FUNCTIONS_CUSTOMHANDLER_PORT"}
-			for _, setting := range env {
-				// Which of the others count depends on these two.
-				if strings.HasPrefix(name, "all") && (setting == "TWOFA_STORE" || setting == "TWOFA_MESSENGER") ||
-					strings.HasPrefix(name, "the") && strings.HasPrefix(setting, "TWOFA_TABLE") {
-					continue
-				}
-				given, expected = append(given, setting+"="+canary), append(expected, setting)
-			}
-			p := launch(t, given)
-			if code := p.exit(); code != 1 {
-				t.Errorf("it exits with %d, want 1", code)
-			}
-			said := p.stderr.String()
-			for _, setting := range expected {
-				if !strings.Contains(said, "settings: "+setting+" ") {
-					t.Errorf("%s is not reported", setting)
-				}
-			}
-			if strings.Contains(said, canary) || p.stdout.String() != "" {
-				t.Errorf("it says %s%s", p.stdout, said)
-			}
-		})
-	}
-}
-
-// Attack 13. The process does not run with a secret that can be guessed.
-func TestAttack13_WeakSecrets(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	text, err := os.ReadFile("../local.settings.json.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var example struct{ Values map[string]string }
-	if err := json.Unmarshal(text, &example); err != nil || example.Values["TWOFA_SECRET"] == "" {
-		t.Fatalf("the example has no secret (%v)", err)
-	}
-	const good = "bWVhZG93LXBlbmNpbC1oYXJib3ItdmlvbGV0LTIwMjY=" // 32 different enough bytes
-	for name, weak := range map[string]string{
-		"empty":                 "",
-		"short":                 "c2hvcnQgYnV0IHJhbmRvbQ==",
-		"random, 31 bytes":      base64.StdEncoding.EncodeToString([]byte("0123456789abcdefghijklmnopqrstu")),
-		"the example's":         example.Values["TWOFA_SECRET"],
-		"no base64":             "correct horse battery staple, correct horse",
-		"one byte repeated":     "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=",
-		"a few bytes repeated":  "cGFzc3dvcmRwYXNzd29yZHBhc3N3b3JkcGFzc3dvcmQ=",
-		"the same twice":        good + "," + good,
-		"a weak one behind":     good + ",c2hvcnQgYnV0IHJhbmRvbQ==",
-		"an empty one in front": "," + good,
-	} {
-		for where, extra := range map[string]string{"under the host": "FUNCTIONS_CUSTOMHANDLER_PORT=1", "on its own": "TWOFA_ADDR=127.0.0.1:0"} {
-			t.Run(name+" "+where, func(t *testing.T) {
-				p := launch(t, w.env("TWOFA_STORE=azure", "TWOFA_SECRET="+weak, extra))
-				if code := p.exit(); code != 1 {
-					t.Errorf("it exits with %d, want 1; it said %s", code, p.stdout)
-				}
-				said := p.stdout.String() + p.stderr.String()
-				if !strings.HasPrefix(said, "settings: TWOFA_SECRET ") || strings.Count(said, "\n") != 1 {
-					t.Errorf("it says %q, want one line about TWOFA_SECRET", said)
-				}
-				for value := range strings.SplitSeq(weak, ",") {
-					if value != "" && strings.Contains(said, value) {
-						t.Errorf("the secret itself is told: %q", said)
-					}
-				}
-			})
-		}
-	}
-	// What makes the others weak, and not something else, is what stops them.
-	p := launch(t, w.env("TWOFA_STORE=azure", "TWOFA_ADDR=127.0.0.1:0", "TWOFA_SECRET="+good))
-	p.ready()
-}
-
-// The host takes exit code 0 for "do not start it again", so nothing may bring
-// that about, a signal included.
-func TestUnderTheHostSIGTERMIsNoEnd(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	h, c := w.host(nil)
+// After exit code 0 the host does not start the handler again. So the handler must not
+// exit with 0, not even by a signal.
+func TestHostRestartsTheHandlerAfterSIGTERM(t *testing.T) {
+	rig := newParallelRig(t)
+	h, c := rig.host(nil)
 	want(t, c.status(someID), "404 not_found")
 	if err := syscall.Kill(h.HandlerPID(), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, "the handler's end", func() bool { return len(h.Exits()) == 1 })
 	if code := h.Exits()[0].Code; code == 0 {
-		t.Error("the handler exits with 0 and is never started again")
+		t.Error("the handler exits with 0, so the host does not start it again")
 	}
 	want(t, c.status(someID), "404 not_found")
 }
 
-// A handler that is killed costs the request that it was busy with, no more.
-func TestKilledInTheMiddleOfARequest(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	h, c := w.host(nil, noPause)
+// If the handler is killed, only the request that it was working on fails.
+func TestKilledDuringARequest(t *testing.T) {
+	rig := newParallelRig(t)
+	h, c := rig.host(nil, noPause)
 	number := newNumber()
-	w.twilio.For(number, twiliotest.Hang())
-	answer := make(chan reply, 1)
-	go func() { answer <- c.post("/api/otpsend", fields{"to": number}) }()
-	waitFor(t, "the call of the provider", func() bool { return w.twilio.CallCount() == 1 })
+	rig.twilio.For(number, twiliotest.Hang())
+	answer := inBackground(func() reply { return c.post("/api/otpsend", fields{"to": number}) })
+	waitFor(t, "the call of the provider", func() bool { return rig.twilio.CallCount() == 1 })
 	pid := h.HandlerPID()
 	if err := h.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	want(t, <-answer, "500")
 	if exits := h.Exits(); len(exits) != 1 || exits[0].Code != 137 {
-		t.Errorf("the runs ended as %v, want one with 137", exits)
+		t.Errorf("the exits are %v, want one with 137", exits)
 	}
-	w.twilio.For(number, twiliotest.Accept())
-	id, code := w.start(c, number)
+	rig.twilio.For(number, twiliotest.Accept())
+	id, code := rig.start(c, number)
 	want(t, c.check(fields{"id": id, "code": code}), "200")
 	if again := h.HandlerPID(); again == pid || again == 0 {
-		t.Errorf("process %d answers, after %d", again, pid)
+		t.Errorf("process %d answers, the killed one was %d", again, pid)
 	}
 }

@@ -18,50 +18,31 @@ import (
 	"twofa/internal/secret"
 )
 
-// command runs the binary with arguments, and returns what it said, and its exit
-// code.
-func command(t *testing.T, dir string, env []string, stdin string, args ...string) (stdout, stderr string, code int) {
+// runCommand runs the binary with arguments to its end. It returns its output and its exit code.
+func runCommand(t *testing.T, dir string, env []string, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	p := begin(t, dir, env, strings.NewReader(stdin), args...)
+	p := start(t, dir, env, strings.NewReader(stdin), args...)
 	code = p.exit()
 	return p.stdout.String(), p.stderr.String(), code
 }
 
-// begin starts the binary with arguments.
-func begin(t *testing.T, dir string, env []string, stdin io.Reader, args ...string) *process {
-	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary, args...), stdout: newOutput(), stderr: newOutput(), gone: make(chan struct{})}
-	p.cmd.Env, p.cmd.Dir, p.cmd.Stdin = env, dir, stdin
-	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = p.cmd.Wait() // ProcessState says all that matters
-		close(p.gone)
-	}()
-	t.Cleanup(p.kill)
-	return p
-}
-
-// moved is what another system has exported. Each value that must not be told
-// holds a canary.
+// The export of another system, in importFile. Each value that must not be in the output
+// contains a canary.
 const (
-	movedSecret = "CANARYKEYCANARYKEYCANARYKEYCANAR"
-	movedURI    = "CANARYSHACANARYSHACANARYSHACANAR"
-	moved       = "\ufeffphone,email,name,secret,authenticator\r\n" +
-		"+1 415 213 5550,canary.one@example.com,canary.one," + movedSecret + ",canary phone\r\n" +
-		",canary.two@example.com,canary.two,otpauth://totp/canary:two?secret=" + movedURI + "&algorithm=SHA256&digits=8,\r\n" +
+	importedSecret = "CANARYKEYCANARYKEYCANARYKEYCANAR"
+	importedURI    = "CANARYSHACANARYSHACANARYSHACANAR"
+	importFile     = "\ufeffphone,email,name,secret,authenticator\r\n" +
+		"+1 415 213 5550,canary.one@example.com,canary.one," + importedSecret + ",canary phone\r\n" +
+		",canary.two@example.com,canary.two,otpauth://totp/canary:two?secret=" + importedURI + "&algorithm=SHA256&digits=8,\r\n" +
 		"415 213 5551,canary.bad@@example,canary.bad/,canary1890,canary\r\n" +
 		"+14152135552,,canary.bob,,\r\n"
 )
 
-// told matches what must not be told: any canary, any of the numbers.
-var told = regexp.MustCompile(`(?i)canary|213.?555`)
+// leaked matches the canaries and the numbers of the imported users.
+var leaked = regexp.MustCompile(`(?i)canary|213.?555`)
 
-// codeOf is what the app of a base32 secret shows, of SHA1 and 6 digits.
-func codeOf(t *testing.T, secret string) string {
+// codeOfSecret returns the present code of a base32 secret, for SHA1 and 6 digits.
+func codeOfSecret(t *testing.T, secret string) string {
 	t.Helper()
 	code, err := totp.GenerateCode(secret, time.Now())
 	if err != nil {
@@ -71,65 +52,62 @@ func codeOf(t *testing.T, secret string) string {
 }
 
 func TestImportIntoEitherStore(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
+	rig := newParallelRig(t)
 	for name, env := range map[string][]string{
-		"azure": w.env("TWOFA_STORE=azure", "TWOFA_MESSENGER=twilio", "TWOFA_ADDR=127.0.0.1:0"),
+		"azure": rig.env("TWOFA_STORE=azure", "TWOFA_MESSENGER=twilio", "TWOFA_ADDR=127.0.0.1:0"),
 		"bolt":  {"TWOFA_STORE=bolt", "TWOFA_COUNTRIES=*", "TWOFA_ADDR=127.0.0.1:0", "TWOFA_DATA_DIR=" + filepath.Join(t.TempDir(), "data")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			file := filepath.Join(dir, "moved.csv")
-			writeFile(t, file, moved)
+			file := filepath.Join(dir, "users.csv")
+			writeFile(t, file, importFile)
 			for _, summary := range []string{
 				"read 4, created 3, changed 0, unchanged 0, skipped 1; ",
 				"read 4, created 0, changed 0, unchanged 3, skipped 1; ",
 			} {
-				stdout, stderr, code := command(t, dir, env, "", "users", "import", file)
-				if code != 2 || stdout != "" || told.MatchString(stderr) ||
+				stdout, stderr, code := runCommand(t, dir, env, "", "users", "import", file)
+				if code != 2 || stdout != "" || leaked.MatchString(stderr) ||
 					!containsAll(stderr, []string{summary, "line 4: skipped: name: ", "phone: ", "email: ", "secret: ", "peak memory "}) {
 					t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
 				}
 			}
-			p := launch(t, env)
-			p.ready()
-			check := fields{"user": "canary.one", "code": codeOf(t, movedSecret), "factor": "totp"}
+			p := serve(t, env)
+			check := fields{"user": "canary.one", "code": codeOfSecret(t, importedSecret), "factor": "totp"}
 			want(t, p.check(check), "200")
-			want(t, p.check(check), "422 wrong_code") // spent
-			if looked := p.do("GET", "/api/users/canary.two", "", ""); !containsAll(looked.body, []string{`"authenticators":1`, `"verified":{"email":false}`}) {
+			want(t, p.check(check), "422 wrong_code") // used
+			if looked := p.get("/api/users/canary.two"); !containsAll(looked.body, []string{`"authenticators":1`, `"verified":{"email":false}`}) {
 				t.Errorf("looked up %s", looked.body)
 			}
 			if name == "bolt" {
-				_, stderr, code := command(t, dir, env, "", "users", "import", file)
+				_, stderr, code := runCommand(t, dir, env, "", "users", "import", file)
 				if code != 1 || !strings.Contains(stderr, "Stop the service first") {
 					t.Errorf("while the service runs: exit %d, %s", code, stderr)
 				}
-				_ = p.cmd.Process.Signal(syscall.SIGTERM)
+				p.signal(syscall.SIGTERM)
 				p.exit()
 			}
 
-			exported, stderr, code := command(t, dir, env, "", "users", "export")
-			if code != 0 || told.MatchString(stderr) || !containsAll(stderr, []string{"wrote 3 users in 3 lines", "whoever has it"}) {
+			exported, stderr, code := runCommand(t, dir, env, "", "users", "export")
+			if code != 0 || leaked.MatchString(stderr) || !containsAll(stderr, []string{"wrote 3 users in 3 lines", "whoever has it"}) {
 				t.Errorf("export: exit %d, %s", code, stderr)
 			}
-			if !containsAll(exported, []string{"name,phone,email,", "canary.bob,+14152135552,", movedSecret, movedURI + "&issuer=twofa&algorithm=SHA256&digits=8&period=30"}) {
+			if !containsAll(exported, []string{"name,phone,email,", "canary.bob,+14152135552,", importedSecret, importedURI + "&issuer=twofa&algorithm=SHA256&digits=8&period=30"}) {
 				t.Errorf("exported %s", exported)
 			}
-			// An import after the check leaves the code spent.
-			_, stderr, code = command(t, dir, env, exported, "users", "import", "-")
+			// After another import, the code is still used.
+			_, stderr, code = runCommand(t, dir, env, exported, "users", "import", "-")
 			if code != 0 || !strings.Contains(stderr, "read 3, created 0, changed 0, unchanged 3, skipped 0; ") {
 				t.Errorf("import of the export: exit %d, %s", code, stderr)
 			}
 			if name == "bolt" {
-				p = launch(t, env)
-				p.ready()
+				p = serve(t, env)
 			}
 			want(t, p.check(check), "422 wrong_code")
 		})
 	}
 }
 
-func TestImportTellsHowFarItIsAndStopsBySignal(t *testing.T) {
+func TestImportReportsProgressAndStopsBySignal(t *testing.T) {
 	t.Parallel()
 	r, stdin, err := os.Pipe()
 	if err != nil {
@@ -137,20 +115,20 @@ func TestImportTellsHowFarItIsAndStopsBySignal(t *testing.T) {
 	}
 	defer stdin.Close()
 	env := []string{"TWOFA_COUNTRIES=*"}
-	p := begin(t, t.TempDir(), env, r, "users", "import", "-")
+	p := start(t, t.TempDir(), env, r, "users", "import", "-")
 	r.Close()
 	if _, err := io.WriteString(stdin, "name,phone,email,secret\ncanary.one,+14152135550,,\ncanary.two,+14152135551,,\n"); err != nil {
 		t.Fatal(err)
 	}
-	p.stderr.await(t, p.gone, "read 2, skipped 0, ")
-	_ = p.cmd.Process.Signal(os.Interrupt)
-	if code := p.exit(); code != 1 || told.MatchString(p.stderr.String()) ||
+	p.stderr.await(t, p.exited, "read 2, skipped 0, ")
+	p.signal(os.Interrupt)
+	if code := p.exit(); code != 1 || leaked.MatchString(p.stderr.String()) ||
 		!containsAll(p.stderr.String(), []string{"stopped after line 3: stopped by a signal.", "safe to import the same file again", "created 2"}) {
 		t.Errorf("exit %d, %s", code, p.stderr)
 	}
 }
 
-func TestImportThatCannotBegin(t *testing.T) {
+func TestImportThatCannotStart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	good := []string{"TWOFA_COUNTRIES=*"}
@@ -165,21 +143,21 @@ func TestImportThatCannotBegin(t *testing.T) {
 		"a missing file":  {good, "", []string{"users", "import", "missing.csv"}, "missing.csv"},
 		"bad settings":    {[]string{"TWOFA_STORE=oracle"}, "", []string{"users", "import", "-"}, "settings: TWOFA_STORE"},
 		"a column":        {good, "name,phone,email,secret,canary\n", []string{"users", "import", "-"}, "column 5 of the first line is unknown"},
-		"no header":       {good, moved[strings.Index(moved, "\n")+1:], []string{"users", "import", "-"}, "nothing was taken in: column 1"},
+		"no header":       {good, importFile[strings.Index(importFile, "\n")+1:], []string{"users", "import", "-"}, "nothing was taken in: column 1"},
 		"a misspelling":   {append(good, "TWOFA_STOER=azure"), "name\n", []string{"users", "import", "-"}, "TWOFA_STOER"},
 	} {
-		stdout, stderr, code := command(t, dir, tc.env, tc.stdin, tc.args...)
-		if code != 1 || stdout != "" || !strings.Contains(stderr, tc.want) || told.MatchString(stderr) {
+		stdout, stderr, code := runCommand(t, dir, tc.env, tc.stdin, tc.args...)
+		if code != 1 || stdout != "" || !strings.Contains(stderr, tc.want) || leaked.MatchString(stderr) {
 			t.Errorf("%s: exit %d\n%s%s", name, code, stdout, stderr)
 		}
 	}
 	env := []string{"TWOFA_COUNTRIES=*", "TWOFA_STORE=azure", "TWOFA_SECRET=" + secret.Generate(),
 		"TWOFA_TABLES_CONNECTION=DefaultEndpointsProtocol=http;AccountName=acct;AccountKey=a2V5;TableEndpoint=http://127.0.0.1:1/acct;"}
-	p := begin(t, dir, env, strings.NewReader("name,phone,email,secret\ncanary.one,+14152135550,,\n"), "users", "import", "-")
-	p.stderr.await(t, p.gone, "read 0, ") // it tries for a while
-	_ = p.cmd.Process.Signal(os.Interrupt)
-	if code := p.exit(); code != 1 || !strings.Contains(p.stderr.String(), "nothing was taken in") || told.MatchString(p.stderr.String()) {
-		t.Errorf("a store that is away: exit %d, %s", code, p.stderr)
+	p := start(t, dir, env, strings.NewReader("name,phone,email,secret\ncanary.one,+14152135550,,\n"), "users", "import", "-")
+	p.stderr.await(t, p.exited, "read 0, ") // the import tries again for a while
+	p.signal(os.Interrupt)
+	if code := p.exit(); code != 1 || !strings.Contains(p.stderr.String(), "nothing was taken in") || leaked.MatchString(p.stderr.String()) {
+		t.Errorf("an unreachable store: exit %d, %s", code, p.stderr)
 	}
 }
 
@@ -187,7 +165,7 @@ func TestExportDoesNotWriteToATerminal(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	env := []string{"TWOFA_COUNTRIES=*"}
-	if _, stderr, code := command(t, dir, env, "name,phone,email,secret\ncanary.one,+14152135550,,\n", "users", "import", "-"); code != 0 {
+	if _, stderr, code := runCommand(t, dir, env, "name,phone,email,secret\ncanary.one,+14152135550,,\n", "users", "import", "-"); code != 0 {
 		t.Fatal(stderr)
 	}
 	for _, tc := range []struct {
@@ -202,7 +180,7 @@ func TestExportDoesNotWriteToATerminal(t *testing.T) {
 		cmd := exec.Command(binary, append([]string{"users", "export"}, tc.args...)...)
 		var stderr strings.Builder
 		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, terminal, &stderr
-		_ = cmd.Run() // ProcessState says all that matters
+		_ = cmd.Run() // ProcessState has the exit code
 		terminal.Close()
 		if got := cmd.ProcessState.ExitCode(); got != tc.code || !strings.Contains(stderr.String(), tc.want) {
 			t.Errorf("%v: exit %d, %s", tc.args, got, stderr.String())
@@ -210,12 +188,11 @@ func TestExportDoesNotWriteToATerminal(t *testing.T) {
 	}
 }
 
-// More lines than are under way at a time, into a store with a request for each:
-// all of them arrive, and what is bad is told in order.
+// An import of more lines than it works on at a time, into a store that needs a request for
+// each: all good lines are imported, and the bad ones are reported in order.
 func TestImportOfManyLines(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	env := w.env("TWOFA_STORE=azure", "TWOFA_MESSENGER=twilio")
+	rig := newParallelRig(t)
+	env := rig.env("TWOFA_STORE=azure", "TWOFA_MESSENGER=twilio")
 	var file strings.Builder
 	file.WriteString("name,phone,email,secret\n")
 	const n = 500
@@ -226,13 +203,13 @@ func TestImportOfManyLines(t *testing.T) {
 		}
 		fmt.Fprintf(&file, "user %d,+1415%07d,,%s\n", i, 2_000_000+i, app)
 	}
-	_, stderr, code := command(t, t.TempDir(), env, file.String(), "users", "import", "-")
+	_, stderr, code := runCommand(t, t.TempDir(), env, file.String(), "users", "import", "-")
 	lines := regexp.MustCompile(`(?m)^line (\d+): skipped`).FindAllString(stderr, -1)
 	if want := "line 101: skipped,line 201: skipped,line 301: skipped,line 401: skipped,line 501: skipped"; code != 2 || strings.Join(lines, ",") != want ||
 		!strings.Contains(stderr, "read 500, created 495, changed 0, unchanged 0, skipped 5; ") || strings.Contains(stderr, "canary") {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
-	if got := w.rows(); got != 0 { // kept for longer than rows looks ahead
-		t.Errorf("%d rows will be swept", got)
+	if got := rig.rows(); got != 0 { // rows counts only rows that expire
+		t.Errorf("%d rows expire", got)
 	}
 }

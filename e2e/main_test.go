@@ -1,10 +1,10 @@
-// Package e2e tests the service as it ships: the built binary, started by a
-// stand-in for the Functions host or on its own, with Azurite as storage and a
-// double of Twilio as provider, all on loopback.
+// Package e2e tests the service as it ships: the built binary, started by a stand-in
+// for the Functions host or without a host, with Azurite as storage and a double of
+// Twilio as provider, all on loopback.
 //
-// The tests know the service from outside: HTTP, settings, output, exit codes,
-// and what reaches the provider. They reach into the table only for what no
-// client can bring about: rows that are past their time, and other clocks.
+// The tests use the service from outside: HTTP, settings, output, exit codes, and the
+// requests that reach the provider. They access the table only for what no client can
+// cause: expired rows, clocks that differ, and rows of earlier releases.
 package e2e
 
 import (
@@ -17,8 +17,8 @@ import (
 )
 
 var (
-	binary string // the service, built as it ships
-	app    string // the deployed folder: host.json, function.json files, binary
+	binary    string // the path of the service, built as it ships
+	appFolder string // the deployed folder: host.json, function.json files, binary
 )
 
 func TestMain(m *testing.M) {
@@ -32,15 +32,15 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary, app = filepath.Join(dir, "twofa"), filepath.Join(dir, "app")
-	if err := errors.Join(build(binary), makeApp(app)); err != nil {
+	binary, appFolder = filepath.Join(dir, "twofa"), filepath.Join(dir, "app")
+	if err := errors.Join(build(binary), makeApp(appFolder)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
 }
 
-// build is what `make package` does.
+// build builds the binary as `make package` does.
 func build(to string) error {
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to, "twofa")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
@@ -50,7 +50,7 @@ func build(to string) error {
 	return nil
 }
 
-// makeApp makes a folder of the repository's function app and the built binary.
+// makeApp makes a folder with the function app of the repository and the built binary.
 func makeApp(dir string) error {
 	functions, err := filepath.Glob("../*/function.json")
 	if err != nil || len(functions) == 0 {

@@ -12,8 +12,8 @@ import (
 	"twofa/internal/testing/functionshost"
 )
 
-// TestPackage makes the package in a copy of the repository, among things that
-// must never be published, and lets the unpacked folder run.
+// TestPackage makes the package in a copy of the repository that also has files that must
+// never be published. It then runs the service in the unpacked folder.
 func TestPackage(t *testing.T) {
 	t.Parallel()
 	root := copyRepository(t)
@@ -22,26 +22,24 @@ func TestPackage(t *testing.T) {
 		".env":                          "TWILIO_AUTH_TOKEN=x",
 		".twofa/secret":                 "x",
 		".twofa/twofa.db":               "x",
-		".git/config":                   "[core]",
 		"dist/old.zip":                  "x",
 		"otpsend/local.settings.json":   "x",
 		"otpsend/testdata/x.json":       "x",
 		"tools/node_modules/x/index.js": "x",
 		"cpu.prof":                      "x",
-		"twofa":                         "what was built last week",
+		"twofa":                         "an old binary",
 	} {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		writeFile(t, path, text)
+		writeFile(t, filepath.Join(root, name), text)
 	}
-	cmd := exec.CommandContext(t.Context(), "make", "package")
-	cmd.Dir = root
-	// Not on this machine's own account: the package is for Azure's.
-	cmd.Env = append(os.Environ(), "GOOS=", "GOARCH=", "GOFLAGS=-buildvcs=false")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("make package: %v\n%s", err, out)
+	// The build stamps the state of the repository, so the copy has to be one.
+	for _, args := range [][]string{{"git", "init", "--quiet"}, {"make", "package"}} {
+		cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+		cmd.Dir = root
+		// Without the GOOS and GOARCH of this machine: the package is for Azure.
+		cmd.Env = append(os.Environ(), "GOOS=", "GOARCH=", "GOFLAGS=")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
 	}
 
 	unpacked := filepath.Join(t.TempDir(), "wwwroot")
@@ -61,15 +59,15 @@ func TestPackage(t *testing.T) {
 	}
 	slices.Sort(expected)
 	if got := filesBelow(t, unpacked); !slices.Equal(got, expected) {
-		t.Errorf("the package holds %q, want %q", got, expected)
+		t.Errorf("the package has %q, want %q", got, expected)
 	}
 
-	w := newWorld(t)
-	_, c := w.host(func(o *functionshost.Options) { o.Root = unpacked }, noPause)
-	story(t, w, c)
+	rig := newRig(t)
+	_, c := rig.host(func(o *functionshost.Options) { o.Root = unpacked }, noPause)
+	useAPI(t, rig, c)
 }
 
-// copyRepository copies what is or will be under version control.
+// copyRepository copies all files that git tracks or would add.
 func copyRepository(t *testing.T) string {
 	t.Helper()
 	list := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
@@ -82,23 +80,17 @@ func copyRepository(t *testing.T) string {
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
 		text, err := os.ReadFile(filepath.Join("..", name))
 		if os.IsNotExist(err) {
-			continue // deleted and not yet committed so
+			continue // deleted, but the deletion is not committed
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		writeFile(t, filepath.Join(root, name), string(text))
 	}
 	return root
 }
 
-// filesBelow lists the files of a folder, sorted.
+// filesBelow lists the files below a folder, sorted.
 func filesBelow(t *testing.T, dir string) []string {
 	t.Helper()
 	var names []string

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"encoding/json"
+	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -12,57 +14,67 @@ import (
 
 // process is the binary, run without a host.
 type process struct {
-	*client
+	*client        // nil until the process listens
 	t              *testing.T
 	cmd            *exec.Cmd
 	stdout, stderr *output
-	gone           chan struct{}
+	exited         chan struct{} // closed when the process has ended
 }
 
-// launch starts the binary with that environment and nothing else.
-func launch(t *testing.T, env []string) *process {
+// start starts the binary in a folder, with that environment and nothing else.
+func start(t *testing.T, dir string, env []string, stdin io.Reader, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary), stdout: newOutput(), stderr: newOutput(), gone: make(chan struct{})}
-	p.cmd.Env, p.cmd.Dir = env, t.TempDir()
+	p := &process{t: t, cmd: exec.Command(binary, args...), stdout: newOutput(), stderr: newOutput(), exited: make(chan struct{})}
+	p.cmd.Env, p.cmd.Dir, p.cmd.Stdin = env, dir, stdin
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
-	// The kernel ends it with the test process, however that ends.
+	// The kernel kills the process if the test process ends for whatever reason.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
-		_ = p.cmd.Wait() // ProcessState says all that matters
-		close(p.gone)
+		_ = p.cmd.Wait() // ProcessState has all that the tests need
+		close(p.exited)
 	}()
 	t.Cleanup(p.kill)
 	return p
 }
 
-// ready waits until the process listens.
-func (p *process) ready() {
-	p.t.Helper()
-	line := p.stdout.await(p.t, p.gone, `"msg":"listening"`)
-	var said struct{ Address string }
-	if err := json.Unmarshal([]byte(line), &said); err != nil {
-		p.t.Fatalf("%s: %v", line, err)
+// serve starts the service in an empty folder and waits until it listens.
+func serve(t *testing.T, env []string) *process {
+	t.Helper()
+	p := start(t, t.TempDir(), env, nil)
+	line := p.stdout.await(t, p.exited, `"msg":"listening"`)
+	var logged struct{ Address string }
+	if err := json.Unmarshal([]byte(line), &logged); err != nil {
+		t.Fatalf("%s: %v", line, err)
 	}
-	p.client = newClient(p.t, "http://"+said.Address)
+	p.client = newClient(t, "http://"+logged.Address)
+	return p
 }
 
 // kill ends the process by SIGKILL and waits for its end.
 func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // fails only if it has ended already
-	<-p.gone
+	_ = p.cmd.Process.Kill() // fails only if the process has ended already
+	<-p.exited
 }
 
-// exit waits for the process to end by itself and returns its exit code.
+// signal sends a signal.
+func (p *process) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// exit waits until the process ends by itself and returns its exit code.
 func (p *process) exit() int {
 	p.t.Helper()
 	select {
-	case <-p.gone:
+	case <-p.exited:
 		return p.cmd.ProcessState.ExitCode()
 	case <-time.After(30 * time.Second):
-		p.t.Fatalf("the process goes on running; it said %s%s", p.stdout, p.stderr)
+		p.t.Fatalf("the process does not end; its output is %s%s", p.stdout, p.stderr)
 		return 0
 	}
 }
@@ -90,8 +102,9 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// await returns the first whole line, past or to come, with that part.
-func (o *output) await(t *testing.T, gone <-chan struct{}, part string) string {
+// await returns the first whole line that contains part. It waits for the line if
+// it is not there yet. It ends the test if the process exits first.
+func (o *output) await(t *testing.T, exited <-chan struct{}, part string) string {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
 	for {
@@ -105,10 +118,20 @@ func (o *output) await(t *testing.T, gone <-chan struct{}, part string) string {
 		}
 		select {
 		case <-changed:
-		case <-gone:
+		case <-exited:
 			t.Fatalf("the process ended before it wrote %q: %s", part, text)
 		case <-deadline:
 			t.Fatalf("no line with %q: %s", part, text)
+		}
+	}
+}
+
+// waitFor waits until happened returns true.
+func waitFor(t *testing.T, what string, happened func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !happened(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
 		}
 	}
 }

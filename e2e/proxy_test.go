@@ -3,79 +3,112 @@ package e2e
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
-	"testing"
 )
 
-// verdict is what the proxy does with one request, step by step. The zero
-// verdict passes it on and its answer back.
-type verdict struct {
-	hold   <-chan struct{} // wait for this to close before anything else
-	lose   bool            // the request never reaches storage
-	stall  <-chan struct{} // wait before answering
-	drop   bool            // break the connection instead of answering
-	status int             // answer this instead of storage's answer
+// fault is what the proxy does with one request, in the order of the fields. The
+// zero fault forwards the request and returns the answer.
+type fault struct {
+	hold   <-chan struct{} // wait until this is closed before anything else
+	lose   bool            // do not forward the request to storage
+	stall  <-chan struct{} // wait until this is closed before the answer
+	drop   bool            // close the connection instead of answering
+	status int             // if not 0: answer this instead of storage's answer
 }
 
-// storageProxy stands between processes and Azurite and brings about the faults
-// of storage and network.
+// faults chooses the fault of each request.
+type faults func(*http.Request) fault
+
+// onAll is the same fault for all requests.
+func onAll(f fault) faults { return func(*http.Request) fault { return f } }
+
+// onWrites is the same fault for all writes, and none for reads.
+func onWrites(f fault) faults {
+	return func(r *http.Request) fault {
+		if isWrite(r) {
+			return f
+		}
+		return fault{}
+	}
+}
+
+// onReads is the same fault for all reads, and none for writes.
+func onReads(f fault) faults {
+	return func(r *http.Request) fault {
+		if isWrite(r) {
+			return fault{}
+		}
+		return f
+	}
+}
+
+// onFirstWrite is a fault for one write. seen, if not nil, is closed by that write.
+func onFirstWrite(f fault, seen chan<- struct{}) faults {
+	var first sync.Once
+	return func(r *http.Request) (chosen fault) {
+		if isWrite(r) {
+			first.Do(func() {
+				chosen = f
+				if seen != nil {
+					close(seen)
+				}
+			})
+		}
+		return chosen
+	}
+}
+
+// isWrite reports whether a request writes a row. To create a table is no write.
+func isWrite(r *http.Request) bool {
+	return r.Method != http.MethodGet && !strings.HasSuffix(r.URL.Path, "/Tables")
+}
+
+// storageProxy stands between processes and Azurite, and causes faults of storage
+// and of the network.
 type storageProxy struct {
-	connection string // the connection string that leads through it
+	setting string // the app setting with the connection string of the proxy
 
 	target *url.URL
-	closed chan struct{} // the test is over: nothing is held any more
+	closed chan struct{} // closed at the end of the test: no request is held any more
 	mu     sync.Mutex
-	judge  judgement
+	faults faults
 }
 
-func newStorageProxy(t *testing.T, connection string) *storageProxy {
-	t.Helper()
-	_, endpoint, _ := strings.Cut(connection, "TableEndpoint=")
+// proxy starts a proxy in front of the rig's storage.
+func (rig *rig) proxy() *storageProxy {
+	rig.t.Helper()
+	_, endpoint, _ := strings.Cut(rig.storage, "TableEndpoint=")
 	target, err := url.Parse(strings.TrimSuffix(endpoint, ";"))
 	if err != nil {
-		t.Fatal(err)
+		rig.t.Fatal(err)
 	}
 	p := &storageProxy{target: target, closed: make(chan struct{})}
 	server := httptest.NewServer(p)
-	t.Cleanup(func() {
+	rig.t.Cleanup(func() {
 		close(p.closed)
 		server.Close()
 	})
-	p.connection = strings.Replace(connection, "http://"+target.Host, server.URL, 1)
+	p.setting = "TWOFA_TABLES_CONNECTION=" + strings.Replace(rig.storage, "http://"+target.Host, server.URL, 1)
 	return p
 }
 
-// set changes what happens to requests from now on; nil is nothing.
-func (p *storageProxy) set(judge judgement) {
+// proxied starts a proxy, a process that uses it, and a process that does not.
+func (rig *rig) proxied(extra ...string) (proxy *storageProxy, p, direct *process) {
+	rig.t.Helper()
+	proxy = rig.proxy()
+	return proxy, rig.process(append(extra, proxy.setting)...), rig.process(extra...)
+}
+
+// set changes the faults from now on. nil: none.
+func (p *storageProxy) set(f faults) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.judge = judge
-}
-
-// onNextWrite gives the next write that verdict and all else is passed on. The
-// channel is closed when that write has come.
-func (p *storageProxy) onNextWrite(v verdict) (come <-chan struct{}) {
-	ch := make(chan struct{})
-	var once sync.Once
-	p.set(func(r *http.Request) (judged verdict) {
-		if isWrite(r) {
-			once.Do(func() {
-				judged = v
-				close(ch)
-			})
-		}
-		return judged
-	})
-	return ch
-}
-
-// isWrite tells the writes of rows from reads and from the making of tables.
-func isWrite(r *http.Request) bool {
-	return r.Method != http.MethodGet && !strings.HasSuffix(r.URL.Path, "/Tables")
+	p.faults = f
 }
 
 func (p *storageProxy) await(c <-chan struct{}) {
@@ -94,17 +127,17 @@ func (p *storageProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	p.mu.Lock()
-	judge := p.judge
+	choose := p.faults
 	p.mu.Unlock()
-	var v verdict
-	if judge != nil {
-		v = judge(r)
+	var f fault
+	if choose != nil {
+		f = choose(r)
 	}
-	p.await(v.hold)
-	status, header, answer := v.status, http.Header(nil), []byte(nil)
-	if !v.lose {
-		// Not with the caller's context: what is on its way arrives, also
-		// when the caller is dead by then.
+	p.await(f.hold)
+	status, header, answer := f.status, http.Header(nil), []byte(nil)
+	if !f.lose {
+		// Without the caller's context: a request that was sent arrives, even if the
+		// caller has ended meanwhile.
 		out, err := http.NewRequest(r.Method, "http://"+p.target.Host+r.RequestURI, bytes.NewReader(body))
 		if err != nil {
 			panic(http.ErrAbortHandler)
@@ -122,31 +155,13 @@ func (p *storageProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			status, header = res.StatusCode, res.Header
 		}
 	}
-	p.await(v.stall)
-	if v.drop {
+	p.await(f.stall)
+	if f.drop {
 		panic(http.ErrAbortHandler) // net/http closes the connection
 	}
-	for name, values := range header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), header)
 	w.WriteHeader(status)
-	if v.status == 0 {
-		_, _ = w.Write(answer) // the caller may be gone
-	}
-}
-
-// judgement gives each request its verdict.
-type judgement func(*http.Request) verdict
-
-// everything gives all requests the same verdict.
-func everything(v verdict) judgement { return func(*http.Request) verdict { return v } }
-
-// writes gives all writes the same verdict, and passes reads on.
-func writes(v verdict) judgement {
-	return func(r *http.Request) verdict {
-		if isWrite(r) {
-			return v
-		}
-		return verdict{}
+	if f.status == 0 {
+		_, _ = w.Write(answer) // fails if the caller has ended
 	}
 }

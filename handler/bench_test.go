@@ -11,14 +11,17 @@ import (
 	"testing"
 	"time"
 
+	"twofa/internal/app"
+	"twofa/internal/channel"
+	"twofa/internal/config"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
-	"twofa/internal/secret"
 	"twofa/internal/store"
+	"twofa/internal/testing/fixture"
 )
 
-// benchTable holds one row in memory, and once frozen the same row for ever, so
-// that each repetition of a benchmark meets the same state.
+// benchTable holds one row in memory. While it is frozen, the row stays the same,
+// so that each repetition of a benchmark finds the same state.
 type benchTable struct {
 	store.Table
 	row    []byte
@@ -38,7 +41,7 @@ func (t *benchTable) Update(ctx context.Context, _ store.Key, fn func([]byte) (s
 	return nil
 }
 
-// benchSender keeps the last code.
+// benchSender records the last code.
 type benchSender struct{ code string }
 
 func (s *benchSender) Send(_ context.Context, m notify.Message) error {
@@ -46,16 +49,17 @@ func (s *benchSender) Send(_ context.Context, m notify.Message) error {
 	return nil
 }
 
-// What the service costs in process: all but the connections, the storage and
-// the provider.
+// BenchmarkService measures what the service itself costs: neither connections, nor
+// storage, nor the provider.
 func BenchmarkService(b *testing.B) {
-	keys, err := secret.Parse(secret.Generate())
-	if err != nil {
-		b.Fatal(err)
-	}
 	table, sender := new(benchTable), new(benchSender)
-	api := newAPI(table, keys, otp.DefaultPolicy(), sender, new(fakeProvider), slog.New(slog.NewJSONHandler(io.Discard, nil)), time.Now)
-	h := api.Handler()
+	h := app.New(
+		config.Settings{Policy: otp.DefaultPolicy(), Channels: []channel.Channel{channel.WhatsApp}, Brand: "Acme"},
+		app.Parts{
+			Table: table, Keys: fixture.Keys(b, 1), Now: time.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
+			Messenger: app.Messenger{Senders: notify.Senders{channel.WhatsApp: sender}},
+		},
+	).Handler()
 	call := func(path, body string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")

@@ -13,7 +13,7 @@ import (
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
-	"twofa/internal/store"
+	"twofa/internal/testing/fixture"
 )
 
 // disguises returns a secret in every form in which a log could carry it.
@@ -22,8 +22,8 @@ func disguises(secret string) []string {
 		secret, url.QueryEscape(secret), url.PathEscape(secret),
 		hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))),
 	}
-	// In base64 a text looks different at each of three offsets; only the
-	// characters that do not hang on its neighbours are compared.
+	// A text has three forms in base64, one for each offset. Only the characters
+	// that do not depend on the neighbours of the text are compared.
 	for offset := range 3 {
 		padded := []byte(strings.Repeat("\x00", offset) + secret)
 		first, last := (offset*8+5)/6, len(padded)*8/6
@@ -44,7 +44,17 @@ func leak(text, secret string) string {
 	return ""
 }
 
-// Whoever looks for canaries has to see one.
+func wantNoLeak(t *testing.T, what, text string, secrets []string) {
+	t.Helper()
+	for _, secret := range secrets {
+		if form := leak(text, secret); form != "" {
+			at := strings.Index(text, form)
+			t.Errorf("%s has %q as %q: …%s…", what, secret, form, text[max(0, at-200):min(len(text), at+200)])
+		}
+	}
+}
+
+// leak has to find a canary in each of its forms.
 func TestLeakSeesEveryDisguise(t *testing.T) {
 	const canary = "+14155550123 & canary?"
 	for name, text := range map[string]string{
@@ -60,30 +70,16 @@ func TestLeakSeesEveryDisguise(t *testing.T) {
 		"inside a text": "https://api.test/" + url.PathEscape(canary) + "/Messages.json",
 	} {
 		if leak(text, canary) == "" {
-			t.Errorf("%s: %q goes unseen", name, text)
+			t.Errorf("%s: %q is not found", name, text)
 		}
 		if leak(strings.ReplaceAll(text, "0123", "0124"), "something else") != "" {
-			t.Errorf("%s: seen where it is not", name)
+			t.Errorf("%s: found where it is not", name)
 		}
 	}
 }
 
-// panicTable panics with what it was given.
-type panicTable struct {
-	store.Table
-	with string
-}
-
-func (p panicTable) Update(context.Context, store.Key, func([]byte) (store.Row, error)) error {
-	panic("panic over " + p.with)
-}
-
-func (p panicTable) Get(context.Context, store.Key) (store.Row, error) {
-	panic(fmt.Errorf("panic over %s", p.with))
-}
-
-// Attack 21: none of what has to stay secret reaches the log, on any path; and
-// no answer tells a code, or an address in full.
+// Attack 21: no secret, code, address or other personal data reaches the log, on
+// any path. No answer holds a code, or a whole address.
 func TestNoSecretReachesTheLog(t *testing.T) {
 	const (
 		number   = alice
@@ -98,10 +94,11 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 		typed    = "CANARY7351"
 		locale   = "en-canary73"
 	)
-	// Ten letters and digits: six digits would be found in a time stamp some day.
-	s := newService(t, noPause, func(p *otp.Policy) { p.Shape = otp.Shape{Length: 10, Alphabet: otp.Alphanumeric} })
-	secrets := []string{number, national, spelled, mail, token, bearer, amount, payee, ip, typed, locale, fixedSecret}
-	raw, err := base64.StdEncoding.DecodeString(fixedSecret)
+	// Ten letters and digits: six digits may be part of a timestamp by chance.
+	r := newRig(t).noPause()
+	r.Policy(func(p *otp.Policy) { p.Shape = otp.Shape{Length: 10, Alphabet: otp.Alphanumeric} })
+	secrets := []string{number, national, spelled, mail, token, bearer, amount, payee, ip, typed, locale, fixture.Secret(1)}
+	raw, err := base64.StdEncoding.DecodeString(fixture.Secret(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,10 +108,10 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 	asked := 0
 	ask := func(method, path, contentType, body string) *response {
 		asked++
-		res := s.do(method, path+"?code="+url.QueryEscape(token), contentType, body,
+		res := r.do(method, path+"?code="+url.QueryEscape(token), contentType, body,
 			"X-Functions-Key", token, "Authorization", "Bearer "+bearer, "Cookie", "session="+bearer, "X-Forwarded-For", ip,
 			"User-Agent", mail, "Idempotency-Key", fmt.Sprint(mail, asked), "X-Azure-Functions-InvocationId", token)
-		if res.status != 400 { // which names a field as the client did
+		if res.status != 400 { // a 400 repeats the names of fields
 			fmt.Fprintln(&answers, res.header, res.body)
 		}
 		return res
@@ -126,9 +123,9 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 		return `{"id": "` + id + `", "code": "` + code + `", "context": {"amount": "` + amount + `", "payee": "` + payee + `"}}`
 	}
 
-	// The way that is meant.
+	// Valid requests.
 	id := ask("POST", "/api/otpsend", typeJSON, started("+1 "+spelled)).want(201).text("id")
-	code := s.sender.last().Code
+	code := r.sender.Last().Code
 	secrets = append(secrets, code)
 	ask("POST", "/api/otpsend/"+id, "", "").want(200)
 	ask("GET", "/api/otpsend/"+id, "", "").want(200)
@@ -140,7 +137,7 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 	ask("DELETE", "/api/otpsend/"+id, "", "").problem(409, problem.AlreadyUsed)
 	ask("POST", "/purge", typeJSON, `{"Data": {}, "Metadata": {"canary": "`+mail+`"}}`).want(200)
 
-	// Bad input that holds them, where they are not meant to be.
+	// Bad input that holds secrets in the wrong places.
 	for _, path := range []string{"/api/otpsend", "/api/otpverify", "/api/otpsend/" + id} {
 		for _, text := range []string{number, spelled, mail, code, payee} {
 			for _, body := range []string{
@@ -164,52 +161,41 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 	}
 	ask("POST", "/purge", typeJSON, `{"Data": "`+mail+`"}`).problem(400, problem.InvalidRequest)
 
-	// A provider that quotes what it was given, and one that panics with it.
+	// A provider that quotes the message, or panics with it.
 	quote := func(m notify.Message) string { return fmt.Sprintf("POST /Messages: %+v %s", m, m.Code) }
 	for name, answer := range map[string]func(m notify.Message) error{
 		"raw error": func(m notify.Message) error { return fmt.Errorf("sdk: %s", quote(m)) },
 		"error around a safe": func(m notify.Message) error {
-			return fmt.Errorf("%s: %w", quote(m), &notify.Failure{Reason: notify.Refused})
+			return fmt.Errorf("%s: %w", quote(m), &notify.Failure{Outcome: otp.OutcomeRefused})
 		},
 		"misconfigured": func(m notify.Message) error {
-			return fmt.Errorf("%w: %s", &notify.Failure{Reason: notify.Misconfigured}, quote(m))
+			return fmt.Errorf("%w: %s", &notify.Failure{Outcome: otp.OutcomeMisconfigured}, quote(m))
 		},
 		"panic":                func(m notify.Message) error { panic(quote(m)) },
 		"panic of an error":    func(m notify.Message) error { panic(fmt.Errorf("sdk: %s", quote(m))) },
 		"panic of the message": func(m notify.Message) error { panic(m) },
 	} {
-		s.clock.advance(11 * time.Minute)
-		s.sender.answer = func(_ context.Context, m notify.Message) error { return answer(m) }
+		r.Advance(11 * time.Minute)
+		r.answer(func(_ context.Context, m notify.Message) error { return answer(m) })
 		if res := ask("POST", "/api/otpsend", typeJSON, started(number)); res.status < 400 {
 			t.Fatalf("%s: %s", name, res.body)
 		}
-		secrets = append(secrets, s.sender.last().Code)
+		secrets = append(secrets, r.sender.Last().Code)
 	}
-	s.sender.answer = nil
+	r.answer(nil)
 
 	// A store that panics.
-	s.table.Table = panicTable{s.table.Table, number + mail + code}
+	r.panicStore(number + mail + code)
 	ask("POST", "/api/otpsend", typeJSON, started(number)).problem(500, problem.Internal)
 	ask("POST", "/api/otpverify", typeJSON, checked(id, code, payee)).problem(500, problem.Internal)
 	ask("GET", "/api/otpsend/"+id, "", "").problem(500, problem.Internal)
 	ask("POST", "/purge", typeJSON, "{}").problem(500, problem.Internal)
 
-	log := s.log.String()
-	if n := strings.Count(log, `"stack":`); n != 7 {
-		t.Errorf("%d panics were logged with their place, want 7", n)
-	}
+	log := r.log.String()
+	wantEqual(t, "panics with a stack in the log", strings.Count(log, `"stack":`), 7)
 	if !strings.Contains(log, "+1******0123") || !strings.Contains(log, `"country":"US"`) {
-		t.Error("the log does not say what it may: the masked number and the country")
+		t.Error("the log does not have the masked number and the country")
 	}
-	for _, secret := range secrets {
-		if form := leak(log, secret); form != "" {
-			at := strings.Index(log, form)
-			t.Errorf("the log has %q as %q: …%s…", secret, form, log[max(0, at-200):min(len(log), at+200)])
-		}
-	}
-	for _, secret := range []string{number, national, spelled, mail, token, bearer, amount, payee, ip, fixedSecret, code} {
-		if form := leak(answers.String(), secret); form != "" {
-			t.Errorf("an answer has %q as %q", secret, form)
-		}
-	}
+	wantNoLeak(t, "the log", log, secrets)
+	wantNoLeak(t, "an answer", answers.String(), []string{number, national, spelled, mail, token, bearer, amount, payee, ip, fixture.Secret(1), code})
 }

@@ -26,14 +26,14 @@ const (
 	typeForm = "application/x-www-form-urlencoded"
 )
 
-// decode reads a request's body, JSON or a form, into a struct of strings (and
-// lists and structs of strings). It is strict: one object, no unknown or repeated names,
-// valid UTF-8.
+// decode reads the body of a request, JSON or a form, into a struct of strings
+// (and of lists and structs of strings). It is strict: one object, no unknown or
+// repeated names, valid UTF-8.
 //
 // The error is of kind InvalidRequest, PayloadTooLarge or UnsupportedMediaType.
 func decode(r *http.Request, into any) error {
-	// Without its length the Functions host drops a body and, with it, its
-	// type: to name the type would send the client's developer the wrong way.
+	// The Functions host drops a body without a length, and its type with it. A
+	// complaint about the type would send the client's developer the wrong way.
 	if r.Header.Get("Content-Type") == "" && r.ContentLength == 0 {
 		return errEmptyBody()
 	}
@@ -52,6 +52,17 @@ func decode(r *http.Request, into any) error {
 	return decodeJSON(body, into)
 }
 
+// badBody is the error for a body that is wrong as a whole.
+func badBody(detail string) error {
+	return &problem.Error{Kind: problem.InvalidRequest, Detail: detail}
+}
+
+func errEmptyBody() error {
+	return badBody("The body is empty. If you did send one: the Functions host drops a body without Content-Length (chunked encoding), so send its length.")
+}
+
+func errIncompleteBody() error { return badBody("The body is incomplete.") }
+
 func readBody(r *http.Request) ([]byte, error) {
 	tooLarge := &problem.Error{Kind: problem.PayloadTooLarge, Detail: "A body is at most 16 KiB."}
 	if r.ContentLength > MaxBody {
@@ -60,7 +71,7 @@ func readBody(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
 	switch {
 	case err != nil:
-		return nil, &problem.Error{Kind: problem.InvalidRequest, Detail: "The body did not arrive whole."}
+		return nil, errIncompleteBody()
 	case len(body) > MaxBody:
 		return nil, tooLarge
 	case len(body) == 0:
@@ -69,13 +80,15 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-func errEmptyBody() error {
-	return &problem.Error{Kind: problem.InvalidRequest, Detail: "The body is empty. If you did send one: the Functions host drops a body without Content-Length (chunked encoding), so send its length."}
+// beginsObject reports whether the first character of a body, after spaces,
+// begins a JSON object.
+func beginsObject(body []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{"))
 }
 
 func decodeJSON(body []byte, into any) error {
-	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) == 0 || first[0] != '{' {
-		return &problem.Error{Kind: problem.InvalidRequest, Detail: "The body has to be one JSON object. If it is a form, send Content-Type: application/x-www-form-urlencoded."}
+	if !beginsObject(body) {
+		return badBody("The body has to be one JSON object. If it is a form, send Content-Type: application/x-www-form-urlencoded.")
 	}
 	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true)); err != nil {
 		return jsonFault(err)
@@ -83,34 +96,28 @@ func decodeJSON(body []byte, into any) error {
 	return nil
 }
 
-// jsonFault says what is wrong with a JSON text in our own words: the
-// library's quote the values, and a value may be a code.
+// jsonFault returns our own error for an error of the JSON library. The library
+// quotes values in its errors, and a value may be a code.
 func jsonFault(err error) error {
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		name := fieldName(semantic.JSONPointer)
 		if errors.Is(err, json.ErrUnknownName) {
 			return problem.Invalid(name, "There is no such field.")
 		}
-		return problem.Invalid(name, "The field has the wrong type: all fields are strings, but digits and period, which are whole numbers, channels, a list of strings, and context, an object of strings.")
+		return problem.Invalid(name, "The field has the wrong type. All fields are strings, except: digits and period are whole numbers, channels is a list of strings, and context is an object of strings.")
 	}
-	if errors.Is(err, jsontext.ErrDuplicateName) {
-		if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-			return problem.Invalid(fieldName(syntactic.JSONPointer), "The field is given twice.")
-		}
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok && errors.Is(err, jsontext.ErrDuplicateName) {
+		return problem.Invalid(fieldName(syntactic.JSONPointer), "The field is given twice.")
 	}
-	return &problem.Error{Kind: problem.InvalidRequest, Detail: "The body is not valid JSON (RFC 8259, in UTF-8): one object, with nothing behind it."}
+	return badBody("The body is not valid JSON (RFC 8259, in UTF-8): one object, with nothing after it.")
 }
 
-// fieldName is a JSON pointer as a dotted name, cut to a length that an answer
-// can hold.
+// fieldName returns a JSON pointer as a dotted name, shortened for the answer.
 func fieldName(p jsontext.Pointer) string {
-	var names []string
-	for token := range p.Tokens() {
-		names = append(names, token)
-	}
-	return short(strings.Join(names, "."))
+	return short(strings.Join(slices.Collect(p.Tokens()), "."))
 }
 
+// short cuts a client's field name to about 64 bytes.
 func short(name string) string {
 	const most = 64
 	if len(name) <= most {
@@ -122,29 +129,29 @@ func short(name string) string {
 // listField is the one field that is a list.
 const listField = "channels"
 
-// decodeForm reads a form by way of JSON, so that one decoder makes the rules.
-// context.amount stands for the member of an object, and the list's members have
-// commas between them.
+// decodeForm turns a form into JSON and decodes that, so that one decoder has all
+// the rules. A name like context.amount is a member of an object. The members of
+// the list are separated by commas.
 func decodeForm(body []byte, into any) error {
-	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) > 0 && first[0] == '{' {
-		return &problem.Error{Kind: problem.InvalidRequest, Detail: "The body looks like JSON, but its Content-Type says that it is a form. Send Content-Type: application/json (curl: --json)."}
+	if beginsObject(body) {
+		return badBody("The body looks like JSON, but its Content-Type says that it is a form. Send Content-Type: application/json (curl: --json).")
 	}
 	values, err := url.ParseQuery(string(body))
 	if err != nil {
-		return &problem.Error{Kind: problem.InvalidRequest, Detail: "The body is not a valid form: every % is followed by two hexadecimal digits, and fields are separated by &."}
+		return badBody("The body is not a valid form: every % is followed by two hexadecimal digits, and fields are separated by &.")
 	}
 	object := make(map[string]any, len(values))
-	// In order, so that the same form gets the same answer, and a name comes
+	// Sorted, so that the same form always gets the same answer, and a name comes
 	// before its members.
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		value, times := values[name][0], len(values[name])
 		switch {
 		case !utf8.ValidString(name) || !utf8.ValidString(value):
-			return &problem.Error{Kind: problem.InvalidRequest, Detail: "The form is not valid UTF-8."}
+			return badBody("The form is not valid UTF-8.")
 		case times > 1:
 			return problem.Invalid(short(name), "The field is given %d times.", times)
 		case (name == "to" || name == "phone") && strings.HasPrefix(value, " "):
-			return problem.Invalid(name, "In a form a + is written %%2B; a bare one means a space.")
+			return problem.Invalid(name, "In a form a + is written %%2B; a + that is not escaped means a space.")
 		}
 		if name == listField {
 			object[name] = strings.Split(value, ",")
@@ -166,7 +173,7 @@ func decodeForm(body []byte, into any) error {
 	}
 	text, err := json.Marshal(object)
 	if err != nil {
-		return &problem.Error{Kind: problem.InvalidRequest, Detail: "The form cannot be read."}
+		return badBody("The form cannot be read.")
 	}
 	return decodeJSON(text, into)
 }

@@ -2,13 +2,13 @@ package handler
 
 import "twofa/internal/problem"
 
-// What the tests of the package's outside may know of its inside.
+// For tests in package handler_test.
 const (
 	RequestTimeout = requestTimeout
 	MaxEnvelope    = maxEnvelope
 )
 
-// StatusOf is the error table of respond.go.
+// StatusOf returns the statuses of the error table.
 func StatusOf() map[problem.Kind]int {
 	table := make(map[problem.Kind]int)
 	for kind, s := range statusOf {

@@ -11,37 +11,31 @@ import (
 	"strings"
 	"testing"
 
+	"twofa/internal/channel"
 	"twofa/internal/problem"
 	"twofa/otpsend"
 	"twofa/otpverify"
 	"twofa/users"
 )
 
-// targets are fresh values of everything that is decoded.
+// targets returns new values of the types that are decoded.
 func targets() []any {
 	return []any{new(otpsend.Request), new(otpsend.ResendRequest), new(otpverify.Request), new(users.Request)}
 }
 
-// wantAnswerable fails unless the error is one that an answer can be made of,
-// and that answer is whole.
+// wantAnswerable fails unless the error has one of the kinds and becomes a whole
+// answer.
 func wantAnswerable(t *testing.T, err error, kinds ...problem.Kind) {
 	t.Helper()
-	e, ok := errors.AsType[*problem.Error](err)
-	if !ok {
-		t.Fatalf("error %T: %v", err, err)
-	}
-	known := false
-	for _, kind := range kinds {
-		known = known || e.Kind == kind
-	}
-	if !known {
-		t.Fatalf("kind %s, want one of %v", e.Kind, kinds)
+	e, _ := errors.AsType[*problem.Error](err)
+	if !problem.Is(err, kinds...) {
+		t.Fatalf("error %T: %v, want one of %v", err, err, kinds)
 	}
 	if e.Detail == "" && len(e.Fields) == 0 {
-		t.Fatalf("%s does not say what to mend", e.Kind)
+		t.Fatalf("%s does not say what is wrong", e.Kind)
 	}
 	if e.Err != nil {
-		t.Fatalf("a cause for the log, which may quote the input: %v", e.Err)
+		t.Fatalf("the error has a cause for the log, which may quote the input: %v", e.Err)
 	}
 	w := httptest.NewRecorder()
 	status := respond(w, answer{}, e)
@@ -54,7 +48,7 @@ func wantAnswerable(t *testing.T, err error, kinds ...problem.Kind) {
 	}
 }
 
-// texts is every text of a decoded struct, by the name that a form gives it.
+// texts collects all texts of a decoded struct, by their names in a form.
 func texts(v reflect.Value, prefix string, into map[string]string) {
 	for i := range v.NumField() {
 		name := prefix + v.Type().Field(i).Tag.Get("json")
@@ -62,7 +56,7 @@ func texts(v reflect.Value, prefix string, into map[string]string) {
 		case reflect.Struct:
 			texts(f, name+".", into)
 		case reflect.Slice:
-			into[name] = strings.Join(f.Interface().([]string), ",")
+			into[name] = strings.Join(list(f), ",")
 		default:
 			into[name] = f.String()
 		}
@@ -85,7 +79,7 @@ func FuzzDecodeJSON(f *testing.F) {
 				wantAnswerable(t, err, problem.InvalidRequest)
 				continue
 			}
-			// The standard library, which is more lenient, reads the same.
+			// The standard library is more lenient, and reads the same.
 			other := targets()[i]
 			if err := json.Unmarshal(body, other); err != nil || !reflect.DeepEqual(into, other) {
 				t.Fatalf("%q was read as %+v, by encoding/json as %+v: %v", body, into, other, err)
@@ -95,19 +89,19 @@ func FuzzDecodeJSON(f *testing.F) {
 	})
 }
 
-// wantFormAgrees writes what JSON said as a form and reads that.
+// wantFormAgrees writes a decoded request as a form, and decodes that.
 func wantFormAgrees(t *testing.T, decoded any, target int) {
 	t.Helper()
 	members, values := make(map[string]string), make(url.Values)
 	texts(reflect.ValueOf(decoded).Elem(), "", members)
 	for name, text := range members {
 		if (name == "to" || name == "phone") && strings.HasPrefix(text, " ") {
-			return // a form refuses it: it is a + that was not escaped
+			return // a form refuses this as a + that was not escaped
 		}
 		if name == "channels" {
-			if list := channels(decoded); !slices.Equal(list, strings.Split(text, ",")) {
-				if len(list) > 0 {
-					return // a form has no way to write a comma inside of a member
+			if members := list(reflect.ValueOf(decoded).Elem().FieldByName("Channels")); !slices.Equal(members, strings.Split(text, ",")) {
+				if len(members) > 0 {
+					return // a form cannot have a comma in a member of the list
 				}
 				continue
 			}
@@ -120,12 +114,12 @@ func wantFormAgrees(t *testing.T, decoded any, target int) {
 	}
 }
 
-// channels is the list in a decoded request.
-func channels(decoded any) []string {
-	if f := reflect.ValueOf(decoded).Elem().FieldByName("Channels"); f.IsValid() {
-		return f.Interface().([]string)
+// list returns the texts of a decoded list.
+func list(v reflect.Value) (texts []string) {
+	for _, c := range v.Interface().([]channel.Channel) {
+		texts = append(texts, string(c))
 	}
-	return nil
+	return texts
 }
 
 func FuzzDecodeForm(f *testing.F) {
@@ -146,7 +140,7 @@ func FuzzDecodeForm(f *testing.F) {
 			}
 			values, err := url.ParseQuery(string(body))
 			if err != nil {
-				t.Fatalf("%q was read, and is no form: %v", body, err)
+				t.Fatalf("%q was read, and is not a form: %v", body, err)
 			}
 			members := make(map[string]string)
 			texts(reflect.ValueOf(into).Elem(), "", members)
@@ -158,10 +152,10 @@ func FuzzDecodeForm(f *testing.F) {
 			}
 			for name, text := range members {
 				if text != "" {
-					t.Fatalf("%q: %s became %q out of nothing", body, name, text)
+					t.Fatalf("%q: %s became %q, but the form has no such name", body, name, text)
 				}
 			}
-			// As JSON it is the same.
+			// The same request as JSON is the same.
 			asJSON, err := json.Marshal(into)
 			if err != nil {
 				t.Fatal(err)
@@ -186,14 +180,14 @@ func FuzzTimerEnvelope(f *testing.F) {
 		call, err := readInvocation(body)
 		if err != nil {
 			if call.pastDue() {
-				t.Fatal("an envelope that was refused says something")
+				t.Fatal("an envelope that was refused is past due")
 			}
 			wantAnswerable(t, err, problem.InvalidRequest, problem.PayloadTooLarge)
 			return
 		}
 		var other map[string]any
 		decoder := json.NewDecoder(bytes.NewReader(body))
-		decoder.UseNumber() // a number of any size may stand where nobody looks
+		decoder.UseNumber() // parts that are not read may have a number of any size
 		if err := decoder.Decode(&other); err != nil {
 			t.Fatalf("%q was read, and encoding/json says %v", body, err)
 		}

@@ -3,123 +3,71 @@ package handler_test
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"twofa/handler"
-	"twofa/hooks"
-	"twofa/internal/delivery"
+	"twofa/internal/app"
+	"twofa/internal/channel"
+	"twofa/internal/config"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
-	"twofa/internal/recipient"
-	"twofa/internal/secret"
 	"twofa/internal/store"
-	"twofa/internal/store/boltstore"
-	"twofa/internal/user"
-	"twofa/otpsend"
-	"twofa/otpverify"
-	"twofa/purge"
-	"twofa/users"
+	"twofa/internal/testing/fixture"
+	testrig "twofa/internal/testing/rig"
 )
 
 const (
-	alice = "+14155550123"
-	bob   = "+919876543210"
+	alice = fixture.Alice
+	bob   = fixture.Bob
 
 	typeJSON = "application/json"
 	typeForm = "application/x-www-form-urlencoded"
 )
 
-// noon is when every test begins: a whole second, far from any edge.
-var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
-
-// fixedSecret is a secret that is the same in every run.
-var fixedSecret = func() string {
-	b := make([]byte, 32)
-	for i := range b {
-		b[i] = byte(7*i + 1)
-	}
-	return base64.StdEncoding.EncodeToString(b)
-}()
-
-// service is the real router over the real use cases and a real store; only the
-// provider, the clock and the log's end are the test's.
-type service struct {
-	t       testing.TB
-	api     *handler.API
-	handler http.Handler
-	table   *faultyTable
-	sender  *fakeSender
-	hooks   *fakeProvider
-	clock   *fakeClock
-	keys    *secret.Keyring
-	log     *safeBuffer
+// rig is the real router over the whole service.
+type rig struct {
+	*testrig.Rig
+	handler  http.Handler
+	sender   *testrig.Sender // of WhatsApp, the one channel of the workflow
+	provider *fakeProvider
+	log      *bytes.Buffer // JSON lines, which the rig searches for secrets, too
 }
 
-func newService(t testing.TB, change ...func(*otp.Policy)) *service {
+// newRig makes a service that can send over WhatsApp, SMS and e-mail.
+func newRig(t *testing.T, change ...func(*app.Parts)) *rig {
 	t.Helper()
-	keys, err := secret.Parse(fixedSecret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bolt, err := boltstore.Open(filepath.Join(t.TempDir(), "twofa.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := bolt.Close(); err != nil {
-			t.Error(err)
+	r := &rig{provider: new(fakeProvider), log: new(bytes.Buffer)}
+	r.Rig = testrig.With(t, func(s *config.Settings, p *app.Parts) {
+		s.Channels = []channel.Channel{channel.WhatsApp}
+		s.Countries = map[string]bool{"US": true, "IN": true}
+		p.Provider = r.provider
+		toJSON := slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})
+		p.Log = slog.New(slog.NewMultiHandler(p.Log.Handler(), toJSON))
+		for _, f := range change {
+			f(p)
 		}
-	})
-	s := &service{
-		t: t, table: &faultyTable{Table: bolt}, sender: &fakeSender{},
-		clock: &fakeClock{now: noon}, keys: keys, log: new(safeBuffer),
-	}
-	policy := otp.DefaultPolicy()
-	for _, fn := range change {
-		fn(&policy)
-	}
-	s.hooks = new(fakeProvider)
-	s.api = newAPI(s.table, keys, policy, s.sender, s.hooks,
-		slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), s.clock.Now)
-	s.handler = s.api.Handler()
-	return s
+	}, channel.WhatsApp, channel.SMS, channel.Email)
+	r.handler, r.sender = r.API.Handler(), r.Sender(channel.WhatsApp)
+	return r
 }
 
-// newAPI is all use cases over a table and one sender for all channels.
-func newAPI(table store.Table, keys *secret.Keyring, policy otp.Policy, sender notify.Sender, provider hooks.Provider, log *slog.Logger, now func() time.Time) *handler.API {
-	book := &recipient.Book{Table: table, Keys: keys}
-	directory := &user.Directory{Table: table, Keys: keys}
-	carrier := &delivery.Carrier{
-		Book: book, Policy: policy, Brand: "Acme", Workflow: []notify.Channel{notify.WhatsApp}, Log: log, Now: now,
-		Senders: map[notify.Channel]notify.Sender{notify.WhatsApp: sender, notify.SMS: sender, notify.Email: sender},
-	}
-	countries := map[string]bool{"US": true, "IN": true}
-	return &handler.API{
-		Send:   &otpsend.Service{Carrier: carrier, Users: directory, Countries: countries, Inbound: &otpsend.Inbound{WhatsApp: "+14155238886", Texts: fakeAnswers{}}},
-		Verify: &otpverify.Service{Book: book, Users: directory, Policy: policy, Alerts: carrier, Now: now},
-		Users:  &users.Service{Directory: directory, Recipients: book, Channels: []string{"whatsapp", "sms", "email"}, Countries: countries, Now: now},
-		Hooks:  &hooks.Service{Provider: provider, Deliveries: carrier, Inbox: &delivery.Inbox{Book: book, Texts: fakeAnswers{}, Brand: "Acme", Now: now}},
-		Purge:  &purge.Service{Table: table, Now: now, Budget: time.Minute},
-		Log:    log, Now: now,
-	}
+// noPause lets a test send without waiting.
+func (r *rig) noPause() *rig {
+	r.Policy(func(p *otp.Policy) { p.ResendAfter = 0 })
+	return r
 }
 
-// fakeProvider believes a request that has the header Signed, and reads it as
-// the test says.
+// fakeProvider takes a request for signed if it has the header Signed, and reads
+// it as the test says.
 type fakeProvider struct {
 	report  notify.Report
 	inbound notify.Inbound
@@ -138,65 +86,128 @@ func (f *fakeProvider) Reply(text string) (string, []byte) {
 	return "text/xml", []byte("<Response>" + text + "</Response>")
 }
 
-type fakeAnswers struct{}
+// answer sets what the provider answers to messages over WhatsApp; nil: success.
+func (r *rig) answer(f func(context.Context, notify.Message) error) {
+	r.Delivery.Senders[channel.WhatsApp] = r.sender
+	if f != nil {
+		r.Delivery.Senders[channel.WhatsApp] = answering{r.sender, f}
+	}
+}
 
-func (fakeAnswers) Ask(m notify.Message) string          { return "It is me: " + m.Code }
-func (fakeAnswers) Denies(_, text string) bool           { return text == "NO" }
-func (fakeAnswers) DeniedReply(notify.Message) string    { return "denied" }
-func (fakeAnswers) ConfirmedReply(notify.Message) string { return "confirmed" }
+type answering struct {
+	*testrig.Sender
+	answer func(context.Context, notify.Message) error
+}
 
-// noPause lets tests send without waiting.
-func noPause(p *otp.Policy) { p.ResendAfter = 0 }
+func (a answering) Send(ctx context.Context, m notify.Message) error {
+	if err := a.Sender.Send(ctx, m); err != nil {
+		return err
+	}
+	return a.answer(ctx, m)
+}
 
-// do sends a request without a body, or with a JSON or form one by content type.
-func (s *service) do(method, path, contentType, body string, header ...string) *response {
-	s.t.Helper()
+// errStoreDown is the error of a store that does not answer.
+var errStoreDown = fmt.Errorf("%w: get: OperationTimedOut", store.ErrUnavailable)
+
+// failStore makes each call of the store return err.
+func (r *rig) failStore(err error) {
+	r.Table.Before(func(testrig.Call) error { return err })
+}
+
+// panicStore makes each call of the store panic, with a value that holds text.
+func (r *rig) panicStore(text string) {
+	r.Table.Before(func(c testrig.Call) error {
+		if c.Method == "Get" {
+			panic(fmt.Errorf("panic over %s", text))
+		}
+		panic("panic over " + text)
+	})
+}
+
+// loseAnswers makes each call of the store take effect, but lose its answer,
+// until r.Table.Break(nil).
+func (r *rig) loseAnswers() {
+	r.Table.Break(func(int) testrig.Fault { return testrig.Lost })
+}
+
+// do sends a request with a body of that content type, "" for none of both.
+// header is names and values in turn.
+func (r *rig) do(method, path, contentType, body string, header ...string) *response {
+	r.TB.Helper()
 	var reader io.Reader
 	if body != "" {
 		reader = strings.NewReader(body)
 	}
-	r := httptest.NewRequest(method, path, reader)
+	req := httptest.NewRequest(method, path, reader)
 	if contentType != "" {
-		r.Header.Set("Content-Type", contentType)
+		req.Header.Set("Content-Type", contentType)
 	}
-	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
+	for pair := range slices.Chunk(header, 2) {
+		req.Header.Set(pair[0], pair[1])
 	}
-	return s.serve(r)
+	return r.serve(req)
 }
 
 // serve is safe for concurrent use.
-func (s *service) serve(r *http.Request) *response {
+func (r *rig) serve(req *http.Request) *response {
 	w := httptest.NewRecorder()
-	s.handler.ServeHTTP(w, r)
-	return &response{t: s.t, status: w.Code, header: w.Header(), body: w.Body.String()}
+	r.handler.ServeHTTP(w, req)
+	return &response{t: r.TB, status: w.Code, header: w.Header(), body: w.Body.String()}
 }
 
-func (s *service) post(path, body string) *response {
-	s.t.Helper()
-	return s.do("POST", path, typeJSON, body)
+func (r *rig) get(path string) *response {
+	r.TB.Helper()
+	return r.do("GET", path, "", "")
+}
+
+func (r *rig) delete(path string) *response {
+	r.TB.Helper()
+	return r.do("DELETE", path, "", "")
+}
+
+func (r *rig) put(path, body string, header ...string) *response {
+	r.TB.Helper()
+	return r.do("PUT", path, typeJSON, body, header...)
+}
+
+func (r *rig) post(path, body string) *response {
+	r.TB.Helper()
+	return r.do("POST", path, typeJSON, body)
+}
+
+func (r *rig) postForm(path, body string, header ...string) *response {
+	r.TB.Helper()
+	return r.do("POST", path, typeForm, body, header...)
 }
 
 // start begins a verification that has to succeed, and returns its id and code.
-func (s *service) start(to string) (id, code string) {
-	s.t.Helper()
-	res := s.post("/api/otpsend", object("to", to)).want(201)
-	return res.text("id"), s.sender.last().Code
+func (r *rig) start(to string) (id, code string) {
+	r.TB.Helper()
+	res := r.post("/api/otpsend", object("to", to)).want(201)
+	return res.text("id"), r.sender.Last().Code
 }
 
-func (s *service) check(id, code string) *response {
-	s.t.Helper()
-	return s.post("/api/otpverify", object("id", id, "code", code))
+func (r *rig) check(id, code string) *response {
+	r.TB.Helper()
+	return r.post("/api/otpverify", object("id", id, "code", code))
 }
 
-// rows is every row of the store, in the version that it has.
-func (s *service) rows() []store.Ref {
-	s.t.Helper()
+// wantEqual fails the test unless got is what is wanted.
+func wantEqual[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// rows returns all rows of the store with their versions.
+func (r *rig) rows() []store.Ref {
+	r.TB.Helper()
 	var rows []store.Ref
 	for cursor := ""; ; {
-		page, err := s.table.Table.Expired(context.Background(), noon.AddDate(100, 0, 0), cursor)
+		page, err := r.Table.Table.Expired(context.Background(), fixture.Noon.AddDate(100, 0, 0), cursor)
 		if err != nil {
-			s.t.Fatal(err)
+			r.TB.Fatal(err)
 		}
 		rows = append(rows, page.Rows...)
 		if cursor = page.Next; cursor == "" {
@@ -205,64 +216,61 @@ func (s *service) rows() []store.Ref {
 	}
 }
 
-// edit changes an address's row behind the service's back.
-func (s *service) edit(address string, fn func(*otp.Recipient)) {
-	s.t.Helper()
-	_, _, err := s.api.Verify.Book.Change(context.Background(), s.api.Verify.Book.RowKey(address), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-		fn(&r)
-		return r, otp.Verification{}, nil
+// edit changes the row of an address without the service.
+func (r *rig) edit(address string, change func(*otp.Recipient)) {
+	r.TB.Helper()
+	_, _, err := r.Kept.Change(context.Background(), r.Kept.Key(address), func(row otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		change(&row)
+		return row, otp.Verification{}, nil
 	})
 	if err != nil {
-		s.t.Fatal(err)
+		r.TB.Fatal(err)
 	}
 }
 
-// lines is the log, one object a line.
-func (s *service) lines() []map[string]any {
-	s.t.Helper()
+// lines returns the log, one object for each line.
+func (r *rig) lines() []map[string]any {
+	r.TB.Helper()
 	var lines []map[string]any
-	for text := range strings.Lines(s.log.String()) {
+	for text := range strings.Lines(r.log.String()) {
 		var line map[string]any
 		if err := json.Unmarshal([]byte(text), &line); err != nil {
-			s.t.Fatalf("the log has a line that is not JSON: %q", text)
+			r.TB.Fatalf("the log has a line that is not JSON: %q", text)
 		}
 		lines = append(lines, line)
 	}
 	return lines
 }
 
-func (s *service) lastLine() map[string]any {
-	s.t.Helper()
-	lines := s.lines()
+func (r *rig) lastLine() map[string]any {
+	r.TB.Helper()
+	lines := r.lines()
 	if len(lines) == 0 {
-		s.t.Fatal("nothing was logged")
+		r.TB.Fatal("nothing was logged")
 	}
 	return lines[len(lines)-1]
 }
 
-// wrong is a code of the same length that differs from code in every digit.
+// wrong returns a code of the same length that differs in every digit.
 func wrong(code string) string {
 	return strings.Map(func(r rune) rune { return '0' + (r-'0'+5)%10 }, code)
 }
 
-// object is a JSON object of strings.
+// object returns a JSON object of strings; pairs is names and values in turn.
 func object(pairs ...string) string {
 	m := make(map[string]string)
-	for i := 0; i+1 < len(pairs); i += 2 {
-		m[pairs[i]] = pairs[i+1]
+	for pair := range slices.Chunk(pairs, 2) {
+		m[pair[0]] = pair[1]
 	}
-	text, err := json.Marshal(m)
-	if err != nil {
-		panic(err)
-	}
+	text, _ := json.Marshal(m) // strings have no error
 	return string(text)
 }
 
-// form is the same as a form.
+// form returns the same as a form.
 func form(pairs ...string) string {
 	values := make(url.Values)
-	for i := 0; i+1 < len(pairs); i += 2 {
-		values.Set(pairs[i], pairs[i+1])
+	for pair := range slices.Chunk(pairs, 2) {
+		values.Set(pair[0], pair[1])
 	}
 	return values.Encode()
 }
@@ -308,28 +316,29 @@ func (r *response) text(name string) string {
 	return text
 }
 
-// number is a member of the body, -1 if it is missing.
+// number returns a member of the body, -1 if it is missing.
 func (r *response) number(name string) int {
 	r.t.Helper()
-	n, ok := r.object()[name].(float64)
-	if !ok {
-		return -1
+	if n, ok := r.object()[name].(float64); ok {
+		return int(n)
 	}
-	return int(n)
+	return -1
 }
 
-// fields is the names in errors, in order.
-func (r *response) fields() []string {
+// fields returns the names in errors, in order.
+func (r *response) fields() (names []string) {
 	r.t.Helper()
-	list, _ := r.object()["errors"].([]any)
-	var names []string
-	for _, entry := range list {
-		m, _ := entry.(map[string]any)
-		if message, _ := m["message"].(string); message == "" {
-			r.t.Errorf("a field's fault has no message: %s", r.body)
+	var body struct {
+		Errors []struct{ Field, Message string }
+	}
+	if err := json.Unmarshal([]byte(r.body), &body); err != nil {
+		r.t.Fatal(err)
+	}
+	for _, e := range body.Errors {
+		if e.Message == "" {
+			r.t.Errorf("the fault of %q has no message: %s", e.Field, r.body)
 		}
-		name, _ := m["field"].(string)
-		names = append(names, name)
+		names = append(names, e.Field)
 	}
 	return names
 }
@@ -337,122 +346,7 @@ func (r *response) fields() []string {
 func (r *response) wantFields(names ...string) *response {
 	r.t.Helper()
 	if got := r.fields(); !slices.Equal(got, names) {
-		r.t.Errorf("faults in %q, want %q: %s", got, names, r.body)
+		r.t.Errorf("the fields at fault are %q, want %q: %s", got, names, r.body)
 	}
 	return r
-}
-
-type fakeClock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *fakeClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *fakeClock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-// fakeSender keeps what it is given, and answers what the test says.
-type fakeSender struct {
-	mu     sync.Mutex
-	sent   []notify.Message
-	answer func(context.Context, notify.Message) error // nil accepts
-}
-
-func (f *fakeSender) Send(ctx context.Context, m notify.Message) error {
-	f.mu.Lock()
-	f.sent = append(f.sent, m)
-	answer := f.answer
-	f.mu.Unlock()
-	if answer == nil {
-		return nil
-	}
-	return answer(ctx, m)
-}
-
-func (f *fakeSender) fail(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.answer = func(context.Context, notify.Message) error { return err }
-}
-
-func (f *fakeSender) calls() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.sent)
-}
-
-func (f *fakeSender) last() notify.Message {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.sent) == 0 {
-		return notify.Message{}
-	}
-	return f.sent[len(f.sent)-1]
-}
-
-// faultyTable is a store that fails as the test says.
-type faultyTable struct {
-	store.Table
-	before func() error // of every call
-	// lost makes Update keep its work, and then not know.
-	lost bool
-}
-
-var errStore = errors.Join(store.ErrUnavailable, errors.New("get: OperationTimedOut"))
-
-func (f *faultyTable) fault() error {
-	if f.before == nil {
-		return nil
-	}
-	return f.before()
-}
-
-func (f *faultyTable) Get(ctx context.Context, key store.Key) (store.Row, error) {
-	if err := f.fault(); err != nil {
-		return store.Row{}, err
-	}
-	return f.Table.Get(ctx, key)
-}
-
-func (f *faultyTable) Update(ctx context.Context, key store.Key, fn func([]byte) (store.Row, error)) error {
-	if err := f.fault(); err != nil {
-		return err
-	}
-	err := f.Table.Update(ctx, key, fn)
-	if f.lost && err == nil {
-		return errStore
-	}
-	return err
-}
-
-func (f *faultyTable) Expired(ctx context.Context, before time.Time, cursor string) (store.Page, error) {
-	if err := f.fault(); err != nil {
-		return store.Page{}, err
-	}
-	return f.Table.Expired(ctx, before, cursor)
-}
-
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

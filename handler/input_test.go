@@ -17,8 +17,8 @@ import (
 	"twofa/internal/problem"
 )
 
-// badBodies are refused by every route that reads a body, for what they are.
-// FIELD stands for a field that the route has.
+// badBodies are refused by each route that reads a body. FIELD stands for a field
+// of the route.
 var badBodies = []struct {
 	name, contentType, body string
 	status                  int
@@ -40,8 +40,8 @@ var badBodies = []struct {
 	{"trailing comma", typeJSON, `{"FIELD": "+14155550123",}`, 400, problem.InvalidRequest, "not valid JSON", nil},
 	{"single quotes", typeJSON, `{'to': '+14155550123'}`, 400, problem.InvalidRequest, "not valid JSON", nil},
 	{"comment", typeJSON, `{/* */}`, 400, problem.InvalidRequest, "not valid JSON", nil},
-	{"trailing text", typeJSON, `{} x`, 400, problem.InvalidRequest, "nothing behind it", nil},
-	{"two objects", typeJSON, `{}{}`, 400, problem.InvalidRequest, "nothing behind it", nil},
+	{"trailing text", typeJSON, `{} x`, 400, problem.InvalidRequest, "nothing after it", nil},
+	{"two objects", typeJSON, `{}{}`, 400, problem.InvalidRequest, "nothing after it", nil},
 	{"invalid UTF-8 in a value", typeJSON, "{\"FIELD\": \"\xff\"}", 400, problem.InvalidRequest, "UTF-8", nil},
 	{"invalid UTF-8 in a name", typeJSON, "{\"\xff\": \"\"}", 400, problem.InvalidRequest, "UTF-8", nil},
 	{"lone surrogate", typeJSON, `{"FIELD": "\ud800"}`, 400, problem.InvalidRequest, "UTF-8", nil},
@@ -64,27 +64,27 @@ var badBodies = []struct {
 	{"kind of JSON", "application/problem+json", `{}`, 415, problem.UnsupportedMediaType, "Send Content-Type: application/json", nil},
 	{"other charset", "application/json; charset=iso-8859-1", `{}`, 415, problem.UnsupportedMediaType, "in UTF-8", nil},
 	{"other charset of a form", typeForm + "; charset=utf-16", `a=b`, 415, problem.UnsupportedMediaType, "in UTF-8", nil},
-	{"content type that is none", "application/json; charset", `{}`, 415, problem.UnsupportedMediaType, "Send Content-Type: application/json", nil},
+	{"malformed content type", "application/json; charset", `{}`, 415, problem.UnsupportedMediaType, "Send Content-Type: application/json", nil},
 	{"17 KiB", typeJSON, `{"channel": "` + strings.Repeat("x", 17<<10) + `"}`, 413, problem.PayloadTooLarge, "16 KiB", nil},
 	{"deep nesting", typeJSON, strings.Repeat(`{"context":`, 1300) + "1" + strings.Repeat("}", 1300), 400, problem.InvalidRequest, "", nil},
 	{"deep array", typeJSON, `{"channel":` + strings.Repeat(`[`, 8000), 400, problem.InvalidRequest, "", nil},
-	{"name and member of it", typeForm, `channel=a&channel.x=b`, 400, problem.InvalidRequest, "both as a text and as an object", []string{"channel.x"}},
-	{"member and name of it", typeForm, `channel.x=b&channel=a`, 400, problem.InvalidRequest, "both as a text and as an object", []string{"channel.x"}},
+	{"name, then member", typeForm, `channel=a&channel.x=b`, 400, problem.InvalidRequest, "both as a text and as an object", []string{"channel.x"}},
+	{"member, then name", typeForm, `channel.x=b&channel=a`, 400, problem.InvalidRequest, "both as a text and as an object", []string{"channel.x"}},
 	{"many faults of a form", typeForm, `x=1&x=2&b=1&b=2&a=1&a=2`, 400, problem.InvalidRequest, "2 times", []string{"a"}},
 }
 
-// Input that is refused must leave no trace: no row, no spent check, no message.
+// Input that is refused changes no row, spends no check and sends no message.
 func TestBadBodiesAreRefusedAndLeaveNoTrace(t *testing.T) {
-	s := newService(t)
-	id, code := s.start(alice)
-	s.clock.advance(time.Minute)
-	before := s.rows()
+	r := newRig(t)
+	id, code := r.start(alice)
+	r.Advance(time.Minute)
+	before := fmt.Sprint(r.rows())
 	for path, field := range map[string]string{"/api/otpsend": "to", "/api/otpsend/" + id: "channel", "/api/otpverify": "code"} {
 		for _, tc := range badBodies {
 			if tc.body == "" && path == "/api/otpsend/"+id {
-				continue // a resend may say nothing
+				continue // the body of a resend is optional
 			}
-			res := s.do("POST", path, tc.contentType, strings.ReplaceAll(tc.body, "FIELD", field))
+			res := r.do("POST", path, tc.contentType, strings.ReplaceAll(tc.body, "FIELD", field))
 			res.problem(tc.status, tc.kind)
 			if !strings.Contains(res.body, tc.says) {
 				t.Errorf("%s: %s does not say %q", tc.name, res.body, tc.says)
@@ -97,43 +97,37 @@ func TestBadBodiesAreRefusedAndLeaveNoTrace(t *testing.T) {
 			}
 		}
 	}
-	if after := s.rows(); !slices.Equal(before, after) {
-		t.Errorf("rows before %v, after %v", before, after)
-	}
-	if n := s.sender.calls(); n != 1 {
-		t.Errorf("%d messages, want the first one only", n)
-	}
-	if got := s.do("GET", "/api/otpsend/"+id, "", "").number("checks_left"); got != 5 {
-		t.Errorf("checks_left %d, want 5", got)
-	}
-	s.check(id, code).want(200)
+	wantEqual(t, "rows", fmt.Sprint(r.rows()), before)
+	wantEqual(t, "messages", r.Sent(), 1)
+	wantEqual(t, "checks_left", r.get("/api/otpsend/"+id).number("checks_left"), 5)
+	r.check(id, code).want(200)
 }
 
-// badFields are refused for the fields named, all of them at once.
+// badFields are refused, and the answer names all fields at fault.
 var badFields = []struct {
 	name, path, body string
 	fields           []string
 	says             string
 }{
-	{"nothing", "/api/otpsend", `{}`, []string{"to"}, "to send to is missing"},
-	{"null", "/api/otpsend", `{"to": null}`, []string{"to"}, "to send to is missing"},
+	{"nothing", "/api/otpsend", `{}`, []string{"to"}, "Give to (a phone number or an e-mail address) or user"},
+	{"null", "/api/otpsend", `{"to": null}`, []string{"to"}, "Give to (a phone number or an e-mail address) or user"},
 	{"number without +", "/api/otpsend", `{"to": "14155550123"}`, []string{"to"}, "must begin with +"},
 	{"00 for +", "/api/otpsend", `{"to": "0014155550123"}`, []string{"to"}, "must begin with +"},
 	{"trunk 0", "/api/otpsend", `{"to": "+44 (0)20 7946 0018"}`, []string{"to"}, "leave out the 0"},
 	{"extension", "/api/otpsend", `{"to": "+14155550123;ext=5"}`, []string{"to"}, "extension"},
 	{"tel:", "/api/otpsend", `{"to": "tel:+14155550123"}`, []string{"to"}, "must begin with +"},
 	{"whatsapp:", "/api/otpsend", `{"to": "whatsapp:+14155550123"}`, []string{"to"}, "must begin with +"},
-	{"mail address", "/api/otpsend", `{"to": "someone@example.test"}`, []string{"to"}, "name it as channel"},
+	{"mail address", "/api/otpsend", `{"to": "someone@example.test"}`, []string{"to"}, "has another channel, name it"},
 	{"bad mail address", "/api/otpsend", `{"to": "some one@example.test"}`, []string{"to"}, "name@example.com"},
 	{"to and user", "/api/otpsend", `{"to": "+14155550123", "user": "alice"}`, []string{"user"}, "either to or user"},
 	{"channel and channels", "/api/otpsend", `{"to": "+14155550123", "channel": "sms", "channels": ["sms"]}`, []string{"channels"}, "Give either"},
 	{"channels as text", "/api/otpsend", `{"to": "+14155550123", "channels": "sms"}`, []string{"channels"}, "a list of strings"},
 	{"unsuited channel", "/api/otpsend", `{"to": "+14155550123", "channel": "email"}`, []string{"channel"}, "needs an e-mail address"},
 	{"unassigned", "/api/otpsend", `{"to": "+14150550123"}`, []string{"to"}, "wrong digit"},
-	{"JSON number", "/api/otpsend", `{"to": 14155550123}`, []string{"to"}, "all fields are strings"},
-	{"array", "/api/otpsend", `{"to": ["+14155550123"]}`, []string{"to"}, "all fields are strings"},
-	{"object", "/api/otpsend", `{"to": {"number": "+14155550123"}}`, []string{"to"}, "all fields are strings"},
-	{"boolean", "/api/otpsend", `{"to": true}`, []string{"to"}, "all fields are strings"},
+	{"JSON number", "/api/otpsend", `{"to": 14155550123}`, []string{"to"}, "All fields are strings"},
+	{"array", "/api/otpsend", `{"to": ["+14155550123"]}`, []string{"to"}, "All fields are strings"},
+	{"object", "/api/otpsend", `{"to": {"number": "+14155550123"}}`, []string{"to"}, "All fields are strings"},
+	{"boolean", "/api/otpsend", `{"to": true}`, []string{"to"}, "All fields are strings"},
 	{"twice", "/api/otpsend", `{"to": "+14155550123", "to": "+919876543210"}`, []string{"to"}, "given twice"},
 	{"twice, once escaped", "/api/otpsend", `{"to": "+14155550123", "\u0074o": "+919876543210"}`, []string{"to"}, "given twice"},
 	{"nested twice", "/api/otpsend", `{"to": "+14155550123", "context": {"amount": "1", "amount": "2"}}`, []string{"context.amount"}, "given twice"},
@@ -146,7 +140,7 @@ var badFields = []struct {
 	{"channel", "/api/otpsend", `{"to": "+14155550123", "channel": "WhatsApp"}`, []string{"channel"}, "email, sms, whatsapp"},
 	{"locale", "/api/otpsend", `{"to": "+14155550123", "locale": "en_US"}`, []string{"locale"}, "pt-BR"},
 	{"long locale", "/api/otpsend", `{"to": "+14155550123", "locale": "en` + strings.Repeat("-x", 17) + `"}`, []string{"locale"}, "BCP 47"},
-	{"client_ip", "/api/otpsend", `{"to": "+14155550123", "client_ip": "203.0.113.9:80"}`, []string{"client_ip"}, "no IP address"},
+	{"client_ip", "/api/otpsend", `{"to": "+14155550123", "client_ip": "203.0.113.9:80"}`, []string{"client_ip"}, "not an IP address"},
 	{"line break", "/api/otpsend", `{"to": "+14155550123", "context": {"payee": "Acme\n@evil.test #1"}}`, []string{"context.payee"}, "line breaks"},
 	{"direction", "/api/otpsend", `{"to": "+14155550123", "context": {"payee": "\u202eemcA"}}`, []string{"context.payee"}, "direction"},
 	{"link", "/api/otpsend", `{"to": "+14155550123", "context": {"payee": "https://evil.test"}}`, []string{"context.payee"}, "Links"},
@@ -156,14 +150,14 @@ var badFields = []struct {
 		[]string{"to", "purpose", "context.amount", "context.payee", "channel", "locale", "client_ip"}, ""},
 
 	{"another channel", "/api/otpsend/{id}", `{"channel": "fax"}`, []string{"channel"}, "email, sms, whatsapp"},
-	{"what only a start has", "/api/otpsend/{id}", `{"to": "+14155550123"}`, []string{"to"}, "no such field"},
+	{"a field of a start alone", "/api/otpsend/{id}", `{"to": "+14155550123"}`, []string{"to"}, "no such field"},
 	{"bad id", "/api/otpsend/VE12", `{}`, []string{"id"}, "32 hexadecimal digits"},
 	{"id with a slash", "/api/otpsend/VE%2F12", `{}`, []string{"id"}, "32 hexadecimal digits"},
 	{"id in capitals", "/api/otpsend/VE0123456789ABCDEF0123456789ABCDEF", `{}`, []string{"id"}, "lower case"},
 
 	{"nothing to check", "/api/otpverify", `{}`, []string{"code", "id"}, "code is missing"},
 	{"no code", "/api/otpverify", `{"id": "{id}"}`, []string{"code"}, "code is missing"},
-	{"code as a number", "/api/otpverify", `{"id": "{id}", "code": 123456}`, []string{"code"}, "all fields are strings"},
+	{"code as a number", "/api/otpverify", `{"id": "{id}", "code": 123456}`, []string{"code"}, "All fields are strings"},
 	{"code of spaces", "/api/otpverify", `{"id": "{id}", "code": " - "}`, []string{"code"}, ""},
 	{"code with other characters", "/api/otpverify", `{"id": "{id}", "code": "12345!"}`, []string{"code"}, "digits or letters"},
 	{"long code", "/api/otpverify", `{"id": "{id}", "code": "` + strings.Repeat("1", 65) + `"}`, []string{"code"}, "too long"},
@@ -175,80 +169,76 @@ var badFields = []struct {
 }
 
 func TestBadFieldsAreNamedAllAtOnceAndLeaveNoTrace(t *testing.T) {
-	s := newService(t)
-	id, code := s.start(alice)
-	s.clock.advance(time.Minute)
-	before := s.rows()
+	r := newRig(t)
+	id, code := r.start(alice)
+	r.Advance(time.Minute)
+	before := fmt.Sprint(r.rows())
 	for _, tc := range badFields {
 		fill := strings.NewReplacer("{id}", id)
-		res := s.post(fill.Replace(tc.path), fill.Replace(tc.body)).problem(400, problem.InvalidRequest)
+		res := r.post(fill.Replace(tc.path), fill.Replace(tc.body)).problem(400, problem.InvalidRequest)
 		if got := res.fields(); !slices.Equal(got, tc.fields) || !strings.Contains(res.body, tc.says) {
 			t.Errorf("%s: got %s, want faults in %q that say %q", tc.name, res.body, tc.fields, tc.says)
 		}
 	}
 	for _, method := range []string{"GET", "DELETE"} {
-		s.do(method, "/api/otpsend/VE12", "", "").problem(400, problem.InvalidRequest).wantFields("id")
+		r.do(method, "/api/otpsend/VE12", "", "").problem(400, problem.InvalidRequest).wantFields("id")
 	}
-	if after := s.rows(); !slices.Equal(before, after) {
-		t.Errorf("rows before %v, after %v", before, after)
-	}
-	if n := s.sender.calls(); n != 1 {
-		t.Errorf("%d messages, want the first one only", n)
-	}
-	s.check(id, code).want(200)
+	wantEqual(t, "rows", fmt.Sprint(r.rows()), before)
+	wantEqual(t, "messages", r.Sent(), 1)
+	r.check(id, code).want(200)
 }
 
-// Requests that are well-formed and refused, or about nothing that exists,
-// leave no row either.
+// Valid requests that are refused, or about something that does not exist, leave
+// no row either.
 func TestRequestsAboutNothingStoreNothing(t *testing.T) {
-	s := newService(t)
+	r := newRig(t)
 	const none = "VE0123456789abcdef0123456789abcdef"
-	s.post("/api/otpsend", object("to", "+19005550123")).problem(403, problem.DestinationRefused)
-	s.post("/api/otpsend", object("to", "+33612345678")).problem(403, problem.DestinationRefused)
-	s.post("/api/otpverify", object("to", alice, "code", "123456")).problem(404, problem.NotFound)
-	s.check(none, "123456").problem(404, problem.NotFound)
-	s.do("POST", "/api/otpsend/"+none, "", "").problem(404, problem.NotFound)
-	s.do("GET", "/api/otpsend/"+none, "", "").problem(404, problem.NotFound)
-	s.do("DELETE", "/api/otpsend/"+none, "", "").problem(404, problem.NotFound)
-	s.post("/purge", `{}`).want(200)
-	if rows := s.rows(); len(rows) != 0 || s.sender.calls() != 0 {
-		t.Errorf("rows %v, %d messages", rows, s.sender.calls())
+	r.post("/api/otpsend", object("to", "+19005550123")).problem(403, problem.DestinationRefused)
+	r.post("/api/otpsend", object("to", "+33612345678")).problem(403, problem.DestinationRefused)
+	r.post("/api/otpverify", object("to", alice, "code", "123456")).problem(404, problem.NotFound)
+	r.check(none, "123456").problem(404, problem.NotFound)
+	for _, method := range []string{"POST", "GET", "DELETE"} {
+		r.do(method, "/api/otpsend/"+none, "", "").problem(404, problem.NotFound)
+	}
+	r.post("/purge", `{}`).want(200)
+	if rows := r.rows(); len(rows) != 0 || r.Sent() != 0 {
+		t.Errorf("rows %v, %d messages", rows, r.Sent())
 	}
 }
 
 func TestAPlusInAFormIsExplained(t *testing.T) {
-	s := newService(t)
+	r := newRig(t)
 	for _, path := range []string{"/api/otpsend", "/api/otpverify"} {
-		res := s.do("POST", path, typeForm, "to=+14155550123").problem(400, problem.InvalidRequest).wantFields("to")
+		res := r.do("POST", path, typeForm, "to=+14155550123").problem(400, problem.InvalidRequest).wantFields("to")
 		if !strings.Contains(res.body, "a + is written %2B;") {
 			t.Errorf("%s: %s", path, res.body)
 		}
 	}
 }
 
-// The host takes the query's code for a function key, and proxies log queries:
-// a code there is not read, whatever else is right.
+// The host reads the code of a query as a function key, and proxies log queries.
+// So a verification's code there is never read.
 func TestACodeInTheQueryIsNeverRead(t *testing.T) {
-	s := newService(t)
-	id, code := s.start(alice)
+	r := newRig(t)
+	id, code := r.start(alice)
 	query := "?code=" + code + "&id=" + id
-	s.do("POST", "/api/otpverify"+query, typeJSON, object("id", id)).problem(400, problem.InvalidRequest).wantFields("code")
-	s.do("POST", "/api/otpverify"+query, typeForm, form("id", id)).problem(400, problem.InvalidRequest).wantFields("code")
-	s.do("POST", "/api/otpverify"+query, typeForm, form("id", id, "code", wrong(code))).problem(422, problem.WrongCode)
-	s.do("POST", "/api/otpverify?code=functionkey", typeForm, form("id", id, "code", code)).want(200)
+	r.do("POST", "/api/otpverify"+query, typeJSON, object("id", id)).problem(400, problem.InvalidRequest).wantFields("code")
+	r.postForm("/api/otpverify"+query, form("id", id)).problem(400, problem.InvalidRequest).wantFields("code")
+	r.postForm("/api/otpverify"+query, form("id", id, "code", wrong(code))).problem(422, problem.WrongCode)
+	r.postForm("/api/otpverify?code=functionkey", form("id", id, "code", code)).want(200)
 }
 
-// sized is a valid check of exactly that many bytes.
+// sized returns a valid check of exactly that many bytes.
 func sized(id, code string, size int) string {
 	body := object("id", id, "code", code)
 	return strings.Repeat(" ", size-len(body)) + body
 }
 
 func TestABodyOfExactly16KiBIsReadAndOneByteMoreIsNot(t *testing.T) {
-	s := newService(t)
-	server := httptest.NewServer(s.handler)
+	r := newRig(t)
+	server := httptest.NewServer(r.handler)
 	defer server.Close()
-	id, code := s.start(alice)
+	id, code := r.start(alice)
 	post := func(body io.Reader) *response {
 		res, err := http.Post(server.URL+"/api/otpverify", typeJSON, body)
 		if err != nil {
@@ -269,10 +259,10 @@ func TestABodyOfExactly16KiBIsReadAndOneByteMoreIsNot(t *testing.T) {
 	post(strings.NewReader(sized(id, code, 16<<10))).want(200)
 }
 
-// A body that claims to be too long is refused without being read.
+// A body whose Content-Length is too large is refused before it is read.
 func TestATooLongBodyIsRefusedByItsLengthAlone(t *testing.T) {
-	s := newService(t)
-	server := httptest.NewServer(s.handler)
+	r := newRig(t)
+	server := httptest.NewServer(r.handler)
 	defer server.Close()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
@@ -286,48 +276,44 @@ func TestATooLongBodyIsRefusedByItsLengthAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != 413 {
-		t.Errorf("status %d, want 413 before the body is asked for", res.StatusCode)
-	}
+	wantEqual(t, "the status before the body is sent", res.StatusCode, 413)
 }
 
-// A body that breaks off is not taken for a whole one, even if what came is one.
-func TestABodyThatBreaksOffIsRefused(t *testing.T) {
-	s := newService(t)
+// A body that ends too early is refused, even if what has come is valid.
+func TestAnIncompleteBodyIsRefused(t *testing.T) {
+	r := newRig(t)
 	for _, path := range []string{"/api/otpsend", "/purge"} {
 		body := object("to", alice)
-		r := httptest.NewRequest("POST", path, io.MultiReader(strings.NewReader(body), brokenReader{}))
-		r.Header.Set("Content-Type", typeJSON)
-		r.ContentLength = int64(len(body)) + 10
-		res := s.serve(r).problem(400, problem.InvalidRequest)
-		if !strings.Contains(res.text("detail"), "did not arrive whole") {
+		req := httptest.NewRequest("POST", path, io.MultiReader(strings.NewReader(body), brokenReader{}))
+		req.Header.Set("Content-Type", typeJSON)
+		req.ContentLength = int64(len(body)) + 10
+		res := r.serve(req).problem(400, problem.InvalidRequest)
+		if !strings.Contains(res.text("detail"), "body is incomplete") {
 			t.Errorf("%s: %s", path, res.body)
 		}
 	}
-	if len(s.rows()) != 0 {
-		t.Errorf("rows %v", s.rows())
-	}
+	wantEqual(t, "rows", len(r.rows()), 0)
 }
 
 type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// Attack 10: whatever a client sends, a key is a hash or one of our own words.
+// Attack 10: a row's key is a hash, whatever a client sends.
 func TestNothingAClientSendsBecomesPartOfAKey(t *testing.T) {
-	s := newService(t, noPause)
+	r := newRig(t).noPause()
 	for i, purpose := range []string{"login", "a-b_c", "0"} {
-		s.post("/api/otpsend", object("to", alice, "purpose", purpose)).want(201)
-		s.post("/api/otpsend", object("to", "+1415555012"+strconv.Itoa(i))).want(201)
+		r.post("/api/otpsend", object("to", alice, "purpose", purpose)).want(201)
+		r.post("/api/otpsend", object("to", "+1415555012"+strconv.Itoa(i))).want(201)
 	}
-	s.post("/purge", "{}").want(200)
-	rows := s.rows()
+	r.post("/purge", "{}").want(200)
+	rows := r.rows()
 	if len(rows) != 4 {
-		t.Errorf("%d rows, want one an address", len(rows)) // alice's number is none of the three
+		t.Errorf("%d rows, want one for each address", len(rows)) // alice and the three others
 	}
 	for _, ref := range rows {
 		if len(ref.Key) != 16 || strings.Trim(string(ref.Key), "0123456789abcdef") != "" {
-			t.Errorf("key %q is no hash", ref.Key)
+			t.Errorf("key %q is not a hash", ref.Key)
 		}
 	}
 }

@@ -18,16 +18,16 @@ import (
 	"twofa/internal/store"
 )
 
-// requestTimeout bounds all work of one request; host.json's functionTimeout is
-// above it, so that the answer is ours.
+// requestTimeout bounds all work of one request. The functionTimeout in host.json
+// is longer, so that the answer is ours and not the host's.
 const requestTimeout = 25 * time.Second
 
-// endpoint answers a request; its error becomes a problem.
+// endpoint answers a request. Its error becomes a problem.
 type endpoint func(*http.Request) (answer, error)
 
 type byMethod map[string]endpoint
 
-// methods serves a path by method.
+// methods serves a path with one endpoint for each method.
 func (a *API) methods(function string, endpoints byMethod) http.Handler {
 	names := slices.Collect(maps.Keys(endpoints))
 	if endpoints[http.MethodGet] != nil {
@@ -38,7 +38,7 @@ func (a *API) methods(function string, endpoints byMethod) http.Handler {
 	return a.serve(function, func(r *http.Request) (answer, error) {
 		method := r.Method
 		if method == http.MethodHead {
-			method = http.MethodGet // net/http sends the head alone
+			method = http.MethodGet // net/http sends the headers alone
 		}
 		e, ok := endpoints[method]
 		if !ok {
@@ -48,8 +48,8 @@ func (a *API) methods(function string, endpoints byMethod) http.Handler {
 	})
 }
 
-// serve surrounds an endpoint with what every answer has: a request id, fixed
-// headers, a deadline, an end for panics, and one line in the log.
+// serve gives an endpoint what every answer has: a request id, fixed headers, a
+// deadline, an answer after a panic, and one line in the log.
 func (a *API) serve(function string, e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := a.Now()
@@ -59,7 +59,7 @@ func (a *API) serve(function string, e endpoint) http.Handler {
 		header.Set("Cache-Control", "no-store")
 		header.Set("X-Content-Type-Options", "nosniff")
 
-		// A client that hangs up must not cut off a send that is half done.
+		// A client that hangs up must not cancel a send that has begun.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), requestTimeout)
 		defer cancel()
 		ctx, trips := store.WithTrips(ctx)
@@ -72,14 +72,14 @@ func (a *API) serve(function string, e endpoint) http.Handler {
 		}
 		status := respond(w, ans, failed)
 		if function == "" && status == http.StatusOK {
-			return // the host's poll, every few seconds: no news
+			return // the host polls every few seconds: not worth a line
 		}
 		a.logLine(ctx, function, r.Method, id, status, failed, begun, trips.Load(), line)
 	})
 }
 
-// guard turns a panic into an error. The panic's value is not logged: it may
-// quote what a client sent. Where it came from is enough to find it.
+// guard turns a panic into an error. The log gets the stack, but not the value of
+// the panic, which may quote what a client sent.
 func (a *API) guard(e endpoint, r *http.Request) (ans answer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -111,8 +111,8 @@ func (a *API) logLine(ctx context.Context, function, method, id string, status i
 	a.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
-// requestID is the host's invocation id, or a random one where there is none.
-// The host puts its own behind one that the client sent.
+// requestID returns the host's invocation id, or a random id if there is none.
+// The host appends its id to one that the client sent, so the last one counts.
 func requestID(r *http.Request) string {
 	ids := strings.Join(r.Header.Values("X-Azure-Functions-InvocationId"), ",")
 	id := strings.TrimSpace(ids[strings.LastIndexByte(ids, ',')+1:])

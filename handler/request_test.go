@@ -11,72 +11,72 @@ import (
 	"time"
 
 	"twofa/handler"
+	"twofa/internal/app"
 	"twofa/internal/notify"
 	"twofa/internal/problem"
 	"twofa/internal/store"
 )
 
-// The client's patience is not ours: a message that is paid for is sent to the
-// end, and its answer is there for whoever asks for the status.
+// A message that has begun is sent to its end, and the client can still ask for
+// the verification's status.
 func TestAClientThatHangsUpDoesNotCutOffASend(t *testing.T) {
-	s := newService(t)
+	r := newRig(t)
 	ctx, hangUp := context.WithCancel(context.Background())
-	s.sender.answer = func(sending context.Context, _ notify.Message) error {
+	r.answer(func(sending context.Context, _ notify.Message) error {
 		hangUp()
 		if ctx.Err() == nil {
-			t.Error("the client is still there")
+			t.Error("the client did not hang up")
 		}
 		return sending.Err()
-	}
-	r := httptest.NewRequest("POST", "/api/otpsend", strings.NewReader(object("to", alice))).WithContext(ctx)
-	r.Header.Set("Content-Type", typeJSON)
-	id := s.serve(r).want(201).text("id")
+	})
+	req := httptest.NewRequest("POST", "/api/otpsend", strings.NewReader(object("to", alice))).WithContext(ctx)
+	req.Header.Set("Content-Type", typeJSON)
+	id := r.serve(req).want(201).text("id")
 
-	// Nor does it leave a check half counted.
-	gone := httptest.NewRequest("POST", "/api/otpverify", strings.NewReader(object("id", id, "code", wrong(s.sender.last().Code)))).WithContext(ctx)
+	// A check is counted as well.
+	gone := httptest.NewRequest("POST", "/api/otpverify", strings.NewReader(object("id", id, "code", wrong(r.sender.Last().Code)))).WithContext(ctx)
 	gone.Header.Set("Content-Type", typeJSON)
-	s.serve(gone).problem(422, problem.WrongCode)
+	r.serve(gone).problem(422, problem.WrongCode)
 }
 
-// deadlineTable notes the deadline that each call has.
+// deadlines are the deadlines of calls, in order.
+type deadlines []time.Time
+
+func (d *deadlines) add(ctx context.Context) {
+	deadline, _ := ctx.Deadline()
+	*d = append(*d, deadline)
+}
+
+// deadlineTable notes the deadline of each call.
 type deadlineTable struct {
 	store.Table
-	seen *[]time.Time
-}
-
-func (d deadlineTable) note(ctx context.Context) {
-	deadline, _ := ctx.Deadline()
-	*d.seen = append(*d.seen, deadline)
+	seen *deadlines
 }
 
 func (d deadlineTable) Get(ctx context.Context, key store.Key) (store.Row, error) {
-	d.note(ctx)
+	d.seen.add(ctx)
 	return d.Table.Get(ctx, key)
 }
 
 func (d deadlineTable) Update(ctx context.Context, key store.Key, fn func([]byte) (store.Row, error)) error {
-	d.note(ctx)
+	d.seen.add(ctx)
 	return d.Table.Update(ctx, key, fn)
 }
 
 func TestEveryCallOfARequestHasItsDeadline(t *testing.T) {
-	s := newService(t)
-	var seen []time.Time
-	s.table.Table = deadlineTable{s.table.Table, &seen}
-	s.sender.answer = func(ctx context.Context, _ notify.Message) error {
-		deadline, _ := ctx.Deadline()
-		seen = append(seen, deadline)
+	var seen deadlines
+	r := newRig(t, func(p *app.Parts) { p.Table = deadlineTable{p.Table, &seen} })
+	r.answer(func(ctx context.Context, _ notify.Message) error {
+		seen.add(ctx)
 		return nil
-	}
+	})
 	begun := time.Now()
-	id, code := s.start(alice)
-	s.check(id, wrong(code)).problem(422, problem.WrongCode)
-	s.do("GET", "/api/otpsend/"+id, "", "").want(200)
-	s.do("DELETE", "/api/otpsend/"+id, "", "").want(200)
+	id, code := r.start(alice)
+	r.check(id, wrong(code)).problem(422, problem.WrongCode)
+	r.get("/api/otpsend/" + id).want(200)
+	r.delete("/api/otpsend/" + id).want(200)
 	latest := time.Now().Add(handler.RequestTimeout)
-	if len(seen) != 5 {
-		t.Errorf("%d calls, want 5", len(seen))
-	}
+	wantEqual(t, "calls", len(seen), 5)
 	for i, deadline := range seen {
 		if deadline.Before(begun.Add(handler.RequestTimeout)) || deadline.After(latest) {
 			t.Errorf("call %d has the deadline %v, want %v after the request", i, deadline, handler.RequestTimeout)
@@ -84,8 +84,8 @@ func TestEveryCallOfARequestHasItsDeadline(t *testing.T) {
 	}
 }
 
-// The host ends an invocation at functionTimeout with a 500 of its own; the
-// answer has to be ours.
+// The host ends an invocation at functionTimeout with its own 500. Our answer has
+// to come before.
 func TestTheDeadlineIsWellBeforeTheHosts(t *testing.T) {
 	text, err := os.ReadFile("../host.json")
 	if err != nil {
@@ -105,52 +105,48 @@ func TestTheDeadlineIsWellBeforeTheHosts(t *testing.T) {
 	}
 }
 
-// What a request costs is a promise: in round trips to storage and in messages.
+// Each request has a fixed cost in storage round trips and messages.
 func TestCosts(t *testing.T) {
-	s := newService(t, noPause)
-	id, code := s.start(alice)
-	other := s.post("/api/otpsend", object("to", alice, "purpose", "payment")).want(201).text("id")
+	r := newRig(t).noPause()
+	id, code := r.start(alice)
+	other := r.post("/api/otpsend", object("to", alice, "purpose", "payment")).want(201).text("id")
 	for _, tc := range []struct {
 		name            string
 		ask             func() *response
 		status          int
 		trips, messages int
 	}{
-		{"start", func() *response { return s.post("/api/otpsend", object("to", bob)) }, 201, 2, 1},
-		{"start of a known address", func() *response { return s.post("/api/otpsend", object("to", bob)) }, 201, 2, 1},
-		{"resend", func() *response { return s.do("POST", "/api/otpsend/"+id, "", "") }, 200, 2, 1},
-		{"status", func() *response { return s.do("GET", "/api/otpsend/"+id, "", "") }, 200, 1, 0},
-		{"wrong check", func() *response { return s.check(id, wrong(code)) }, 422, 2, 0},
-		{"right check", func() *response { return s.check(id, code) }, 200, 2, 0},
-		{"used check", func() *response { return s.check(id, code) }, 409, 1, 0},
-		{"cancel", func() *response { return s.do("DELETE", "/api/otpsend/"+other, "", "") }, 200, 2, 0},
-		{"cancel again", func() *response { return s.do("DELETE", "/api/otpsend/"+other, "", "") }, 200, 1, 0},
-		{"unknown address", func() *response { return s.post("/api/otpverify", object("to", "+14155550199", "code", code)) }, 404, 1, 0},
-		{"bad request", func() *response { return s.post("/api/otpsend", `{}`) }, 400, 0, 0},
-		{"refused number", func() *response { return s.post("/api/otpsend", object("to", "+19005550123")) }, 403, 0, 0},
+		{"start", func() *response { return r.post("/api/otpsend", object("to", bob)) }, 201, 2, 1},
+		{"start of a known address", func() *response { return r.post("/api/otpsend", object("to", bob)) }, 201, 2, 1},
+		{"resend", func() *response { return r.do("POST", "/api/otpsend/"+id, "", "") }, 200, 2, 1},
+		{"status", func() *response { return r.get("/api/otpsend/" + id) }, 200, 1, 0},
+		{"wrong check", func() *response { return r.check(id, wrong(code)) }, 422, 2, 0},
+		{"right check", func() *response { return r.check(id, code) }, 200, 2, 0},
+		{"used check", func() *response { return r.check(id, code) }, 409, 1, 0},
+		{"cancel", func() *response { return r.delete("/api/otpsend/" + other) }, 200, 2, 0},
+		{"cancel again", func() *response { return r.delete("/api/otpsend/" + other) }, 200, 1, 0},
+		{"unknown address", func() *response { return r.post("/api/otpverify", object("to", "+14155550199", "code", code)) }, 404, 1, 0},
+		{"bad request", func() *response { return r.post("/api/otpsend", `{}`) }, 400, 0, 0},
+		{"refused number", func() *response { return r.post("/api/otpsend", object("to", "+19005550123")) }, 403, 0, 0},
 	} {
-		before := s.sender.calls()
+		before := r.Sent()
 		if res := tc.ask(); res.status != tc.status {
 			t.Fatalf("%s: %d %s", tc.name, res.status, res.body)
 		}
-		if got := s.lastLine()["storage_trips"]; got != float64(tc.trips) {
-			t.Errorf("%s: %v storage trips, want %d", tc.name, got, tc.trips)
-		}
-		if got := s.sender.calls() - before; got != tc.messages {
-			t.Errorf("%s: %d messages, want %d", tc.name, got, tc.messages)
-		}
+		wantEqual(t, tc.name+": storage trips", r.lastLine()["storage_trips"], any(float64(tc.trips)))
+		wantEqual(t, tc.name+": messages", r.Sent()-before, tc.messages)
 	}
 }
 
 func TestARequestIsOneLineOfTheLog(t *testing.T) {
-	s := newService(t)
-	id, code := s.start(alice)
-	s.check(id, wrong(code))
-	s.do("GET", "/api/otpsend/"+id, "", "")
-	s.post("/api/otpverify", "?")
-	s.table.before = func() error { return errStore }
-	s.check(id, code)
-	lines := s.lines()
+	r := newRig(t)
+	id, code := r.start(alice)
+	r.check(id, wrong(code))
+	r.get("/api/otpsend/" + id)
+	r.post("/api/otpverify", "?")
+	r.failStore(errStoreDown)
+	r.check(id, code)
+	lines := r.lines()
 	if len(lines) != 5 {
 		t.Fatalf("%d lines for 5 requests", len(lines))
 	}
@@ -172,12 +168,12 @@ func TestARequestIsOneLineOfTheLog(t *testing.T) {
 		}
 		for name := range line {
 			if !slices.Contains(base, name) && !slices.Contains(want.more, name) {
-				t.Errorf("line %d says %s, which it should not: %v", i, name, line)
+				t.Errorf("line %d must not have %s: %v", i, name, line)
 			}
 		}
 		for _, name := range append(slices.Clone(base), want.more...) {
 			if _, ok := line[name]; !ok {
-				t.Errorf("line %d does not say %s: %v", i, name, line)
+				t.Errorf("line %d does not have %s: %v", i, name, line)
 			}
 		}
 	}

@@ -13,11 +13,11 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// answer is what an endpoint returns. There is one writer, respond.
+// answer is what an endpoint returns. Only respond writes it.
 type answer struct {
 	status int
 	body   any               // nil for none
-	header map[string]string // more than what every answer has
+	header map[string]string // in addition to those of every answer
 }
 
 // verbatim is a body that is not JSON.
@@ -26,8 +26,11 @@ type verbatim struct {
 	text        []byte
 }
 
-// statusOf is the error table of docs/errors.md: the only place that maps a
-// kind to a status and a title.
+// titleInternal says nothing about the failure, which only the log may hold.
+const titleInternal = "Internal error"
+
+// statusOf is the error table of docs/errors.md. Only here a kind gets a status
+// and a title.
 var statusOf = map[problem.Kind]struct {
 	status int
 	title  string
@@ -38,23 +41,23 @@ var statusOf = map[problem.Kind]struct {
 	problem.AlreadyUsed:           {http.StatusConflict, "The code was used before"},
 	problem.NotYetApproved:        {http.StatusConflict, "Not approved yet"},
 	problem.IdempotencyConflict:   {http.StatusConflict, "The idempotency key was used for another request"},
-	problem.PreconditionFailed:    {http.StatusPreconditionFailed, "The state is another one"},
-	problem.Forbidden:             {http.StatusForbidden, "The request is not signed as it has to be"},
-	problem.Expired:               {http.StatusGone, "The verification is over its time"},
+	problem.PreconditionFailed:    {http.StatusPreconditionFailed, "The user has changed since you read it"},
+	problem.Forbidden:             {http.StatusForbidden, "The request has no valid signature"},
+	problem.Expired:               {http.StatusGone, "The verification has expired"},
 	problem.Canceled:              {http.StatusGone, "The verification was canceled"},
 	problem.Denied:                {http.StatusGone, "The verification was denied"},
 	problem.TooManyChecks:         {http.StatusTooManyRequests, "Too many wrong codes"},
 	problem.TooManySends:          {http.StatusTooManyRequests, "Too many messages"},
 	problem.ResendTooSoon:         {http.StatusTooManyRequests, "Too soon for another message"},
-	problem.DestinationRefused:    {http.StatusForbidden, "This destination is not sent to"},
+	problem.DestinationRefused:    {http.StatusForbidden, "The service does not send to this destination"},
 	problem.Undeliverable:         {http.StatusUnprocessableEntity, "The address cannot be reached"},
-	problem.ProviderUnavailable:   {http.StatusBadGateway, "The provider did not take the message"},
+	problem.ProviderUnavailable:   {http.StatusBadGateway, "The provider did not accept the message"},
 	problem.ProviderMisconfigured: {http.StatusBadGateway, "The provider refuses this service's settings"},
 	problem.StorageUnavailable:    {http.StatusServiceUnavailable, "Storage is unavailable"},
 	problem.PayloadTooLarge:       {http.StatusRequestEntityTooLarge, "The body is too large"},
 	problem.UnsupportedMediaType:  {http.StatusUnsupportedMediaType, "The content type is not supported"},
 	problem.MethodNotAllowed:      {http.StatusMethodNotAllowed, "The method is not allowed here"},
-	problem.Internal:              {http.StatusInternalServerError, "Something went wrong inside"},
+	problem.Internal:              {http.StatusInternalServerError, titleInternal},
 }
 
 var errNoRoute = &problem.Error{Kind: problem.NotFound, Detail: "There is no such path. The API is below /api/otpsend, /api/otpverify and /api/users/{name}."}
@@ -77,12 +80,12 @@ type field struct {
 	Message string `json:"message"`
 }
 
-// asError returns the refusal or failure that an endpoint's error stands for.
-// What is not known becomes a generic Internal, and the log gets its type: its
-// text may be anything.
+// asError returns the problem that an endpoint's error stands for. An unknown
+// error becomes Internal. The log gets its type only, because its text may hold
+// anything.
 func asError(err error) *problem.Error {
-	var e *problem.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*problem.Error](err)
+	if !ok {
 		return &problem.Error{Kind: problem.Internal, Err: fmt.Errorf("an error of type %T", err)}
 	}
 	if _, known := statusOf[e.Kind]; !known {
@@ -91,7 +94,7 @@ func asError(err error) *problem.Error {
 	return e
 }
 
-// asProblem is the error as its client reads it.
+// asProblem returns the body of an error.
 func asProblem(e *problem.Error) problemJSON {
 	s := statusOf[e.Kind]
 	p := problemJSON{
@@ -99,7 +102,7 @@ func asProblem(e *problem.Error) problemJSON {
 		Detail: e.Detail, ID: e.ID, ChecksLeft: e.ChecksLeft, Alerted: e.Alerted,
 	}
 	if e.RetryAfter > 0 {
-		p.RetryAfter = int(math.Ceil(e.RetryAfter.Seconds())) // who waits is not too soon
+		p.RetryAfter = int(math.Ceil(e.RetryAfter.Seconds())) // round up: never tell a client to return early
 	}
 	if e.Kind == problem.Internal {
 		p.Detail = "The failure was logged under the request id of this answer."
@@ -113,7 +116,7 @@ func asProblem(e *problem.Error) problemJSON {
 	return p
 }
 
-// respond writes an answer, or the problem that stands in its place, and
+// respond writes the answer, or the problem instead if failed is not nil, and
 // returns the status.
 func respond(w http.ResponseWriter, ans answer, failed *problem.Error) int {
 	header := w.Header()
@@ -135,17 +138,18 @@ func respond(w http.ResponseWriter, ans answer, failed *problem.Error) int {
 		return status
 	}
 	text, err := encode(body, &contentType)
-	if err != nil { // our own types: a defect, and nothing may look approved
+	if err != nil { // a defect in our own types: the answer must not look like an approval
 		status, contentType = http.StatusInternalServerError, "application/problem+json"
-		text = []byte(`{"type":"urn:twofa:internal","title":"Something went wrong inside","status":500}` + "\n")
+		text = []byte(`{"type":"urn:twofa:internal","title":"` + titleInternal + `","status":500}` + "\n")
 	}
 	header.Set("Content-Type", contentType)
 	header.Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
-	_, _ = w.Write(text) // the client may be gone; there is nobody to tell
+	_, _ = w.Write(text) // an error means that the client is gone
 	return status
 }
 
+// encode returns the text of a body. It sets contentType for a verbatim one.
 func encode(body any, contentType *string) ([]byte, error) {
 	if v, ok := body.(verbatim); ok {
 		*contentType = v.contentType
@@ -155,5 +159,5 @@ func encode(body any, contentType *string) ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-// milliseconds is a duration for the log, with three decimals.
+// milliseconds returns a duration for the log, with three decimals.
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

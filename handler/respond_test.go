@@ -11,8 +11,9 @@ import (
 	"twofa/internal/problem"
 )
 
-// What is not known may say anything, and neither log nor client may read it.
-func TestAnErrorThatIsNotKnownIsInternalAndTellsNothing(t *testing.T) {
+// An unknown error may hold anything, so neither the log nor the client gets its
+// text.
+func TestAnUnknownErrorIsInternalAndItsTextIsNotTold(t *testing.T) {
 	for _, err := range []error{
 		errors.New("canary"),
 		fmt.Errorf("sdk: %w", errors.New("canary")),
@@ -29,16 +30,14 @@ func TestAnErrorThatIsNotKnownIsInternalAndTellsNothing(t *testing.T) {
 	}
 }
 
-// The kinds keep their meaning through whatever wraps them.
-func TestAWrappedErrorOfTheDomainKeepsItsKind(t *testing.T) {
+func TestAWrappedProblemKeepsItsKind(t *testing.T) {
 	if e := asError(fmt.Errorf("outside: %w", problem.Invalid("to", "bad"))); e.Kind != problem.InvalidRequest || len(e.Fields) != 1 {
 		t.Errorf("%+v", e)
 	}
 }
 
-// A body of ours that cannot be written is a defect; it must not look like
-// success.
-func TestABodyThatCannotBeWrittenIsInternal(t *testing.T) {
+// A body that cannot be encoded is a defect, and must not look like a success.
+func TestABodyThatCannotBeEncodedIsInternal(t *testing.T) {
 	w := httptest.NewRecorder()
 	status := respond(w, answer{status: 200, body: map[string]float64{"x": math.Inf(1)}}, nil)
 	if status != 500 || w.Code != 500 || !strings.Contains(w.Body.String(), "urn:twofa:internal") || w.Header().Get("Content-Type") != "application/problem+json" {

@@ -1,11 +1,12 @@
 // Package handler is the HTTP edge and nothing else: it turns requests into
-// calls of the use cases, and their outcomes into answers.
+// calls of the use cases, and their results into answers.
 //
-// It decides nothing about codes. Nothing that a client sends, and no error's
-// text, may reach a log from here unless it is known to be safe.
+// It must never decide anything about codes. Nothing that a client sends, and no
+// text of an error, may reach the log unless it is known to be safe.
 package handler
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -32,23 +33,31 @@ type API struct {
 	Now    func() time.Time
 }
 
-// Handler returns every route of the service, with all that surrounds it.
-// function.json files name the same routes to the Functions host; the timer
-// comes as POST /{function}.
+// Handler returns all routes of the service. The function.json files name the
+// same routes to the Functions host. The host fires the timer as
+// POST /{function}.
 func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/{$}", a.methods("", byMethod{"GET": ready}))
 
-	mux.Handle("/api/otpsend", a.methods("otpsend", byMethod{"POST": a.start}))
-	mux.Handle("/api/otpsend/{id}", a.methods("otpsend", byMethod{"POST": a.resend, "GET": a.status, "DELETE": a.cancel}))
-	mux.Handle("/api/otpverify", a.methods("otpverify", byMethod{"POST": a.check}))
-	mux.Handle("/api/users/{name}", a.methods("users", byMethod{"PUT": a.putUser, "GET": a.getUser, "DELETE": a.deleteUser}))
-	mux.Handle("/api/users/{name}/totp", a.methods("users", byMethod{"POST": a.enroll, "GET": a.authenticators, "DELETE": a.removeAuthenticator}))
-	mux.Handle("/api/users/{name}/totp/confirm", a.methods("users", byMethod{"POST": a.confirm}))
-	mux.Handle("/api/users/{name}/totp/{id}", a.methods("users", byMethod{"PATCH": a.renameAuthenticator, "DELETE": a.removeAuthenticator}))
-	mux.Handle("/api/users/{name}/recovery-codes", a.methods("users", byMethod{"POST": a.recoveryCodes, "GET": a.recoveryCodesLeft}))
-	mux.Handle("/hooks/twilio/status", a.methods("hooks", byMethod{"POST": a.hook(a.Hooks.Status)}))
-	mux.Handle("/hooks/twilio/inbound", a.methods("hooks", byMethod{"POST": a.hook(a.Hooks.Inbound)}))
+	mux.Handle("/api/otpsend", a.methods("otpsend", byMethod{"POST": withBody(a.start)}))
+	mux.Handle("/api/otpsend/{id}", a.methods("otpsend", byMethod{
+		"POST": withOptionalBody(a.resend), "GET": withPath("id", http.StatusOK, a.Send.Status), "DELETE": withPath("id", http.StatusOK, a.Send.Cancel),
+	}))
+	mux.Handle("/api/otpverify", a.methods("otpverify", byMethod{"POST": withBody(a.check)}))
+
+	mux.Handle("/api/users/{name}", a.methods("users", byMethod{"PUT": withBody(a.putUser), "GET": a.getUser, "DELETE": a.deleteUser}))
+	mux.Handle("/api/users/{name}/totp", a.methods("users", byMethod{
+		"POST": withOptionalBody(a.enroll), "GET": withPath("name", http.StatusOK, a.Users.ListAuthenticators), "DELETE": a.removeAuthenticator,
+	}))
+	mux.Handle("/api/users/{name}/totp/confirm", a.methods("users", byMethod{"POST": withBody(a.confirm)}))
+	mux.Handle("/api/users/{name}/totp/{id}", a.methods("users", byMethod{"PATCH": withBody(a.renameAuthenticator), "DELETE": a.removeAuthenticator}))
+	mux.Handle("/api/users/{name}/recovery-codes", a.methods("users", byMethod{
+		"POST": withPath("name", http.StatusCreated, a.Users.MakeRecoveryCodes), "GET": withPath("name", http.StatusOK, a.Users.LeftRecoveryCodes),
+	}))
+
+	mux.Handle("/hooks/twilio/status", a.methods("hooks", byMethod{"POST": hook(a.Hooks.Status)}))
+	mux.Handle("/hooks/twilio/inbound", a.methods("hooks", byMethod{"POST": hook(a.Hooks.Inbound)}))
 	mux.Handle("/purge", a.methods("purge", byMethod{"POST": a.timer}))
 
 	unknown := a.serve("", func(*http.Request) (answer, error) { return answer{}, errNoRoute })
@@ -56,17 +65,46 @@ func (a *API) Handler() http.Handler {
 	return foldRoute(mux, unknown)
 }
 
-// ready tells the host that the process is up; it polls this, and must get an
-// answer at once, so nothing is touched.
+// withBody is an endpoint that decodes the body of a request, and calls f.
+func withBody[T any](f func(*http.Request, T) (answer, error)) endpoint {
+	return func(r *http.Request) (answer, error) {
+		var req T
+		if err := decode(r, &req); err != nil {
+			return answer{}, err
+		}
+		return f(r, req)
+	}
+}
+
+// withOptionalBody is withBody, but f gets the zero T for a request without a
+// body.
+func withOptionalBody[T any](f func(*http.Request, T) (answer, error)) endpoint {
+	required := withBody(f)
+	return func(r *http.Request) (answer, error) {
+		if r.ContentLength == 0 {
+			var none T
+			return f(r, none)
+		}
+		return required(r)
+	}
+}
+
+// withPath is an endpoint that calls f with a value of the path, and answers with
+// the status and with what f returns.
+func withPath[T any](name string, status int, f func(context.Context, string) (T, error)) endpoint {
+	return func(r *http.Request) (answer, error) {
+		res, err := f(r.Context(), r.PathValue(name))
+		return answer{status: status, body: res}, err
+	}
+}
+
+// ready tells the host that the process is up. The host polls it and needs the
+// answer at once, so ready touches nothing.
 func ready(*http.Request) (answer, error) {
 	return answer{status: http.StatusOK, body: map[string]string{"service": "twofa"}}, nil
 }
 
-func (a *API) start(r *http.Request) (answer, error) {
-	var req otpsend.Request
-	if err := decode(r, &req); err != nil {
-		return answer{}, err
-	}
+func (a *API) start(r *http.Request, req otpsend.Request) (answer, error) {
 	key, err := idempotencyKey(r)
 	if err != nil {
 		return answer{}, err
@@ -75,13 +113,7 @@ func (a *API) start(r *http.Request) (answer, error) {
 	return answer{status: http.StatusCreated, body: res, header: replayedHeader(replayed)}, err
 }
 
-func (a *API) resend(r *http.Request) (answer, error) {
-	var req otpsend.ResendRequest
-	if r.ContentLength != 0 { // a resend may say nothing
-		if err := decode(r, &req); err != nil {
-			return answer{}, err
-		}
-	}
+func (a *API) resend(r *http.Request, req otpsend.ResendRequest) (answer, error) {
 	key, err := idempotencyKey(r)
 	if err != nil {
 		return answer{}, err
@@ -90,8 +122,8 @@ func (a *API) resend(r *http.Request) (answer, error) {
 	return answer{status: http.StatusOK, body: res, header: replayedHeader(replayed)}, err
 }
 
-// idempotencyKey is the header's value, "" for none. Two are a mistake; the host
-// joins them by a comma, which no key has either.
+// idempotencyKey returns the value of the header, "" for none. Two headers are a
+// mistake. The host joins them with a comma, so a key may not have one.
 func idempotencyKey(r *http.Request) (string, error) {
 	const name = "Idempotency-Key"
 	values := r.Header.Values(name)
@@ -111,30 +143,12 @@ func replayedHeader(replayed bool) map[string]string {
 	return map[string]string{"Idempotency-Replayed": "true"}
 }
 
-func (a *API) status(r *http.Request) (answer, error) {
-	res, err := a.Send.Status(r.Context(), r.PathValue("id"))
-	return answer{status: http.StatusOK, body: res}, err
-}
-
-func (a *API) cancel(r *http.Request) (answer, error) {
-	res, err := a.Send.Cancel(r.Context(), r.PathValue("id"))
-	return answer{status: http.StatusOK, body: res}, err
-}
-
-func (a *API) check(r *http.Request) (answer, error) {
-	var req otpverify.Request
-	if err := decode(r, &req); err != nil {
-		return answer{}, err
-	}
+func (a *API) check(r *http.Request, req otpverify.Request) (answer, error) {
 	res, err := a.Verify.Check(r.Context(), req)
 	return answer{status: http.StatusOK, body: res}, err
 }
 
-func (a *API) putUser(r *http.Request) (answer, error) {
-	var req users.Request
-	if err := decode(r, &req); err != nil {
-		return answer{}, err
-	}
+func (a *API) putUser(r *http.Request, req users.Request) (answer, error) {
 	res, created, err := a.Users.Put(r.Context(), r.PathValue("name"), req, conditions(r))
 	status := http.StatusOK
 	if created {
@@ -153,58 +167,31 @@ func (a *API) deleteUser(r *http.Request) (answer, error) {
 	return answer{status: http.StatusNoContent}, err
 }
 
-func (a *API) enroll(r *http.Request) (answer, error) {
-	var req users.EnrollRequest
-	if r.ContentLength != 0 { // all of it is optional
-		if err := decode(r, &req); err != nil {
-			return answer{}, err
-		}
-	}
+func (a *API) enroll(r *http.Request, req users.EnrollRequest) (answer, error) {
 	res, err := a.Users.Enroll(r.Context(), r.PathValue("name"), req)
 	return answer{status: http.StatusCreated, body: res}, err
 }
 
-func (a *API) confirm(r *http.Request) (answer, error) {
-	var req users.ConfirmRequest
-	if err := decode(r, &req); err != nil {
-		return answer{}, err
-	}
+func (a *API) confirm(r *http.Request, req users.ConfirmRequest) (answer, error) {
 	res, err := a.Users.Confirm(r.Context(), r.PathValue("name"), req)
 	return answer{status: http.StatusOK, body: res}, err
 }
 
-func (a *API) authenticators(r *http.Request) (answer, error) {
-	res, err := a.Users.ListAuthenticators(r.Context(), r.PathValue("name"))
-	return answer{status: http.StatusOK, body: res}, err
-}
-
-func (a *API) renameAuthenticator(r *http.Request) (answer, error) {
-	var req users.RenameRequest
-	if err := decode(r, &req); err != nil {
-		return answer{}, err
-	}
+func (a *API) renameAuthenticator(r *http.Request, req users.RenameRequest) (answer, error) {
 	res, err := a.Users.RenameAuthenticator(r.Context(), r.PathValue("name"), r.PathValue("id"), req)
 	return answer{status: http.StatusOK, body: res}, err
 }
 
-// removeAuthenticator removes the one of the path, or all.
+// removeAuthenticator removes the authenticator that the path names, or all if it
+// names none.
 func (a *API) removeAuthenticator(r *http.Request) (answer, error) {
 	err := a.Users.RemoveAuthenticator(r.Context(), r.PathValue("name"), r.PathValue("id"))
 	return answer{status: http.StatusNoContent}, err
 }
 
-func (a *API) recoveryCodes(r *http.Request) (answer, error) {
-	res, err := a.Users.MakeRecoveryCodes(r.Context(), r.PathValue("name"))
-	return answer{status: http.StatusCreated, body: res}, err
-}
-
-func (a *API) recoveryCodesLeft(r *http.Request) (answer, error) {
-	res, err := a.Users.LeftRecoveryCodes(r.Context(), r.PathValue("name"))
-	return answer{status: http.StatusOK, body: res}, err
-}
-
-// conditions is the precondition headers; several lines are one list (RFC 9110,
-// 5.3). One that is there and empty is a mistake, and must not pass for none.
+// conditions returns the precondition headers. Several lines are one list
+// (RFC 9110, 5.3). A header with an empty value is a mistake and must not count
+// as a missing header, so it becomes " ".
 func conditions(r *http.Request) users.Conditions {
 	list := func(name string) string {
 		values := r.Header.Values(name)
@@ -217,10 +204,10 @@ func conditions(r *http.Request) users.Conditions {
 	return users.Conditions{IfMatch: list("If-Match"), IfNoneMatch: list("If-None-Match")}
 }
 
-// hook answers the provider, in its own language.
-func (a *API) hook(read func(*http.Request) (hooks.Reply, error)) endpoint {
+// hook is an endpoint that answers the provider with the reply of f as it is.
+func hook(f func(*http.Request) (hooks.Reply, error)) endpoint {
 	return func(r *http.Request) (answer, error) {
-		reply, err := read(r)
+		reply, err := f(r)
 		if err != nil || len(reply.Body) == 0 {
 			return answer{status: http.StatusNoContent}, err
 		}
@@ -228,14 +215,19 @@ func (a *API) hook(read func(*http.Request) (hooks.Reply, error)) endpoint {
 	}
 }
 
-// foldRoute brings a path to the form in which the routes are written, as the
-// Functions host is more lenient and forwards the path as the client wrote it:
-// the case of the fixed part (the first two segments, all of a hook's) and a
-// slash at the end do not matter, but for DELETE: there an id that is missing by
-// mistake would mean all. A path that is not clean goes to unknown:
-// ServeMux would redirect it, past everything that an answer of ours has.
+// foldRoute accepts the spellings of a path that the Functions host accepts. The
+// host forwards the path as the client wrote it. So that [http.ServeMux] finds
+// the route, foldRoute changes two things:
+//   - the fixed part of the path becomes lower case: its first two segments, or
+//     all of a hook's path;
+//   - one slash at the end is removed, but not for DELETE: there a path whose id
+//     is missing by mistake would delete all.
 //
-// It works on the escaped path, so that an escaped slash stays in its segment.
+// A path that is not clean goes to unknown. ServeMux would redirect it, without
+// what serve gives to every answer.
+//
+// foldRoute works on the escaped path, so that an escaped slash stays in its
+// segment.
 func foldRoute(next, unknown http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		folded := r.URL.EscapedPath()
@@ -266,7 +258,7 @@ func foldRoute(next, unknown http.Handler) http.Handler {
 	})
 }
 
-// nthSlash is the place of the nth slash, -1 if there are fewer.
+// nthSlash returns the index of the nth slash, -1 if there are fewer.
 func nthSlash(s string, n int) int {
 	for i := range len(s) {
 		if s[i] == '/' {

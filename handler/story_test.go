@@ -15,8 +15,8 @@ import (
 
 var idShape = regexp.MustCompile(`^VE[0-9a-f]{32}$`)
 
-// wantBody compares a whole body, so that a member that appears or vanishes is
-// seen. "*" stands for any text.
+// wantBody compares a whole body, so that no member is missing or new. "*" stands
+// for any text.
 func wantBody(t *testing.T, got *response, want string) {
 	t.Helper()
 	var w map[string]any
@@ -29,7 +29,7 @@ func wantBody(t *testing.T, got *response, want string) {
 			w[name] = g[name]
 		}
 	}
-	if fmt.Sprint(g) != fmt.Sprint(w) { // maps print in order
+	if fmt.Sprint(g) != fmt.Sprint(w) { // maps are printed sorted
 		t.Errorf("body\n got %v\nwant %v", g, w)
 	}
 }
@@ -46,45 +46,41 @@ func TestACodeIsSentApprovedOnceAndNeverAgain(t *testing.T) {
 	}
 	for _, enc := range encodings {
 		t.Run(enc.name, func(t *testing.T) {
-			s := newService(t)
-			s.clock.advance(300 * time.Millisecond) // answers are in whole seconds
+			r := newRig(t)
+			r.Advance(300 * time.Millisecond) // answers are in whole seconds
 
-			started := s.do("POST", "/api/otpsend", enc.contentType, enc.encode("to", "+1 (415) 555-0123", "locale", "en", "client_ip", "203.0.113.9")).want(201)
+			started := r.do("POST", "/api/otpsend", enc.contentType, enc.encode("to", "+1 (415) 555-0123", "locale", "en", "client_ip", "203.0.113.9")).want(201)
 			wantBody(t, started, `{"id": "*", "status": "pending", "to": "+1******0123", "channel": "whatsapp", "purpose": "login",
 				"expires_at": "2026-03-01T12:10:00Z", "resend_after": "2026-03-01T12:00:31Z", "sends_left": 4, "checks_left": 5}`)
 			id := started.text("id")
 			if !idShape.MatchString(id) {
 				t.Errorf("id %q", id)
 			}
-			m := s.sender.last()
+			m := r.sender.Last()
 			if m.To != alice || m.Brand != "Acme" || len(m.Code) != 6 || m.ValidFor != 10*time.Minute {
 				t.Errorf("the sender was given %+v", m)
 			}
 
-			refused := s.do("POST", "/api/otpverify", enc.contentType, enc.encode("id", id, "code", wrong(m.Code))).problem(422, problem.WrongCode)
-			if refused.number("checks_left") != 4 {
-				t.Errorf("checks_left: %s", refused.body)
-			}
-			approved := s.do("POST", "/api/otpverify", enc.contentType, enc.encode("id", id, "code", m.Code)).want(200)
+			refused := r.do("POST", "/api/otpverify", enc.contentType, enc.encode("id", id, "code", wrong(m.Code))).problem(422, problem.WrongCode)
+			wantEqual(t, "checks_left", refused.number("checks_left"), 4)
+			approved := r.do("POST", "/api/otpverify", enc.contentType, enc.encode("id", id, "code", m.Code)).want(200)
 			wantBody(t, approved, `{"id": "`+id+`", "status": "approved", "to": "+1******0123", "channel": "whatsapp", "purpose": "login",
 				"approved_at": "2026-03-01T12:00:00Z"}`)
 
 			for _, again := range []string{m.Code, m.Code[:3] + " " + m.Code[3:], m.Code[:3] + "-" + m.Code[3:], script(m.Code, '０'), script(m.Code, '٠')} {
-				s.do("POST", "/api/otpverify", enc.contentType, enc.encode("id", id, "code", again)).problem(409, problem.AlreadyUsed)
-				s.do("POST", "/api/otpverify", enc.contentType, enc.encode("to", alice, "code", again)).problem(409, problem.AlreadyUsed)
+				r.do("POST", "/api/otpverify", enc.contentType, enc.encode("id", id, "code", again)).problem(409, problem.AlreadyUsed)
+				r.do("POST", "/api/otpverify", enc.contentType, enc.encode("to", alice, "code", again)).problem(409, problem.AlreadyUsed)
 			}
-			status := s.do("GET", "/api/otpsend/"+id, "", "").want(200)
+			status := r.get("/api/otpsend/" + id).want(200)
 			wantBody(t, status, `{"id": "`+id+`", "status": "approved", "to": "+1******0123", "channel": "whatsapp", "purpose": "login",
 				"expires_at": "2026-03-01T12:10:00Z", "approved_at": "2026-03-01T12:00:00Z", "sends_left": 0, "checks_left": 0,
 				"delivery": {"status": "queued", "attempts": [{"channel": "whatsapp", "at": "2026-03-01T12:00:00Z", "status": "queued"}]}}`)
-			if n := s.sender.calls(); n != 1 {
-				t.Errorf("%d messages, want 1", n)
-			}
+			wantEqual(t, "messages", r.Sent(), 1)
 		})
 	}
 }
 
-// script writes digits in another script, whose zero is given.
+// script writes the digits of a code in another script, which begins at zero.
 func script(code string, zero rune) string {
 	return strings.Map(func(r rune) rune { return r - '0' + zero }, code)
 }
@@ -96,14 +92,12 @@ func TestACodeIsReadLenientlyAndFoundByAddressAndPurpose(t *testing.T) {
 		func(c string) string { return c[:3] + "-" + c[3:] },
 		func(c string) string { return script(c, '０') },
 	} {
-		s := newService(t, noPause)
-		s.post("/api/otpsend", object("to", alice, "purpose", "payment")).want(201)
-		code := s.sender.last().Code
-		s.start(alice) // another purpose
-		res := s.post("/api/otpverify", object("to", "+1 415-555-0123", "purpose", "payment", "code", write(code))).want(200)
-		if res.text("purpose") != "payment" {
-			t.Errorf("approved %s", res.body)
-		}
+		r := newRig(t).noPause()
+		r.post("/api/otpsend", object("to", alice, "purpose", "payment")).want(201)
+		code := r.sender.Last().Code
+		r.start(alice) // another purpose
+		res := r.post("/api/otpverify", object("to", "+1 415-555-0123", "purpose", "payment", "code", write(code))).want(200)
+		wantEqual(t, "purpose", res.text("purpose"), "payment")
 	}
 }
 
@@ -112,33 +106,33 @@ func TestContextIsShownAndBound(t *testing.T) {
 	check := func(id, code, context string) string {
 		return `{"id": "` + id + `", "code": "` + code + `"` + context + `}`
 	}
-	s := newService(t)
-	id := s.post("/api/otpsend", start).want(201).text("id")
-	m := s.sender.last()
+	r := newRig(t)
+	id := r.post("/api/otpsend", start).want(201).text("id")
+	m := r.sender.Last()
 	if m.Amount != "EUR 25.00" || m.Payee != "Acme" {
 		t.Errorf("the sender was given %+v", m)
 	}
 	for _, context := range []string{
 		``, `, "context": {}`, `, "context": {"amount": "EUR 25.00"}`, `, "context": {"payee": "Acme"}`,
 	} {
-		s.post("/api/otpverify", check(id, m.Code, context)).problem(422, problem.WrongCode)
+		r.post("/api/otpverify", check(id, m.Code, context)).problem(422, problem.WrongCode)
 	}
-	s.post("/api/otpverify", check(id, m.Code, `, "context": {"payee": "Acme", "amount": "EUR 25.00"}`)).want(200)
+	r.post("/api/otpverify", check(id, m.Code, `, "context": {"payee": "Acme", "amount": "EUR 25.00"}`)).want(200)
 
-	// The same as a form.
-	s = newService(t)
-	id = s.do("POST", "/api/otpsend", typeForm, form("to", alice, "context.amount", "EUR 25.00", "context.payee", "Acme")).want(201).text("id")
-	m = s.sender.last()
-	s.do("POST", "/api/otpverify", typeForm, form("id", id, "code", m.Code, "context.amount", "EUR 25.01", "context.payee", "Acme")).problem(422, problem.WrongCode)
-	s.do("POST", "/api/otpverify", typeForm, form("id", id, "code", m.Code, "context.amount", "EUR 25.00", "context.payee", "Acme")).want(200)
+	// The same fields as a form.
+	r = newRig(t)
+	id = r.postForm("/api/otpsend", form("to", alice, "context.amount", "EUR 25.00", "context.payee", "Acme")).want(201).text("id")
+	m = r.sender.Last()
+	r.postForm("/api/otpverify", form("id", id, "code", m.Code, "context.amount", "EUR 25.01", "context.payee", "Acme")).problem(422, problem.WrongCode)
+	r.postForm("/api/otpverify", form("id", id, "code", m.Code, "context.amount", "EUR 25.00", "context.payee", "Acme")).want(200)
 }
 
-// Which part of a check was wrong must not be told, by no byte of the answer.
+// No byte of the answer may tell which part of a check was wrong.
 func TestAWrongContextIsAnsweredAsAWrongCode(t *testing.T) {
 	answer := func(code func(string) string, context string) *response {
-		s := newService(t)
-		id := s.post("/api/otpsend", `{"to": "+14155550123", "context": {"amount": "1"}}`).want(201).text("id")
-		res := s.do("POST", "/api/otpverify", typeJSON, `{"id": "`+id+`", "code": "`+code(s.sender.last().Code)+`", "context": {"amount": "`+context+`"}}`,
+		r := newRig(t)
+		id := r.post("/api/otpsend", `{"to": "+14155550123", "context": {"amount": "1"}}`).want(201).text("id")
+		res := r.do("POST", "/api/otpverify", typeJSON, `{"id": "`+id+`", "code": "`+code(r.sender.Last().Code)+`", "context": {"amount": "`+context+`"}}`,
 			"X-Azure-Functions-InvocationId", "00000000-0000-0000-0000-000000000001")
 		return res.problem(422, problem.WrongCode)
 	}
@@ -151,110 +145,103 @@ func TestAWrongContextIsAnsweredAsAWrongCode(t *testing.T) {
 	}
 }
 
-func TestResendSendsTheSameCodeAndMovesNoDeadline(t *testing.T) {
-	s := newService(t)
-	id, code := s.start(alice)
-	s.clock.advance(30 * time.Second)
-	res := s.do("POST", "/api/otpsend/"+id, "", "").want(200) // a resend may say nothing
+func TestResendSendsTheSameCodeAndKeepsTheDeadline(t *testing.T) {
+	r := newRig(t)
+	id, code := r.start(alice)
+	r.Advance(30 * time.Second)
+	res := r.do("POST", "/api/otpsend/"+id, "", "").want(200) // the body is optional
 	wantBody(t, res, `{"id": "`+id+`", "status": "pending", "to": "+1******0123", "channel": "whatsapp", "purpose": "login",
 		"expires_at": "2026-03-01T12:10:00Z", "resend_after": "2026-03-01T12:01:00Z", "sends_left": 3, "checks_left": 5}`)
-	if m := s.sender.last(); m.Code != code || m.ValidFor != 9*time.Minute+30*time.Second || s.sender.calls() != 2 {
-		t.Errorf("the sender was given %+v as message %d; the code was %s", m, s.sender.calls(), code)
+	if m := r.sender.Last(); m.Code != code || m.ValidFor != 9*time.Minute+30*time.Second || r.Sent() != 2 {
+		t.Errorf("the sender was given %+v as message %d; the code was %s", m, r.Sent(), code)
 	}
-	s.clock.advance(30 * time.Second)
-	s.post("/api/otpsend/"+id, `{"channel": "whatsapp"}`).want(200)
-	s.clock.advance(30 * time.Second)
-	s.post("/api/otpsend/"+id, `{}`).want(200)
-	if m := s.sender.last(); m.Code != code || s.sender.calls() != 4 {
-		t.Errorf("message %d has the code %s, want %s", s.sender.calls(), m.Code, code)
+	r.Advance(30 * time.Second)
+	r.post("/api/otpsend/"+id, `{"channel": "whatsapp"}`).want(200)
+	r.Advance(30 * time.Second)
+	r.post("/api/otpsend/"+id, `{}`).want(200)
+	if m := r.sender.Last(); m.Code != code || r.Sent() != 4 {
+		t.Errorf("message %d has the code %s, want %s", r.Sent(), m.Code, code)
 	}
 }
 
-func TestCancelKillsTheCodeAndMayBeRepeated(t *testing.T) {
-	s := newService(t)
-	id, code := s.start(alice)
+func TestCancelEndsTheCodeAndMayBeRepeated(t *testing.T) {
+	r := newRig(t)
+	id, code := r.start(alice)
 	for range 2 {
-		res := s.do("DELETE", "/api/otpsend/"+id, "", "").want(200)
+		res := r.delete("/api/otpsend/" + id).want(200)
 		wantBody(t, res, `{"id": "`+id+`", "status": "canceled", "to": "+1******0123", "channel": "whatsapp", "purpose": "login",
 			"expires_at": "2026-03-01T12:10:00Z", "sends_left": 0, "checks_left": 0}`)
 	}
-	s.check(id, code).problem(410, problem.Canceled)
+	r.check(id, code).problem(410, problem.Canceled)
 }
 
-func TestCancelDoesNotTakeBackAnApproval(t *testing.T) {
-	s := newService(t)
-	id, code := s.start(alice)
-	s.check(id, code).want(200)
-	s.do("DELETE", "/api/otpsend/"+id, "", "").problem(409, problem.AlreadyUsed)
-	if got := s.do("GET", "/api/otpsend/"+id, "", "").want(200).text("status"); got != "approved" {
-		t.Errorf("status %s", got)
-	}
+func TestCancelDoesNotUndoAnApproval(t *testing.T) {
+	r := newRig(t)
+	id, code := r.start(alice)
+	r.check(id, code).want(200)
+	r.delete("/api/otpsend/"+id).problem(409, problem.AlreadyUsed)
+	wantEqual(t, "status", r.get("/api/otpsend/"+id).want(200).text("status"), "approved")
 }
 
 func TestStatusChangesNothing(t *testing.T) {
-	s := newService(t)
-	id, code := s.start(alice)
-	s.check(id, wrong(code)).problem(422, problem.WrongCode)
-	before := s.rows()
+	r := newRig(t)
+	id, code := r.start(alice)
+	r.check(id, wrong(code)).problem(422, problem.WrongCode)
+	before := fmt.Sprint(r.rows())
 	for range 10 {
-		res := s.do("GET", "/api/otpsend/"+id, "", "").want(200)
+		res := r.get("/api/otpsend/" + id).want(200)
 		if res.text("status") != "pending" || res.number("checks_left") != 4 || res.number("sends_left") != 4 {
 			t.Errorf("status: %s", res.body)
 		}
 	}
-	if after := s.rows(); fmt.Sprint(before) != fmt.Sprint(after) {
-		t.Errorf("rows before %v, after %v", before, after)
-	}
+	wantEqual(t, "rows", fmt.Sprint(r.rows()), before)
 }
 
-// The first two segments of a path are the function's; the host matches them in
-// any case, and with a slash behind, and forwards them as they came.
+// The host matches the first two segments of a path in any case, and with a slash
+// at the end. It forwards the path as the client wrote it.
 func TestRoutesAreMatchedAsTheHostMatchesThem(t *testing.T) {
-	s := newService(t, noPause)
+	r := newRig(t).noPause()
 	for _, path := range []string{"/api/otpsend", "/API/OtpSend", "/api/otpsend/", "/Api/OTPSEND/", "/api/otpsend?code=functionkey"} {
-		id := s.post(path, object("to", alice)).want(201).text("id")
-		code := s.sender.last().Code
-		s.do("GET", "/API/OTPSEND/"+id, "", "").want(200)
-		s.do("GET", "/api/otpsend/"+id+"/", "", "").want(200)
-		s.post("/aPi/oTpVeRiFy/", object("id", id, "code", wrong(code))).problem(422, problem.WrongCode)
-		s.post("/API/otpverify", object("id", id, "code", code)).want(200)
-		s.clock.advance(11 * time.Minute) // out of the window of sends
+		id := r.post(path, object("to", alice)).want(201).text("id")
+		code := r.sender.Last().Code
+		r.get("/API/OTPSEND/" + id).want(200)
+		r.get("/api/otpsend/" + id + "/").want(200)
+		r.post("/aPi/oTpVeRiFy/", object("id", id, "code", wrong(code))).problem(422, problem.WrongCode)
+		r.post("/API/otpverify", object("id", id, "code", code)).want(200)
+		r.Advance(11 * time.Minute) // the limit on messages counts 10 minutes
 	}
-	s.do("GET", "/api/otpsend/ve"+strings.Repeat("0", 32), "", "").problem(400, problem.InvalidRequest).wantFields("id")
-	s.do("GET", "/api/otpsend/VE"+strings.Repeat("A", 32), "", "").problem(400, problem.InvalidRequest).wantFields("id")
+	r.get("/api/otpsend/ve"+strings.Repeat("0", 32)).problem(400, problem.InvalidRequest).wantFields("id")
+	r.get("/api/otpsend/VE"+strings.Repeat("A", 32)).problem(400, problem.InvalidRequest).wantFields("id")
 }
 
-// Not even a path that is not clean is redirected, and none goes unanswered.
+// Each unknown path is answered with 404. A path that is not clean is not
+// redirected.
 func TestUnknownPathsAreNotFound(t *testing.T) {
-	s := newService(t)
+	r := newRig(t)
 	for _, path := range []string{
 		"/api", "/api/", "/api/otp", "/api/otpsend/a/b", "/api/otpverify/x", "/purge/x", "/otpsend", "/verify",
 		"//api/otpsend", "/api//otpsend", "/api/./otpsend", "/api/x/../otpsend", "/api/otpsend//", "/api%2Fotpsend/x/y", "/%2e%2e/api/otpsend",
 		"/admin/host/status", "/favicon.ico",
 	} {
 		for _, method := range []string{"GET", "POST", "PROPFIND"} {
-			s.do(method, path, typeJSON, object("to", alice)).problem(404, problem.NotFound)
+			r.do(method, path, typeJSON, object("to", alice)).problem(404, problem.NotFound)
 		}
 	}
-	if n := s.sender.calls(); n != 0 || len(s.rows()) != 0 {
-		t.Errorf("%d messages, rows %v", n, s.rows())
-	}
+	wantEqual(t, "messages and rows", r.Sent()+len(r.rows()), 0)
 }
 
 func TestReadinessTouchesNothingAndIsNotLogged(t *testing.T) {
-	s := newService(t)
-	s.table.before = func() error { panic("the store was touched") }
-	s.do("GET", "/", "", "").want(200)
-	if s.log.String() != "" {
-		t.Errorf("logged: %s", s.log)
-	}
-	s.do("POST", "/", typeJSON, "{}").problem(405, problem.MethodNotAllowed)
+	r := newRig(t)
+	r.panicStore("the store was touched")
+	r.get("/").want(200)
+	wantEqual(t, "the log", r.log.String(), "")
+	r.do("POST", "/", typeJSON, "{}").problem(405, problem.MethodNotAllowed)
 }
 
 func TestHeadIsGetWithoutABody(t *testing.T) {
-	s := newService(t)
-	id, _ := s.start(alice)
-	server := httptest.NewServer(s.handler)
+	r := newRig(t)
+	id, _ := r.start(alice)
+	server := httptest.NewServer(r.handler)
 	defer server.Close()
 	for path, want := range map[string]int{"/": 200, "/api/otpsend/" + id: 200, "/api/otpverify": 405, "/nowhere": 404} {
 		res, err := http.Head(server.URL + path)
@@ -262,8 +249,6 @@ func TestHeadIsGetWithoutABody(t *testing.T) {
 			t.Fatal(err)
 		}
 		res.Body.Close()
-		if res.StatusCode != want {
-			t.Errorf("HEAD %s: %d, want %d", path, res.StatusCode, want)
-		}
+		wantEqual(t, "HEAD "+path, res.StatusCode, want)
 	}
 }

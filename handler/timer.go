@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,16 +17,17 @@ import (
 // maxEnvelope is the largest envelope in bytes that the host may send.
 const maxEnvelope = 64 << 10
 
-// invocation is what the Functions host posts for a timer. The rest of the
-// envelope is left alone: ScheduleStatus may be null, and its times zoneless.
+// invocation is what the Functions host posts for a timer. The rest of its
+// envelope is not read: ScheduleStatus may be null, and its times may have no
+// zone.
 type invocation struct {
 	Data struct {
 		Timer jsontext.Value `json:"timer"`
 	} `json:"Data"`
 }
 
-// pastDue tells for the log whether the timer fires late. A timer in another
-// form than the documented one is no reason not to purge.
+// pastDue reports, for the log, whether the timer fires late. It is false for a
+// timer in a form that is not documented: that is no reason not to purge.
 func (i invocation) pastDue() bool {
 	var timer struct {
 		IsPastDue bool `json:"IsPastDue"`
@@ -35,7 +35,7 @@ func (i invocation) pastDue() bool {
 	return json.Unmarshal(i.Data.Timer, &timer) == nil && timer.IsPastDue
 }
 
-// invocationResult is the reply that the host waits for. Without a body it
+// invocationResult is the reply that the host waits for. Without a body the host
 // would wait until its functionTimeout.
 type invocationResult struct {
 	Outputs     struct{} `json:"Outputs"`
@@ -43,11 +43,11 @@ type invocationResult struct {
 	ReturnValue any      `json:"ReturnValue"`
 }
 
-// timer runs the purge when the host's timer says so.
+// timer runs the purge when the host's timer fires.
 func (a *API) timer(r *http.Request) (answer, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxEnvelope+1))
 	if err != nil {
-		return answer{}, &problem.Error{Kind: problem.InvalidRequest, Detail: "The body did not arrive whole."}
+		return answer{}, errIncompleteBody()
 	}
 	call, err := readInvocation(body)
 	if err != nil {
@@ -59,7 +59,7 @@ func (a *API) timer(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, &problem.Error{
 			Kind: problem.StorageUnavailable, RetryAfter: time.Minute, Err: err,
-			Detail: "Storage failed in the middle. What was removed stays removed; the next run goes on from there.",
+			Detail: "Storage failed during the purge. The rows that were removed stay removed; the next run goes on from there.",
 		}
 	}
 	summary := fmt.Sprintf("purge: removed %d rows, %d had changed, end of the table reached: %t", res.Removed, res.Changed, res.Done)
@@ -72,8 +72,8 @@ func readInvocation(body []byte) (invocation, error) {
 		return invocation{}, &problem.Error{Kind: problem.PayloadTooLarge, Detail: "An envelope is at most 64 KiB."}
 	}
 	var call invocation
-	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) || json.Unmarshal(body, &call) != nil {
-		return invocation{}, &problem.Error{Kind: problem.InvalidRequest, Detail: "This is not the Functions host's envelope."}
+	if !beginsObject(body) || json.Unmarshal(body, &call) != nil {
+		return invocation{}, badBody("This is not the Functions host's envelope.")
 	}
 	return call, nil
 }

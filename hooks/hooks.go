@@ -1,9 +1,9 @@
-// Package hooks takes what the messaging provider tells us: what became of a
-// message, and what a person wrote back.
+// Package hooks receives the requests of the messaging provider: reports on
+// messages, and messages that people wrote.
 //
-// No function key stands before it, as the provider has none: the provider's
-// signature is the key. So it must never act on a request before the signature is
-// proven, and never log or return anything of a request, proven or not.
+// These requests have no function key; the provider's signature takes its place. So
+// the package must never act on a request before the signature is checked, and must
+// never log or return any part of a request, signed or not.
 package hooks
 
 import (
@@ -16,35 +16,35 @@ import (
 	"twofa/internal/problem"
 )
 
-// Provider reads and proves what the provider sent.
+// Provider reads the provider's requests and checks their signature.
 type Provider interface {
-	// Report and Inbound read a status report and a person's message. They return
-	// an error that is notify.ErrForged, for errors.Is, unless the request carries
-	// the provider's signature, and one that is notify.ErrMalformed where it does
-	// and can't be read. With any error the result is not to be used.
+	// Report and Inbound read a status report and a person's message. For
+	// errors.Is, the error is notify.ErrForged unless the request has the provider's
+	// signature, and notify.ErrMalformed if a signed request cannot be read. With
+	// any error the result must not be used.
 	Report(r *http.Request) (notify.Report, error)
 	Inbound(r *http.Request) (notify.Inbound, error)
-	// Reply is how the provider wants to be told what to send back to the person;
-	// "" sends nothing.
+	// Reply returns the answer that has the provider send the text to the person.
+	// "": nothing is sent.
 	Reply(text string) (contentType string, body []byte)
 }
 
-// Deliveries keeps what became of messages.
+// Deliveries stores what became of messages.
 type Deliveries interface {
-	// Report notes a report. The same one may come several times and out of order.
-	// An *problem.Error of kind NotFound means that there is no such verification any
-	// more.
+	// Report stores a report. The same report may come several times, and reports
+	// may come out of order. A *problem.Error of kind NotFound means that the
+	// verification is gone.
 	Report(ctx context.Context, r notify.Report) error
 }
 
-// Inbox acts on what a person wrote.
+// Inbox acts on a person's message.
 type Inbox interface {
-	// Receive returns what to answer the person, "" for nothing.
+	// Receive returns the reply to the person. "": none.
 	Receive(ctx context.Context, m notify.Inbound) (reply string, err error)
 }
 
-// Service answers the provider's requests. Without a Provider (nil) it refuses
-// them all; with one it needs the other two.
+// Service answers the provider's requests. If Provider is nil, it refuses all of
+// them; else the other two have to be set.
 type Service struct {
 	Provider   Provider
 	Deliveries Deliveries
@@ -57,12 +57,12 @@ type Reply struct {
 	Body        []byte
 }
 
-// Status takes a report on a message. Its errors are:
-//   - *problem.Error of kind NotFound: callbacks are off;
-//   - Forbidden: the signature is missing or wrong;
-//   - InvalidRequest: it is signed, and can't be read;
-//   - those of Deliveries but NotFound. That one is no error: a report may come when
-//     the verification is gone, and is not worth sending again.
+// Status receives a report on a message. Its errors are:
+//   - a *problem.Error of kind NotFound if callbacks are off;
+//   - of kind Forbidden if the signature is missing or wrong;
+//   - of kind InvalidRequest if the request is signed, but cannot be read;
+//   - those of Deliveries, except NotFound: the verification of a late report may be
+//     gone, and the provider need not send the report again.
 func (s *Service) Status(r *http.Request) (Reply, error) {
 	if s.Provider == nil {
 		return Reply{}, errOff
@@ -72,14 +72,14 @@ func (s *Service) Status(r *http.Request) (Reply, error) {
 		return Reply{}, refusal(err)
 	}
 	err = s.Deliveries.Report(r.Context(), report)
-	if failed, ok := errors.AsType[*problem.Error](err); ok && failed.Kind == problem.NotFound {
+	if problem.Is(err, problem.NotFound) {
 		return Reply{}, nil
 	}
 	return Reply{}, err
 }
 
-// Inbound takes a person's message. Its errors are those of Status, with all of
-// Inbox's in place of Deliveries'.
+// Inbound receives a person's message. Its errors are those of Status, with all
+// errors of Inbox instead of those of Deliveries.
 func (s *Service) Inbound(r *http.Request) (Reply, error) {
 	if s.Provider == nil {
 		return Reply{}, errOff
@@ -104,11 +104,12 @@ var errOff = &problem.Error{
 	Detail: "Callbacks are off, because TWOFA_PUBLIC_URL is not set: without it no signature can be checked.",
 }
 
-// refusal is what a Provider's error means for the answer. The cause that is kept
-// for the log is one of ours or the error's type: its text may quote the request.
+// refusal returns the error that answers a Provider's error. Its cause, for the log,
+// is an error of package notify or the type of the error, whose text may quote the
+// request.
 func refusal(err error) error {
 	switch {
-	case errors.Is(err, notify.ErrForged): // first: of what is forged nothing else counts
+	case errors.Is(err, notify.ErrForged): // the signature is checked first
 		return &problem.Error{
 			Kind: problem.Forbidden,
 			Detail: "The provider's signature over TWOFA_PUBLIC_URL and this request is missing or wrong. " +
@@ -119,12 +120,12 @@ func refusal(err error) error {
 	case errors.Is(err, notify.ErrMalformed):
 		return &problem.Error{
 			Kind:   problem.InvalidRequest,
-			Detail: "The request is signed by the provider, but it is not one that this address takes: see which address the provider was given for what.",
+			Detail: "The request is signed by the provider, but this URL does not accept it. Check which URL the provider is set to call for what.",
 			Err:    notify.ErrMalformed,
 		}
 	}
-	if failed, ok := errors.AsType[*problem.Error](err); ok { // as of a body that is too large
+	if failed, ok := errors.AsType[*problem.Error](err); ok { // a body that is too large, for example
 		return failed
 	}
-	return &problem.Error{Kind: problem.Internal, Err: fmt.Errorf("hooks: the request was not read: an error of type %T", err)}
+	return problem.Unexpected(fmt.Errorf("hooks: the request was not read: an error of type %T", err))
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"twofa/internal/address"
+	"twofa/internal/channel"
 	"twofa/internal/delivery"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
@@ -13,33 +14,33 @@ import (
 
 // Answer is a verification as its client sees it.
 type Answer struct {
-	ID          otp.ID        `json:"id"`
-	Status      otp.Status    `json:"status"`
-	To          string        `json:"to"`
-	Channel     string        `json:"channel"`
-	Purpose     string        `json:"purpose"`
-	ExpiresAt   time.Time     `json:"expires_at"`
-	ApprovedAt  time.Time     `json:"approved_at,omitzero"`
-	ResendAfter time.Time     `json:"resend_after,omitzero"`
-	SendsLeft   int           `json:"sends_left"`
-	ChecksLeft  int           `json:"checks_left"`
-	Delivery    *Delivery     `json:"delivery,omitempty"`
-	Inbound     *InboundOffer `json:"inbound,omitempty"`
+	ID          otp.ID          `json:"id"`
+	Status      otp.Status      `json:"status"`
+	To          string          `json:"to"`
+	Channel     channel.Channel `json:"channel"`
+	Purpose     string          `json:"purpose"`
+	ExpiresAt   time.Time       `json:"expires_at"`
+	ApprovedAt  time.Time       `json:"approved_at,omitzero"`
+	ResendAfter time.Time       `json:"resend_after,omitzero"`
+	SendsLeft   int             `json:"sends_left"`
+	ChecksLeft  int             `json:"checks_left"`
+	Delivery    *Delivery       `json:"delivery,omitempty"`
+	Inbound     *InboundOffer   `json:"inbound,omitempty"`
 }
 
-// Delivery is how far the messages have come.
+// Delivery is what became of the messages.
 type Delivery struct {
-	// Status is the last message's.
+	// Status is the one of the last message.
 	Status   otp.DeliveryStatus `json:"status"`
 	Attempts []Attempt          `json:"attempts"`
 }
 
 // Attempt is one message.
 type Attempt struct {
-	Channel string             `json:"channel"`
+	Channel channel.Channel    `json:"channel"`
 	At      time.Time          `json:"at"`
 	Status  otp.DeliveryStatus `json:"status"`
-	// Error is the provider's own number for a failure.
+	// Error is the provider's own number of the failure, 0 if there is none.
 	Error int `json:"error,omitzero"`
 }
 
@@ -58,20 +59,20 @@ func (s *Service) answer(st delivery.State) Answer {
 	r, v := st.Recipient, st.Verification
 	a := Answer{
 		ID: v.ID, Status: v.Status, To: address.Mask(r.AddressFor(v, v.Channel())), Channel: v.Channel(), Purpose: v.Purpose,
-		ExpiresAt: v.ExpiresAt, ChecksLeft: r.ChecksLeft(v, s.Carrier.Policy),
+		ExpiresAt: v.ExpiresAt, ChecksLeft: r.ChecksLeft(v, s.Policy),
 	}
 	if v.Status == otp.Approved {
 		a.ApprovedAt = v.EndedAt.Truncate(time.Second)
 	}
 	if v.Status == otp.Pending {
-		a.SendsLeft = r.SendsLeft(s.Carrier.Policy, st.Now)
-		a.ResendAfter = upToSecond(r.ResendAfter(s.Carrier.Policy))
+		a.SendsLeft = r.SendsLeft(s.Policy, st.Now)
+		a.ResendAfter = upToSecond(r.ResendAfter(s.Policy))
 		a.Inbound = s.offer(v)
 	}
 	return a
 }
 
-// upToSecond rounds up: who waits until then is not too soon.
+// upToSecond rounds up to a whole second, so that a client never returns early.
 func upToSecond(t time.Time) time.Time {
 	if t.IsZero() {
 		return t
@@ -79,12 +80,13 @@ func upToSecond(t time.Time) time.Time {
 	return t.Add(time.Second - 1).Truncate(time.Second)
 }
 
-// replay is what the first of several equal requests was answered.
-func (s *Service) replay(st delivery.State, p otp.Replay) (Answer, error) {
+// replay returns the answer, or the error, that the first of several equal requests
+// got.
+func (s *Service) replay(st delivery.State, p *otp.Replay) (Answer, error) {
 	if p.Outcome != otp.OutcomeSent {
-		return Answer{}, s.Carrier.Refusal(p.Outcome, p.ID, p.Channel, p.RetryAfter, p.ExpiresAt.Sub(p.At))
+		return Answer{}, delivery.Refusal(p.Outcome, p.ID, p.Channel, p.RetryAfter, p.ExpiresAt.Sub(p.At))
 	}
-	v := st.Verification // zero if it is forgotten
+	v := st.Verification // zero if the row no longer has it
 	return Answer{
 		ID: p.ID, Status: otp.Pending, To: address.Mask(st.Recipient.AddressFor(v, p.Channel)), Channel: p.Channel, Purpose: p.Purpose,
 		ExpiresAt: p.ExpiresAt, ResendAfter: upToSecond(p.ResendAfter), SendsLeft: p.SendsLeft, ChecksLeft: p.ChecksLeft,
@@ -92,15 +94,15 @@ func (s *Service) replay(st delivery.State, p otp.Replay) (Answer, error) {
 	}, nil
 }
 
-// Inbound is how people write to us.
+// Inbound is how people write to the service.
 type Inbound struct {
-	// WhatsApp and SMS are our numbers in E.164, "" for none; one is set.
+	// WhatsApp and SMS are the service's numbers in E.164. "": none; one is set.
 	WhatsApp, SMS string
 	Brand         string
 	Texts         Asker
 }
 
-// Asker words the text that a person sends to us.
+// Asker words the text that a person sends to the service.
 type Asker interface {
 	Ask(m notify.Message) string
 }
@@ -113,16 +115,16 @@ type InboundOffer struct {
 	SMSURL      string `json:"sms_url,omitempty"`
 }
 
-// offer is nil unless the verification waits for the person's message.
+// offer returns nil unless the verification is inbound and its code can be made.
 func (s *Service) offer(v otp.Verification) *InboundOffer {
-	code, ok := v.Code(s.Carrier.Book.Keys)
+	code, ok := v.Code(s.Recipients.Keys)
 	if s.Inbound == nil || !v.Inbound() || !ok {
 		return nil
 	}
 	text := s.Inbound.Texts.Ask(notify.Message{
-		Code: code, Brand: s.Inbound.Brand, Purpose: v.Purpose, Locale: v.Locale, Amount: v.Context.Amount, Payee: v.Context.Payee,
+		Code: code, Brand: s.Inbound.Brand, Purpose: v.Purpose, Locale: v.Locale, Amount: v.Transaction.Amount, Payee: v.Transaction.Payee,
 	})
-	// A + would be read as a plus sign by some apps; %20 is a space for all.
+	// Some apps read + as a plus sign; all read %20 as a space.
 	escaped := strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
 	o := &InboundOffer{Number: s.Inbound.WhatsApp, Text: text}
 	if s.Inbound.WhatsApp != "" {

@@ -1,85 +1,81 @@
 package otpsend_test
 
 import (
-	"context"
 	"strings"
 	"testing"
+	"time"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/rig"
+	"twofa/internal/user"
 	"twofa/otpsend"
 )
 
-const alice = rig.Alice
+const (
+	alice  = fixture.Alice
+	mail   = fixture.AliceMail
+	canary = "canary-name"
+)
 
-var noon = rig.Noon
+var (
+	noon    = fixture.Noon
+	toAlice = otpsend.Request{To: alice}
+	toUser  = otpsend.Request{User: canary}
+)
 
-// bench is a rig that is asked to send.
-type bench struct {
-	*rig.Rig
-	t  *testing.T
-	s  *otpsend.Service
-	wa *rig.Sender
-}
+// What providers answer. The numbers are Twilio's.
+var (
+	undeliverable = &notify.Failure{Outcome: otp.OutcomeUndeliverable, Code: 63024}
+	landline      = &notify.Failure{Outcome: otp.OutcomeUndeliverable, Code: 21614, Next: otp.NextCall}
+)
 
-func newBench(t *testing.T, channels ...notify.Channel) *bench {
+// newRig returns a rig over all channels, with a user who has both addresses.
+func newRig(t *testing.T) *rig.Rig {
 	t.Helper()
-	b := &bench{Rig: rig.New(t, channels...), t: t}
-	b.s = b.Send
-	b.wa, _ = b.Carrier.Senders[notify.WhatsApp].(*rig.Sender)
-	return b
+	r := rig.New(t, channel.Sending...)
+	r.User(user.User{Name: canary, Phone: alice, Email: mail})
+	return r
 }
 
-// start is the answer to a start that has to succeed.
-func (b *bench) start(req otpsend.Request) otpsend.Answer {
-	b.t.Helper()
-	a, replayed, err := b.s.Start(b.Ctx(), req, "")
-	if err != nil || replayed {
-		b.t.Fatalf("start: %v, replayed: %t", err, replayed)
+func withoutPause(p *otp.Policy) { p.ResendAfter = 0 }
+
+// whatsApp is the sender of the only channel that a rig has by default.
+func whatsApp(r *rig.Rig) *rig.Sender { return r.Sender(channel.WhatsApp) }
+
+// pause waits until the address may get another message.
+func pause(r *rig.Rig) { r.Advance(r.Verify.Policy.ResendAfter) }
+
+// start starts a verification with an idempotency key.
+func start(r *rig.Rig, req otpsend.Request, key string) (a otpsend.Answer, replayed bool, err error) {
+	return r.Send.Start(r.Ctx(), req, key)
+}
+
+// testNumber makes Alice's number a test number for an hour.
+func testNumber(r *rig.Rig, ending otp.Ending) {
+	const code = "424242"
+	r.Secret("a code", code)
+	r.TestNumbers(otp.TestNumbers{
+		Scenarios: map[string]otp.Scenario{alice: {Ending: ending, Code: code}}, Until: noon.Add(time.Hour),
+	})
+}
+
+// wantField fails the test unless the error has one fault, "field: message", that
+// begins so.
+func wantField(t *testing.T, e *problem.Error, want string) {
+	t.Helper()
+	if len(e.Fields) != 1 || !strings.HasPrefix(e.Fields[0].Name+": "+e.Fields[0].Message, want) {
+		t.Errorf("faults %q, want %s", e.Fields, want)
 	}
-	return a
 }
 
-// refused is the error of a start that has to be refused so.
-func (b *bench) refused(req otpsend.Request, kind problem.Kind) *problem.Error {
-	b.t.Helper()
-	_, _, err := b.s.Start(b.Ctx(), req, "")
-	return b.Refused(err, kind)
-}
-
-// resend sends again, over the channel, a pause later.
-func (b *bench) resend(id otp.ID, channel string) (otpsend.Answer, error) {
-	b.t.Helper()
-	b.Wait(b.Carrier.Policy.ResendAfter)
-	a, _, err := b.s.Resend(b.Ctx(), string(id), otpsend.ResendRequest{Channel: channel}, "")
-	return a, err
-}
-
-func (b *bench) status(id otp.ID) otpsend.Answer {
-	b.t.Helper()
-	a, err := b.s.Status(b.Ctx(), string(id))
-	if err != nil {
-		b.t.Fatal(err)
+// wantUntouched fails the test if the store was called or a message was sent.
+func wantUntouched(r *rig.Rig, calls int) {
+	r.TB.Helper()
+	if r.Table.Calls() != calls || r.Sent() != 0 {
+		r.TB.Errorf("%d calls of the store, want %d; %d messages", r.Table.Calls(), calls, r.Sent())
 	}
-	return a
-}
-
-func (b *bench) rows() int {
-	b.t.Helper()
-	page, err := b.Table.Table.Expired(context.Background(), noon.AddDate(9, 0, 0), "")
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return len(page.Rows)
-}
-
-// fields is the faults of a request by field, as "field: message".
-func fields(e *problem.Error) string {
-	var all []string
-	for _, f := range e.Fields {
-		all = append(all, f.Name+": "+f.Message)
-	}
-	return strings.Join(all, "\n")
 }

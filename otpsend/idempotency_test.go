@@ -3,16 +3,15 @@ package otpsend_test
 import (
 	"reflect"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
-	"twofa/internal/user"
 	"twofa/internal/window"
 	"twofa/otpsend"
 )
@@ -22,32 +21,29 @@ func TestAnIdempotencyKeyIsPrintableASCII(t *testing.T) {
 		"a": true, "!~": true, strings.Repeat("k", 64): true, "8e03978e-40d5-43e8-bc93-6894a57f9324": true,
 		strings.Repeat("k", 65): false, "a b": false, " a": false, "a\t": false, "é": false, "a\x7f": false, "a\n": false, "a\x00": false,
 	} {
-		b := newBench(t)
-		_, _, err := b.s.Start(b.Ctx(), otpsend.Request{To: alice}, key)
+		r := rig.New(t)
+		_, _, err := start(r, toAlice, key)
 		if ok {
 			if err != nil {
 				t.Errorf("%q: %v", key, err)
 			}
 			continue
 		}
-		if e := b.Refused(err, problem.InvalidRequest); e.Fields[0].Name != "Idempotency-Key" || b.Table.Calls() != 0 || b.Sent() != 0 {
-			t.Errorf("%q: %+v, %d calls of the store", key, e.Fields, b.Table.Calls())
-		}
-		_, _, err = b.s.Resend(b.Ctx(), "VE0123456789abcdef0123456789abcdef", otpsend.ResendRequest{}, key)
-		if e := b.Refused(err, problem.InvalidRequest); e.Fields[0].Name != "Idempotency-Key" {
-			t.Errorf("resend, %q: %+v", key, e.Fields)
-		}
+		wantField(t, r.Refused(err, problem.InvalidRequest), "Idempotency-Key: ")
+		wantUntouched(r, 0)
+		_, _, err = r.Send.Resend(r.Ctx(), "VE0123456789abcdef0123456789abcdef", otpsend.ResendRequest{}, key)
+		wantField(t, r.Refused(err, problem.InvalidRequest), "Idempotency-Key: ")
 	}
 }
 
-// outcome is an answer, or the problem in its place, as its client reads it.
-type outcome struct {
+// result is an answer, or else the problem, as the client reads it.
+type result struct {
 	answer  otpsend.Answer
 	problem problem.Error
 }
 
-func asOutcome(a otpsend.Answer, err error) outcome {
-	o := outcome{answer: a}
+func resultOf(a otpsend.Answer, err error) result {
+	o := result{answer: a}
 	if e, ok := err.(*problem.Error); ok {
 		o.problem = *e
 		o.problem.Err = nil // for the log alone
@@ -56,124 +52,96 @@ func asOutcome(a otpsend.Answer, err error) outcome {
 	return o
 }
 
-// A client that got no answer asks again, and learns what it missed.
+// A client that got no answer repeats its request, and gets the first answer.
 func TestARepetitionIsAnsweredAsTheFirstTime(t *testing.T) {
-	landline := &notify.Failure{Reason: notify.Undeliverable, Code: 21614, Next: otp.NextCall}
-	busy := &notify.Failure{Reason: notify.Unavailable, Code: 20429, RetryAfter: 90*time.Second + 300*time.Millisecond}
+	busy := &notify.Failure{Outcome: otp.OutcomeUnavailable, Code: 20429, RetryAfter: 90*time.Second + 300*time.Millisecond}
+	type answers = map[channel.Channel]*notify.Failure
+	bySMS := otpsend.Request{To: alice, Channel: "sms"}
 	for name, tc := range map[string]struct {
 		req      otpsend.Request
-		script   func(b *bench)
+		answers  answers
 		messages int
 		kind     problem.Kind
 	}{
-		"sent":          {otpsend.Request{To: alice}, func(*bench) {}, 1, ""},
-		"with a lot":    {otpsend.Request{To: alice, Purpose: "pay", Locale: "de", Channels: []string{"sms", "call"}, Context: otp.Context{Amount: "EUR 1"}}, func(*bench) {}, 1, ""},
-		"inbound":       {otpsend.Request{To: alice, Channel: "inbound"}, func(*bench) {}, 0, ""},
-		"for a user":    {otpsend.Request{User: "canary-name"}, func(*bench) {}, 1, ""},
-		"second e-mail": {otpsend.Request{User: "canary-name", Channels: []string{"email", "sms"}}, func(*bench) {}, 1, ""},
-		"fallen back": {otpsend.Request{To: alice}, func(b *bench) {
-			b.wa.Always(landline)
-		}, 2, ""},
-		"fallen back to e-mail": {otpsend.Request{User: "canary-name", Channels: []string{"sms", "email"}}, func(b *bench) {
-			b.Sender(notify.SMS).Always(landline)
-		}, 2, ""},
-		"invalid address": {otpsend.Request{To: alice, Channel: "sms"}, func(b *bench) {
-			b.Sender(notify.SMS).Always(&notify.Failure{Reason: notify.InvalidAddress, Next: otp.NextAddress})
-		}, 1, problem.InvalidRequest},
-		"undeliverable": {otpsend.Request{To: alice}, func(b *bench) {
-			for _, c := range every {
-				b.Sender(c).Always(landline)
-			}
-		}, 3, problem.Undeliverable},
-		"refused": {otpsend.Request{To: alice}, func(b *bench) {
-			b.wa.Always(&notify.Failure{Reason: notify.Refused, Next: otp.NextNone})
-		}, 1, problem.DestinationRefused},
-		"misconfigured": {otpsend.Request{To: alice, Channel: "sms"}, func(b *bench) {
-			b.Sender(notify.SMS).Always(&notify.Failure{Reason: notify.Misconfigured, Setting: "TWILIO_SMS_FROM"})
-		}, 1, problem.ProviderMisconfigured},
-		"unavailable": {otpsend.Request{To: alice, Channel: "sms"}, func(b *bench) {
-			b.Sender(notify.SMS).Always(busy)
-		}, 1, problem.ProviderUnavailable},
-		"unclear": {otpsend.Request{To: alice}, func(b *bench) {
-			b.wa.Always(&notify.Failure{Reason: notify.Unavailable, MayHaveSent: true, RetryAfter: 40*time.Second + 300*time.Millisecond})
-		}, 1, problem.ProviderUnavailable},
-		"longer than the code lives": {otpsend.Request{To: alice, Channel: "sms"}, func(b *bench) {
-			b.Sender(notify.SMS).Always(&notify.Failure{Reason: notify.Unavailable, RetryAfter: time.Hour})
-		}, 1, problem.ProviderUnavailable},
-		"a test number's script": {otpsend.Request{To: alice}, func(b *bench) {
-			b.s.Carrier.Scripts = map[string]otp.Script{alice: {Ending: otp.EndsUndeliverable, Code: "424242"}}
-			b.s.Carrier.ScriptsEnd = noon.Add(window.Day)
-		}, 0, problem.Undeliverable},
+		"sent":             {toAlice, nil, 1, ""},
+		"with many fields": {otpsend.Request{To: alice, Purpose: "pay", Locale: "de", Channels: list{"sms", "call"}, Transaction: otp.Transaction{Amount: "EUR 1"}}, nil, 1, ""},
+		"inbound":          {otpsend.Request{To: alice, Channel: "inbound"}, nil, 0, ""},
+		"for a user":       {toUser, nil, 1, ""},
+		"second e-mail":    {otpsend.Request{User: canary, Channels: list{"email", "sms"}}, nil, 1, ""},
+		"fallback":         {toAlice, answers{"whatsapp": landline}, 2, ""},
+		"fallback, e-mail": {otpsend.Request{User: canary, Channels: list{"sms", "email"}}, answers{"sms": landline}, 2, ""},
+		"invalid address":  {bySMS, answers{"sms": {Outcome: otp.OutcomeInvalidAddress, Next: otp.NextAddress}}, 1, problem.InvalidRequest},
+		"undeliverable":    {toAlice, answers{"whatsapp": landline, "sms": landline, "call": landline, "email": landline}, 3, problem.Undeliverable},
+		"refused":          {toAlice, answers{"whatsapp": {Outcome: otp.OutcomeRefused, Next: otp.NextNone}}, 1, problem.DestinationRefused},
+		"misconfigured":    {bySMS, answers{"sms": {Outcome: otp.OutcomeMisconfigured, Setting: "TWILIO_SMS_FROM"}}, 1, problem.ProviderMisconfigured},
+		"unavailable":      {bySMS, answers{"sms": busy}, 1, problem.ProviderUnavailable},
+		"unclear": {toAlice, answers{"whatsapp": {Outcome: otp.OutcomeUnavailable, MayHaveSent: true, RetryAfter: 40*time.Second + 300*time.Millisecond}},
+			1, problem.ProviderUnavailable},
+		"longer than the code works": {bySMS, answers{"sms": {Outcome: otp.OutcomeUnavailable, RetryAfter: time.Hour}}, 1, problem.ProviderUnavailable},
+		"a test number":              {toAlice, nil, 0, problem.Undeliverable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, every...)
-			b.SetTime(noon.Add(123 * time.Millisecond))
-			b.s.Inbound = &otpsend.Inbound{SMS: ownSMS, Brand: "Acme", Texts: asker{}}
-			b.User(user.User{Name: "canary-name", Phone: alice, Email: rig.AliceMail})
-			tc.script(b)
-			a, replayed, err := b.s.Start(b.Ctx(), tc.req, "key")
-			if replayed || b.Sent() != tc.messages {
-				t.Fatalf("the first: replayed: %t, %d messages, want %d", replayed, b.Sent(), tc.messages)
+			r := newRig(t)
+			r.Set(noon.Add(123 * time.Millisecond))
+			for c, answer := range tc.answers {
+				r.Sender(c).Always(answer)
+			}
+			if name == "a test number" {
+				testNumber(r, otp.EndsUndeliverable)
+			}
+			a, replayed, err := start(r, tc.req, "key")
+			if replayed || r.Sent() != tc.messages {
+				t.Fatalf("the first: replayed: %t, %d messages, want %d", replayed, r.Sent(), tc.messages)
 			}
 			if tc.kind != "" {
-				b.Refused(err, tc.kind)
+				r.Refused(err, tc.kind)
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			for _, c := range every { // the provider is well again
-				b.Sender(c).Always(nil)
+			for _, c := range channel.Sending { // the provider works again
+				r.Sender(c).Always(nil)
 			}
-			first := asOutcome(a, err)
+			first := resultOf(a, err)
 			for range 3 {
-				b.Wait(5 * time.Minute) // beyond the code's life at last
-				a, replayed, err = b.s.Start(b.Ctx(), tc.req, "key")
-				if again := asOutcome(a, err); !replayed || !reflect.DeepEqual(again, first) {
+				r.Advance(5 * time.Minute) // at last, after the code's end
+				a, replayed, err = start(r, tc.req, "key")
+				if again := resultOf(a, err); !replayed || !reflect.DeepEqual(again, first) {
 					t.Errorf("replayed: %t\n%+v, the first time\n%+v", replayed, again, first)
 				}
 			}
-			if b.Sent() != tc.messages {
-				t.Errorf("%d messages, want %d", b.Sent(), tc.messages)
+			if r.Sent() != tc.messages {
+				t.Errorf("%d messages, want %d", r.Sent(), tc.messages)
 			}
 		})
 	}
 }
 
-// Whatever became of the verification, the answer to the start is what it was.
+// Whatever happened to the verification, the answer to the start is the first one.
 func TestARepetitionAfterTheVerificationEndedIsAnsweredAlike(t *testing.T) {
-	for name, end := range map[string]func(b *bench, id otp.ID) error{
-		"approved": func(b *bench, id otp.ID) error {
-			_, err := b.Verify.Check(b.Ctx(), verifyRequest(id, b.Code(id)))
-			return err
+	for name, end := range map[string]func(r *rig.Rig, id otp.ID){
+		"approved": func(r *rig.Rig, id otp.ID) { r.Approve(rig.ByID(id, r.Code(id))) },
+		"canceled": (*rig.Rig).MustCancel,
+		"resent": func(r *rig.Rig, id otp.ID) {
+			pause(r)
+			r.MustResend(id, "next")
 		},
-		"canceled": func(b *bench, id otp.ID) error {
-			_, err := b.s.Cancel(b.Ctx(), string(id))
-			return err
-		},
-		"resent": func(b *bench, id otp.ID) error {
-			_, err := b.resend(id, "next")
-			return err
-		},
-		"forgotten": func(b *bench, _ otp.ID) error {
-			b.Policy(func(p *otp.Policy) { p.MaxSends, p.ResendAfter = 90, 0 })
+		"forgotten": func(r *rig.Rig, _ otp.ID) {
+			r.Policy(func(p *otp.Policy) { p.MaxSends, p.ResendAfter = 90, 0 })
 			for range 9 {
-				b.start(otpsend.Request{To: alice})
+				r.MustStart(toAlice)
 			}
-			return nil
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, every...)
-			req := otpsend.Request{To: alice}
-			a, _, err := b.s.Start(b.Ctx(), req, "key")
+			r := newRig(t)
+			a, _, err := start(r, toAlice, "key")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := end(b, a.ID); err != nil {
-				t.Fatal(err)
-			}
-			sent := b.Sent()
-			again, replayed, err := b.s.Start(b.Ctx(), req, "key")
-			if err != nil || !replayed || !reflect.DeepEqual(again, a) || b.Sent() != sent {
+			end(r, a.ID)
+			sent := r.Sent()
+			again, replayed, err := start(r, toAlice, "key")
+			if err != nil || !replayed || !reflect.DeepEqual(again, a) || r.Sent() != sent {
 				t.Errorf("replayed: %t, %v\n%+v, the first time\n%+v", replayed, err, again, a)
 			}
 		})
@@ -181,137 +149,132 @@ func TestARepetitionAfterTheVerificationEndedIsAnsweredAlike(t *testing.T) {
 }
 
 func TestARepeatedResendSendsOnce(t *testing.T) {
-	b := newBench(t, every...)
-	b.Policy(func(p *otp.Policy) { p.ResendAfter = 0 })
-	id := b.start(otpsend.Request{To: alice}).ID
-	resend := func(channel string) (otpsend.Answer, bool, error) {
-		return b.s.Resend(b.Ctx(), string(id), otpsend.ResendRequest{Channel: channel}, "key")
+	r := newRig(t)
+	r.Policy(withoutPause)
+	id := r.MustStart(toAlice).ID
+	resend := func(c channel.Channel) (otpsend.Answer, bool, error) {
+		return r.Send.Resend(r.Ctx(), string(id), otpsend.ResendRequest{Channel: c}, "key")
 	}
 	first, replayed, err := resend("next")
 	if err != nil || replayed || first.Channel != "sms" {
 		t.Fatalf("%+v %v, replayed: %t", first, err, replayed)
 	}
 	again, replayed, err := resend("next")
-	if err != nil || !replayed || !reflect.DeepEqual(again, first) || b.Sent() != 2 {
-		t.Errorf("%+v %v, replayed: %t, %d messages", again, err, replayed, b.Sent())
+	if err != nil || !replayed || !reflect.DeepEqual(again, first) || r.Sent() != 2 {
+		t.Errorf("%+v %v, replayed: %t, %d messages", again, err, replayed, r.Sent())
 	}
 	_, _, err = resend("")
-	b.Refused(err, problem.IdempotencyConflict)
-	id = b.start(otpsend.Request{To: alice, Purpose: "pay"}).ID // asked alike, and yet for another one
+	r.Refused(err, problem.IdempotencyConflict)
+	id = r.MustStart(otpsend.Request{To: alice, Purpose: "pay"}).ID // the same request for another verification
 	_, _, err = resend("next")
-	b.Refused(err, problem.IdempotencyConflict)
+	r.Refused(err, problem.IdempotencyConflict)
 }
 
-// One key for two requests is a mistake, and neither may pass for the other.
+// A client that uses one key for two requests has a defect: the second one is
+// refused.
 func TestAKeyOfAnotherRequestIsAConflict(t *testing.T) {
-	original := otpsend.Request{User: "canary-name", Purpose: "pay", Locale: "de", Context: otp.Context{Amount: "EUR 1"}, ClientIP: "203.0.113.9"}
-	for name, other := range map[string]func(r *otpsend.Request){
+	original := otpsend.Request{User: canary, Purpose: "pay", Locale: "de", Transaction: otp.Transaction{Amount: "EUR 1"}, ClientIP: "203.0.113.9"}
+	for name, change := range map[string]func(r *otpsend.Request){
 		"purpose": func(r *otpsend.Request) { r.Purpose = "login" }, "locale": func(r *otpsend.Request) { r.Locale = "" },
-		"amount": func(r *otpsend.Request) { r.Context.Amount = "EUR 9" }, "payee": func(r *otpsend.Request) { r.Context.Payee = "Acme" },
-		"channel": func(r *otpsend.Request) { r.Channel = "sms" }, "channels": func(r *otpsend.Request) { r.Channels = []string{"sms"} },
+		"amount": func(r *otpsend.Request) { r.Transaction.Amount = "EUR 9" }, "payee": func(r *otpsend.Request) { r.Transaction.Payee = "Acme" },
+		"channel": func(r *otpsend.Request) { r.Channel = "sms" }, "channels": func(r *otpsend.Request) { r.Channels = list{"sms"} },
 		"client_ip": func(r *otpsend.Request) { r.ClientIP = "" },
-		"whom":      func(r *otpsend.Request) { r.User, r.To = "", alice },
+		"target":    func(r *otpsend.Request) { r.User, r.To = "", alice },
 	} {
-		b := newBench(t, every...)
-		b.User(user.User{Name: "canary-name", Phone: alice})
-		if _, _, err := b.s.Start(b.Ctx(), original, "key"); err != nil {
+		r := newRig(t)
+		if _, _, err := start(r, original, "key"); err != nil {
 			t.Fatal(err)
 		}
-		b.Wait(time.Minute)
+		r.Advance(time.Minute)
 		req := original
-		other(&req)
-		_, replayed, err := b.s.Start(b.Ctx(), req, "key")
-		if b.Refused(err, problem.IdempotencyConflict); replayed || b.Sent() != 1 {
-			t.Errorf("%s: replayed: %t, %d messages", name, replayed, b.Sent())
+		change(&req)
+		_, replayed, err := start(r, req, "key")
+		if r.Refused(err, problem.IdempotencyConflict); replayed || r.Sent() != 1 {
+			t.Errorf("%s: replayed: %t, %d messages", name, replayed, r.Sent())
 		}
-		if _, replayed, err := b.s.Start(b.Ctx(), req, "another"); err != nil || replayed || b.Sent() != 2 {
-			t.Errorf("%s, with a key of its own: %v, replayed: %t", name, err, replayed)
+		if _, replayed, err := start(r, req, "another"); err != nil || replayed || r.Sent() != 2 {
+			t.Errorf("%s, with its own key: %v, replayed: %t", name, err, replayed)
 		}
 	}
 }
 
-// Without a key, and a day later, equal requests are two.
-func TestRequestsWithoutAKeyAreNotTakenForOneAnother(t *testing.T) {
-	b := newBench(t)
+// Without a key, or a day later, two equal requests are two starts.
+func TestRequestsWithoutAKeyAreNotRepetitions(t *testing.T) {
+	r := rig.New(t)
 	for _, key := range []string{"", "", "key"} {
-		if _, replayed, err := b.s.Start(b.Ctx(), otpsend.Request{To: alice}, key); err != nil || replayed {
+		if _, replayed, err := start(r, toAlice, key); err != nil || replayed {
 			t.Errorf("%q: %v, replayed: %t", key, err, replayed)
 		}
-		b.Wait(time.Minute)
+		r.Advance(time.Minute)
 	}
-	b.SetTime(noon.Add(2*time.Minute + window.Day - 1))
-	if _, replayed, _ := b.s.Start(b.Ctx(), otpsend.Request{To: alice}, "key"); !replayed {
-		t.Error("a moment before a day is over the key is forgotten")
+	r.Set(noon.Add(2*time.Minute + window.Day - 1))
+	if _, replayed, _ := start(r, toAlice, "key"); !replayed {
+		t.Error("the key is forgotten a moment before a day is over")
 	}
-	b.SetTime(noon.Add(2*time.Minute + window.Day))
-	if _, replayed, err := b.s.Start(b.Ctx(), otpsend.Request{To: alice}, "key"); err != nil || replayed {
+	r.Set(noon.Add(2*time.Minute + window.Day))
+	if _, replayed, err := start(r, toAlice, "key"); err != nil || replayed {
 		t.Errorf("a day later: %v, replayed: %t", err, replayed)
 	}
 }
 
-// What a limit refused did not begin: its repetition is judged by the limits of
-// then.
-func TestARequestThatALimitRefusedIsJudgedAnew(t *testing.T) {
-	b := newBench(t)
-	b.start(otpsend.Request{To: alice})
-	_, _, err := b.s.Start(b.Ctx(), otpsend.Request{To: alice}, "key")
-	b.Refused(err, problem.ResendTooSoon)
-	b.Wait(time.Minute)
-	if _, replayed, err := b.s.Start(b.Ctx(), otpsend.Request{To: alice}, "key"); err != nil || replayed || b.Sent() != 2 {
+// A request that a limit refused did not begin: the limits decide its repetition
+// again.
+func TestARequestThatALimitRefusedIsDecidedAgain(t *testing.T) {
+	r := rig.New(t)
+	r.MustStart(toAlice)
+	_, _, err := start(r, toAlice, "key")
+	r.Refused(err, problem.ResendTooSoon)
+	r.Advance(time.Minute)
+	if _, replayed, err := start(r, toAlice, "key"); err != nil || replayed || r.Sent() != 2 {
 		t.Errorf("%v, replayed: %t", err, replayed)
 	}
 }
 
-// The same holds where the limit is the second address's own.
-func TestAResendThatTheSecondAddressIsTooFullForIsJudgedAnew(t *testing.T) {
-	b := newBench(t, notify.SMS, notify.Email)
-	b.User(user.User{Name: "canary-name", Phone: alice, Email: rig.AliceMail})
+// The same holds if the limit is the second address's.
+func TestAResendThatTheSecondAddressRefusedIsDecidedAgain(t *testing.T) {
+	r := newRig(t)
+	r.Workflow("sms", "email")
 	for range 5 {
-		b.start(otpsend.Request{To: rig.AliceMail})
-		b.Wait(30 * time.Second)
+		r.MustStart(otpsend.Request{To: mail})
+		pause(r)
 	}
-	id := b.start(otpsend.Request{User: "canary-name"}).ID
-	b.Wait(30 * time.Second)
-	resend := func() error {
-		_, replayed, err := b.s.Resend(b.Ctx(), string(id), otpsend.ResendRequest{Channel: "email"}, "key")
+	id := r.MustStart(toUser).ID
+	refuse := func(after time.Duration, kind problem.Kind) *problem.Error {
+		t.Helper()
+		r.Advance(after)
+		_, replayed, err := r.Send.Resend(r.Ctx(), string(id), otpsend.ResendRequest{Channel: "email"}, "key")
 		if replayed {
 			t.Error("replayed")
 		}
-		return err
+		return r.Refused(err, kind)
 	}
-	if e := b.Refused(resend(), problem.TooManySends); e.ID != string(id) || e.RetryAfter <= 0 {
+	if e := refuse(30*time.Second, problem.TooManySends); e.ID != string(id) || e.RetryAfter <= 0 {
 		t.Errorf("%+v", e)
 	}
-	b.Wait(30 * time.Second)
-	b.Refused(resend(), problem.TooManySends)
-	b.Wait(9 * time.Minute)
-	b.Refused(resend(), problem.Expired)
+	refuse(30*time.Second, problem.TooManySends)
+	refuse(9*time.Minute, problem.Expired)
 }
 
-// A client that repeats in haste gets one message.
+// Of equal requests at once, one sends a message.
 func TestEqualRequestsAtOnceSendOnce(t *testing.T) {
-	b := newBench(t)
-	var wg sync.WaitGroup
+	r := rig.New(t)
 	var first atomic.Int64
 	answers := make([]otpsend.Answer, 12)
-	for i := range answers {
-		wg.Go(func() {
-			a, replayed, err := b.s.Start(b.Ctx(), otpsend.Request{To: alice}, "key")
-			if err != nil {
-				t.Error(err)
-			}
-			if answers[i] = a; !replayed {
-				first.Add(1)
-			}
-		})
-	}
-	wg.Wait()
+	rig.AtOnce(rig.Times(len(answers), func(i int) {
+		a, replayed, err := start(r, toAlice, "key")
+		if err != nil {
+			t.Error(err)
+		}
+		if answers[i] = a; !replayed {
+			first.Add(1)
+		}
+	})...)
 	for _, a := range answers {
 		if !reflect.DeepEqual(a, answers[0]) {
 			t.Errorf("answers %+v and %+v", a, answers[0])
 		}
 	}
-	if first.Load() != 1 || b.Sent() != 1 {
-		t.Errorf("%d were the first, %d messages", first.Load(), b.Sent())
+	if first.Load() != 1 || r.Sent() != 1 {
+		t.Errorf("%d were the first, %d messages", first.Load(), r.Sent())
 	}
 }

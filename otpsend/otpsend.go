@@ -1,58 +1,88 @@
 // Package otpsend is the use case behind the otpsend function: it starts,
 // resends, looks up and cancels verifications.
 //
-// It persists before it sends, and sends before it answers; nothing is left to
-// run after the answer. It must never return or log a code, except the one that
-// a person is to send to us, which proves nothing.
+// It stores before it sends, and sends before it answers; nothing runs after the
+// answer. It must never return or log a code, except the code of an inbound
+// verification: the person sends that one to the service, so knowing it proves
+// nothing.
+//
+// Each change is one transition of package otp: send calls
+// [recipient.Store.Change], which calls Update of package row, which runs the
+// transition inside the store's compare-and-swap. Only then does send call the
+// Sender.
 package otpsend
 
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"slices"
 	"time"
 
+	"twofa/internal/address"
+	"twofa/internal/channel"
 	"twofa/internal/delivery"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/recipient"
 	"twofa/internal/reqlog"
 	"twofa/internal/user"
 )
 
 // Service sends codes. Its fields are set once, before the first call.
 type Service struct {
-	Carrier *delivery.Carrier
-	Users   *user.Directory
-	// Countries are the regions (ISO 3166-1 alpha-2) that may be sent to; nil
-	// means all.
+	Recipients *recipient.Store
+	Users      *user.Store
+	Sender     Sender
+	Channels   Channels
+	// Workflow lists the channels, in order, for requests and users without
+	// channels of their own.
+	Workflow    []channel.Channel
+	Policy      otp.Policy
+	TestNumbers otp.TestNumbers
+	// Countries are the regions (ISO 3166-1 alpha-2) that may be sent to. nil: all.
 	Countries map[string]bool
-	// Inbound is how people can write to us; nil if they cannot.
+	// Inbound is how people can write to the service. nil: they cannot.
 	Inbound *Inbound
+	Now     func() time.Time
+}
+
+// Sender sends codes: see [delivery.Sender.Send].
+type Sender interface {
+	Send(ctx context.Context, st delivery.State, i otp.Idempotency) (delivery.State, error)
+}
+
+// Channels knows what the channels of the service can do: see [notify.Senders].
+type Channels interface {
+	Has(c channel.Channel) bool
+	Channels() []channel.Channel
+	ShowsTransaction(c channel.Channel) bool
 }
 
 // Request starts a verification, for an address or for a registered user.
 type Request struct {
-	To       string      `json:"to"`
-	User     string      `json:"user"`
-	Channel  string      `json:"channel"`
-	Channels []string    `json:"channels"`
-	Purpose  string      `json:"purpose"`
-	Locale   string      `json:"locale"`
-	Context  otp.Context `json:"context"`
-	ClientIP string      `json:"client_ip"`
+	To          string            `json:"to"`
+	User        string            `json:"user"`
+	Channel     channel.Channel   `json:"channel"`
+	Channels    []channel.Channel `json:"channels"`
+	Purpose     string            `json:"purpose"`
+	Locale      string            `json:"locale"`
+	Transaction otp.Transaction   `json:"context"`
+	ClientIP    string            `json:"client_ip"`
 }
 
 // ResendRequest may name another channel, or ask for the next one.
 type ResendRequest struct {
-	Channel string `json:"channel"`
+	Channel channel.Channel `json:"channel"`
 }
 
-// Start makes a verification and sends its code. Two storage round trips, three
-// for a user; each message that a provider refuses, and each that goes to a
-// person's second address, costs two more.
+// Start makes a verification, as [otp.Start] decides, and sends its code. Two
+// storage round trips, three for a user. Each message that a provider refuses costs
+// two more, and so does each message to the person's second address.
 //
-// A repeated request with the same idempotency key ("" for none) gets the answer
-// of the first one and sends nothing; replayed is true then.
+// A repetition of a request with the same idempotency key ("": none) gets the
+// answer of the first request and sends nothing; replayed is true then. It costs one
+// round trip, two for a user.
 func (s *Service) Start(ctx context.Context, req Request, idempotencyKey string) (a Answer, replayed bool, err error) {
 	idem, err := identify(idempotencyKey, "start", req)
 	if err != nil {
@@ -62,110 +92,107 @@ func (s *Service) Start(ctx context.Context, req Request, idempotencyKey string)
 	if err != nil {
 		return Answer{}, false, err
 	}
-	rowKey := s.Carrier.Book.RowKey(start.Address)
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the process instead
 	_, _ = rand.Read(start.Nonce[:])
-	start.ID = otp.NewID(rowKey, random)
-	start.Key = s.Carrier.Book.Keys.Current()
-	start.Idempotency = idem
-	return s.send(ctx, rowKey, idem, func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
-		return otp.Start(r, start, s.Carrier.Policy, now)
+	key := s.Recipients.Key(start.Address)
+	start.ID, start.Key, start.Idempotency = otp.NewID(key, random), s.Recipients.Keys.Current(), idem
+	now := s.Now()
+	return s.send(ctx, key, idem, now, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		return otp.Start(r, start, s.Policy, now)
 	})
 }
 
-// Resend sends the code of a pending verification again, over the channel of
-// its last message unless that failed or the request names another. Round trips
-// and repetitions are Start's.
+// Resend sends the code of a pending verification again, as [otp.Resend] decides:
+// over the channel of the last message, unless that message failed or the request
+// names another channel. Round trips are those of Start without a user, and so are
+// repetitions.
 func (s *Service) Resend(ctx context.Context, id string, req ResendRequest, idempotencyKey string) (a Answer, replayed bool, err error) {
-	parsed, bad := otp.ParseID(id)
-	if bad != nil {
-		return Answer{}, false, bad
+	parsed, err := otp.ParseID(id)
+	if err != nil {
+		return Answer{}, false, err
 	}
 	idem, err := identify(idempotencyKey, "resend "+id, req)
 	if err != nil {
 		return Answer{}, false, err
 	}
-	if req.Channel != "" && req.Channel != otp.ChannelNext && !s.has(req.Channel) {
-		return Answer{}, false, problem.Invalid("channel", "%s", s.channelsText("next"))
+	if req.Channel != "" && req.Channel != channel.Next && !s.Channels.Has(req.Channel) {
+		return Answer{}, false, problem.Invalid("channel", "%s", s.channelsText(channel.Next))
 	}
-	resend := otp.ResendRequest{ID: parsed, Channel: req.Channel, Idempotency: idem}
-	return s.send(ctx, parsed.RowKey(), idem, func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
+	now, resend := s.Now(), otp.ResendRequest{ID: parsed, Channel: req.Channel, Idempotency: idem}
+	return s.send(ctx, parsed.RowKey(), idem, now, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		return s.resend(r, resend, now)
 	})
 }
 
-// resend is otp.Resend over what this service has and may send to now, which may
-// be less than at the start: the operator has set it anew.
-func (s *Service) resend(r otp.Recipient, req otp.ResendRequest, now time.Time) (otp.Recipient, otp.Verification, error) {
-	v, err := r.Find(req.ID)
-	if err == nil {
-		err = s.mayStillReach(r.Address)
-	}
-	if err != nil {
-		return r, v, err
-	}
-	if req.Channel == "" && !s.has(v.Channel()) {
-		if i := slices.IndexFunc(v.Workflow, s.has); i >= 0 {
+// resend is [otp.Resend] within the operator's present settings, which may allow
+// less than at the start. A refusal because of the settings changes nothing.
+func (s *Service) resend(old otp.Recipient, req otp.ResendRequest, now time.Time) (otp.Recipient, otp.Verification, error) {
+	v, err := old.Find(req.ID)
+	if err == nil && req.Channel == "" && !s.Channels.Has(v.Channel()) {
+		if i := slices.IndexFunc(v.Workflow, s.Channels.Has); i >= 0 {
 			req.Channel = v.Workflow[i]
 		}
 	}
-	next, resent, err := otp.Resend(r, req, s.Carrier.Policy, now)
-	if err != nil {
-		return next, resent, err
+	r, resent, err := otp.Resend(old, req, s.Policy, now)
+	if err == nil {
+		if err = s.mayStillReach(r, resent); err != nil {
+			return old, v, err
+		}
 	}
-	switch channel := resent.Channel(); {
-	case next.AddressFor(resent, channel) == "":
-		return r, v, problem.Invalid("channel", "%s", needs(channel))
-	case !s.shows(channel, resent.Context):
-		return r, v, problem.Invalid("context", "The %s template of this service cannot show an amount or a payee.", channel)
-	}
-	return next, resent, nil
+	return r, resent, err
 }
 
-// send keeps a transition that spends a send, and then sends.
-func (s *Service) send(ctx context.Context, rowKey string, idem otp.Idempotency, t delivery.Transition) (Answer, bool, error) {
-	var replay otp.Replay
-	var replayed bool
-	st, err := s.Carrier.Change(ctx, rowKey, func(r otp.Recipient, now time.Time) (_ otp.Recipient, v otp.Verification, err error) {
-		settled := r.Settle(now)
-		if replay, replayed, err = settled.Replayed(idem); replayed {
-			v, _ = settled.Find(replay.ID) // it may be forgotten, and the answer is known all the same
-			return r, v, nil
-		} else if err != nil {
-			return r, v, err
-		}
-		return t(r, now)
-	})
+// mayStillReach returns an error if the settings do not allow the last message of
+// a verification any more.
+func (s *Service) mayStillReach(r otp.Recipient, v otp.Verification) error {
+	home, err := address.Parse(r.Address)
 	if err != nil {
-		return Answer{}, false, err
+		return problem.Unexpected(err)
 	}
-	if replayed {
+	if err := home.MayReach(s.Countries); err != nil {
+		return err
+	}
+	switch c := v.Channel(); {
+	case r.AddressFor(v, c) == "":
+		return problem.Invalid("channel", "%s", needs(c))
+	case !s.shows(c, v.Transaction):
+		return problem.Invalid("context", "%s", showsNothing(c))
+	}
+	return nil
+}
+
+// send stores a transition that spends a send, and then sends the message. If the
+// transition returns a *otp.Replay, it sends nothing and gives the first answer
+// again.
+func (s *Service) send(ctx context.Context, key otp.RowKey, idem otp.Idempotency, now time.Time, t recipient.Transition) (Answer, bool, error) {
+	r, v, err := s.Recipients.Change(ctx, key, t)
+	st := delivery.State{Recipient: r, Verification: v, Now: now}
+	if replay, ok := errors.AsType[*otp.Replay](err); ok {
 		a, err := s.replay(st, replay)
 		return a, true, err
 	}
-	if st.Verification.Inbound() {
-		return s.answer(st), false, nil
+	if err == nil && !v.Inbound() {
+		st, err = s.Sender.Send(ctx, st, idem)
 	}
-	st, err = s.Carrier.Carry(ctx, rowKey, st, idem)
 	if err != nil {
 		return Answer{}, false, err
 	}
 	return s.answer(st), false, nil
 }
 
-// Status looks a verification up, with all of its messages. One storage round
-// trip; it changes nothing.
+// Status looks a verification up, with all its messages, and changes nothing. One
+// storage round trip.
 func (s *Service) Status(ctx context.Context, id string) (Answer, error) {
-	parsed, bad := otp.ParseID(id)
-	if bad != nil {
-		return Answer{}, bad
-	}
-	r, err := s.Carrier.Book.Load(ctx, parsed.RowKey())
+	parsed, err := otp.ParseID(id)
 	if err != nil {
 		return Answer{}, err
 	}
-	now := s.Carrier.Now()
+	r, err := s.Recipients.Load(ctx, parsed.RowKey())
+	if err != nil {
+		return Answer{}, err
+	}
+	now := s.Now()
 	r = r.Settle(now)
 	v, err := r.Find(parsed)
 	if err != nil {
@@ -177,17 +204,19 @@ func (s *Service) Status(ctx context.Context, id string) (Answer, error) {
 	return a, nil
 }
 
-// Cancel ends a pending verification: its code is dead from then on.
+// Cancel ends a pending verification: its code does not work any more. It may be
+// repeated. Two storage round trips, one for a repetition.
 func (s *Service) Cancel(ctx context.Context, id string) (Answer, error) {
-	parsed, bad := otp.ParseID(id)
-	if bad != nil {
-		return Answer{}, bad
+	parsed, err := otp.ParseID(id)
+	if err != nil {
+		return Answer{}, err
 	}
-	st, err := s.Carrier.Change(ctx, parsed.RowKey(), func(r otp.Recipient, now time.Time) (otp.Recipient, otp.Verification, error) {
+	now := s.Now()
+	r, v, err := s.Recipients.Change(ctx, parsed.RowKey(), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		return otp.Cancel(r, parsed, now)
 	})
 	if err != nil {
 		return Answer{}, err
 	}
-	return s.answer(st), nil
+	return s.answer(delivery.State{Recipient: r, Verification: v, Now: now}), nil
 }

@@ -1,131 +1,124 @@
 package otpsend
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"twofa/internal/address"
-	"twofa/internal/notify"
+	"twofa/internal/channel"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/reqlog"
 	"twofa/internal/user"
 )
 
-// whom is the addresses of a request, and what is known of them.
-type whom struct {
-	phone, email address.Address
-	user         user.User
-	userKey      string
+// target is where a request sends to: an address, or a user's addresses.
+type target struct {
+	phone, email address.Address // zero: none
+	user         user.User       // zero for an address
+	userKey      otp.UserKey     // "" for an address
 }
 
-func (w whom) has(channel string) bool {
-	if channel == otp.ChannelEmail {
-		return w.email.Text != ""
+// has reports whether the target has an address for the channel.
+func (t target) has(c channel.Channel) bool {
+	if c.NeedsEmail() {
+		return t.email.Text != ""
 	}
-	return w.phone.Text != ""
+	return t.phone.Text != ""
 }
 
-// read checks a start's fields, all of them, before anything is stored.
+// read checks all fields of a start before anything is stored. It loads the user of
+// the request, if there is one.
 func (s *Service) read(ctx context.Context, req Request) (otp.StartRequest, error) {
 	faults := new(problem.Faults)
-	who := readWhom(req, faults)
-	start := otp.StartRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Context: req.Context, Locale: req.Locale}
-	start.Context.Check(faults)
+	to := s.readTarget(req, faults)
+	start := otp.StartRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Transaction: req.Transaction, Locale: req.Locale, User: to.userKey}
+	start.Transaction.Check(faults)
 	s.checkChannels(req, faults)
 	otp.CheckLocale(req.Locale, faults)
 	if req.ClientIP != "" {
 		if _, err := netip.ParseAddr(req.ClientIP); err != nil {
-			faults.Add("client_ip", "This is no IP address.")
+			faults.Add("client_ip", "This is not an IP address.")
 		}
 	}
 	if err := faults.Err(); err != nil {
 		return start, err
 	}
-	if req.User != "" {
-		name, _ := user.ParseName(req.User)
-		if err := s.loadUser(ctx, name, &who); err != nil {
+	if to.userKey != "" {
+		if err := s.loadUser(ctx, &to); err != nil {
 			return start, err
 		}
-		if start.User = who.userKey; start.Locale == "" {
-			start.Locale = who.user.Locale
-		}
+		start.Locale = cmp.Or(start.Locale, to.user.Locale)
 	}
-	start.Workflow = s.workflow(req, who, start.Context, faults)
+	start.Workflow = s.workflow(req, to, faults)
 	if err := faults.Err(); err != nil {
 		return start, err
 	}
-	return start, s.settleAddress(ctx, &start, who)
+	return start, s.chooseRow(ctx, &start, to)
 }
 
-// readWhom reads the address, or sees that a user is named instead.
-func readWhom(req Request, faults *problem.Faults) (w whom) {
+// readTarget reads the address, or the name of the user instead.
+func (s *Service) readTarget(req Request, faults *problem.Faults) (t target) {
 	switch {
 	case req.To != "" && req.User != "":
 		faults.Add("user", "Give either to or user.")
 	case req.User != "":
-		if _, bad := user.ParseName(req.User); bad != nil {
-			faults.AddAll(bad)
-		}
+		name, err := user.ParseName(req.User)
+		faults.AddAll(err)
+		t.userKey = s.Users.Key(name)
 	case req.To == "":
-		faults.Add("to", "The number or e-mail address to send to is missing, or else the user.")
+		faults.Add("to", "Give to (a phone number or an e-mail address) or user.")
 	default:
 		a, err := address.Parse(req.To)
 		if err != nil {
 			faults.Add("to", "%s", err)
 		} else if a.IsEmail() {
-			w.email = a
+			t.email = a
 		} else {
-			w.phone = a
+			t.phone = a
 		}
 	}
-	return w
+	return t
 }
 
-func (s *Service) loadUser(ctx context.Context, name string, w *whom) error {
-	w.userKey = s.Users.Key(name)
-	u, err := s.Users.Load(ctx, w.userKey)
-	if err == nil && u.Name != name {
-		err = &problem.Error{Kind: problem.Internal, Err: errors.New("otpsend: the row of this name holds another user")}
-	}
-	if err != nil {
+// loadUser loads the user and parses the user's addresses.
+func (s *Service) loadUser(ctx context.Context, t *target) (err error) {
+	if t.user, err = s.Users.Load(ctx, t.userKey); err != nil {
 		return err
 	}
-	w.user = u
-	if u.Phone != "" {
-		if w.phone, err = address.Parse(u.Phone); err != nil {
-			return &problem.Error{Kind: problem.Internal, Err: err}
+	for _, a := range []struct {
+		text string
+		into *address.Address
+	}{{t.user.Phone, &t.phone}, {t.user.Email, &t.email}} {
+		if a.text == "" {
+			continue
 		}
-	}
-	if u.Email != "" {
-		if w.email, err = address.Parse(u.Email); err != nil {
-			return &problem.Error{Kind: problem.Internal, Err: err}
+		if *a.into, err = address.Parse(a.text); err != nil {
+			return problem.Unexpected(err)
 		}
 	}
 	return nil
 }
 
-// checkChannels checks what can be known of the named channels before whom they
-// are for.
+// checkChannels checks the channels of the request, without the target.
 func (s *Service) checkChannels(req Request, faults *problem.Faults) {
 	if req.Channel != "" && len(req.Channels) > 0 {
 		faults.Add("channels", "Give either channel (one) or channels (a workflow).")
 	}
-	if req.Channel == otp.ChannelInbound {
+	if req.Channel == channel.Inbound {
 		if s.Inbound == nil {
-			faults.Add("channel", "This service does not take people's messages: TWOFA_PUBLIC_URL or our own number is not set.")
+			faults.Add("channel", "This service cannot receive messages: TWOFA_PUBLIC_URL or the service's own number is not set.")
 		}
-	} else if req.Channel != "" && !s.has(req.Channel) {
+	} else if req.Channel != "" && !s.Channels.Has(req.Channel) {
 		faults.Add("channel", "%s", s.channelsText(""))
 	}
 	for i, c := range req.Channels {
-		if !s.has(c) {
+		if !s.Channels.Has(c) {
 			faults.Add("channels", "%s", s.channelsText(""))
 			break
 		}
@@ -136,120 +129,116 @@ func (s *Service) checkChannels(req Request, faults *problem.Faults) {
 	}
 }
 
-// workflow is the channels that the request will try: what it names has to fit
-// the person; of what it leaves to us, we take what fits.
-func (s *Service) workflow(req Request, who whom, c otp.Context, faults *problem.Faults) []string {
+// workflow returns the channels that the request will try, in order. Channels that
+// the request names have to fit the target; of the user's or the service's channels,
+// those that fit are used.
+func (s *Service) workflow(req Request, to target, faults *problem.Faults) []channel.Channel {
 	field, named := "channel", req.Channels
 	switch {
-	case req.Channel == otp.ChannelInbound:
-		if who.phone.Text == "" {
-			faults.Add(field, "A person's own message proves a phone number; there is none here.")
+	case req.Channel == channel.Inbound:
+		if to.phone.Text == "" {
+			faults.Add(field, "%s", needs(channel.Inbound))
 		}
-		return []string{otp.ChannelInbound}
+		return []channel.Channel{channel.Inbound}
 	case req.Channel != "":
-		named = []string{req.Channel}
+		named = []channel.Channel{req.Channel}
 	case len(named) > 0:
 		field = "channels"
 	}
 	channels := named
-	if len(named) == 0 && len(who.user.Channels) > 0 {
-		channels = slices.DeleteFunc(slices.Clone(who.user.Channels), func(c string) bool { return !s.has(c) })
-	}
-	if len(channels) == 0 {
-		for _, c := range s.Carrier.Workflow {
-			channels = append(channels, string(c))
+	if len(named) == 0 {
+		unknown := func(c channel.Channel) bool { return !s.Channels.Has(c) }
+		if channels = slices.DeleteFunc(slices.Clone(to.user.Channels), unknown); len(channels) == 0 {
+			channels = s.Workflow
 		}
 	}
-	var fits, shows []string
-	for _, channel := range channels {
-		if who.has(channel) {
-			fits = append(fits, channel)
-		} else if len(named) > 0 {
-			faults.Add(field, "%s", needs(channel))
+	var fit, show []channel.Channel
+	for _, c := range channels {
+		if !to.has(c) {
+			if len(named) > 0 {
+				faults.Add(field, "%s", needs(c))
+			}
+			continue
 		}
-	}
-	for _, channel := range fits {
-		if s.shows(channel, c) {
-			shows = append(shows, channel)
+		fit = append(fit, c)
+		if s.shows(c, req.Transaction) {
+			show = append(show, c)
 		}
 	}
 	switch {
 	case faults.Err() != nil:
-	case len(fits) == 0:
-		faults.Add("to", "No channel of this service's own workflow reaches an address of this kind. If it has one, name it as channel.")
-	case len(shows) == 0:
-		faults.Add("context", "The %s template of this service cannot show an amount or a payee.", fits[0])
+	case len(fit) == 0:
+		faults.Add("to", "No channel of this service's default workflow reaches this kind of address. If the service has another channel, name it.")
+	case len(show) == 0:
+		faults.Add("context", "%s", showsNothing(fit[0]))
 	}
-	return shows
+	return show
 }
 
-// settleAddress decides whose row the verification is in: the number's, if a
-// channel of the workflow needs it, so that all calls and texts to it share one
-// set of limits; else the e-mail address's.
-func (s *Service) settleAddress(ctx context.Context, start *otp.StartRequest, who whom) error {
-	home, verified := who.email, who.user.EmailVerified
-	byPhone := func(c string) bool { return c != otp.ChannelEmail }
+// chooseRow decides in which row the verification is: the number's if a channel of
+// the workflow needs the number, so that all calls and texts to it share one set of
+// limits; else the e-mail address's. It returns an error if the address must not be
+// sent to.
+func (s *Service) chooseRow(ctx context.Context, start *otp.StartRequest, to target) error {
+	home, verified := to.email, to.user.EmailVerified
+	byPhone := func(c channel.Channel) bool { return !c.NeedsEmail() }
 	if slices.ContainsFunc(start.Workflow, byPhone) {
-		home, verified = who.phone, who.user.PhoneVerified
-		if slices.Contains(start.Workflow, otp.ChannelEmail) {
-			start.Other, verified = who.email.Text, verified && who.user.EmailVerified
+		home, verified = to.phone, to.user.PhoneVerified
+		if slices.Contains(start.Workflow, channel.Email) {
+			start.Other, verified = to.email.Text, verified && to.user.EmailVerified
 		}
 	}
 	start.Address, start.Unverified = home.Text, start.User != "" && !verified
 	reqlog.Address(ctx, home)
-	if script := s.Carrier.Script(home.Text); start.Workflow[0] != otp.ChannelInbound && script != (otp.Script{}) {
-		// A script has no mails, and others know its code: it proves no mail address.
-		start.Script, start.Other = script, ""
-		start.Workflow = slices.DeleteFunc(start.Workflow, func(c string) bool { return c == otp.ChannelEmail })
+	if scenario := s.TestNumbers.Scenario(home.Text, s.Now()); start.Workflow[0] != channel.Inbound && scenario != (otp.Scenario{}) {
+		// A test number sends no e-mails and others know its code, so it must not
+		// verify the e-mail address.
+		start.Scenario, start.Other = scenario, ""
+		start.Workflow = slices.DeleteFunc(start.Workflow, channel.Channel.NeedsEmail)
 	}
 	return home.MayReach(s.Countries)
 }
 
-func needs(channel string) string {
-	if channel == otp.ChannelEmail {
+func needs(c channel.Channel) string {
+	if c.NeedsEmail() {
 		return "The channel email needs an e-mail address."
 	}
-	return "The channel " + channel + " needs a phone number."
-}
-
-func (s *Service) has(channel string) bool { return s.Carrier.Senders[notify.Channel(channel)] != nil }
-
-func (s *Service) channelsText(also string) string {
-	var names []string
-	for _, c := range slices.Sorted(maps.Keys(s.Carrier.Senders)) {
-		names = append(names, string(c))
-	}
-	if also != "" {
-		names = append(names, also)
-	}
-	text := "This service has the channels: " + strings.Join(names, ", ") + "."
-	if s.Inbound != nil {
-		text += " The channel inbound goes alone."
-	}
-	return text
+	return "The channel " + string(c) + " needs a phone number."
 }
 
 // shows reports whether the channel shows all that the person has to see before
 // approving it.
-func (s *Service) shows(channel string, c otp.Context) bool {
-	shower, ok := s.Carrier.Senders[notify.Channel(channel)].(notify.ContextShower)
-	return c == (otp.Context{}) || !ok || shower.ShowsContext()
+func (s *Service) shows(c channel.Channel, t otp.Transaction) bool {
+	return t == (otp.Transaction{}) || s.Channels.ShowsTransaction(c)
 }
 
-// mayStillReach returns an error for a kept address that is not sent to any more.
-func (s *Service) mayStillReach(kept string) error {
-	home, err := address.Parse(kept)
-	if err != nil {
-		return &problem.Error{Kind: problem.Internal, Err: err}
+func showsNothing(c channel.Channel) string {
+	return "The " + string(c) + " template of this service cannot show an amount or a payee."
+}
+
+// channelsText lists the channels of the service for an error, and also one more
+// value that the field accepts. "": none.
+func (s *Service) channelsText(also channel.Channel) string {
+	var names []string
+	for _, c := range s.Channels.Channels() {
+		names = append(names, string(c))
 	}
-	return home.MayReach(s.Countries)
+	if also != "" {
+		names = append(names, string(also))
+	}
+	text := "This service has the channels: " + strings.Join(names, ", ") + "."
+	if s.Inbound != nil {
+		text += " The channel inbound cannot be combined with others."
+	}
+	return text
 }
 
 // maxIdempotencyKey is how long a client's key may be.
 const maxIdempotencyKey = 64
 
-// identify is what makes a repeated request known. The hashes lie in a sealed
-// row.
+// identify hashes a client's key and the request, by which a repetition is
+// recognized. what names the operation, and for a resend the verification. Without a
+// key it returns the zero Idempotency. The hashes are stored in a sealed row.
 func identify(key, what string, req any) (i otp.Idempotency, err error) {
 	if key == "" {
 		return i, nil
@@ -260,7 +249,7 @@ func identify(key, what string, req any) (i otp.Idempotency, err error) {
 	}
 	body, err := json.Marshal(req)
 	if err != nil {
-		return i, &problem.Error{Kind: problem.Internal, Err: err}
+		return i, problem.Unexpected(err)
 	}
 	k, b := sha256.Sum256([]byte(key)), sha256.Sum256(append([]byte(what+"\x00"), body...))
 	copy(i.Key[:], k[:])

@@ -7,257 +7,233 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/notify"
+	"twofa/internal/channel"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/rig"
-	"twofa/internal/user"
 	"twofa/internal/window"
 	"twofa/otpsend"
 )
 
-// every is all channels, in the order of the default workflow.
-var every = notify.Channels
+type list = []channel.Channel
 
-// workflowOf is the workflow that a start keeps.
-func (b *bench) workflowOf(req otpsend.Request) []string {
-	b.t.Helper()
-	_, v := b.Verification(b.start(req).ID)
-	return v.Workflow
+// wantWorkflow fails the test unless a start stores this workflow.
+func wantWorkflow(r *rig.Rig, req otpsend.Request, want ...channel.Channel) {
+	r.TB.Helper()
+	if _, v := r.Verification(r.MustStart(req).ID); !slices.Equal(v.Workflow, want) {
+		r.TB.Errorf("%+v: %q, want %q", req, v.Workflow, want)
+	}
 }
 
-// A request that names no channel takes the service's own that fit the address.
-func TestTheDefaultWorkflowIsWhatTheAddressCanTake(t *testing.T) {
+func TestTheWorkflowOfARequest(t *testing.T) {
 	for _, tc := range []struct {
-		to   string
-		want []string
+		req           otpsend.Request
+		service, want list
 	}{
-		{alice, []string{"whatsapp", "sms", "call"}},
-		{rig.AliceMail, []string{"email"}},
-		{strings.ToUpper(rig.AliceMail), []string{"email"}},
+		// A request without channels: those of the service that fit the address.
+		{toAlice, channel.Sending, list{"whatsapp", "sms", "call"}},
+		{otpsend.Request{To: mail}, channel.Sending, list{"email"}},
+		{otpsend.Request{To: strings.ToUpper(mail)}, channel.Sending, list{"email"}},
+		// A request with channels: exactly these.
+		{otpsend.Request{To: alice, Channel: "call"}, list{"sms"}, list{"call"}},
+		{otpsend.Request{To: alice, Channels: list{"call", "whatsapp"}}, list{"sms"}, list{"call", "whatsapp"}},
+		{otpsend.Request{To: mail, Channels: list{"email"}}, list{"sms"}, list{"email"}},
 	} {
-		b := newBench(t, every...)
-		if got := b.workflowOf(otpsend.Request{To: tc.to}); !slices.Equal(got, tc.want) || b.Sent() != 1 {
-			t.Errorf("%s: %q, %d messages; want %q", tc.to, got, b.Sent(), tc.want)
+		r := newRig(t)
+		r.Workflow(tc.service...)
+		if wantWorkflow(r, tc.req, tc.want...); r.Sent() != 1 {
+			t.Errorf("%+v: %d messages", tc.req, r.Sent())
 		}
 	}
 }
 
-func TestANamedWorkflowIsTakenAsItIs(t *testing.T) {
-	for _, tc := range []struct {
-		req  otpsend.Request
-		want []string
-	}{
-		{otpsend.Request{To: alice, Channel: "call"}, []string{"call"}},
-		{otpsend.Request{To: alice, Channels: []string{"call", "whatsapp"}}, []string{"call", "whatsapp"}},
-		{otpsend.Request{To: rig.AliceMail, Channels: []string{"email"}}, []string{"email"}},
-	} {
-		b := newBench(t, every...)
-		b.s.Carrier.Workflow = []notify.Channel{notify.SMS}
-		if got := b.workflowOf(tc.req); !slices.Equal(got, tc.want) {
-			t.Errorf("%+v: %q", tc.req, got)
-		}
-	}
-}
-
-// A mistake in a request is told with its field, before anything is stored.
+// A fault of a request is answered with its field, before anything is stored.
 func TestChannelsThatDoNotFitAreRefusedByField(t *testing.T) {
 	for name, tc := range map[string]struct {
 		req  otpsend.Request
-		want string // field: part of the message
+		want string // field: the message's beginning
 	}{
-		"unknown":              {otpsend.Request{To: alice, Channel: "fax"}, "channel: This service has the channels: call, email, sms, whatsapp."},
-		"unknown in a list":    {otpsend.Request{To: alice, Channels: []string{"sms", "fax"}}, "channels: This service has the channels: call, email, sms, whatsapp."},
-		"twice":                {otpsend.Request{To: alice, Channels: []string{"sms", "call", "sms"}}, "channels: A workflow has each channel once."},
-		"one and a list":       {otpsend.Request{To: alice, Channel: "sms", Channels: []string{"sms"}}, "channels: Give either"},
-		"e-mail to a number":   {otpsend.Request{To: alice, Channel: "email"}, "channel: The channel email needs an e-mail address."},
-		"SMS to an e-mail":     {otpsend.Request{To: rig.AliceMail, Channel: "sms"}, "channel: The channel sms needs a phone number."},
-		"a list that fits not": {otpsend.Request{To: alice, Channels: []string{"sms", "email"}}, "channels: The channel email needs an e-mail address."},
-		"the person's message": {otpsend.Request{To: alice, Channel: "inbound"}, "channel: This service does not take people's messages"},
-		"inbound in a list":    {otpsend.Request{To: alice, Channels: []string{"inbound"}}, "channels: This service has the channels: call"},
-		"next":                 {otpsend.Request{To: alice, Channel: "next"}, "channel: This service has the channels: call"},
-		"nobody":               {otpsend.Request{}, "to: "},
-		"two":                  {otpsend.Request{To: alice, User: "canary-name"}, "user: Give either to or user."},
-		"client_ip":            {otpsend.Request{To: alice, ClientIP: "203.0.113"}, "client_ip: "},
-		"locale":               {otpsend.Request{To: alice, Locale: "e"}, "locale: "},
-		"purpose":              {otpsend.Request{To: alice, Purpose: "Login"}, "purpose: "},
-		"amount":               {otpsend.Request{To: alice, Context: otp.Context{Amount: "a\nb"}}, "context.amount: "},
+		"unknown":             {otpsend.Request{To: alice, Channel: "fax"}, "channel: This service has the channels: call, email, sms, whatsapp."},
+		"unknown in a list":   {otpsend.Request{To: alice, Channels: list{"sms", "fax"}}, "channels: This service has the channels: call, email, sms, whatsapp."},
+		"twice":               {otpsend.Request{To: alice, Channels: list{"sms", "call", "sms"}}, "channels: A workflow has each channel once."},
+		"one and a list":      {otpsend.Request{To: alice, Channel: "sms", Channels: list{"sms"}}, "channels: Give either"},
+		"e-mail to a number":  {otpsend.Request{To: alice, Channel: "email"}, "channel: The channel email needs an e-mail address."},
+		"SMS to an e-mail":    {otpsend.Request{To: mail, Channel: "sms"}, "channel: The channel sms needs a phone number."},
+		"one of a list":       {otpsend.Request{To: alice, Channels: list{"sms", "email"}}, "channels: The channel email needs an e-mail address."},
+		"inbound":             {otpsend.Request{To: alice, Channel: "inbound"}, "channel: This service cannot receive messages"},
+		"inbound in a list":   {otpsend.Request{To: alice, Channels: list{"inbound"}}, "channels: This service has the channels: call"},
+		"next":                {otpsend.Request{To: alice, Channel: "next"}, "channel: This service has the channels: call"},
+		"no recipient":        {otpsend.Request{}, "to: "},
+		"an address and user": {otpsend.Request{To: alice, User: canary}, "user: Give either to or user."},
+		"client_ip":           {otpsend.Request{To: alice, ClientIP: "203.0.113"}, "client_ip: "},
+		"locale":              {otpsend.Request{To: alice, Locale: "e"}, "locale: "},
+		"purpose":             {otpsend.Request{To: alice, Purpose: "Login"}, "purpose: "},
+		"amount":              {otpsend.Request{To: alice, Transaction: otp.Transaction{Amount: "a\nb"}}, "context.amount: "},
 	} {
-		b := newBench(t, every...)
-		b.s.Inbound = nil
-		e := b.refused(tc.req, problem.InvalidRequest)
-		if got := fields(e); !strings.HasPrefix(got, tc.want) || len(e.Fields) != 1 {
-			t.Errorf("%s: %q, want %q", name, got, tc.want)
-		}
-		if b.Table.Calls() != 0 || b.Sent() != 0 {
-			t.Errorf("%s: %d calls of the store, %d messages", name, b.Table.Calls(), b.Sent())
-		}
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.Table.Break(nil)
+			r.Send.Inbound = nil
+			wantField(t, r.RefuseStart(tc.req, problem.InvalidRequest), tc.want)
+			wantUntouched(r, 0)
+		})
 	}
 }
 
-func TestAllFaultsOfARequestAreToldAtOnce(t *testing.T) {
-	b := newBench(t, every...)
-	e := b.refused(otpsend.Request{To: "415", Channel: "fax", Purpose: "A", Locale: "e", ClientIP: "x", Context: otp.Context{Payee: " "}}, problem.InvalidRequest)
-	var names []string
-	for _, f := range e.Fields {
-		names = append(names, f.Name)
-	}
+func TestAllFaultsOfARequestAreAnsweredAtOnce(t *testing.T) {
+	r := newRig(t)
+	names := fixture.FieldNames(r.RefuseStart(otpsend.Request{
+		To: "415", Channel: "fax", Purpose: "A", Locale: "e", ClientIP: "x", Transaction: otp.Transaction{Payee: " "},
+	}, problem.InvalidRequest))
 	if slices.Sort(names); !slices.Equal(names, []string{"channel", "client_ip", "context.payee", "locale", "purpose", "to"}) {
 		t.Errorf("fields %q", names)
 	}
 }
 
 func TestAServiceWithoutAChannelForAnAddressSaysSo(t *testing.T) {
-	b := newBench(t, notify.WhatsApp, notify.SMS)
-	if e := b.refused(otpsend.Request{To: rig.AliceMail}, problem.InvalidRequest); e.Fields[0].Name != "to" || b.Table.Calls() != 0 {
-		t.Errorf("%+v, %d calls of the store", e.Fields, b.Table.Calls())
-	}
+	r := rig.New(t, "whatsapp", "sms")
+	wantField(t, r.RefuseStart(otpsend.Request{To: mail}, problem.InvalidRequest), "to: ")
+	wantUntouched(r, 0)
 }
 
-// What cannot show an amount is left out of a workflow, and refused by name.
-func TestAChannelThatCannotShowTheContextIsLeftOut(t *testing.T) {
-	paying := otp.Context{Amount: "EUR 25.00", Payee: "Acme Bikes"}
+// A workflow skips a channel that cannot show an amount. If none is left, the
+// start is refused.
+func TestAChannelThatCannotShowTheContextIsSkipped(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		req   otpsend.Request
-		blind []notify.Channel
-		want  []string // nil: refused
+		blind list
+		want  list // nil: refused
 	}{
-		{"the first of the default", otpsend.Request{To: alice}, []notify.Channel{notify.WhatsApp}, []string{"sms", "call"}},
-		{"one of a list", otpsend.Request{To: alice, Channels: []string{"call", "sms"}}, []notify.Channel{notify.SMS}, []string{"call"}},
-		{"named", otpsend.Request{To: alice, Channel: "whatsapp"}, []notify.Channel{notify.WhatsApp}, nil},
-		{"all of a list", otpsend.Request{To: alice, Channels: []string{"sms", "call"}}, []notify.Channel{notify.SMS, notify.Call}, nil},
-		{"all of the default", otpsend.Request{To: rig.AliceMail}, []notify.Channel{notify.Email}, nil},
+		{"the first of the default", toAlice, list{"whatsapp"}, list{"sms", "call"}},
+		{"one of a list", otpsend.Request{To: alice, Channels: list{"call", "sms"}}, list{"sms"}, list{"call"}},
+		{"the request's channel", otpsend.Request{To: alice, Channel: "whatsapp"}, list{"whatsapp"}, nil},
+		{"all of a list", otpsend.Request{To: alice, Channels: list{"sms", "call"}}, list{"sms", "call"}, nil},
+		{"all of the default", otpsend.Request{To: mail}, list{"email"}, nil},
 	} {
-		b := newBench(t, every...)
-		for _, c := range tc.blind {
-			b.Sender(c).Blind(true)
-		}
-		tc.req.Context = paying
-		if tc.want == nil {
-			if e := b.refused(tc.req, problem.InvalidRequest); e.Fields[0].Name != "context" || b.Table.Calls() != 0 {
-				t.Errorf("%s: %+v, %d calls of the store", tc.name, e.Fields, b.Table.Calls())
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t)
+			r.Table.Break(nil)
+			for _, c := range tc.blind {
+				r.Sender(c).Blind(true)
 			}
-			continue
-		}
-		if got := b.workflowOf(tc.req); !slices.Equal(got, tc.want) {
-			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
-		}
+			tc.req.Transaction = otp.Transaction{Amount: "EUR 25.00", Payee: "Acme Bikes"}
+			if tc.want != nil {
+				wantWorkflow(r, tc.req, tc.want...)
+				return
+			}
+			wantField(t, r.RefuseStart(tc.req, problem.InvalidRequest), "context: ")
+			wantUntouched(r, 0)
+		})
 	}
 }
 
-// The channel that last reached the person comes first, where it may be used.
+// The channel that last reached the person comes first, if it may be used.
 func TestTheChannelThatLastWorkedComesFirst(t *testing.T) {
-	b := newBench(t, every...)
-	b.Sender(notify.WhatsApp).Answer(&notify.Failure{Reason: notify.Undeliverable, Code: 63024})
-	first := b.start(otpsend.Request{To: alice})
+	r := newRig(t)
+	whatsApp(r).Answer(undeliverable)
+	first := r.MustStart(toAlice)
 	if first.Channel != "sms" {
-		t.Fatalf("the first code went over %s", first.Channel)
+		t.Fatalf("the first code was sent over %s", first.Channel)
 	}
-	if _, err := b.Verify.Check(b.Ctx(), verifyRequest(first.ID, b.Code(first.ID))); err != nil {
-		t.Fatal(err)
-	}
-	b.Wait(80 * window.Day)
-	if got := b.workflowOf(otpsend.Request{To: alice}); !slices.Equal(got, []string{"sms", "whatsapp", "call"}) {
-		t.Errorf("the next time: %q", got)
-	}
-	b.Wait(time.Minute)
-	if got := b.workflowOf(otpsend.Request{To: alice, Channel: "whatsapp"}); !slices.Equal(got, []string{"whatsapp"}) {
-		t.Errorf("a named channel: %q", got)
-	}
-	b.Wait(time.Minute)
-	if got := b.workflowOf(otpsend.Request{To: rig.Bob}); !slices.Equal(got, []string{"whatsapp", "sms", "call"}) {
-		t.Errorf("another person: %q", got)
-	}
-	b.Wait(10 * window.Day)
-	if got := b.workflowOf(otpsend.Request{To: alice}); !slices.Equal(got, []string{"whatsapp", "sms", "call"}) {
-		t.Errorf("when it is long ago: %q", got)
-	}
+	r.Approve(rig.ByID(first.ID, r.Code(first.ID)))
+	r.Advance(80 * window.Day)
+	wantWorkflow(r, toAlice, "sms", "whatsapp", "call")
+	r.Advance(time.Minute)
+	wantWorkflow(r, otpsend.Request{To: alice, Channel: "whatsapp"}, "whatsapp")
+	r.Advance(time.Minute)
+	wantWorkflow(r, otpsend.Request{To: fixture.Bob}, "whatsapp", "sms", "call")
+	r.Advance(10 * window.Day) // too long ago
+	wantWorkflow(r, toAlice, "whatsapp", "sms", "call")
 }
 
 // A resend may name any channel for the address, or ask for the next one.
 func TestAResendGoesThroughTheWorkflow(t *testing.T) {
-	b := newBench(t, every...)
-	b.User(user.User{Name: "canary-name", Phone: alice, Email: rig.AliceMail})
-	a := b.start(otpsend.Request{User: "canary-name", Channels: []string{"whatsapp", "email"}})
-	next, err := b.resend(a.ID, "next")
-	if err != nil || next.Channel != "email" || next.To != "a******@example.com" || b.Sender(notify.Email).Last().To != rig.AliceMail {
-		t.Fatalf("next: %+v %v", next, err)
+	r := newRig(t)
+	a := r.MustStart(otpsend.Request{User: canary, Channels: list{"whatsapp", "email"}})
+	pause(r)
+	next := r.MustResend(a.ID, "next")
+	if next.Channel != "email" || next.To != "a******@example.com" || r.Sender(channel.Email).Last().To != mail {
+		t.Fatalf("next: %+v", next)
 	}
-	_, err = b.resend(a.ID, "next")
-	if e := b.Refused(err, problem.InvalidRequest); e.Fields[0].Name != "channel" {
-		t.Errorf("beyond the last: %s", fields(e))
+	pause(r)
+	wantField(t, r.RefuseResend(a.ID, "next", problem.InvalidRequest), "channel: ")
+	if got := r.MustResend(a.ID, "call"); got.Channel != "call" || got.To != "+1******0123" {
+		t.Errorf("outside of the workflow: %+v", got)
 	}
-	if got, err := b.resend(a.ID, "call"); err != nil || got.Channel != "call" || got.To != "+1******0123" {
-		t.Errorf("outside of the workflow: %+v %v", got, err)
-	}
-	_, err = b.resend(a.ID, "fax")
-	if e := b.Refused(err, problem.InvalidRequest); !strings.HasPrefix(fields(e), "channel: This service has the channels: call, email, sms, whatsapp, next.") {
-		t.Errorf("unknown: %s", fields(e))
-	}
+	pause(r)
+	wantField(t, r.RefuseResend(a.ID, "fax", problem.InvalidRequest), "channel: This service has the channels: call, email, sms, whatsapp, next.")
 
-	b.Wait(time.Minute)
-	a = b.start(otpsend.Request{To: alice})
-	_, err = b.resend(a.ID, "email")
-	if e := b.Refused(err, problem.InvalidRequest); fields(e) != "channel: The channel email needs an e-mail address." {
-		t.Errorf("without an e-mail address: %s", fields(e))
-	}
-	if got := b.status(a.ID); len(got.Delivery.Attempts) != 1 {
+	r.Advance(time.Minute)
+	a = r.MustStart(toAlice)
+	pause(r)
+	wantField(t, r.RefuseResend(a.ID, "email", problem.InvalidRequest), "channel: The channel email needs an e-mail address.")
+	if got := r.Status(a.ID); len(got.Delivery.Attempts) != 1 {
 		t.Errorf("a refused resend was counted: %+v", got)
 	}
 }
 
-// One storage round trip reads, one writes; a client pays for no more.
+// One storage round trip reads, and one writes; there are no others.
 func TestStorageRoundTrips(t *testing.T) {
-	refusal := &notify.Failure{Reason: notify.Undeliverable, Code: 63024}
+	type call = func(r *rig.Rig, ctx context.Context, id otp.ID) error
+	start := func(req otpsend.Request, key string) call {
+		return func(r *rig.Rig, ctx context.Context, _ otp.ID) error {
+			_, _, err := r.Send.Start(ctx, req, key)
+			return err
+		}
+	}
+	repeat := func(after time.Duration) call {
+		return func(r *rig.Rig, ctx context.Context, _ otp.ID) error {
+			if err := start(toAlice, "key")(r, r.Ctx(), ""); err != nil {
+				return err
+			}
+			r.Advance(after)
+			return start(toAlice, "key")(r, ctx, "")
+		}
+	}
 	for _, tc := range []struct {
-		name   string
-		before func(b *bench) otp.ID
-		call   func(b *bench, ctx context.Context, id otp.ID) error
-		want   int64
+		name    string
+		refuse  int  // how many channels refuse
+		started bool // a verification
+		call    call
+		want    int64
 	}{
-		{"start", nil, start(otpsend.Request{To: alice}, ""), 2},
-		{"start with a key", nil, start(otpsend.Request{To: alice}, "key"), 2},
-		{"start for a user", nil, start(otpsend.Request{User: "canary-name"}, ""), 3},
-		{"start, refused once", refuse(1, refusal), start(otpsend.Request{To: alice}, ""), 4},
-		{"start, refused twice", refuse(2, refusal), start(otpsend.Request{To: alice}, ""), 6},
-		{"start over e-mail, to the second address", nil, start(otpsend.Request{User: "canary-name", Channels: []string{"email", "sms"}}, ""), 5},
-		{"start over e-mail alone", nil, start(otpsend.Request{User: "canary-name", Channel: "email"}, ""), 3},
-		{"repetition", func(b *bench) otp.ID {
-			_ = start(otpsend.Request{To: alice}, "key")(b, b.Ctx(), "")
-			return ""
-		}, start(otpsend.Request{To: alice}, "key"), 1},
-		{"repetition, when the code is over", func(b *bench) otp.ID {
-			_ = start(otpsend.Request{To: alice}, "key")(b, b.Ctx(), "")
-			b.Wait(b.Carrier.Policy.TTL)
-			return ""
-		}, start(otpsend.Request{To: alice}, "key"), 1},
-		{"resend", begin, func(b *bench, ctx context.Context, id otp.ID) error {
-			_, _, err := b.s.Resend(ctx, string(id), otpsend.ResendRequest{}, "")
+		{"start", 0, false, start(toAlice, ""), 2},
+		{"start with a key", 0, false, start(toAlice, "key"), 2},
+		{"start for a user", 0, false, start(toUser, ""), 3},
+		{"start, refused once", 1, false, start(toAlice, ""), 4},
+		{"start, refused twice", 2, false, start(toAlice, ""), 6},
+		{"start over e-mail, to the second address", 0, false, start(otpsend.Request{User: canary, Channels: list{"email", "sms"}}, ""), 5},
+		{"start over e-mail alone", 0, false, start(otpsend.Request{User: canary, Channel: "email"}, ""), 3},
+		{"repetition", 0, false, repeat(time.Minute), 1},
+		{"repetition, after the code expired", 0, false, repeat(otp.DefaultPolicy().TTL + time.Minute), 1},
+		{"resend", 0, true, func(r *rig.Rig, ctx context.Context, id otp.ID) error {
+			_, _, err := r.Send.Resend(ctx, string(id), otpsend.ResendRequest{}, "")
 			return err
 		}, 2},
-		{"status", begin, func(b *bench, ctx context.Context, id otp.ID) error {
-			_, err := b.s.Status(ctx, string(id))
+		{"status", 0, true, func(r *rig.Rig, ctx context.Context, id otp.ID) error {
+			_, err := r.Send.Status(ctx, string(id))
 			return err
 		}, 1},
-		{"cancel", begin, func(b *bench, ctx context.Context, id otp.ID) error {
-			_, err := b.s.Cancel(ctx, string(id))
+		{"cancel", 0, true, func(r *rig.Rig, ctx context.Context, id otp.ID) error {
+			_, err := r.Send.Cancel(ctx, string(id))
 			return err
 		}, 2},
-		{"start of the person's own message", nil, start(otpsend.Request{To: alice, Channel: "inbound"}, ""), 2},
+		{"inbound start", 0, false, start(otpsend.Request{To: alice, Channel: "inbound"}, ""), 2},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			b := newBench(t, every...)
-			b.s.Inbound = &otpsend.Inbound{SMS: ownSMS, Brand: "Acme", Texts: asker{}}
-			b.User(user.User{Name: "canary-name", Phone: alice, Email: rig.AliceMail})
-			var id otp.ID
-			if tc.before != nil {
-				id = tc.before(b)
+			r := newRig(t)
+			for _, c := range channel.Sending[:tc.refuse] {
+				r.Sender(c).Always(undeliverable)
 			}
-			b.Wait(time.Minute)
-			b.Table.Break(nil)
-			got := b.Trips(func(ctx context.Context) {
-				if err := tc.call(b, ctx, id); err != nil {
+			var id otp.ID
+			if tc.started {
+				id = r.MustStart(toAlice).ID
+			}
+			r.Advance(time.Minute)
+			got := r.Trips(func(ctx context.Context) {
+				if err := tc.call(r, ctx, id); err != nil {
 					t.Error(err)
 				}
 			})
@@ -265,24 +241,5 @@ func TestStorageRoundTrips(t *testing.T) {
 				t.Errorf("%d round trips, want %d", got, tc.want)
 			}
 		})
-	}
-}
-
-func start(req otpsend.Request, key string) func(*bench, context.Context, otp.ID) error {
-	return func(b *bench, ctx context.Context, _ otp.ID) error {
-		_, _, err := b.s.Start(ctx, req, key)
-		return err
-	}
-}
-
-func begin(b *bench) otp.ID { return b.start(otpsend.Request{To: alice}).ID }
-
-// refuse has the first n channels refuse.
-func refuse(n int, f *notify.Failure) func(*bench) otp.ID {
-	return func(b *bench) otp.ID {
-		for _, c := range every[:n] {
-			b.Sender(c).Always(f)
-		}
-		return ""
 	}
 }

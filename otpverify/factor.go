@@ -2,7 +2,6 @@ package otpverify
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"time"
 
@@ -21,8 +20,8 @@ const (
 	FactorRecovery = "recovery"
 )
 
-// readFactor checks the factor, and that nothing is asked of it that it cannot
-// hold: no app's code is bound to an amount.
+// readFactor notes a fault if the factor is unknown, or if the request names
+// something that the factor does not have: no app's code is bound to an amount.
 func readFactor(req Request, faults *problem.Faults) {
 	switch req.Factor {
 	case "", FactorMessage:
@@ -35,20 +34,20 @@ func readFactor(req Request, faults *problem.Faults) {
 	}
 }
 
-// ofUserAlone reports whether a request names a user, and nothing that only a
-// verification has.
+// ofUserAlone reports whether a request names a user and a code, and nothing that
+// only a verification has.
 func ofUserAlone(req Request) bool {
-	return req.User != "" && req.Code != "" && req.ID == "" && req.To == "" && req.Purpose == "" && req.Context == (otp.Context{})
+	return req.User != "" && req.Code != "" && req.ID == "" && req.To == "" && req.Purpose == "" && req.Transaction == (otp.Transaction{})
 }
 
-// checkTOTP accepts a code of one of the user's authenticator apps, once. Two
-// storage round trips.
+// checkTOTP approves a code of one of the user's authenticator apps, once, as
+// [totp.Check] decides. Two storage round trips.
 func (s *Service) checkTOTP(ctx context.Context, check otp.CheckRequest) (Answer, error) {
 	now := s.Now()
 	var app totp.Authenticator
-	u, err := s.changeUser(ctx, check.User, func(u *user.User) (err error) {
+	u, err := s.Users.Change(ctx, check.User, func(u user.User) (_ user.User, err error) {
 		u.TOTP, app, err = totp.Check(u.TOTP, check.Code, now)
-		return err
+		return u, err
 	})
 	reqlog.Add(ctx, slog.String("factor", FactorTOTP))
 	if err != nil {
@@ -60,9 +59,9 @@ func (s *Service) checkTOTP(ctx context.Context, check otp.CheckRequest) (Answer
 	}, nil
 }
 
-// checkRecovery spends a recovery code, and tells the person. The slow hash is made
-// before the change, which others may have to wait for; the change makes it again
-// only if the set was replaced in between.
+// checkRecovery approves a recovery code, once, and alerts the person. The slow hash
+// is made before the change, because other changes may have to wait for this one. The
+// change makes the hash again only if the set of codes was replaced in between.
 func (s *Service) checkRecovery(ctx context.Context, check otp.CheckRequest) (Answer, error) {
 	now := s.Now()
 	attempt := recovery.Attempt(check.Code, s.Users.Keys, now)
@@ -72,13 +71,12 @@ func (s *Service) checkRecovery(ctx context.Context, check otp.CheckRequest) (An
 	}
 	_, _, _ = attempt(before.Recovery) // remembers the hash
 	left := 0
-	var revision [8]byte
-	_, _ = rand.Read(revision[:]) // never fails: crypto/rand ends the process instead
-	u, err := s.changeUser(ctx, check.User, func(u *user.User) (err error) {
-		if u.Recovery, left, err = attempt(u.Recovery); err == nil {
-			u.Revision = revision // clients see how many codes a user has left
+	u, err := s.Users.Change(ctx, check.User, func(u user.User) (_ user.User, err error) {
+		u.Recovery, left, err = attempt(u.Recovery)
+		if err == nil {
+			u = u.Revised() // clients see how many codes are left
 		}
-		return err
+		return u, err
 	})
 	reqlog.Add(ctx, slog.String("factor", FactorRecovery))
 	if err != nil {
@@ -88,22 +86,4 @@ func (s *Service) checkRecovery(ctx context.Context, check otp.CheckRequest) (An
 		Status: otp.Approved, Factor: FactorRecovery, User: u.Name, RecoveryCodesLeft: &left,
 		Alerted: s.Alerts.AlertUser(ctx, u, left), ApprovedAt: now.UTC().Truncate(time.Second),
 	}, nil
-}
-
-// changeUser keeps what check makes of the user, also where it refuses: a wrong
-// code is counted before it is answered.
-func (s *Service) changeUser(ctx context.Context, key string, check func(*user.User) error) (user.User, error) {
-	reqlog.Add(ctx, slog.String("user", key[1:9]))
-	var refused error
-	u, err := s.Users.Change(ctx, key, func(old user.User, found bool) (user.User, error) {
-		if !found {
-			return user.User{}, user.ErrNobody()
-		}
-		refused = check(&old)
-		return old, nil
-	})
-	if err == nil {
-		err = refused
-	}
-	return u, err
 }

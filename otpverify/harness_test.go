@@ -1,79 +1,105 @@
 package otpverify_test
 
 import (
-	"errors"
-	"fmt"
 	"testing"
+	"time"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
-	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/rig"
+	"twofa/internal/user"
 	"twofa/otpsend"
 	"twofa/otpverify"
 )
 
 const (
-	alice = rig.Alice
-	bob   = rig.Bob
+	alice  = fixture.Alice
+	bob    = fixture.Bob
+	mail   = fixture.AliceMail
+	canary = "canary-name"
 )
 
-var noon = rig.Noon
+var (
+	noon    = fixture.Noon
+	toAlice = otpsend.Request{To: alice}
+	toUser  = otpsend.Request{User: canary}
+)
 
-// bench is a rig that is asked to check.
-type bench struct {
-	*rig.Rig
-	t *testing.T
-}
+// What senders answer.
+var (
+	undeliverable = &notify.Failure{Outcome: otp.OutcomeUndeliverable, Code: 63024}
+	unclear       = &notify.Failure{Outcome: otp.OutcomeUnavailable, MayHaveSent: true}
+)
 
-func newBench(t *testing.T, channels ...notify.Channel) *bench {
+// quoting is an error that no sender may return: its text is an address.
+type quoting struct{}
+
+func (quoting) Error() string { return alice }
+
+// newRig returns a rig without a pause between messages, and with codes so long
+// that no two of a test are the same by chance.
+func newRig(t *testing.T, channels ...channel.Channel) *rig.Rig {
 	t.Helper()
-	b := &bench{Rig: rig.New(t, channels...), t: t}
-	b.Policy(func(p *otp.Policy) {
+	r := rig.New(t, channels...)
+	r.Policy(func(p *otp.Policy) {
 		p.ResendAfter = 0
-		// Long codes: no two of a test are the same by chance.
 		p.Shape = otp.Shape{Length: 10, Alphabet: otp.Alphanumeric}
 	})
-	return b
+	return r
 }
 
-// start makes a verification, and returns it with its code, or why there is none.
-func (b *bench) start(req otpsend.Request) (otp.Verification, string, error) {
-	b.t.Helper()
-	a, _, err := b.Send.Start(b.Ctx(), req, "")
-	if err != nil {
-		return otp.Verification{}, "", err
+// newUserRig is newRig with a user who has both addresses, after change.
+func newUserRig(t *testing.T, change func(u *user.User), channels ...channel.Channel) *rig.Rig {
+	t.Helper()
+	r := newRig(t, channels...)
+	u := user.User{Name: canary, Phone: alice, Email: mail}
+	if change != nil {
+		change(&u)
 	}
-	_, v := b.Verification(a.ID)
-	return v, b.Code(a.ID), nil
+	r.User(u)
+	return r
 }
 
-func (b *bench) mustStart(req otpsend.Request) (otp.Verification, string) {
-	b.t.Helper()
-	v, code, err := b.start(req)
-	if err != nil {
-		b.t.Fatal(err)
+func verified(u *user.User) { u.PhoneVerified, u.EmailVerified = true, true }
+
+// wantVerified fails the test unless these addresses of the user are verified.
+func wantVerified(r *rig.Rig, phone, email bool) {
+	r.TB.Helper()
+	if u := r.Registered(canary); u.PhoneVerified != phone || u.EmailVerified != email {
+		r.TB.Errorf("verified: number %t, e-mail %t; want %t, %t", u.PhoneVerified, u.EmailVerified, phone, email)
 	}
-	return v, code
 }
 
-func (b *bench) check(req otpverify.Request) (otpverify.Answer, error) {
-	return b.Verify.Check(b.Ctx(), req)
+// begin starts a verification, and returns it with its code.
+func begin(r *rig.Rig, req otpsend.Request) (otp.Verification, string) {
+	r.TB.Helper()
+	id := r.MustStart(req).ID
+	_, v := r.Verification(id)
+	return v, r.Code(id)
 }
 
-// refused is the error of a check that has to be refused so.
-func (b *bench) refused(req otpverify.Request, kind problem.Kind) *problem.Error {
-	b.t.Helper()
-	a, err := b.check(req)
-	if a != (otpverify.Answer{}) {
-		b.t.Errorf("an answer beside an error: %+v", a)
-	}
-	return b.Refused(err, kind)
+// byUser is the check of a code by the user's name alone.
+func byUser(code string) otpverify.Request { return otpverify.Request{User: canary, Code: code} }
+
+func byEmail(purpose string) otpsend.Request {
+	return otpsend.Request{User: canary, Channel: "email", Purpose: purpose}
 }
 
-func kindOf(err error) problem.Kind {
-	if e, ok := errors.AsType[*problem.Error](err); ok {
-		return e.Kind
-	}
-	return problem.Kind(fmt.Sprint(err))
+func bySMS(purpose string) otpsend.Request {
+	return otpsend.Request{User: canary, Channel: "sms", Purpose: purpose}
+}
+
+// receive hands over a person's text.
+func receive(r *rig.Rig, from, text string) string {
+	r.TB.Helper()
+	return r.Receive(notify.Inbound{From: from, Channel: channel.WhatsApp, Text: text})
+}
+
+// testNumber makes Alice's number a test number for an hour.
+func testNumber(r *rig.Rig, code string) {
+	r.TestNumbers(otp.TestNumbers{
+		Scenarios: map[string]otp.Scenario{alice: {Ending: otp.EndsDelivered, Code: code}}, Until: r.Now().Add(time.Hour),
+	})
 }

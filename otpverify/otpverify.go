@@ -1,8 +1,8 @@
 // Package otpverify is the use case behind the otpverify function: it checks a
 // code, once.
 //
-// It spends the attempt, or the approval, before it answers. Where it cannot
-// tell that this was kept, it approves nothing. It must never log a code.
+// It stores the check, or the approval, before it answers. If it is unknown whether
+// that was stored, it approves nothing. It must never log a code.
 package otpverify
 
 import (
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"twofa/internal/address"
+	"twofa/internal/channel"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/recipient"
@@ -21,11 +22,11 @@ import (
 
 // Service checks codes. Its fields are set once, before the first call.
 type Service struct {
-	Book   *recipient.Book
-	Users  *user.Directory
-	Policy otp.Policy
-	Alerts Alerter
-	Now    func() time.Time
+	Recipients *recipient.Store
+	Users      *user.Store
+	Policy     otp.Policy
+	Alerts     Alerter
+	Now        func() time.Time
 }
 
 // Alerter warns people.
@@ -38,34 +39,36 @@ type Alerter interface {
 	AlertUser(ctx context.Context, u user.User, codesLeft int) bool
 }
 
-// Request names a verification, by its id or by the address or user and the
-// purpose that it was started with, and a code as the person typed it. With an
-// id the others may be given too, and have to be the verification's own. Context
-// has to be exactly as it was at the start. Without a code it asks whether the
-// person's own message has approved a verification over the channel inbound.
+// Request names a verification and a code as the person typed it.
 //
-// Factor says what the code is: FactorMessage, a code that was sent; FactorTOTP,
-// one that an authenticator app shows; FactorRecovery. The latter two belong to
-// User alone. Without a factor, Check decides.
+// The verification is named by ID, or by To or User and the Purpose of its start. If
+// others are given beside ID, they have to be the verification's own. Transaction has
+// to be exactly the one of the start. A Request without a Code asks whether the
+// person's own message has approved an inbound verification.
+//
+// Factor says what the code is: FactorMessage, a code that was sent; FactorTOTP, a
+// code of an authenticator app; FactorRecovery, a recovery code. The latter two
+// belong to a user: only User and Code are given. Without a Factor, Check decides.
 type Request struct {
-	ID      string      `json:"id"`
-	To      string      `json:"to"`
-	User    string      `json:"user"`
-	Purpose string      `json:"purpose"`
-	Code    string      `json:"code"`
-	Factor  string      `json:"factor"`
-	Context otp.Context `json:"context"`
+	ID          string          `json:"id"`
+	To          string          `json:"to"`
+	User        string          `json:"user"`
+	Purpose     string          `json:"purpose"`
+	Code        string          `json:"code"`
+	Factor      string          `json:"factor"`
+	Transaction otp.Transaction `json:"context"`
 }
 
 // Answer is an approval. There is no other answer without an error.
 type Answer struct {
-	// ID, To, Channel and Purpose are those of a verification.
-	ID      otp.ID     `json:"id,omitempty"`
-	Status  otp.Status `json:"status"`
-	To      string     `json:"to,omitempty"`
-	Channel string     `json:"channel,omitempty"`
-	Purpose string     `json:"purpose,omitempty"`
-	// Factor and User are there for the factors that need no message.
+	// ID, To, Channel and Purpose are set for FactorMessage.
+	ID      otp.ID          `json:"id,omitempty"`
+	Status  otp.Status      `json:"status"`
+	To      string          `json:"to,omitempty"`
+	Channel channel.Channel `json:"channel,omitempty"`
+	Purpose string          `json:"purpose,omitempty"`
+	// Factor and User are set for the other factors. Authenticator is set for
+	// FactorTOTP, RecoveryCodesLeft and Alerted for FactorRecovery.
 	Factor            string         `json:"factor,omitempty"`
 	User              string         `json:"user,omitempty"`
 	Authenticator     *Authenticator `json:"authenticator,omitempty"`
@@ -74,24 +77,25 @@ type Answer struct {
 	ApprovedAt        time.Time      `json:"approved_at"`
 }
 
-// Authenticator names the app whose code it was.
+// Authenticator names the app whose code was approved.
 type Authenticator struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 }
 
-// Check spends one check and returns an Answer if, and only if, the code is
-// right and this call is the one that used it. Two storage round trips, three by
-// a user's name, five if that user has two addresses; two more for the first
-// approval of a user's address. An authenticator app's code costs two, if the
-// request names the factor; else the messages are looked through first. A
-// recovery code costs three, and the message that tells of it two.
+// Check spends one check. It returns an Answer if, and only if, the code is right
+// and this call is the one that used it.
 //
-// Without a factor, a code of a user that is longer than any other is a recovery
-// code.
-// Any other is that of the user's pending verification, if there is one of the
-// purpose. Else it is an authenticator app's, if the user has one, and the
-// request names nothing that only a verification has.
+// If the request names only a user and a code, without a factor, a code that is
+// longer than all others is a recovery code. Any other code belongs to the user's
+// pending verification of the default purpose. If there is none, it belongs to the
+// user's authenticator app, if there is one. A request that names anything else is
+// about a message.
+//
+// Storage round trips: two; three by a user's name, five if the user has two
+// addresses; two more for the first approval of a user's address. An authenticator
+// app's code costs two if the request names the factor, else two more than the
+// search for a message. A recovery code costs three, and two more for the alert.
 func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
 	check, err := s.read(req)
 	if err != nil {
@@ -103,19 +107,19 @@ func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
 	case req.Factor == FactorRecovery, req.Factor == "" && ofUserAlone(req) && len(check.Code) > otp.MaxCodeLength:
 		return s.checkRecovery(ctx, check)
 	}
-	rows, apps, err := s.rows(ctx, check)
+	keys, apps, err := s.rows(ctx, check)
 	if err != nil {
 		return Answer{}, err
 	}
-	a, err := s.checkMessage(ctx, rows, check)
-	if over(err) && apps && req.Factor == "" && ofUserAlone(req) {
+	a, err := s.checkMessage(ctx, keys, check)
+	if problem.Is(err, nothingToCheck...) && apps && req.Factor == "" && ofUserAlone(req) {
 		return s.checkTOTP(ctx, check)
 	}
 	return a, err
 }
 
-func (s *Service) checkMessage(ctx context.Context, rows []string, check otp.CheckRequest) (Answer, error) {
-	r, v, err := s.checkIn(ctx, rows, check)
+func (s *Service) checkMessage(ctx context.Context, keys []otp.RowKey, check otp.CheckRequest) (Answer, error) {
+	r, v, err := s.checkIn(ctx, keys, check)
 	if refused, ok := errors.AsType[*problem.Error](err); ok && refused.Alerted {
 		refused.Alerted = s.Alerts.Alert(ctx, r, v)
 	}
@@ -129,29 +133,29 @@ func (s *Service) checkMessage(ctx context.Context, rows []string, check otp.Che
 	}, nil
 }
 
-// checkIn checks in the row that has the verification which is meant. A user with
-// two addresses has two rows: then it is the newest one that is pending, or else
-// the newest of all, which tells why none is.
-func (s *Service) checkIn(ctx context.Context, rows []string, check otp.CheckRequest) (otp.Recipient, otp.Verification, error) {
-	if len(rows) == 0 { // no such user can be registered, and yet nothing may be approved
+// checkIn chooses the row and makes the check there. A user with two addresses has
+// two rows: the check is made on the newest verification that is pending, and if
+// none is, on the newest of all, whose refusal says why.
+func (s *Service) checkIn(ctx context.Context, keys []otp.RowKey, check otp.CheckRequest) (otp.Recipient, otp.Verification, error) {
+	if len(keys) == 0 { // a user without an address: nothing may be approved
 		_, err := otp.Recipient{}.Latest(check.Purpose, check.User)
 		return otp.Recipient{}, otp.Verification{}, err
 	}
-	row, newest := rows[0], otp.Verification{}
-	for i := 0; len(rows) > 1 && i < len(rows); i++ {
-		r, err := s.Book.Load(ctx, rows[i])
+	key, newest := keys[0], otp.Verification{}
+	for i := 0; len(keys) > 1 && i < len(keys); i++ {
+		r, err := s.Recipients.Load(ctx, keys[i])
 		if err != nil {
 			return otp.Recipient{}, otp.Verification{}, err
 		}
 		v, err := r.Settle(s.Now()).Latest(check.Purpose, check.User)
 		if err == nil && (newest.ID == "" || newer(v, newest)) {
-			row, newest = rows[i], v
+			key, newest = keys[i], v
 		}
 	}
-	return s.check(ctx, row, check)
+	return s.check(ctx, key, check)
 }
 
-// newer reports whether v rather than w is meant by a code that just came.
+// newer reports whether a code is checked on v rather than on w.
 func newer(v, w otp.Verification) bool {
 	if (v.Status == otp.Pending) != (w.Status == otp.Pending) {
 		return v.Status == otp.Pending
@@ -159,37 +163,23 @@ func newer(v, w otp.Verification) bool {
 	return v.CreatedAt.After(w.CreatedAt)
 }
 
-// over reports whether a check found nothing that was still to be checked.
-func over(err error) bool {
-	for _, kind := range []problem.Kind{
-		problem.NotFound, problem.AlreadyUsed, problem.Expired, problem.Canceled, problem.Denied, problem.Undeliverable, problem.TooManyChecks,
-	} {
-		if isKind(err, kind) {
-			return true
-		}
-	}
-	return false
+// nothingToCheck lists the kinds of a check that found no pending verification.
+var nothingToCheck = []problem.Kind{
+	problem.NotFound, problem.AlreadyUsed, problem.Expired, problem.Canceled, problem.Denied, problem.Undeliverable, problem.TooManyChecks,
 }
 
-func isKind(err error, kind problem.Kind) bool {
-	e, ok := errors.AsType[*problem.Error](err)
-	return ok && e.Kind == kind
-}
-
-func (s *Service) check(ctx context.Context, rowKey string, check otp.CheckRequest) (otp.Recipient, otp.Verification, error) {
+func (s *Service) check(ctx context.Context, key otp.RowKey, check otp.CheckRequest) (otp.Recipient, otp.Verification, error) {
 	now := s.Now()
-	r, v, err := s.Book.Change(ctx, rowKey, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+	return s.Recipients.Change(ctx, key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		if check.Code == "" {
 			return otp.Claim(old, check, now)
 		}
-		return otp.Check(old, check, s.Book.Keys, s.Policy, now)
+		return otp.Check(old, check, s.Recipients.Keys, s.Policy, now)
 	})
-	reqlog.Verification(ctx, r, v)
-	return r, v, err
 }
 
-// confirm notes that the user's address was proven. The approval is kept and
-// holds without it; the next one notes it then.
+// confirm stores that the user's address is verified. If that fails, the approval,
+// which is stored, holds, and the next approval verifies the address.
 func (s *Service) confirm(ctx context.Context, r otp.Recipient, v otp.Verification) {
 	proven := r.Proven(v)
 	if !v.Unverified || proven == "" {
@@ -200,7 +190,7 @@ func (s *Service) confirm(ctx context.Context, r otp.Recipient, v otp.Verificati
 	}
 }
 
-// read checks the fields, all of them.
+// read checks all fields of the request.
 func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
 	faults := new(problem.Faults)
 	code, ok := otp.ReadCode(req.Code)
@@ -210,7 +200,7 @@ func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
 	case req.Code != "" && !ok:
 		faults.Add("code", "A code is made of digits or letters; this has other characters or is too long.")
 	}
-	check = otp.CheckRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Code: code, Context: req.Context}
+	check = otp.CheckRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Code: code, Transaction: req.Transaction}
 	if req.To != "" {
 		a, err := address.Parse(req.To)
 		if err != nil {
@@ -219,20 +209,16 @@ func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
 		check.Address = a.Text
 	}
 	if req.User != "" {
-		name, bad := user.ParseName(req.User)
-		if bad != nil {
-			faults.AddAll(bad)
-		}
+		name, err := user.ParseName(req.User)
+		faults.AddAll(err)
 		check.User = s.Users.Key(name)
 	}
 	if req.ID != "" {
-		id, bad := otp.ParseID(req.ID)
-		if bad != nil {
-			faults.AddAll(bad)
-		}
+		id, err := otp.ParseID(req.ID)
+		faults.AddAll(err)
 		check.ID = id
 		if req.Purpose == "" {
-			check.Purpose = "" // an id needs no default: any purpose is meant
+			check.Purpose = "" // with an id, any purpose
 		}
 	}
 	readFactor(req, faults)
@@ -248,14 +234,14 @@ func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
 	return check, nil
 }
 
-// rows is where the verification can lie, most likely place first, and whether
-// the user has authenticator apps.
-func (s *Service) rows(ctx context.Context, check otp.CheckRequest) (rows []string, apps bool, err error) {
+// rows returns the keys of the rows in which the verification can be, the most
+// likely one first, and whether the user has authenticator apps.
+func (s *Service) rows(ctx context.Context, check otp.CheckRequest) (keys []otp.RowKey, apps bool, err error) {
 	switch {
 	case check.ID != "":
-		return []string{check.ID.RowKey()}, false, nil
+		return []otp.RowKey{check.ID.RowKey()}, false, nil
 	case check.Address != "":
-		return []string{s.Book.RowKey(check.Address)}, false, nil
+		return []otp.RowKey{s.Recipients.Key(check.Address)}, false, nil
 	}
 	u, err := s.Users.Load(ctx, check.User)
 	if err != nil {
@@ -263,11 +249,11 @@ func (s *Service) rows(ctx context.Context, check otp.CheckRequest) (rows []stri
 	}
 	for _, a := range []string{u.Phone, u.Email} {
 		if a != "" {
-			rows = append(rows, s.Book.RowKey(a))
+			keys = append(keys, s.Recipients.Key(a))
 		}
 	}
 	for _, a := range u.TOTP.Authenticators {
 		apps = apps || !a.Pending()
 	}
-	return rows, apps, nil
+	return keys, apps, nil
 }

@@ -1,7 +1,6 @@
 package otpverify_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,19 +8,29 @@ import (
 
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/rig"
 	"twofa/otpsend"
 	"twofa/otpverify"
 )
 
-// Attack 5: of all the ways to combine what belongs to different verifications,
-// only what belongs together passes.
-func TestOnlyWhatBelongsTogetherPasses(t *testing.T) {
-	b := newBench(t)
-	b.Policy(func(p *otp.Policy) { p.MaxChecks, p.MaxFailuresPerDay = otp.MaxCounted, otp.MaxCounted })
+// wantMismatch fails the test unless a check is refused as a wrong code or as an
+// unknown verification.
+func wantMismatch(r *rig.Rig, req otpverify.Request) {
+	r.TB.Helper()
+	if a, err := r.Check(req); !problem.Is(err, problem.WrongCode, problem.NotFound) {
+		r.TB.Errorf("%+v: %+v %v", req, a, err)
+	}
+}
+
+// Attack 5: of all combinations of ids, codes and contexts, only those of one
+// verification are approved.
+func TestOnlyWhatBelongsTogetherIsApproved(t *testing.T) {
+	r := newRig(t)
+	r.Policy(func(p *otp.Policy) { p.MaxChecks, p.MaxFailuresPerDay = otp.MaxCounted, otp.MaxCounted })
 	type started struct {
 		to, purpose string
-		context     otp.Context
+		context     otp.Transaction
 		id          otp.ID
 		code        string
 	}
@@ -29,8 +38,8 @@ func TestOnlyWhatBelongsTogetherPasses(t *testing.T) {
 	for i, to := range []string{alice, bob} {
 		for j, purpose := range []string{"login", "payment"} {
 			// The same amounts and payees, in other combinations.
-			c := otp.Context{Amount: fmt.Sprint("EUR ", i), Payee: fmt.Sprint("Payee ", j)}
-			v, code := b.mustStart(otpsend.Request{To: to, Purpose: purpose, Context: c})
+			c := otp.Transaction{Amount: fmt.Sprint("EUR ", i), Payee: fmt.Sprint("Payee ", j)}
+			v, code := begin(r, otpsend.Request{To: to, Purpose: purpose, Transaction: c})
 			all = append(all, started{to, purpose, c, v.ID, code})
 		}
 	}
@@ -38,35 +47,32 @@ func TestOnlyWhatBelongsTogetherPasses(t *testing.T) {
 	wrong := func(req otpverify.Request) {
 		t.Helper()
 		tried++
-		if a, err := b.check(req); err == nil {
-			t.Errorf("%+v passed: %+v", req, a)
-		} else if kind := kindOf(err); kind != problem.WrongCode && kind != problem.NotFound {
-			t.Errorf("%+v: %v", req, err)
-		}
+		wantMismatch(r, req)
 	}
-	for i, by := range all { // who is asked for
+	for i, by := range all { // whose id
 		for j, coded := range all { // whose code
-			for k, told := range all { // whose context
+			for k, other := range all { // whose context
 				if i == j && j == k {
 					continue
 				}
-				wrong(otpverify.Request{ID: string(by.id), Code: coded.code, Context: told.context})
-				wrong(otpverify.Request{To: by.to, Purpose: by.purpose, Code: coded.code, Context: told.context})
+				wrong(otpverify.Request{ID: string(by.id), Code: coded.code, Transaction: other.context})
+				wrong(otpverify.Request{To: by.to, Purpose: by.purpose, Code: coded.code, Transaction: other.context})
 			}
 		}
-		wrong(otpverify.Request{ID: string(by.id), Code: by.code})
-		wrong(otpverify.Request{ID: string(by.id), Code: by.code, Context: otp.Context{Amount: by.context.Payee, Payee: by.context.Amount}})
-		wrong(otpverify.Request{ID: string(by.id), Code: by.code, Context: otp.Context{Amount: by.context.Amount + by.context.Payee}})
-		wrong(otpverify.Request{ID: string(by.id), Code: by.code, Context: otp.Context{Amount: by.context.Amount + " ", Payee: by.context.Payee}})
+		for _, c := range []otp.Transaction{
+			{}, {Amount: by.context.Payee, Payee: by.context.Amount}, {Amount: by.context.Amount + by.context.Payee},
+			{Amount: by.context.Amount + " ", Payee: by.context.Payee},
+		} {
+			wrong(otpverify.Request{ID: string(by.id), Code: by.code, Transaction: c})
+		}
 	}
 	for i, v := range all {
-		req := otpverify.Request{ID: string(v.id), Code: v.code, Context: v.context}
+		req := otpverify.Request{ID: string(v.id), Code: v.code, Transaction: v.context}
 		if i%2 == 1 {
 			req.ID, req.To, req.Purpose = "", v.to, v.purpose
 		}
-		a, err := b.check(req)
-		if err != nil || a.ID != v.id || a.Purpose != v.purpose || a.Status != otp.Approved {
-			t.Errorf("%+v: %+v %v", req, a, err)
+		if a := r.Approve(req); a.ID != v.id || a.Purpose != v.purpose {
+			t.Errorf("%+v: %+v", req, a)
 		}
 	}
 	if want := 4 * (15*2 + 4); tried != want {
@@ -74,111 +80,86 @@ func TestOnlyWhatBelongsTogetherPasses(t *testing.T) {
 	}
 }
 
-// An id with somebody else's address or another purpose beside it is a mix-up of
-// the client's, and never passes.
-func TestAnIDWithAnothersAddressOrPurposeIsNotApproved(t *testing.T) {
-	for name, req := range map[string]otpverify.Request{
-		"address":          {To: bob},
-		"purpose":          {Purpose: "payment"},
-		"address and more": {To: bob, Purpose: "login"},
-	} {
-		b := newBench(t)
-		v, code := b.mustStart(otpsend.Request{To: alice})
-		b.mustStart(otpsend.Request{To: bob})
-		b.mustStart(otpsend.Request{To: alice, Purpose: "payment"})
+// An id beside another person's address or another purpose is a defect of the
+// client, and never approved.
+func TestAnIDWithAnotherAddressOrPurposeIsNotApproved(t *testing.T) {
+	for _, req := range []otpverify.Request{{To: bob}, {Purpose: "payment"}, {To: bob, Purpose: "login"}} {
+		r := newRig(t)
+		v, code := begin(r, toAlice)
+		r.MustStart(otpsend.Request{To: bob})
+		r.MustStart(otpsend.Request{To: alice, Purpose: "payment"})
 		req.ID, req.Code = string(v.ID), code
-		if a, err := b.check(req); err == nil {
-			t.Errorf("%s: %+v", name, a)
+		if a, err := r.Check(req); err == nil {
+			t.Errorf("%+v: %+v", req, a)
 		}
 	}
 }
 
-// Attack 2: a new code never resets the count of the failures.
+// Attack 2: a new code never resets the count of wrong codes.
 func TestNewCodesDoNotResetTheFailuresOfAnAddress(t *testing.T) {
-	b := newBench(t)
-	b.Policy(func(p *otp.Policy) { p.MaxSends, p.MaxSendsPerDay = otp.MaxCounted, otp.MaxCounted })
-	evaluated := 0
+	r := newRig(t)
+	r.Policy(func(p *otp.Policy) { p.MaxSends, p.MaxSendsPerDay = otp.MaxCounted, otp.MaxCounted })
+	counted := 0
 	var last error
 	for range 20 {
-		v, _, err := b.start(otpsend.Request{To: alice})
-		if last = err; err != nil {
-			b.Wait(time.Minute)
-			continue
-		}
-		for range 4 {
-			_, err := b.check(otpverify.Request{ID: string(v.ID), Code: "WRONG22222"})
-			if kindOf(err) == problem.WrongCode {
-				evaluated++
+		var a otpsend.Answer
+		if a, last = r.Start(toAlice); last == nil {
+			for range 4 {
+				if _, err := r.Check(rig.ByID(a.ID, "WRONG22222")); problem.Is(err, problem.WrongCode) {
+					counted++
+				}
 			}
 		}
-		b.Wait(time.Minute)
+		r.Advance(time.Minute)
 	}
-	if evaluated != 10 || kindOf(last) != problem.TooManyChecks {
-		t.Errorf("%d wrong codes were evaluated, want 10; the last start: %v", evaluated, last)
+	if counted != 10 || !problem.Is(last, problem.TooManyChecks) {
+		t.Errorf("%d wrong codes were counted, want 10; the last start: %v", counted, last)
 	}
-	if _, _, err := b.start(otpsend.Request{To: bob}); err != nil {
-		t.Errorf("another address: %v", err)
-	}
-	b.Wait(24 * time.Hour) // attack 22: the lock ends by itself
-	v, code := b.mustStart(otpsend.Request{To: alice})
-	if _, err := b.check(otpverify.Request{ID: string(v.ID), Code: code}); err != nil {
-		t.Error(err)
-	}
+	r.MustStart(otpsend.Request{To: bob})
+	r.Advance(24 * time.Hour) // attack 22: the lock ends by itself
+	v, code := begin(r, toAlice)
+	r.Approve(rig.ByID(v.ID, code))
 }
 
 // Attack 15.
 func TestExpiryIsExactAndSurvivesAClockThatStepsBack(t *testing.T) {
-	b := newBench(t)
-	v, code := b.mustStart(otpsend.Request{To: alice})
-	b.SetTime(v.ExpiresAt)
-	if _, err := b.check(otpverify.Request{ID: string(v.ID), Code: code}); kindOf(err) != problem.Expired {
-		t.Errorf("at its end: %v", err)
+	r := newRig(t)
+	v, code := begin(r, toAlice)
+	for _, at := range []time.Time{v.ExpiresAt, v.ExpiresAt.Add(-time.Minute)} {
+		r.Set(at)
+		r.RefuseCheck(rig.ByID(v.ID, code), problem.Expired)
 	}
-	b.SetTime(v.ExpiresAt.Add(-time.Minute))
-	if _, err := b.check(otpverify.Request{ID: string(v.ID), Code: code}); kindOf(err) != problem.Expired {
-		t.Errorf("after the clock stepped back: %v", err)
-	}
-	v, code = b.mustStart(otpsend.Request{To: bob})
-	b.SetTime(v.ExpiresAt.Add(-1))
-	if _, err := b.check(otpverify.Request{ID: string(v.ID), Code: code}); err != nil {
-		t.Errorf("a nanosecond before: %v", err)
-	}
+	v, code = begin(r, otpsend.Request{To: bob})
+	r.Set(v.ExpiresAt.Add(-1))
+	r.Approve(rig.ByID(v.ID, code))
 }
 
-// Fail closed: an answer that approves was kept first.
-func TestAnApprovalThatWasNotKeptIsNotAnswered(t *testing.T) {
-	b := newBench(t)
-	v, code := b.mustStart(otpsend.Request{To: alice})
-	req := otpverify.Request{ID: string(v.ID), Code: code}
-	b.Table.Break(func(int) rig.Fault { return rig.Down })
-	if a, err := b.check(req); kindOf(err) != problem.StorageUnavailable || a != (otpverify.Answer{}) {
-		t.Errorf("down: %+v %v", a, err)
+// Fail closed: an approval is stored before it is answered.
+func TestAnApprovalThatIsNotStoredIsNotAnswered(t *testing.T) {
+	r := newRig(t)
+	v, code := begin(r, toAlice)
+	for _, fault := range []rig.Fault{rig.Down, rig.Lost} {
+		r.Table.Break(rig.FaultFrom(1, fault))
+		r.RefuseCheck(rig.ByID(v.ID, code), problem.StorageUnavailable)
 	}
-	b.Table.Break(func(int) rig.Fault { return rig.Lost })
-	if a, err := b.check(req); kindOf(err) != problem.StorageUnavailable || a != (otpverify.Answer{}) {
-		t.Errorf("lost: %+v %v", a, err)
-	}
-	b.Table.Break(nil)
-	if a, err := b.check(req); kindOf(err) != problem.AlreadyUsed || a != (otpverify.Answer{}) {
-		t.Errorf("afterwards: %+v %v", a, err)
-	}
+	r.Table.Break(nil)
+	r.RefuseCheck(rig.ByID(v.ID, code), problem.AlreadyUsed)
 }
 
-// What a wrong code finds must not be told while it may not have been counted.
-func TestAWrongCodeThatWasNotCountedIsNotTold(t *testing.T) {
-	b := newBench(t)
-	v, _ := b.mustStart(otpsend.Request{To: alice})
-	b.Table.Break(func(int) rig.Fault { return rig.Lost })
-	_, err := b.check(otpverify.Request{ID: string(v.ID), Code: "WRONG22222"})
-	e, ok := errors.AsType[*problem.Error](err)
-	if !ok || e.Kind != problem.StorageUnavailable || e.ChecksLeft != nil {
-		t.Errorf("answered %+v", err)
+// The answer must not tell what a wrong code found while the code may not have
+// been counted.
+func TestAWrongCodeThatIsNotCountedIsNotAnswered(t *testing.T) {
+	r := newRig(t)
+	v, _ := begin(r, toAlice)
+	r.Table.Break(rig.FaultFrom(1, rig.Lost))
+	if e := r.RefuseCheck(rig.ByID(v.ID, "WRONG22222"), problem.StorageUnavailable); e.ChecksLeft != nil {
+		t.Errorf("answered %+v", e)
 	}
 }
 
 func TestFaultsOfTheFieldsReachNoStore(t *testing.T) {
-	b := newBench(t)
-	id := string(otp.NewID(b.Book.RowKey(alice), [8]byte{1}))
+	r := newRig(t)
+	id := string(otp.NewID(r.Recipients.Key(alice), [8]byte{1}))
 	for _, tc := range []struct {
 		req    otpverify.Request
 		fields string
@@ -190,50 +171,39 @@ func TestFaultsOfTheFieldsReachNoStore(t *testing.T) {
 		{otpverify.Request{ID: id, Code: "!"}, "code"},
 		{otpverify.Request{To: "415", Code: "123456"}, "to"},
 		{otpverify.Request{To: alice}, "code"},
-		{otpverify.Request{User: "canary-name"}, "code"},
+		{otpverify.Request{User: canary}, "code"},
 		{otpverify.Request{To: alice, Code: "!"}, "code"},
 		{otpverify.Request{To: alice, Code: strings.Repeat("1", otp.MaxTypedCode+1)}, "code"},
 		{otpverify.Request{To: alice, Purpose: "A", Code: "123456"}, "purpose"},
-		{otpverify.Request{To: alice, User: "canary-name", Code: "123456"}, "user"},
-		{otpverify.Request{ID: id, To: alice, User: "canary-name", Code: "123456"}, "user"},
+		{otpverify.Request{To: alice, User: canary, Code: "123456"}, "user"},
+		{otpverify.Request{ID: id, To: alice, User: canary, Code: "123456"}, "user"},
 		{otpverify.Request{User: "a/b", Code: "123456"}, "user"},
 		{otpverify.Request{ID: "VE", To: "1", User: "..", Purpose: "A", Code: "!"}, "code purpose to user id user"},
 	} {
-		var names []string
-		for _, f := range b.refused(tc.req, problem.InvalidRequest).Fields {
-			names = append(names, f.Name)
-		}
+		names := fixture.FieldNames(r.RefuseCheck(tc.req, problem.InvalidRequest))
 		if got := strings.Join(names, " "); got != tc.fields {
 			t.Errorf("%+v: %s, want %s", tc.req, got, tc.fields)
 		}
 	}
-	if b.Table.Calls() != 0 {
-		t.Error("the store was asked")
+	if r.Table.Calls() != 0 {
+		t.Error("the store was called")
 	}
 }
 
-// A code of a secret that was rotated out ends, and is not taken for a wrong one.
-func TestACodeWhoseSecretIsGoneIsExpired(t *testing.T) {
-	b := newBench(t)
-	v, code := b.mustStart(otpsend.Request{To: alice})
-	_, _, err := b.Book.Change(b.Ctx(), v.ID.RowKey(), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-		r.Verifications[0].Key = [4]byte{1, 2, 3, 4}
-		return r, otp.Verification{}, nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.check(otpverify.Request{ID: string(v.ID), Code: code}); kindOf(err) != problem.Expired {
-		t.Errorf("answered %v", err)
-	}
+// A code whose secret was taken out of service is expired, not wrong.
+func TestACodeWithoutItsSecretIsExpired(t *testing.T) {
+	r := newRig(t)
+	v, code := begin(r, toAlice)
+	r.LoseSecret(v.ID)
+	r.RefuseCheck(rig.ByID(v.ID, code), problem.Expired)
 }
 
 // A letter may be typed in either case; the alphabet has one.
 func TestACodeOfLettersIsReadInEitherCase(t *testing.T) {
-	b := newBench(t)
-	_, code := b.mustStart(otpsend.Request{To: alice})
-	a, err := b.check(otpverify.Request{To: alice, Code: " " + strings.ToLower(code[:5]) + "-" + code[5:]})
-	if err != nil || a.To != "+1******0123" || !a.ApprovedAt.Equal(noon) {
-		t.Errorf("%+v %v", a, err)
+	r := newRig(t)
+	_, code := begin(r, toAlice)
+	a := r.Approve(otpverify.Request{To: alice, Code: " " + strings.ToLower(code[:5]) + "-" + code[5:]})
+	if a.To != "+1******0123" || !a.ApprovedAt.Equal(noon) {
+		t.Errorf("%+v", a)
 	}
 }

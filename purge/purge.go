@@ -1,8 +1,8 @@
-// Package purge is the use case behind the timer: it removes rows that hold
-// nothing worth keeping, in bounded time, and goes on next time where it stopped.
+// Package purge is the use case behind the timer: it removes rows that are not needed
+// any more, in bounded time. The next run continues where the last one stopped.
 //
-// It trusts nothing but a row's own KeepUntil, and removes a row only in the
-// version that it saw. It never reads what is in a row.
+// It relies only on a row's KeepUntil, and removes a row only in the version that it
+// saw. It never reads the data of a row.
 package purge
 
 import (
@@ -15,39 +15,38 @@ import (
 	"twofa/internal/store"
 )
 
-// cursorKey is the row that remembers where the last run stopped. It lies
-// beside the recipients, whose keys are always 16 digits.
+// cursorKey is the key of the row that holds where the last run stopped. It is in
+// one table with the recipients, whose keys always are 16 hexadecimal digits.
 const cursorKey store.Key = "purgecursor"
 
-// cursorKept is how long the cursor is worth anything; without it a run begins
-// at the beginning.
+// cursorKept is how long the cursor is kept. Without it, a run begins at the start
+// of the table.
 const cursorKept = 365 * 24 * time.Hour
 
-// atOnce is how many rows are removed at a time. One after another, the round
-// trips would use up the budget; many more would get in the way of people who
-// wait for their codes.
+// atOnce is how many rows are removed at the same time. One at a time, the round
+// trips would use up the budget. Many more would slow down requests.
 const atOnce = 8
 
 // Service sweeps a table.
 type Service struct {
 	Table store.Table
 	Now   func() time.Time
-	// Budget bounds one run, all but the keeping of the cursor at its end, for
-	// which the store has a time limit of its own. The two together have to
-	// stay under what the timer's request is given.
+	// Budget bounds one run, except the write of the cursor at its end, which has
+	// the store's own time limit. Both together have to be shorter than the time
+	// limit of the timer's request.
 	Budget time.Duration
 }
 
 // Result is what a run did.
 type Result struct {
 	Removed int  `json:"removed"`
-	Changed int  `json:"changed"` // listed, but changed since: kept
+	Changed int  `json:"changed"` // changed after they were listed, so not removed
 	Done    bool `json:"done"`    // reached the end of the table
 }
 
-// Run sweeps until the end of the table or of the budget. An error means that
-// the store failed; what was removed stays removed, and the next run goes on
-// from the last whole page.
+// Run removes rows until the end of the table or of the budget. An error means that
+// the store failed: the next run continues with the first page that was not
+// finished.
 func (s *Service) Run(ctx context.Context) (Result, error) {
 	var res Result
 	sweep, cancel := context.WithTimeout(ctx, s.Budget)
@@ -59,8 +58,8 @@ func (s *Service) Run(ctx context.Context) (Result, error) {
 	for {
 		next, err := s.page(sweep, cursor, &res)
 		if err != nil && sweep.Err() != nil && ctx.Err() == nil {
-			// The budget is over in the middle of a page: the next run takes
-			// it again, without the rows that are gone.
+			// The budget ended within a page: the next run lists it again,
+			// without the rows that are removed.
 			return res, s.saveCursor(ctx, cursor)
 		}
 		if err != nil {
@@ -73,11 +72,11 @@ func (s *Service) Run(ctx context.Context) (Result, error) {
 	}
 }
 
-// page removes what one page lists.
+// page removes the rows of one page, and returns the cursor of the next one.
 func (s *Service) page(ctx context.Context, cursor string, res *Result) (next string, err error) {
 	page, err := s.Table.Expired(ctx, s.Now(), cursor)
 	if errors.Is(err, store.ErrInvalid) && cursor != "" {
-		// Another store or another version wrote the cursor: begin again.
+		// Another store or another version wrote the cursor: start again.
 		page, err = s.Table.Expired(ctx, s.Now(), "")
 	}
 	if err != nil {
@@ -89,18 +88,18 @@ func (s *Service) page(ctx context.Context, cursor string, res *Result) (next st
 	return page.Next, nil
 }
 
-// remove removes rows, several at a time. After a failure it begins no further
-// one, counts what is under way, and returns the first error.
+// remove removes rows, several at a time. After a failure it begins no other
+// removal, counts those that have begun, and returns the first error.
 func (s *Service) remove(ctx context.Context, rows []store.Ref, res *Result) error {
 	var (
 		wg    sync.WaitGroup
 		slots = make(chan struct{}, atOnce)
-		mu    sync.Mutex // guards what follows
+		mu    sync.Mutex // guards first and res
 		first error
 	)
 	for _, ref := range rows {
 		if ref.Key == cursorKey {
-			continue // unchanged for longer than cursorKept, and ours all the same
+			continue // an old cursor is still needed
 		}
 		slots <- struct{}{}
 		mu.Lock()
@@ -141,7 +140,7 @@ func (s *Service) loadCursor(ctx context.Context) (string, error) {
 }
 
 func (s *Service) saveCursor(ctx context.Context, cursor string) error {
-	// A row's data is never empty: one byte stands before the cursor.
+	// The data of a row must not be empty, so one byte precedes the cursor.
 	data := append([]byte{'>'}, cursor...)
 	err := s.Table.Update(ctx, cursorKey, func(old []byte) (store.Row, error) {
 		if string(old) == string(data) || old == nil && cursor == "" {
@@ -150,7 +149,7 @@ func (s *Service) saveCursor(ctx context.Context, cursor string) error {
 		return store.Row{Data: data, KeepUntil: s.Now().Add(cursorKept)}, nil
 	})
 	if err != nil {
-		return fmt.Errorf("purge: keep the cursor: %w", err)
+		return fmt.Errorf("purge: write the cursor: %w", err)
 	}
 	return nil
 }

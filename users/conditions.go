@@ -7,23 +7,23 @@ import (
 	"twofa/internal/user"
 )
 
-// Conditions are the header fields of a conditional request as they came, lines
-// of one name joined by commas; "" is none.
+// Conditions are the header fields of a conditional request, as they came. Lines of
+// the same name are joined by commas. "" is no condition.
 type Conditions struct {
-	// IfMatch is met by a user in a state of these entity tags, or for * by any
-	// user (RFC 9110, 13.1.1).
+	// IfMatch holds if the user's entity tag is in this list, or for * if there is
+	// a user (RFC 9110, 13.1.1).
 	IfMatch string
-	// IfNoneMatch is met where there is no user, or, for a list, where the user
-	// is in none of these states (13.1.2).
+	// IfNoneMatch holds if there is no user, or if the user's entity tag is not in
+	// this list (13.1.2).
 	IfNoneMatch string
 }
 
-// conditions is Conditions, read.
+// conditions is Conditions after parsing.
 type conditions struct {
 	ifMatch, ifNoneMatch tagList
 }
 
-// tagList is what either field holds; the zero tagList is none.
+// tagList is the value of either field. The zero tagList is no condition.
 type tagList struct {
 	any  bool // *
 	tags []entityTag
@@ -38,22 +38,22 @@ func (c Conditions) read(faults *problem.Faults) conditions {
 	readOne := func(field, value string) tagList {
 		list, ok := readTags(value)
 		if value != "" && !ok {
-			faults.Add(field, `This header is a list of entity tags in double quotes, as the header ETag has them, or *.`)
+			faults.Add(field, `Send a list of entity tags in double quotes, as in the header ETag, or *.`)
 		}
 		return list
 	}
 	return conditions{ifMatch: readOne("If-Match", c.IfMatch), ifNoneMatch: readOne("If-None-Match", c.IfNoneMatch)}
 }
 
-// readTags reads * or a list of entity tags (RFC 9110, 8.8.3 and 5.6.1), and
-// reports whether it was one.
+// readTags reads * or a list of entity tags (RFC 9110, 8.8.3 and 5.6.1). ok is false
+// for any other text.
 func readTags(value string) (list tagList, ok bool) {
 	s := strings.Trim(value, " \t")
 	if s == "*" {
 		return tagList{any: true}, true
 	}
 	for s != "" {
-		if s[0] != ',' { // an empty element is none
+		if s[0] != ',' { // empty elements are ignored
 			tag, rest, ok := readTag(s)
 			if !ok || rest != "" && rest[0] != ',' {
 				return tagList{}, false
@@ -66,7 +66,7 @@ func readTags(value string) (list tagList, ok bool) {
 	return list, len(list.tags) > 0
 }
 
-// readTag reads the entity tag that s begins with, and the white space behind it.
+// readTag reads the entity tag that s begins with, and the white space after it.
 func readTag(s string) (tag entityTag, rest string, ok bool) {
 	s, tag.weak = strings.CutPrefix(s, "W/")
 	s, opened := strings.CutPrefix(s, `"`)
@@ -77,21 +77,23 @@ func readTag(s string) (tag entityTag, rest string, ok bool) {
 	return tag, strings.TrimLeft(rest, " \t"), ok && opened
 }
 
-// by returns an error unless the conditions are met by the user, or by there
-// being none.
-func (c conditions) by(u user.User, found bool) error {
+// check returns an error unless the conditions hold for the user (the zero User if
+// there is none).
+func (c conditions) check(u user.User) error {
+	found := u.Name != ""
 	if c.ifMatch.given() && !(found && c.ifMatch.has(tag(u), false)) {
-		return &problem.Error{Kind: problem.PreconditionFailed, Detail: "The user is not, or not any more, in the state that If-Match names. Nothing was changed: read the user again, and decide anew."}
+		return &problem.Error{Kind: problem.PreconditionFailed, Detail: "The user has changed since you read it, or does not exist: no entity tag in If-Match is the current one. Nothing was changed. Read the user again."}
 	}
 	if c.ifNoneMatch.given() && found && c.ifNoneMatch.has(tag(u), true) {
-		return &problem.Error{Kind: problem.PreconditionFailed, Detail: "There is a user in a state that If-None-Match rules out. Nothing was changed."}
+		return &problem.Error{Kind: problem.PreconditionFailed, Detail: "The user exists, and If-None-Match excludes its current entity tag. Nothing was changed."}
 	}
 	return nil
 }
 
 func (l tagList) given() bool { return l.any || len(l.tags) > 0 }
 
-// has compares strongly, so that a weak tag is no match, or weakly (8.8.3.2).
+// has reports whether the list has a tag (RFC 9110, 8.8.3.2). The strong comparison
+// never matches a weak tag.
 func (l tagList) has(opaque string, weakly bool) bool {
 	for _, t := range l.tags {
 		if t.opaque == opaque && (weakly || !t.weak) {

@@ -6,84 +6,91 @@ import (
 	"testing"
 
 	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 	"twofa/users"
 )
 
-func TestDelete_ForgetsTheAddressesFirst(t *testing.T) {
-	b := newBench(t)
-	b.put("alice", both, users.Conditions{})
-	b.recipients.during = func(address string) error {
-		if b.get("alice").Name != "alice" {
-			t.Error("the user went first")
+// delete deletes alice, and makes sure of the kind of the error ("" for none).
+func (r *rig) delete(cond users.Conditions, kind problem.Kind) *problem.Error {
+	r.t.Helper()
+	err := r.s.Delete(r.Ctx(), "alice", cond)
+	if kind != "" {
+		return fixture.Problem(r.t, err, kind)
+	}
+	if err != nil {
+		r.t.Fatalf("delete: %v", err)
+	}
+	return nil
+}
+
+func TestDelete_ErasesTheAddressesFirst(t *testing.T) {
+	r := withAlice(t)
+	r.recipients.during = func(address string) error {
+		if r.get("alice").Name != "alice" {
+			t.Error("the user was erased first")
 		}
 		if address == mail {
 			return &problem.Error{Kind: problem.StorageUnavailable}
 		}
 		return nil
 	}
-	wantKind(t, b.s.Delete(t.Context(), "alice", users.Conditions{}), problem.StorageUnavailable)
-	if got := b.get("alice"); got.Phone == "" || got.Email == "" {
+	r.delete(users.Conditions{}, problem.StorageUnavailable)
+	if got := r.get("alice"); got.Phone == "" || got.Email == "" {
 		t.Errorf("got %+v", got)
 	}
-	b.recipients.during = nil
-	if err := b.s.Delete(t.Context(), "alice", users.Conditions{}); err != nil {
-		t.Fatal(err)
+	r.recipients.during = nil
+	r.delete(users.Conditions{}, "")
+	if want := []string{number, number, mail}; !slices.Equal(r.recipients.erased, want) {
+		t.Errorf("erased %q, want %q", r.recipients.erased, want)
 	}
-	if want := []string{number, number, mail}; !slices.Equal(b.recipients.erased, want) {
-		t.Errorf("forgot %q, want %q", b.recipients.erased, want)
-	}
-	_, err := b.s.Get(t.Context(), "alice")
-	wantKind(t, err, problem.NotFound)
-	wantKind(t, b.s.Delete(t.Context(), "alice", users.Conditions{}), problem.NotFound)
-	if a, created := b.put("alice", users.Request{Phone: number}, users.Conditions{IfNoneMatch: "*"}); !created || *a.Verified.Phone {
+	_, err := r.s.Get(t.Context(), "alice")
+	fixture.Problem(t, err, problem.NotFound)
+	r.delete(users.Conditions{}, problem.NotFound)
+	if a, created := r.put("alice", users.Request{Phone: number}, users.Conditions{IfNoneMatch: "*"}); !created || *a.Verified.Phone {
 		t.Errorf("registered again: %+v, %v", a, created)
 	}
 }
 
-func TestDelete_ForgetsAnAddressThatWasRegisteredMeanwhile(t *testing.T) {
-	b := newBench(t)
-	b.put("alice", users.Request{Phone: number}, users.Conditions{})
-	b.recipients.during = func(address string) error {
+func TestDelete_ErasesAnAddressThatWasRegisteredMeanwhile(t *testing.T) {
+	r := newRig(t)
+	r.put("alice", users.Request{Phone: number}, users.Conditions{})
+	r.recipients.during = func(address string) error {
 		if address == number {
-			b.put("alice", users.Request{Email: mail}, users.Conditions{})
+			r.put("alice", users.Request{Email: mail}, users.Conditions{})
 		}
 		return nil
 	}
-	if err := b.s.Delete(t.Context(), "alice", users.Conditions{}); err != nil {
-		t.Fatal(err)
-	}
-	if want := []string{number, mail}; !slices.Equal(b.recipients.erased, want) {
-		t.Errorf("forgot %q, want %q", b.recipients.erased, want)
+	r.delete(users.Conditions{}, "")
+	if want := []string{number, mail}; !slices.Equal(r.recipients.erased, want) {
+		t.Errorf("erased %q, want %q", r.recipients.erased, want)
 	}
 
-	// On a condition, a user who changed meanwhile is another one than was meant.
-	a, _ := b.put("alice", users.Request{Phone: number}, users.Conditions{})
-	err := b.s.Delete(t.Context(), "alice", users.Conditions{IfMatch: a.ETag})
-	wantKind(t, err, problem.PreconditionFailed)
-	a = b.get("alice")
-	b.recipients.during = func(address string) error {
-		b.confirm("alice", address)
+	// With a condition, a Delete does not erase a user who has changed meanwhile.
+	a, _ := r.put("alice", users.Request{Phone: number}, users.Conditions{})
+	r.delete(users.Conditions{IfMatch: a.ETag}, problem.PreconditionFailed)
+	a = r.get("alice")
+	r.recipients.during = func(address string) error {
+		r.confirmAddress("alice", address)
 		return nil
 	}
-	err = b.s.Delete(t.Context(), "alice", users.Conditions{IfMatch: a.ETag})
-	wantKind(t, err, problem.PreconditionFailed)
-	if got := b.get("alice"); !*got.Verified.Email {
+	r.delete(users.Conditions{IfMatch: a.ETag}, problem.PreconditionFailed)
+	if got := r.get("alice"); !*got.Verified.Email {
 		t.Errorf("got %+v", got)
 	}
 }
 
 func TestDelete_DoesNotGoOnForever(t *testing.T) {
-	b := newBench(t)
-	b.put("alice", users.Request{Email: "a@example.com"}, users.Conditions{})
+	r := newRig(t)
+	r.put("alice", users.Request{Email: "a@example.com"}, users.Conditions{})
 	n := 0
-	b.recipients.during = func(string) error {
+	r.recipients.during = func(string) error {
 		n++
-		b.put("alice", users.Request{Email: strings.Repeat("a", n) + "@example.org"}, users.Conditions{})
+		r.put("alice", users.Request{Email: strings.Repeat("a", n) + "@example.org"}, users.Conditions{})
 		return nil
 	}
-	e := wantKind(t, b.s.Delete(t.Context(), "alice", users.Conditions{}), problem.StorageUnavailable)
+	e := r.delete(users.Conditions{}, problem.StorageUnavailable)
 	if e.RetryAfter <= 0 || n != 3 {
 		t.Errorf("%d rounds, %+v", n, e)
 	}
-	b.get("alice")
+	r.get("alice")
 }

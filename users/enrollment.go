@@ -12,7 +12,7 @@ import (
 	"twofa/internal/totp"
 )
 
-// Whole is a whole number, which a form can only write as a text.
+// Whole is a whole number. In a form it is a text.
 type Whole int
 
 var errWhole = errors.New("users: not a whole number")
@@ -21,16 +21,16 @@ var errWhole = errors.New("users: not a whole number")
 func (w *Whole) UnmarshalJSON(text []byte) error {
 	n, err := strconv.Atoi(strings.Trim(string(text), `"`))
 	if err != nil {
-		return errWhole // and not the library's, which quotes
+		return errWhole // not the library's error, which quotes the text
 	}
 	*w = Whole(n)
 	return nil
 }
 
-// maxIssuer is how long an issuer may be, in characters: apps show one line.
+// maxIssuer is the longest issuer in characters: apps show one line.
 const maxIssuer = 64
 
-// checkIssuer notes what an app could not show as the issuer.
+// checkIssuer notes an issuer that an app could not show.
 func checkIssuer(issuer string, faults *problem.Faults) {
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	if utf8.RuneCountInString(issuer) > maxIssuer || strings.ContainsFunc(issuer, unprintable) {
@@ -39,14 +39,13 @@ func checkIssuer(issuer string, faults *problem.Faults) {
 }
 
 func checkID(id string, faults *problem.Faults) {
-	if _, bad := totp.ParseID(id); bad != nil {
-		faults.AddAll(bad)
-	}
+	_, err := totp.ParseID(id)
+	faults.AddAll(err)
 }
 
-// readEnrollment is the authenticator that a request wants: a new one, or the
-// one in its URI.
-func (s *Service) readEnrollment(req EnrollRequest, faults *problem.Faults) totp.Authenticator {
+// readEnrollment returns the authenticator that a request asks for: with a new
+// secret, or with the one in its URI.
+func readEnrollment(req EnrollRequest, faults *problem.Faults) totp.Authenticator {
 	var a totp.Authenticator
 	if req.URI == "" {
 		a.Options = totp.Options{Algorithm: req.Algorithm, Digits: int(req.Digits), Period: int(req.Period)}.Check(faults)
@@ -54,43 +53,42 @@ func (s *Service) readEnrollment(req EnrollRequest, faults *problem.Faults) totp
 		_, _ = rand.Read(a.Secret) // never fails: crypto/rand ends the process instead
 	} else {
 		if req.Algorithm != "" || req.Digits != 0 || req.Period != 0 {
-			faults.Add("uri", "The URI says algorithm, digits and period; leave those fields out.")
+			faults.Add("uri", "The URI has algorithm, digits and period: leave those fields out.")
 		}
-		a = s.readURI(req, faults)
+		a = readURI(req, faults)
 	}
-	if a.Name = req.Name; req.Name != "" {
+	if req.Name != "" {
 		a.Name = totp.CheckName(req.Name, faults)
 	}
 	return a
 }
 
-// readURI takes a secret that an app has already.
-func (s *Service) readURI(req EnrollRequest, faults *problem.Faults) totp.Authenticator {
+// readURI returns the authenticator in a request's URI. Of an export with several
+// accounts, it is the only one with the request's issuer.
+func readURI(req EnrollRequest, faults *problem.Faults) totp.Authenticator {
 	if !strings.HasPrefix(strings.ToLower(req.URI), "otpauth-migration:") {
 		a, _, _, err := totp.ParseURI(req.URI)
-		if err != nil {
-			faults.AddAll(err)
-		}
+		faults.AddAll(err)
 		return a
 	}
 	list, err := totp.ParseMigration(req.URI)
-	if bad, ok := errors.AsType[*problem.Error](err); ok {
-		faults.AddAll(bad)
+	if err != nil {
+		faults.AddAll(err)
 		return totp.Authenticator{}
 	}
-	var ours []totp.Migrated
+	var matching []totp.Migrated
 	for _, m := range list {
 		if len(list) == 1 || req.Issuer != "" && strings.EqualFold(m.Issuer, req.Issuer) {
-			ours = append(ours, m)
+			matching = append(matching, m)
 		}
 	}
 	switch {
-	case len(ours) != 1:
-		faults.Add("uri", "The export has %d accounts, of which %d have the issuer of this request. Name the one that is meant by its issuer.", len(list), len(ours))
-	case ours[0].Err != nil:
-		faults.AddAll(ours[0].Err)
+	case len(matching) != 1:
+		faults.Add("uri", "The export has %d accounts, of which %d have the issuer of this request. Send the issuer of the account that you want.", len(list), len(matching))
+	case matching[0].Err != nil:
+		faults.AddAll(matching[0].Err)
 	default:
-		return ours[0].Authenticator
+		return matching[0].Authenticator
 	}
 	return totp.Authenticator{}
 }

@@ -19,7 +19,7 @@ func ReadTags(value string) (tags []string, ok bool) {
 	return tags, ok
 }
 
-// Fault is what a request with these conditions is told.
+// Fault returns the error of a request with these conditions.
 func (c Conditions) Fault() error {
 	faults := new(problem.Faults)
 	c.read(faults)

@@ -16,17 +16,17 @@ import (
 	"twofa/internal/user"
 )
 
-// EnrollRequest asks for an authenticator app. All of it is optional.
+// EnrollRequest asks for an authenticator app. All fields are optional.
 type EnrollRequest struct {
-	// Name is what the person calls it, "Authenticator" and a number if not given.
+	// Name is the person's name for the app. Empty: see [totp.FreeName].
 	Name string `json:"name"`
-	// Issuer is who the app shows that the code is for; the brand if not given.
+	// Issuer is the name that the app shows for the service. Empty: the brand.
 	Issuer    string         `json:"issuer"`
 	Algorithm totp.Algorithm `json:"algorithm"`
 	Digits    Whole          `json:"digits"`
 	Period    Whole          `json:"period"`
-	// URI brings a secret that an app has already: otpauth:// or the export of
-	// Google Authenticator, otpauth-migration://.
+	// URI has a secret that an app has already: otpauth://, or an export of
+	// Google Authenticator, otpauth-migration://. Empty: a new secret.
 	URI string `json:"uri"`
 }
 
@@ -35,12 +35,13 @@ type ConfirmRequest struct {
 	Code string `json:"code"`
 }
 
-// RenameRequest names an authenticator app anew.
+// RenameRequest gives an authenticator app another name.
 type RenameRequest struct {
 	Name string `json:"name"`
 }
 
-// Enrollment is what the person has to get into the app. It is told once.
+// Enrollment is what the person has to enter into the app, in all forms. No later
+// answer has it again.
 type Enrollment struct {
 	Authenticator
 	Secret    string    `json:"secret"` // base32 (RFC 4648), without padding
@@ -50,7 +51,7 @@ type Enrollment struct {
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-// Authenticator is one app as its client sees it.
+// Authenticator is an app as clients see it.
 type Authenticator struct {
 	ID          string         `json:"id"`
 	Name        string         `json:"name"`
@@ -68,7 +69,7 @@ type Authenticators struct {
 	Authenticators []Authenticator `json:"authenticators"`
 }
 
-func show(a totp.Authenticator) Authenticator {
+func showApp(a totp.Authenticator) Authenticator {
 	s := Authenticator{
 		ID: a.ID, Name: a.Name, Status: "confirmed", Algorithm: a.Algorithm, Digits: a.Digits, Period: a.Period,
 		CreatedAt: a.CreatedAt.Truncate(time.Second), ConfirmedAt: a.ConfirmedAt.Truncate(time.Second), UsedAt: a.UsedAt.Truncate(time.Second),
@@ -79,14 +80,15 @@ func show(a totp.Authenticator) Authenticator {
 	return s
 }
 
-// Enroll makes an authenticator app, or takes one over, that is pending until
-// Confirm. It takes the place of an earlier pending one. Two storage round trips.
+// Enroll adds an authenticator app, with a new secret or one that an app has
+// already. It is pending until Confirm, and replaces an earlier pending one. Two
+// storage round trips.
 //
 // Errors are of kind InvalidRequest, NotFound, StorageUnavailable or Internal.
 func (s *Service) Enroll(ctx context.Context, name string, req EnrollRequest) (Enrollment, error) {
 	faults := new(problem.Faults)
 	name = checkName(name, faults)
-	a := s.readEnrollment(req, faults)
+	a := readEnrollment(req, faults)
 	issuer := strings.TrimSpace(req.Issuer)
 	if issuer == "" {
 		issuer = s.Brand
@@ -95,48 +97,32 @@ func (s *Service) Enroll(ctx context.Context, name string, req EnrollRequest) (E
 	if err := faults.Err(); err != nil {
 		return Enrollment{}, err
 	}
-	e, err := picture(a, issuer, name)
+	e, err := draw(a, issuer, name)
 	if err != nil {
 		return Enrollment{}, err
 	}
-	now := s.Now()
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the process instead
 	a.ID = totp.NewID(random)
-	kept, err := s.changeUser(ctx, name, func(u user.User) (_ user.User, err error) {
+	e.Authenticator, err = s.changeApps(ctx, name, func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error) {
 		if req.Name == "" {
-			a.Name = freeName(u.TOTP.Settle(now))
+			a.Name = totp.FreeName(old.Settle(now).Confirmed())
 		}
-		u.TOTP, err = totp.Enroll(u.TOTP, a, now)
-		return u, err
+		next, err := totp.Enroll(old, a, now)
+		if err != nil {
+			return next, a, err
+		}
+		return next, next.Authenticators[len(next.Authenticators)-1], nil
 	})
 	if err != nil {
 		return Enrollment{}, err
 	}
-	a = kept.TOTP.Authenticators[len(kept.TOTP.Authenticators)-1]
-	e.Authenticator, e.ExpiresAt = show(a), a.CreatedAt.Add(totp.PendingFor).Truncate(time.Second)
+	e.ExpiresAt = e.CreatedAt.Add(totp.PendingFor)
 	return e, nil
 }
 
-// freeName is a name that no authenticator of the user has.
-func freeName(s totp.State) string {
-	for n := 1; ; n++ {
-		name := "Authenticator"
-		if n > 1 {
-			name += " " + string(rune('0'+n)) // there are MaxAuthenticators at most
-		}
-		taken := false
-		for _, a := range s.Authenticators {
-			taken = taken || !a.Pending() && strings.EqualFold(a.Name, name)
-		}
-		if !taken {
-			return name
-		}
-	}
-}
-
-// picture is what the app reads, in all forms.
-func picture(a totp.Authenticator, issuer, account string) (e Enrollment, err error) {
+// draw returns the secret of an authenticator in all the forms that an app reads.
+func draw(a totp.Authenticator, issuer, account string) (e Enrollment, err error) {
 	e.Secret = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(a.Secret)
 	e.URI = a.URI(issuer, account)
 	png, err := qr.PNG(e.URI)
@@ -150,11 +136,11 @@ func picture(a totp.Authenticator, issuer, account string) (e Enrollment, err er
 	return e, nil
 }
 
-// Confirm proves the pending authenticator app by its first code, which is spent
-// by that. Two storage round trips.
+// Confirm confirms the pending authenticator app by its first code, which no check
+// accepts again. Two storage round trips.
 //
 // Errors are of kind InvalidRequest, NotFound, WrongCode, StorageUnavailable or
-// Internal. The tenth wrong code ends the pending one.
+// Internal. The tenth wrong code removes the pending app.
 func (s *Service) Confirm(ctx context.Context, name string, req ConfirmRequest) (Authenticator, error) {
 	faults := new(problem.Faults)
 	name = checkName(name, faults)
@@ -165,31 +151,20 @@ func (s *Service) Confirm(ctx context.Context, name string, req ConfirmRequest) 
 	if err := faults.Err(); err != nil {
 		return Authenticator{}, err
 	}
-	now := s.Now()
-	var proven totp.Authenticator
-	_, err := s.changeUser(ctx, name, func(u user.User) (_ user.User, err error) {
-		u.TOTP, proven, err = totp.Confirm(u.TOTP, code, now)
-		return u, err
+	return s.changeApps(ctx, name, func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error) {
+		return totp.Confirm(old, code, now)
 	})
-	if err != nil {
-		return Authenticator{}, err
-	}
-	return show(proven), nil
 }
 
 // ListAuthenticators lists the user's apps. One storage round trip.
 func (s *Service) ListAuthenticators(ctx context.Context, name string) (Authenticators, error) {
-	name, bad := user.ParseName(name)
-	if bad != nil {
-		return Authenticators{}, bad
-	}
-	u, err := s.load(ctx, s.key(ctx, name), name)
+	u, err := s.load(ctx, name)
 	if err != nil {
 		return Authenticators{}, err
 	}
 	list := Authenticators{Authenticators: []Authenticator{}}
 	for _, a := range u.TOTP.Settle(s.Now()).Authenticators {
-		list.Authenticators = append(list.Authenticators, show(a))
+		list.Authenticators = append(list.Authenticators, showApp(a))
 	}
 	return list, nil
 }
@@ -203,20 +178,13 @@ func (s *Service) RenameAuthenticator(ctx context.Context, name, id string, req 
 	if err := faults.Err(); err != nil {
 		return Authenticator{}, err
 	}
-	now := s.Now()
-	var renamed totp.Authenticator
-	_, err := s.changeUser(ctx, name, func(u user.User) (_ user.User, err error) {
-		u.TOTP, renamed, err = totp.Rename(u.TOTP, id, req.Name, now)
-		return u, err
+	return s.changeApps(ctx, name, func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error) {
+		return totp.Rename(old, id, req.Name, now)
 	})
-	if err != nil {
-		return Authenticator{}, err
-	}
-	return show(renamed), nil
 }
 
-// RemoveAuthenticator takes away one of the user's apps, or all of them for the
-// id "". Two storage round trips.
+// RemoveAuthenticator removes the user's app with that id, or all apps if the id
+// is "". Two storage round trips.
 func (s *Service) RemoveAuthenticator(ctx context.Context, name, id string) error {
 	faults := new(problem.Faults)
 	name = checkName(name, faults)
@@ -226,47 +194,42 @@ func (s *Service) RemoveAuthenticator(ctx context.Context, name, id string) erro
 	if err := faults.Err(); err != nil {
 		return err
 	}
-	now := s.Now()
-	_, err := s.changeUser(ctx, name, func(u user.User) (_ user.User, err error) {
+	_, err := s.changeApps(ctx, name, func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error) {
 		if id == "" {
-			u.TOTP = totp.RemoveAll(u.TOTP, now)
-		} else {
-			u.TOTP, _, err = totp.Remove(u.TOTP, id, now)
+			return totp.RemoveAll(old, now), totp.Authenticator{}, nil
 		}
-		return u, err
+		return totp.Remove(old, id, now)
 	})
 	return err
 }
 
-// RecoveryCodes is a new set. It is told once.
+// RecoveryCodes is a new set. No later answer has it again.
 type RecoveryCodes struct {
 	Codes  []string  `json:"codes"`
 	MadeAt time.Time `json:"made_at"`
 }
 
-// RecoveryState is what is left of a set.
+// RecoveryState says how many codes of a set are left. MadeAt is zero if there is
+// no set.
 type RecoveryState struct {
 	Left   int       `json:"left"`
 	MadeAt time.Time `json:"made_at,omitzero"`
 }
 
-// MakeRecoveryCodes makes a new set, by which the old one is dead. Three storage
-// round trips, and some tenths of a second of work, because the codes are hashed
-// slowly.
+// MakeRecoveryCodes makes a new set. No check accepts a code of the old one any
+// more. Three storage round trips, and some tenths of a second of work, because
+// the codes are hashed slowly.
 func (s *Service) MakeRecoveryCodes(ctx context.Context, name string) (RecoveryCodes, error) {
-	name, bad := user.ParseName(name)
-	if bad != nil {
-		return RecoveryCodes{}, bad
-	}
-	if _, err := s.load(ctx, s.key(ctx, name), name); err != nil {
-		return RecoveryCodes{}, err // before the work
-	}
-	now := s.Now()
-	codes, fresh, err := recovery.New(rand.Reader, s.Directory.Keys, now)
+	before, err := s.load(ctx, name) // refuse before the slow work
 	if err != nil {
 		return RecoveryCodes{}, err
 	}
-	_, err = s.changeUser(ctx, name, func(u user.User) (user.User, error) {
+	now := s.Now()
+	codes, fresh, err := recovery.New(rand.Reader, s.Users.Keys, now)
+	if err != nil {
+		return RecoveryCodes{}, err
+	}
+	err = s.change(ctx, before.Name, func(u user.User) (user.User, error) {
 		u.Recovery = u.Recovery.Replace(fresh)
 		return u, nil
 	})
@@ -276,50 +239,44 @@ func (s *Service) MakeRecoveryCodes(ctx context.Context, name string) (RecoveryC
 	return RecoveryCodes{Codes: codes, MadeAt: fresh.MadeAt.Truncate(time.Second)}, nil
 }
 
-// LeftRecoveryCodes says how many are left. One storage round trip.
+// LeftRecoveryCodes says how many codes are left. One storage round trip.
 func (s *Service) LeftRecoveryCodes(ctx context.Context, name string) (RecoveryState, error) {
-	name, bad := user.ParseName(name)
-	if bad != nil {
-		return RecoveryState{}, bad
-	}
-	u, err := s.load(ctx, s.key(ctx, name), name)
+	u, err := s.load(ctx, name)
 	if err != nil {
 		return RecoveryState{}, err
 	}
 	return RecoveryState{Left: s.codesLeft(u), MadeAt: u.Recovery.MadeAt.Truncate(time.Second)}, nil
 }
 
-// codesLeft is how many recovery codes are good: none, if the secret that they
-// were made with is gone.
+// codesLeft returns how many recovery codes can be used: none if the secret that
+// made them was removed.
 func (s *Service) codesLeft(u user.User) int {
-	if !u.Recovery.Alive(s.Directory.Keys) {
+	if !u.Recovery.Alive(s.Users.Keys) {
 		return 0
 	}
 	return u.Recovery.Left()
 }
 
-// changeUser changes a user that has to be there, and keeps what decide returns
-// also beside an error: a wrong code is counted. The user's revision changes with
-// it, because what a client sees of the user may.
-func (s *Service) changeUser(ctx context.Context, name string, decide func(user.User) (user.User, error)) (user.User, error) {
-	var revision [8]byte
-	_, _ = rand.Read(revision[:])
-	var refused error
-	kept, err := s.Directory.Change(ctx, s.key(ctx, name), func(old user.User, found bool) (next user.User, err error) {
-		if !found {
-			return user.User{}, user.ErrNobody()
-		}
-		if err := sameName(old, name); err != nil {
-			return user.User{}, err
-		}
-		next, refused = decide(old)
-		if refused == nil {
-			next.Revision = revision
-		}
-		return next, nil
+// changeApps makes a transition of the user's authenticators, and returns the one
+// that it is about. name is as user.ParseName returns it.
+func (s *Service) changeApps(ctx context.Context, name string, transition func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error)) (Authenticator, error) {
+	now := s.Now()
+	var a totp.Authenticator
+	err := s.change(ctx, name, func(u user.User) (_ user.User, err error) {
+		u.TOTP, a, err = transition(u.TOTP, now)
+		return u, err
 	})
 	if err != nil {
-		return user.User{}, err
+		return Authenticator{}, err
 	}
-	return kept, refused
+	return showApp(a), nil
+}
+
+// change changes a user's factors. name is as user.ParseName returns it.
+func (s *Service) change(ctx context.Context, name string, decide func(user.User) (user.User, error)) error {
+	_, err := s.Users.Change(ctx, s.Users.Key(name), func(old user.User) (user.User, error) {
+		next, err := decide(old)
+		return next.Revised(), err
+	})
+	return err
 }

@@ -14,13 +14,16 @@ import (
 
 	"pgregory.net/rapid"
 
+	"twofa/internal/channel"
 	"twofa/internal/problem"
 	"twofa/internal/reqlog"
 	"twofa/internal/store"
+	"twofa/internal/testing/fixture"
+	testrig "twofa/internal/testing/rig"
 	"twofa/users"
 )
 
-// modelUser is a user as a naive model has it: a map and no store.
+// modelUser is a user of the model, which is a map.
 type modelUser struct {
 	req          users.Request
 	phone, email bool
@@ -30,18 +33,18 @@ type modelUser struct {
 
 var (
 	modelNames  = []string{"alice", "Alice", "al ice", "Am\u00e9lie"}
-	modelPhones = map[string]string{"": "", number: "+1******0123", "+919876543210": "+91******3210"}
+	modelPhones = map[string]string{"": "", number: "+1******0123", fixture.Bob: "+91******3210"}
 	modelMails  = map[string]string{"": "", mail: "a******@example.com", "bob@example.org": "b******@example.org"}
 )
 
-func TestService_IsAsANaiveModelOfIt(t *testing.T) {
-	table := openTable(t)
+func TestService_DoesWhatTheModelDoes(t *testing.T) {
+	r := newRig(t)
 	run := 0
 	rapid.Check(t, func(t *rapid.T) {
-		run++ // names of its own for each run, on one table
-		b := benchOn(t, table)
+		run++ // each run has its own names
+		r.t = t
 		model := map[string]*modelUser{}
-		seen := map[string]bool{} // every ETag that was ever given out
+		seen := map[string]bool{} // all ETags so far
 		newTag := func(tag string) {
 			if seen[tag] {
 				t.Fatalf("the ETag %s came back", tag)
@@ -49,10 +52,10 @@ func TestService_IsAsANaiveModelOfIt(t *testing.T) {
 			seen[tag] = true
 		}
 		name := rapid.SampledFrom(modelNames)
-		phone, mails := rapid.SampledFrom([]string{"", number, "+919876543210"}), rapid.SampledFrom([]string{"", mail, "bob@example.org"})
+		phone, mails := rapid.SampledFrom([]string{"", number, fixture.Bob}), rapid.SampledFrom([]string{"", mail, "bob@example.org"})
 		condition := rapid.SampledFrom([]string{"", "", "", "*", "current", "stale"})
 		full := func(n string) string { return fmt.Sprintf("%s %d", n, run) }
-		// met is whether RFC 9110 lets a request go on, and the header.
+		// met draws the headers, and whether RFC 9110 lets the request go on.
 		met := func(t *rapid.T, u *modelUser) (users.Conditions, bool) {
 			header := func(kind string) (string, bool) { // the header, and whether it names the state
 				switch kind {
@@ -77,17 +80,17 @@ func TestService_IsAsANaiveModelOfIt(t *testing.T) {
 				n := name.Draw(t, "name")
 				req := users.Request{Phone: phone.Draw(t, "phone"), Email: mails.Draw(t, "email"), Locale: rapid.SampledFrom([]string{"", "en"}).Draw(t, "locale")}
 				if rapid.Bool().Draw(t, "channels") && req.Phone != "" {
-					req.Channels = []string{"sms"}
+					req.Channels = []channel.Channel{"sms"}
 				}
 				old := model[n]
 				cond, goOn := met(t, old)
-				a, created, err := b.s.Put(context.Background(), full(n), req, cond)
+				a, created, err := r.s.Put(context.Background(), full(n), req, cond)
 				if req.Phone == "" && req.Email == "" {
-					wantKind(t, err, problem.InvalidRequest)
+					fixture.Problem(t, err, problem.InvalidRequest)
 					return
 				}
 				if !goOn {
-					wantKind(t, err, problem.PreconditionFailed)
+					fixture.Problem(t, err, problem.PreconditionFailed)
 					return
 				}
 				if err != nil || created != (old == nil) {
@@ -95,12 +98,12 @@ func TestService_IsAsANaiveModelOfIt(t *testing.T) {
 				}
 				if old != nil && reflect.DeepEqual(old.req, req) {
 					if a.ETag != old.etag {
-						t.Fatal("nothing was changed but the ETag")
+						t.Fatal("nothing but the ETag was changed")
 					}
 					return
 				}
 				newTag(a.ETag)
-				next := &modelUser{req: req, etag: a.ETag, updated: b.now}
+				next := &modelUser{req: req, etag: a.ETag, updated: r.Now()}
 				if old != nil {
 					next.phone = old.phone && old.req.Phone == req.Phone
 					next.email = old.email && old.req.Email == req.Email
@@ -110,7 +113,7 @@ func TestService_IsAsANaiveModelOfIt(t *testing.T) {
 			"confirm": func(t *rapid.T) {
 				n := name.Draw(t, "name")
 				address := rapid.OneOf(phone, mails).Draw(t, "address")
-				b.confirm(full(n), address)
+				r.confirmAddress(full(n), address)
 				u := model[n]
 				if u == nil || address == "" {
 					return
@@ -119,43 +122,43 @@ func TestService_IsAsANaiveModelOfIt(t *testing.T) {
 				u.phone = u.phone || u.req.Phone == address
 				u.email = u.email || u.req.Email == address
 				if u.phone != before.phone || u.email != before.email {
-					u.etag = b.get(full(n)).ETag
+					u.etag = r.get(full(n)).ETag
 					newTag(u.etag)
 				}
 			},
 			"delete": func(t *rapid.T) {
 				n := name.Draw(t, "name")
 				cond, goOn := met(t, model[n])
-				b.recipients.erased = nil
-				err := b.s.Delete(context.Background(), full(n), cond)
+				r.recipients.erased = nil
+				err := r.s.Delete(context.Background(), full(n), cond)
 				switch {
 				case model[n] == nil:
-					wantKind(t, err, problem.NotFound)
+					fixture.Problem(t, err, problem.NotFound)
 				case !goOn:
-					wantKind(t, err, problem.PreconditionFailed)
+					fixture.Problem(t, err, problem.PreconditionFailed)
 				case err != nil:
 					t.Fatal(err)
 				default:
 					want := strings.Fields(model[n].req.Phone + " " + model[n].req.Email)
-					if !reflect.DeepEqual(b.recipients.erased, want) {
-						t.Fatalf("forgot %q, want %q", b.recipients.erased, want)
+					if !reflect.DeepEqual(r.recipients.erased, want) {
+						t.Fatalf("erased %q, want %q", r.recipients.erased, want)
 					}
 					delete(model, n)
 					return
 				}
-				if len(b.recipients.erased) > 0 {
-					t.Fatal("forgot an address without erasing the user")
+				if len(r.recipients.erased) > 0 {
+					t.Fatal("an address was erased, but not the user")
 				}
 			},
 			"wait": func(t *rapid.T) {
-				b.now = b.now.Add(time.Duration(rapid.IntRange(1, 5).Draw(t, "seconds")) * time.Second)
+				r.Advance(time.Duration(rapid.IntRange(1, 5).Draw(t, "seconds")) * time.Second)
 			},
 			"": func(t *rapid.T) {
 				for _, n := range modelNames {
-					got, err := b.s.Get(context.Background(), full(n))
+					got, err := r.s.Get(context.Background(), full(n))
 					u := model[n]
 					if u == nil {
-						wantKind(t, err, problem.NotFound)
+						fixture.Problem(t, err, problem.NotFound)
 						continue
 					}
 					want := users.Answer{
@@ -177,31 +180,17 @@ func TestService_IsAsANaiveModelOfIt(t *testing.T) {
 	})
 }
 
-// contended is a table whose updates read, decide and write on a condition, as
-// Table Storage's do, so that several can have read the same row.
-type contended struct {
-	store.Table
-	gate *sync.WaitGroup // all have read before the first one writes
-}
-
-func (c contended) Update(ctx context.Context, key store.Key, fn func([]byte) (store.Row, error)) error {
-	read, err := c.Table.Get(ctx, key)
-	if err != nil {
-		return err
-	}
-	_, _ = fn(read.Data)
-	c.gate.Done()
-	c.gate.Wait()
-	return c.Table.Update(ctx, key, fn)
-}
-
 func TestPut_OfManyWithTheSameIfMatchExactlyOneWins(t *testing.T) {
-	b := newBench(t)
-	start, _ := b.put("alice", both, users.Conditions{})
+	r := newRig(t)
+	start, _ := r.put("alice", both, users.Conditions{})
 	const racers = 32
 	gate := new(sync.WaitGroup)
 	gate.Add(racers)
-	b.s.Directory.Table = contended{b.table, gate}
+	r.Table.Before(func(testrig.Call) error { // all have read the user before the first one writes
+		gate.Done()
+		gate.Wait()
+		return nil
+	})
 	var won atomic.Int32
 	var winner atomic.Value
 	var wg sync.WaitGroup
@@ -209,58 +198,52 @@ func TestPut_OfManyWithTheSameIfMatchExactlyOneWins(t *testing.T) {
 		wg.Go(func() {
 			req := both
 			req.Locale = fmt.Sprintf("en-x-%d", i)
-			a, created, err := b.s.Put(context.Background(), "alice", req, users.Conditions{IfMatch: start.ETag})
+			a, created, err := r.s.Put(r.Ctx(), "alice", req, users.Conditions{IfMatch: start.ETag})
 			if err == nil && !created {
 				won.Add(1)
 				winner.Store(a)
 				return
 			}
-			wantPrecondition(t, err)
+			if !problem.Is(err, problem.PreconditionFailed) {
+				t.Errorf("got %v, want %s", err, problem.PreconditionFailed)
+			}
 		})
 	}
 	wg.Wait()
 	if won.Load() != 1 {
-		t.Fatalf("%d have won, want 1", won.Load())
+		t.Fatalf("%d have succeeded, want 1", won.Load())
 	}
-	if got := b.get("alice"); !reflect.DeepEqual(got, winner.Load()) {
+	r.Table.Before(nil)
+	if got := r.get("alice"); !reflect.DeepEqual(got, winner.Load()) {
 		t.Errorf("got %+v, want %+v", got, winner.Load())
 	}
 }
 
-// An address that is not the user's any more is left with nothing of theirs that
-// could still be approved; that is so before the change is kept.
-func TestPut_EndsWhatIsPendingAtAnAddressThatGoes(t *testing.T) {
-	b := newBench(t)
-	b.put("alice", both, users.Conditions{})
-	b.put("alice", users.Request{Phone: both.Phone, Email: both.Email, Locale: "de"}, users.Conditions{})
-	if len(b.recipients.canceled) != 0 {
-		t.Errorf("ended at %q, though the addresses stay", b.recipients.canceled)
+// Before a change that removes an address is kept, no verification of the user can
+// be approved there any more.
+func TestPut_CancelsWhatIsPendingAtAnAddressThatTheUserLoses(t *testing.T) {
+	r := withAlice(t)
+	r.put("alice", users.Request{Phone: both.Phone, Email: both.Email, Locale: "de"}, users.Conditions{})
+	if len(r.recipients.canceled) != 0 {
+		t.Errorf("canceled at %q, though the addresses stay", r.recipients.canceled)
 	}
-	// A verification of the number may be about to go to the mail address.
-	b.put("alice", users.Request{Phone: both.Phone}, users.Conditions{})
-	if got := b.recipients.canceled; !slices.Equal(got, []string{"+14155550123", "alice@example.com"}) {
-		t.Errorf("ended at %q, want both of before", got)
-	}
-}
-
-// wantPrecondition may be called by any goroutine.
-func wantPrecondition(t *testing.T, err error) {
-	t.Helper()
-	if e, ok := err.(*problem.Error); !ok || e.Kind != problem.PreconditionFailed {
-		t.Errorf("got %v, want %s", err, problem.PreconditionFailed)
+	// A verification of the number may send to the e-mail address next.
+	r.put("alice", users.Request{Phone: both.Phone}, users.Conditions{})
+	if got := r.recipients.canceled; !slices.Equal(got, []string{number, mail}) {
+		t.Errorf("canceled at %q, want both old addresses", got)
 	}
 }
 
 // Attack 21: no name, number or e-mail address in an error, a log line or a row.
-func TestNothingTellsOfAPerson(t *testing.T) {
+func TestNothingQuotesAPerson(t *testing.T) {
 	const name = "canary.name@example.net"
-	b := newBench(t)
+	r := newRig(t)
 	ctx, line := reqlog.With(t.Context())
 	req := users.Request{Name: name, Phone: "+14155550177", Email: "canary.mail@example.com"}
 	var errs []error
 	note := func(err error) { errs = append(errs, err) }
 	put := func(name string, req users.Request, cond users.Conditions) {
-		_, _, err := b.s.Put(ctx, name, req, cond)
+		_, _, err := r.s.Put(ctx, name, req, cond)
 		note(err)
 	}
 	put(name, req, users.Conditions{})
@@ -268,17 +251,17 @@ func TestNothingTellsOfAPerson(t *testing.T) {
 	put(name, req, users.Conditions{IfMatch: `canary`, IfNoneMatch: "canary"})
 	put(name+"%41", req, users.Conditions{})
 	put(name+"x", req, users.Conditions{})
-	put(name, users.Request{Name: name, Phone: "canary", Email: "canary", Locale: "canary canary", Channels: []string{"canary"}}, users.Conditions{})
+	put(name, users.Request{Name: name, Phone: "canary", Email: "canary", Locale: "canary canary", Channels: []channel.Channel{"canary"}}, users.Conditions{})
 	put(name, users.Request{Phone: "+19005550177"}, users.Conditions{})
-	note(b.s.Delete(ctx, name, users.Conditions{IfMatch: `"canary"`}))
-	note(b.s.Delete(ctx, name+"/", users.Conditions{}))
-	_, err := b.s.Get(ctx, name+"?")
+	note(r.s.Delete(ctx, name, users.Conditions{IfMatch: `"canary"`}))
+	note(r.s.Delete(ctx, name+"/", users.Conditions{}))
+	_, err := r.s.Get(ctx, name+"?")
 	note(err)
-	_, err = b.s.Get(ctx, name+"x")
+	_, err = r.s.Get(ctx, name+"x")
 	note(err)
 
-	key := store.Key(b.s.Directory.Key(name))
-	row, err := b.table.Get(t.Context(), key)
+	key := store.Key(r.Users.Key(name))
+	row, err := r.Table.Get(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,10 +269,10 @@ func TestNothingTellsOfAPerson(t *testing.T) {
 	for _, attr := range line.Attrs() {
 		texts = append(texts, attr.String())
 	}
-	if want := slog.String("user", b.s.Directory.Key(name + "x")[1:9]); len(line.Attrs()) != 1 || !line.Attrs()[0].Equal(want) {
+	if want := slog.String("user", string(r.Users.Key(name + "x"))[1:9]); len(line.Attrs()) != 1 || !line.Attrs()[0].Equal(want) {
 		t.Errorf("the log has %v, want %v", line.Attrs(), want)
 	}
-	b.s.Directory.Table = brokenTable{err: fmt.Errorf("%s %s", name, req.Phone)}
+	r.Table.Before(func(testrig.Call) error { return fmt.Errorf("%s %s", name, req.Phone) })
 	put(name, req, users.Conditions{})
 	for i, err := range errs {
 		if e, ok := err.(*problem.Error); ok {
@@ -300,7 +283,7 @@ func TestNothingTellsOfAPerson(t *testing.T) {
 	}
 	for _, text := range texts {
 		if strings.Contains(text, "canary") || strings.Contains(text, "5550177") || strings.Contains(text, "example.") && !strings.Contains(text, "name@example.com") {
-			t.Errorf("tells of a person: %q", text)
+			t.Errorf("quotes a person: %q", text)
 		}
 	}
 }

@@ -1,204 +1,178 @@
-// Package users is the use case behind the users function: it registers a
-// person's addresses, authenticator apps and recovery codes under a name that the
-// client app knows them by, tells what is registered, and erases it.
+// Package users is the use case of the users function. It registers a person's
+// addresses, authenticator apps and recovery codes under a name, returns what is
+// registered, and erases it. The client app chooses the name.
 //
-// It must never return or log a whole address, nor log a name, which may be one.
-// A secret and recovery codes are returned once, when they are made, and never
-// logged.
+// It must never return or log a whole address, or log a name, which may be an
+// address. It returns a secret or recovery codes only once, when they are made, and
+// must never log them.
 package users
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"log/slog"
 	"slices"
 	"time"
 
 	"twofa/internal/address"
+	"twofa/internal/channel"
+	"twofa/internal/otp"
 	"twofa/internal/problem"
-	"twofa/internal/reqlog"
+	"twofa/internal/row"
 	"twofa/internal/user"
 )
 
-// Recipients is what this service remembers of addresses.
+// Recipients is the store of recipients.
 type Recipients interface {
-	// Erase forgets an address, at the time now. One that is not known is no error.
+	// Erase removes what is kept of an address, at the time now. An unknown address
+	// is no error.
 	Erase(ctx context.Context, address string, now time.Time) error
-	// CancelUser ends what is pending for a user (Directory.Key) at an address.
-	CancelUser(ctx context.Context, address, user string, now time.Time) error
+	// CancelUser cancels the pending verifications of a user at an address.
+	CancelUser(ctx context.Context, address string, user otp.UserKey, now time.Time) error
 }
 
 // Service keeps users. Its fields are set once, before the first call.
 type Service struct {
-	Directory  *user.Directory
+	Users      *user.Store
 	Recipients Recipients
 	// Channels are those that this service sends over.
-	Channels []string
-	// Countries are the regions (ISO 3166-1 alpha-2) that may be sent to; nil
-	// means all.
+	Channels []channel.Channel
+	// Countries are the regions (ISO 3166-1 alpha-2) that may be sent to. nil: all.
 	Countries map[string]bool
 	// Brand is the issuer of authenticator apps.
 	Brand string
 	Now   func() time.Time
 }
 
-// Request says all that there is to a user: what it leaves out is not kept.
+// Request is a user's whole profile: what it leaves out is removed.
 type Request struct {
-	// Name may repeat the name of the path, and is refused if it is another.
-	Name     string   `json:"name"`
-	Phone    string   `json:"phone"`
-	Email    string   `json:"email"`
-	Locale   string   `json:"locale"`
-	Channels []string `json:"channels"`
+	// Name may repeat the name of the path. Another name is refused.
+	Name     string            `json:"name"`
+	Phone    string            `json:"phone"`
+	Email    string            `json:"email"`
+	Locale   string            `json:"locale"`
+	Channels []channel.Channel `json:"channels"`
 }
 
-// Answer is a user as its client sees it, the addresses masked.
+// Answer is a user as clients see it, with masked addresses.
 type Answer struct {
-	Name     string   `json:"name"`
-	Phone    string   `json:"phone,omitempty"`
-	Email    string   `json:"email,omitempty"`
-	Locale   string   `json:"locale,omitempty"`
-	Channels []string `json:"channels,omitempty"`
-	Verified Verified `json:"verified"`
+	Name     string            `json:"name"`
+	Phone    string            `json:"phone,omitempty"`
+	Email    string            `json:"email,omitempty"`
+	Locale   string            `json:"locale,omitempty"`
+	Channels []channel.Channel `json:"channels,omitempty"`
+	Verified Verified          `json:"verified"`
 	// Authenticators is how many confirmed authenticator apps the user has.
 	Authenticators    int       `json:"authenticators,omitzero"`
 	RecoveryCodesLeft int       `json:"recovery_codes_left,omitzero"`
 	UpdatedAt         time.Time `json:"updated_at"`
-	// ETag is the entity tag of this state (RFC 9110, 8.8.3), in its quotes.
+	// ETag is the entity tag of this state (RFC 9110, 8.8.3), with its quotes.
 	ETag string `json:"-"`
 }
 
-// Verified tells of each address that the user has whether a code that was sent
-// there came back.
+// Verified says for each address of the user whether a code that was sent there came
+// back. nil: the user has no such address.
 type Verified struct {
 	Phone *bool `json:"phone,omitempty"`
 	Email *bool `json:"email,omitempty"`
 }
 
-// Put makes the user what the request says, and reports whether there was none.
-// An address that stays keeps what is known of it; another one starts unverified.
-// Where nothing changes nothing is written, and the ETag stays.
+// Put registers a user, or replaces the profile, and reports whether the user is
+// new. An address that stays remains verified; another address is not verified. If
+// nothing changes, Put writes nothing and the ETag stays.
 //
 // Errors are of kind InvalidRequest, DestinationRefused, PreconditionFailed,
-// StorageUnavailable or Internal. Two storage round trips, one where nothing
-// changes. Where an address is not the user's any more, what is pending for the
-// user is ended first: three more for each address of before, or two where there
-// is nothing.
+// StorageUnavailable or Internal. Two storage round trips, one if nothing changes.
+// If the user loses an address, Put first cancels the user's pending verifications:
+// three more round trips for each old address, or two if nothing is pending there.
 func (s *Service) Put(ctx context.Context, name string, req Request, cond Conditions) (Answer, bool, error) {
 	faults := new(problem.Faults)
-	want, phoned := s.read(name, req, faults)
+	want, number := s.read(name, req, faults)
 	met := cond.read(faults)
 	if err := faults.Err(); err != nil {
 		return Answer{}, false, err
 	}
-	key := s.key(ctx, want.Name)
+	key, now := s.Users.Key(want.Name), s.Now().UTC()
+	user.Log(ctx, key)
 	if want.Phone != "" {
-		if err := phoned.MayReach(s.Countries); err != nil {
+		if err := number.MayReach(s.Countries); err != nil {
 			return Answer{}, false, err
 		}
 	}
 
-	now := s.Now().UTC()
-	_, _ = rand.Read(want.Revision[:]) // never fails: crypto/rand ends the process instead
 	created := false
 	var canceled []string
-	change := func(old user.User, found bool) (user.User, error) {
-		created = !found
-		if err := met.by(old, found); err != nil {
-			return user.User{}, err
+	change := func(old user.User) (user.User, error) {
+		created = old.Name == ""
+		if err := met.check(old); err != nil {
+			return old, row.Discard(err)
 		}
-		if err := sameName(old, want.Name); found && err != nil {
-			return user.User{}, err
+		if from := toCancel(old, want, canceled); from != "" {
+			return old, row.Discard(&cancelError{from})
 		}
-		if moved := gone(old, want, canceled); moved != "" {
-			return user.User{}, &movedError{moved}
-		}
-		return merge(old, found, want, now), nil
+		return old.Update(want, now), nil
 	}
-	// One round finds each address that is to go; a user has two.
-	for range deleteRounds + 1 {
-		kept, err := s.Directory.Change(ctx, key, change)
-		moved, ok := errors.AsType[*movedError](err)
+	// Each round finds one address, and a user has two.
+	for range maxRounds + 1 {
+		kept, err := s.Users.Put(ctx, key, change)
+		cancel, ok := errors.AsType[*cancelError](err)
 		if err != nil && !ok {
 			return Answer{}, false, err
 		}
 		if err == nil {
 			return s.answer(kept), created, nil
 		}
-		// First, so that a Put that fails in between can be repeated.
-		if err := s.Recipients.CancelUser(ctx, moved.from, key, now); err != nil {
+		// Cancel before the change, so that a Put that fails in between can be repeated.
+		if err := s.Recipients.CancelUser(ctx, cancel.address, key, now); err != nil {
 			return Answer{}, false, err
 		}
-		canceled = append(canceled, moved.from)
+		canceled = append(canceled, cancel.address)
 	}
 	return Answer{}, false, errContended
 }
 
-// movedError: what is pending at this address was not ended yet.
-type movedError struct{ from string }
+// cancelError: verifications at this address have to be canceled first.
+type cancelError struct{ address string }
 
-func (*movedError) Error() string { return "users: an address is to go" }
+func (*cancelError) Error() string { return "users: verifications have to be canceled first" }
 
-// gone is an address, other than those, at which the user's verifications have to
-// end: one that the user will not have any more, or one whose verifications may
-// still go to such an address.
-func gone(old, want user.User, but []string) string {
-	stays := func(a string) bool { return a == want.Phone || a == want.Email }
-	had := addresses(old)
-	if !slices.ContainsFunc(had, func(a string) bool { return !stays(a) }) {
+// toCancel returns an address at which the user's verifications have to be canceled
+// and are not yet, "" if there is none. If the user loses an address, these are all
+// old addresses: a verification at one may still send to the other.
+func toCancel(old, want user.User, canceled []string) string {
+	had := old.Addresses()
+	if !slices.ContainsFunc(had, func(a string) bool { return a != want.Phone && a != want.Email }) {
 		return ""
 	}
 	for _, a := range had {
-		if !slices.Contains(but, a) {
+		if !slices.Contains(canceled, a) {
 			return a
 		}
 	}
 	return ""
 }
 
-// merge is the user as wanted, with what stays of the old one.
-func merge(old user.User, found bool, want user.User, now time.Time) user.User {
-	if !found {
-		want.CreatedAt, want.UpdatedAt = now, now
-		return want
-	}
-	if want.Phone == old.Phone && want.Email == old.Email && want.Locale == old.Locale && slices.Equal(want.Channels, old.Channels) {
-		return old
-	}
-	want.PhoneVerified = old.PhoneVerified && want.Phone == old.Phone
-	want.EmailVerified = old.EmailVerified && want.Email == old.Email
-	want.CreatedAt, want.UpdatedAt = old.CreatedAt, now
-	want.TOTP, want.Recovery = old.TOTP, old.Recovery
-	return want
-}
-
-// Get looks a user up. Errors are of kind InvalidRequest, NotFound,
+// Get returns a user. Errors are of kind InvalidRequest, NotFound,
 // StorageUnavailable or Internal. One storage round trip.
 func (s *Service) Get(ctx context.Context, name string) (Answer, error) {
-	name, bad := user.ParseName(name)
-	if bad != nil {
-		return Answer{}, bad
-	}
-	u, err := s.load(ctx, s.key(ctx, name), name)
+	u, err := s.load(ctx, name)
 	if err != nil {
 		return Answer{}, err
 	}
 	return s.answer(u), nil
 }
 
-// deleteRounds bounds how often a Delete begins again because the user was given
-// another address meanwhile.
-const deleteRounds = 3
+// maxRounds limits how often a Delete begins again because the user got another
+// address meanwhile.
+const maxRounds = 3
 
-// Delete erases the user, and before that what is remembered of both addresses,
-// so that a Delete that failed on its way can be repeated. Three storage round
-// trips, and those of Recipients.Erase for each address.
+// Delete erases the user. Before that, it erases what is kept of both addresses, so
+// that a Delete that failed in between can be repeated. Three storage round trips,
+// and those of Recipients.Erase for each address.
 //
 // Errors are of kind InvalidRequest, NotFound, PreconditionFailed,
-// StorageUnavailable or Internal. Conditions are judged where there is a user
-// (RFC 9110, 13.2.1).
+// StorageUnavailable or Internal. If there is no user, the error is NotFound,
+// whatever the conditions are (RFC 9110, 13.2.1).
 func (s *Service) Delete(ctx context.Context, name string, cond Conditions) error {
 	faults := new(problem.Faults)
 	name = checkName(name, faults)
@@ -206,94 +180,64 @@ func (s *Service) Delete(ctx context.Context, name string, cond Conditions) erro
 	if err := faults.Err(); err != nil {
 		return err
 	}
-	key := s.key(ctx, name)
-	now, err := s.load(ctx, key, name)
+	key := s.Users.Key(name)
+	u, err := s.Users.Load(ctx, key)
 	if err != nil {
 		return err
 	}
-	var forgotten []string
-	for range deleteRounds {
-		if err := met.by(now, true); err != nil {
+	var erased []string
+	isKept := func(a string) bool { return !slices.Contains(erased, a) }
+	for range maxRounds {
+		if err := met.check(u); err != nil {
 			return err
 		}
-		for _, a := range addresses(now) {
-			if slices.Contains(forgotten, a) {
-				continue
-			}
+		for _, a := range slices.DeleteFunc(u.Addresses(), func(a string) bool { return !isKept(a) }) {
 			if err := s.Recipients.Erase(ctx, a, s.Now()); err != nil {
 				return err
 			}
-			forgotten = append(forgotten, a)
+			erased = append(erased, a)
 		}
-		_, err := s.Directory.Erase(ctx, key, s.Now(), func(u user.User) error {
-			now = u
-			if err := met.by(u, true); err != nil {
+		err := s.Users.Erase(ctx, key, s.Now(), func(now user.User) error {
+			u = now
+			if err := met.check(u); err != nil {
 				return err
 			}
-			for _, a := range addresses(u) {
-				if !slices.Contains(forgotten, a) {
-					return errMoved
-				}
+			if slices.ContainsFunc(u.Addresses(), isKept) {
+				return errNewAddress
 			}
 			return nil
 		})
-		if !errors.Is(err, errMoved) {
+		if !errors.Is(err, errNewAddress) {
 			return err
 		}
 	}
 	return errContended
 }
 
-// errContended: the user was given other addresses again and again meanwhile.
+// errContended: other requests changed the user's addresses again and again.
 var errContended = &problem.Error{
 	Kind: problem.StorageUnavailable, RetryAfter: time.Second,
-	Detail: "The user was changed again and again meanwhile, and this request has changed nothing. Try again.",
+	Detail: "Other requests have changed the user again and again meanwhile, and this request has changed nothing. Try again.",
 }
 
-// errMoved: the user has an address by now that was not forgotten yet.
-var errMoved = errors.New("users: another address was registered meanwhile")
+// errNewAddress: the user has got an address that was not erased yet.
+var errNewAddress = errors.New("users: another address was registered meanwhile")
 
-func addresses(u user.User) []string {
-	return slices.DeleteFunc([]string{u.Phone, u.Email}, func(a string) bool { return a == "" })
-}
-
-// key is where the user lies. A part of it names the user in the log.
-func (s *Service) key(ctx context.Context, name string) string {
-	key := s.Directory.Key(name)
-	reqlog.Add(ctx, slog.String("user", key[1:9]))
-	return key
-}
-
-func (s *Service) load(ctx context.Context, key, name string) (user.User, error) {
-	u, err := s.Directory.Load(ctx, key)
-	if err == nil {
-		err = sameName(u, name)
+// load returns the user with the name of a path.
+func (s *Service) load(ctx context.Context, name string) (user.User, error) {
+	name, err := user.ParseName(name)
+	if err != nil {
+		return user.User{}, err
 	}
-	return u, err
-}
-
-// sameName returns an error for a user who lies where another name's belongs.
-// That cannot be, as a key has 128 bits; but if it were, one person would get
-// what is another's.
-func sameName(u user.User, name string) error {
-	if u.Name == name {
-		return nil
-	}
-	return &problem.Error{Kind: problem.Internal, Err: errors.New("users: the row of this name holds another user")}
+	return s.Users.Load(ctx, s.Users.Key(name))
 }
 
 func (s *Service) answer(u user.User) Answer {
 	a := Answer{
 		Name: u.Name, Locale: u.Locale, Channels: u.Channels,
-		UpdatedAt: u.UpdatedAt.Truncate(time.Second),
-		ETag:      `"` + tag(u) + `"`,
-
-		RecoveryCodesLeft: s.codesLeft(u),
-	}
-	for _, authenticator := range u.TOTP.Authenticators {
-		if !authenticator.Pending() {
-			a.Authenticators++
-		}
+		UpdatedAt:      u.UpdatedAt.Truncate(time.Second),
+		ETag:           `"` + tag(u) + `"`,
+		Authenticators: len(u.TOTP.Confirmed()), RecoveryCodesLeft: s.codesLeft(u),
 	}
 	if u.Phone != "" {
 		a.Phone, a.Verified.Phone = address.Mask(u.Phone), &u.PhoneVerified
@@ -304,5 +248,5 @@ func (s *Service) answer(u user.User) Answer {
 	return a
 }
 
-// tag is the opaque part of a user's entity tag.
+// tag returns the opaque part of a user's entity tag.
 func tag(u user.User) string { return hex.EncodeToString(u.Revision[:]) }

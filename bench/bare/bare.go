@@ -1,6 +1,6 @@
-// Package bare is what the two yardsticks share: the request that they read and
-// the answers that they give. The answers are the service's own, which the
-// driver has recorded, so that all three send the same bytes.
+// Package bare is shared by the two yardsticks: the request that they read and the answers that
+// they give. The driver has recorded the answers from the service, so that all three servers send
+// the same bytes.
 package bare
 
 import (
@@ -18,10 +18,10 @@ type Answer struct {
 	Body   []byte
 }
 
-// Answers are the recorded ones by path: /send, /wrong and /right.
+// Answers are the recorded answers by path: /send, /wrong and /right.
 type Answers map[string]Answer
 
-// Load reads the file that the driver has written; "" has no answers.
+// Load reads the file that the driver has written. It returns no answers for the path "".
 func Load(path string) (Answers, error) {
 	var a Answers
 	if path == "" {
@@ -34,14 +34,14 @@ func Load(path string) (Answers, error) {
 	return a, err
 }
 
-// Request is what the three operations send.
+// Request is the body of all three operations.
 type Request struct {
 	To   string `json:"to"`
 	ID   string `json:"id"`
 	Code string `json:"code"`
 }
 
-// Key is the key of the request's row: the number, or what the id holds of it.
+// Key returns the key of the request's row: the number, or the part of the id that is made of it.
 func (r Request) Key() string {
 	if r.ID != "" {
 		return r.ID[2:18]
@@ -50,7 +50,8 @@ func (r Request) Key() string {
 	return strings.Repeat("0", 16-len(digits)) + digits
 }
 
-// Handle reads the request, does what do says and gives the recorded answer.
+// Handle registers a handler that reads the request, calls do (nil: nothing) and gives the
+// recorded answer.
 func (a Answers) Handle(mux *http.ServeMux, path, answer string, do func(*http.Request, Request) error) {
 	recorded := a[answer]
 	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
@@ -74,7 +75,7 @@ func (a Answers) Handle(mux *http.ServeMux, path, answer string, do func(*http.R
 	})
 }
 
-// Ready answers as the service does when the host asks whether it is up.
+// Ready registers a handler that answers the host's poll as the service does.
 func Ready(mux *http.ServeMux) {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

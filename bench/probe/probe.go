@@ -1,7 +1,7 @@
-// Package probe lets a benchmark look into a process: what it has allocated, and
-// a CPU profile. Nothing in the service imports it. The driver builds a second
-// binary from the same sources and adds this package with go build's -overlay;
-// the binary that ships, and whose time is measured, never contains it.
+// Package probe serves measurements of its own process: the allocations so far, and a CPU
+// profile. The service does not import it. The driver builds a second binary from the same
+// sources and adds this package by go build -overlay. The binary that ships, and whose time is
+// measured, does not contain it.
 package probe
 
 import (
@@ -14,7 +14,8 @@ import (
 	"runtime/pprof"
 )
 
-// Variable names the address to listen at; without it the package does nothing.
+// Variable is the environment variable with the address to listen on. If it is not set, the
+// package does nothing.
 const Variable = "BENCH_PROBE_ADDR"
 
 func init() {
@@ -29,7 +30,7 @@ func init() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /allocs", func(w http.ResponseWriter, _ *http.Request) {
 		var m runtime.MemStats
-		runtime.ReadMemStats(&m) // what testing.B counts by
+		runtime.ReadMemStats(&m) // as testing.B does
 		fmt.Fprint(w, m.Mallocs, m.TotalAlloc)
 	})
 	mux.HandleFunc("POST /profile", func(w http.ResponseWriter, r *http.Request) {

@@ -11,14 +11,15 @@ import (
 	"time"
 )
 
-// Control is the measurement's side door, for a listener of its own:
+// Control returns a handler by which a measurement controls the server. It needs its own
+// listener:
 //
-//	GET  /                               whether it is up
-//	GET  /stats                          what was asked, as JSON
-//	POST /reset                          the counters
-//	POST /latency?d=5ms                  the pause before each answer
-//	POST /fill?table=t&rows=n&data=400   n rows of that many bytes of data
-//	GET  /data?table=t                   the mean size of Data in that table, in bytes
+//	GET  /                               answers 200
+//	GET  /stats                          returns Stats as JSON
+//	POST /reset                          resets the counters
+//	POST /latency?d=5ms                  sets the pause before each answer
+//	POST /fill?table=t&rows=n&data=400   adds n rows with that many bytes of data
+//	GET  /data?table=t                   returns the mean size of Data in that table, in bytes
 func (s *Server) Control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(http.ResponseWriter, *http.Request) {})
@@ -29,7 +30,7 @@ func (s *Server) Control() http.Handler {
 	mux.HandleFunc("POST /latency", func(w http.ResponseWriter, r *http.Request) {
 		d, err := time.ParseDuration(r.FormValue("d"))
 		if err != nil {
-			http.Error(w, "d is no duration", http.StatusBadRequest)
+			http.Error(w, "d is not a duration", http.StatusBadRequest)
 			return
 		}
 		s.Latency.Store(int64(d))
@@ -38,7 +39,7 @@ func (s *Server) Control() http.Handler {
 		rows, err := strconv.Atoi(r.FormValue("rows"))
 		size, err2 := strconv.Atoi(r.FormValue("data"))
 		if err != nil || err2 != nil || rows < 0 || size < 1 {
-			http.Error(w, "rows and data are numbers", http.StatusBadRequest)
+			http.Error(w, "rows and data must be numbers", http.StatusBadRequest)
 			return
 		}
 		s.Fill(r.FormValue("table"), rows, size)
@@ -49,8 +50,8 @@ func (s *Server) Control() http.Handler {
 	return mux
 }
 
-// Fill puts rows as the service writes them into a table: random keys of 16
-// hexadecimal digits and so many random bytes of data. It makes the table.
+// Fill adds rows like those of the service to a table: with random keys of 16 hexadecimal digits
+// and size random bytes of data. It creates the table.
 func (s *Server) Fill(name string, rows, size int) {
 	s.createTable(name)
 	t := s.table(name)
@@ -74,7 +75,7 @@ func (s *Server) Fill(name string, rows, size int) {
 
 var typesOfRow = []byte(`,"Data@odata.type":"Edm.Binary","KeepUntil@odata.type":"Edm.Int64"`)
 
-// meanData is the mean size of the property Data.
+// meanData returns the mean size of the property Data in bytes.
 func (s *Server) meanData(name string) int {
 	t := s.table(name)
 	if t == nil {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// row is an entity as it came: its members without the braces, the type
-// annotations apart, as most answers leave them out.
+// row is an entity as the client has written it: its members without the braces. The type
+// annotations are separate, because most answers do not have them.
 type row struct {
 	key     rowKey
 	members []byte
@@ -26,13 +26,13 @@ const (
 
 func (r row) time() string { return time.Unix(0, r.stamp*100).UTC().Format(timeLayout) }
 
-// etag is in the service's form, which escapes the colons.
+// etag returns the ETag in the form of Azure's service, which escapes the colons.
 func (r row) etag() string {
 	return `W/"datetime'` + strings.ReplaceAll(r.time(), ":", "%3A") + `'"`
 }
 
-// parseEntity reads a flat object with both keys, and returns the service's
-// error code where it is none.
+// parseEntity reads a flat object that has both keys. bad is the error code of Azure's service,
+// "" if there is no error.
 func parseEntity(body []byte) (r row, bad string) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
@@ -54,7 +54,7 @@ func parseEntity(body []byte) (r row, bad string) {
 		case strings.HasSuffix(name, typeSuffix):
 			into = &r.types
 		case strings.HasPrefix(name, "odata.") || name == "Timestamp":
-			continue // the service's own
+			continue // set by the service
 		case name == "PartitionKey" || name == "RowKey":
 			key := &r.key.partition
 			if name == "RowKey" {
@@ -72,11 +72,11 @@ func parseEntity(body []byte) (r row, bad string) {
 	if _, err := d.Token(); err != nil || keys != 2 {
 		return r, "PropertiesNeedValue"
 	}
-	r.members = bytes.Clone(bytes.TrimPrefix(r.members, []byte{','})) // without spare room
+	r.members = bytes.Clone(bytes.TrimPrefix(r.members, []byte{','})) // without unused capacity
 	return r, ""
 }
 
-// format is how much metadata an answer has.
+// format says how much metadata an answer has.
 type format int
 
 const (
@@ -100,7 +100,7 @@ func formatOf(r *http.Request) format {
 	}
 }
 
-// json is the entity in that format; of its members those selected, or all.
+// json returns the entity in that format, with the selected members. nil: all members.
 func (r row) json(f format, table string, key rowKey, selected []string) []byte {
 	b := make([]byte, 0, len(r.members)+len(r.types)+256)
 	b = append(b, '{')
@@ -132,11 +132,11 @@ func (r row) json(f format, table string, key rowKey, selected []string) []byte 
 	return append(bytes.TrimSuffix(b, []byte{','}), '}')
 }
 
-// object is the entity's members by name.
+// object returns the entity's members by name.
 func (r row) object() map[string]json.RawMessage {
 	all := make(map[string]json.RawMessage)
 	text := append(append(append([]byte{'{'}, r.members...), r.types...), '}')
-	_ = json.Unmarshal(text, &all) // it was read from JSON
+	_ = json.Unmarshal(text, &all) // parseEntity has read it from JSON
 	all["Timestamp"] = json.RawMessage(`"` + r.time() + `"`)
 	return all
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// tableName is the service's rule.
+// tableName is the rule of Azure's service for table names.
 var tableName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{2,62}$`)
 
 func (s *Server) postTable(w http.ResponseWriter, body []byte) {
@@ -60,7 +60,7 @@ func parseFilter(s string) ([]term, bool) {
 	return terms, true
 }
 
-// holds reports whether the member is there and compares as the term says.
+// holds reports whether the entity has the member and the comparison is true.
 func (t term) holds(all map[string]json.RawMessage) bool {
 	raw, ok := all[t.name]
 	if !ok {
@@ -94,8 +94,8 @@ func (t term) holds(all map[string]json.RawMessage) bool {
 	}
 }
 
-// query lists entities in the order of their keys, a page at a time. Like the
-// service's it looks at every row of the table.
+// query lists entities in the order of their keys, one page at a time. Like Azure's service, it
+// reads every row of the table.
 func (s *Server) query(w http.ResponseWriter, r *http.Request, name string) {
 	t := s.table(name)
 	if t == nil {

@@ -1,10 +1,10 @@
-// Package tableserver is a small Table Storage in memory, for measuring what
-// talks to it: one that costs little, answers evenly, and counts.
+// Package tableserver is a small Table Storage in memory, for measurements of its clients. It
+// needs little CPU time, answers evenly, and counts requests.
 //
-// It speaks the part of the protocol that aztables uses for tables and single
-// entities, with ETags and the service's error codes; server_test.go holds it to
-// the store's conformance suite. It must never serve anything but a measurement
-// or a test: it believes every signature, and forgets everything at its end.
+// It implements the part of the protocol that aztables uses for tables and single entities, with
+// ETags and the error codes of Azure's service. Its test runs the store's conformance suite. Use
+// it for measurements and tests only: it accepts every signature, and loses all data when it
+// ends.
 package tableserver
 
 import (
@@ -19,15 +19,15 @@ import (
 	"time"
 )
 
-// maxBody is the service's bound for an entity.
+// maxBody is the limit of Azure's service for an entity, in bytes.
 const maxBody = 1 << 20
 
-// shards is how many locks a table has.
+// shards is the number of locks of a table.
 const shards = 64
 
-// Server is a storage account. The zero value is ready, and empty.
+// Server is a storage account. The zero value is empty and ready for use.
 type Server struct {
-	// PageSize bounds a page of a query; 0 means the service's 1,000.
+	// PageSize is the limit of rows of a page. 0: 1,000, as in Azure's service.
 	PageSize int
 	// Latency is a pause before each answer, in nanoseconds.
 	Latency atomic.Int64
@@ -44,8 +44,8 @@ type counters struct {
 	opened, open, peak                                 atomic.Int64
 }
 
-// Stats is what the server was asked since the last reset. Connections counts
-// those opened since then, Peak the most that were open at a time.
+// Stats counts the requests since the last reset. Connections is the number of connections that
+// were opened since then, Peak the largest number that were open at the same time.
 type Stats struct {
 	Get, Insert, Replace, Delete, Query, Other, Failed int64
 	Connections, Peak                                  int64
@@ -61,7 +61,7 @@ func (s *Server) Stats() Stats {
 	}
 }
 
-// ResetStats sets the counters back. Peak begins at what is open.
+// ResetStats resets the counters. Peak starts at the number of open connections.
 func (s *Server) ResetStats() {
 	c := &s.stats
 	for _, n := range []*atomic.Int64{&c.get, &c.insert, &c.replace, &c.remove, &c.query, &c.other, &c.failed, &c.opened} {
@@ -70,7 +70,7 @@ func (s *Server) ResetStats() {
 	c.peak.Store(c.open.Load())
 }
 
-// ConnState counts connections; it belongs into http.Server.ConnState.
+// ConnState counts connections. Set it as http.Server.ConnState.
 func (s *Server) ConnState(_ net.Conn, state http.ConnState) {
 	c := &s.stats
 	switch state {
@@ -136,7 +136,7 @@ func (s *Server) createTable(name string) bool {
 	return true
 }
 
-// stamp is a new time, later than all before it: an ETag never comes back.
+// stamp returns a time that is later than all times before, so that ETags never repeat.
 func (s *Server) stamp() int64 {
 	for {
 		last := s.tick.Load()
@@ -181,8 +181,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// parseResource reads table(PartitionKey='p',RowKey='r'); a quote inside a key
-// is doubled.
+// parseResource reads table(PartitionKey='p',RowKey='r'). A quote inside a key is doubled.
 func parseResource(s string) (name string, key rowKey, ok bool) {
 	name, s, ok = strings.Cut(s, "(PartitionKey='")
 	if !ok {
@@ -238,8 +237,8 @@ func (s *Server) entity(w http.ResponseWriter, r *http.Request, name string, key
 	}
 }
 
-// change does what do says if the row is as If-Match wants it: "" is content
-// with no row, "*" with any.
+// change calls do if the row meets the condition If-Match: "" allows a missing row and any
+// version, "*" any version, and other values one version.
 func (s *Server) change(w http.ResponseWriter, t *table, key rowKey, match string, do func(map[rowKey]row)) {
 	shard := t.shard(key)
 	shard.Lock()
@@ -302,9 +301,9 @@ func (s *Server) answer(w http.ResponseWriter, status int, etag string, body []b
 	_, _ = w.Write(body)
 }
 
-// fail answers with an error in the service's form.
+// fail answers with an error in the form of Azure's service.
 func (s *Server) fail(w http.ResponseWriter, status int, code string) {
-	if status != http.StatusNotFound { // which also is an answer
+	if status != http.StatusNotFound { // which is a normal answer
 		s.stats.failed.Add(1)
 	}
 	s.answer(w, status, "", []byte(`{"odata.error":{"code":"`+code+`","message":{"lang":"en-US","value":"`+

@@ -29,7 +29,7 @@ func start(t *testing.T, s *tableserver.Server) string {
 	return "DefaultEndpointsProtocol=http;AccountName=acct;AccountKey=a2V5;TableEndpoint=" + ts.URL + "/acct;"
 }
 
-// The store's contract, through the store that talks to it.
+// The conformance suite of the store, with the real store as the client.
 func TestConformance(t *testing.T) {
 	connection := start(t, &tableserver.Server{PageSize: 7})
 	tables := 0
@@ -66,8 +66,7 @@ func entity(key, data string) []byte {
 	return fmt.Appendf(nil, `{"PartitionKey":%q,"RowKey":"r","Data":%q,"N":"7","N@odata.type":"Edm.Int64"}`, key, data)
 }
 
-// The answers that a client decides by: which status and code each way to lose
-// has.
+// The status and code of each error, which clients need for their decisions.
 func TestErrors(t *testing.T) {
 	ctx := t.Context()
 	c := client(t, new(tableserver.Server), "rows")
@@ -120,7 +119,7 @@ func TestErrors(t *testing.T) {
 	check("get of a deleted row", get("k"), 404, "ResourceNotFound")
 }
 
-// Every write makes an ETag of its own, and only that one is good for the next.
+// Every write makes a new ETag, and only the newest ETag is accepted by the next write.
 func TestETagsChange(t *testing.T) {
 	ctx := t.Context()
 	c := client(t, new(tableserver.Server), "rows")

@@ -1,6 +1,6 @@
-// Package address reads what a message can be sent to: a phone number or an
-// e-mail address. Whoever is written in two ways has to have one address, because
-// all limits are counted by it; what cannot be brought to one form is refused.
+// Package address reads the addresses that messages are sent to: phone numbers and
+// e-mail addresses. All limits are counted per address, so each address has exactly
+// one form. Input that cannot be converted to that form is refused.
 package address
 
 import (
@@ -9,31 +9,30 @@ import (
 	"strings"
 	"unicode"
 
-	"twofa/internal/otp"
 	"twofa/internal/phone"
 	"twofa/internal/problem"
 )
 
-// The faults of an e-mail address; those of a number are package phone's.
-// None quotes the address.
+// The faults of an e-mail address. The faults of a number are in package phone.
+// None of them quotes the address.
 var (
 	ErrEmail       = errors.New("an e-mail address has to look like name@example.com, without a display name, comments or quotes")
 	ErrEmailASCII  = errors.New("an e-mail address has to be in ASCII: write the domain of an internationalized one in its xn-- form")
 	ErrEmailLength = errors.New("an e-mail address has at most 64 characters before the @ and 254 in all")
 )
 
-// Address is where a message goes. The zero Address is none.
+// Address is where a message goes. The zero Address means that there is none.
 type Address struct {
-	// Text is the one form of the address: E.164, or the e-mail address in
-	// lower case.
+	// Text is the only form of the address: E.164, or the e-mail address in lower
+	// case.
 	Text string
-	// Number is what is known of a phone number, zero for an e-mail address.
+	// Number describes a phone number. It is zero for an e-mail address.
 	Number phone.Number
 }
 
-// Parse reads an address as people and programs write it.
+// Parse reads an address in any accepted spelling.
 func Parse(text string) (Address, error) {
-	if otp.IsEmail(text) {
+	if IsEmail(text) {
 		return ParseEmail(text)
 	}
 	n, err := phone.Parse(text)
@@ -44,17 +43,17 @@ func Parse(text string) (Address, error) {
 }
 
 // ParseEmail reads an e-mail address: a dot-atom and a host name (RFC 5322,
-// 3.4.1), in ASCII, and nothing else. It is folded to lower case, although a
-// server might tell two cases of a mailbox apart: none in use does, and with two
-// spellings there would be two sets of limits.
+// 3.4.1), in ASCII, and nothing else. The result is in lower case. In theory a
+// server may distinguish mailboxes by case, but none in use does, and two spellings
+// would have two sets of limits.
 func ParseEmail(text string) (Address, error) {
 	text = strings.Trim(text, " ")
 	at := strings.LastIndexByte(text, '@')
 	if at < 1 {
 		return Address{}, ErrEmail
 	}
-	// Before folding, which makes Latin letters of the Kelvin sign and of the
-	// dotted capital I.
+	// This check precedes ToLower, which turns the Kelvin sign and the dotted
+	// capital I into Latin letters.
 	if strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return Address{}, ErrEmailASCII
 	}
@@ -68,31 +67,35 @@ func ParseEmail(text string) (Address, error) {
 			return Address{}, ErrEmail
 		}
 	}
-	if !isHost(domain) {
+	// A domain has a dot, and its last label is not a number.
+	dot := strings.LastIndexByte(domain, '.')
+	if !IsHost(domain) || dot < 0 || strings.Trim(domain[dot+1:], "0123456789") == "" {
 		return Address{}, ErrEmail
 	}
 	return Address{Text: text}, nil
 }
 
-// isHost reports whether a domain is a host name with a dot (RFC 1123, 2.1)
-// whose last label is not a number.
-func isHost(domain string) bool {
-	labels := strings.Split(domain, ".")
-	for _, label := range labels {
+// IsHost reports whether a text is a host name in lower case (RFC 1123, 2.1):
+// labels of letters, digits and hyphens, separated by dots.
+func IsHost(text string) bool {
+	for label := range strings.SplitSeq(text, ".") {
 		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' ||
 			strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 			return false
 		}
 	}
-	last := labels[len(labels)-1]
-	return len(labels) >= 2 && strings.Trim(last, "0123456789") != ""
+	return len(text) <= 253
 }
 
-// IsEmail reports whether the address is an e-mail address.
-func (a Address) IsEmail() bool { return otp.IsEmail(a.Text) }
+// IsEmail reports whether an address, in the form of Address.Text, is an e-mail
+// address.
+func IsEmail(text string) bool { return strings.Contains(text, "@") }
 
-// Masked is the form for answers and logs: the last digits of a number, the
-// first character and the domain of an e-mail address.
+// IsEmail reports whether the address is an e-mail address.
+func (a Address) IsEmail() bool { return IsEmail(a.Text) }
+
+// Masked is the form for responses and logs. It shows the last digits of a number,
+// or the first character and the domain of an e-mail address.
 func (a Address) Masked() string {
 	if !a.IsEmail() {
 		return a.Number.Masked()
@@ -103,33 +106,34 @@ func (a Address) Masked() string {
 func maskEmail(text string) string {
 	local, domain, _ := strings.Cut(text, "@")
 	if len(local) < 2 {
-		return "******@" + domain // the first character would be all of it
+		return "******@" + domain // the first character would be the whole local part
 	}
 	return local[:1] + "******@" + domain
 }
 
-// MayReach returns an error for a number that is never sent to: of a kind that
-// costs extra or that no person reads, or of a country that is not in countries
-// (ISO 3166-1 alpha-2; nil means all). The error is of kind DestinationRefused.
+// MayReach returns an error of kind [problem.DestinationRefused] for a number that
+// the service never sends to: a number that costs extra or that no person reads, or
+// a number of a country that is not in countries (ISO 3166-1 alpha-2; nil: all
+// countries are allowed).
 func (a Address) MayReach(countries map[string]bool) error {
 	switch {
 	case a.IsEmail():
 		return nil
 	case a.Number.Refused():
-		return &problem.Error{Kind: problem.DestinationRefused, Detail: "Numbers of this kind are not sent to: they cost extra, or no person reads there."}
+		return &problem.Error{Kind: problem.DestinationRefused, Detail: "The service does not send to numbers of this kind: they cost extra, or no person reads them."}
 	case countries != nil && !countries[a.Number.Region]:
 		return &problem.Error{Kind: problem.DestinationRefused, Detail: "This service does not send to the number's country (" + a.Number.Region + ")."}
 	}
 	return nil
 }
 
-// Mask masks an address in the form of Address.Text.
+// Mask returns the form [Address.Masked] of an address in the form of Address.Text.
 func Mask(text string) string {
-	if otp.IsEmail(text) {
+	if IsEmail(text) {
 		return maskEmail(text)
 	}
 	return phone.Mask(text)
 }
 
-// LogValue implements slog.LogValuer: an Address that reaches a log is masked.
+// LogValue implements slog.LogValuer: logs show the masked form.
 func (a Address) LogValue() slog.Value { return slog.StringValue(a.Masked()) }

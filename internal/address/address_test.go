@@ -10,7 +10,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"twofa/internal/otp"
 	"twofa/internal/phone"
 )
 
@@ -20,7 +19,7 @@ func TestParseEmail(t *testing.T) {
 	domain189 := label63 + "." + label63 + "." + strings.Repeat("d", 61) // 64+1+189 = 254
 	for _, tc := range []struct {
 		name, text, want string
-		err              error // nil: accepted as want
+		err              error // nil: accepted
 	}{
 		{"plain", "name@example.com", "name@example.com", nil},
 		{"capitals", "Name@EXAMPLE.Com", "name@example.com", nil},
@@ -108,7 +107,7 @@ func TestParseEmail(t *testing.T) {
 			if !errors.Is(err, tc.err) || got.Text != tc.want || got.Number != (phone.Number{}) {
 				t.Errorf("got %q, %v; want %q, %v", got.Text, err, tc.want, tc.err)
 			}
-			if !otp.IsEmail(tc.text) {
+			if !IsEmail(tc.text) {
 				return
 			}
 			if general, err := Parse(tc.text); general != got || !errors.Is(err, tc.err) {
@@ -118,9 +117,9 @@ func TestParseEmail(t *testing.T) {
 	}
 }
 
-// Lower-casing must not turn what is not ASCII into what is: two addresses would
-// be one, and a code go to somebody else.
-func TestNoForeignLetterBecomesALatinOne(t *testing.T) {
+// Lower case must not turn other letters into ASCII letters: two addresses would become one,
+// and another person would get the code.
+func TestOtherLettersDoNotBecomeLatinOnes(t *testing.T) {
 	for _, r := range []rune{'\u212a' /* Kelvin */, '\u0130' /* I with a dot */, '\u017f' /* long s */} {
 		for _, text := range []string{string(r) + "@example.com", "a@" + string(r) + ".example"} {
 			if got, err := ParseEmail(text); err == nil {
@@ -166,7 +165,7 @@ func TestMasked(t *testing.T) {
 	}
 }
 
-// email draws an address that is accepted, in some spelling.
+// email draws a valid address in some spelling.
 func email(t *rapid.T) string {
 	atom := rapid.StringMatching("[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,8}")
 	label := rapid.StringMatching("[A-Za-z0-9]([A-Za-z0-9-]{0,6}[A-Za-z0-9])?")
@@ -203,7 +202,7 @@ func TestMaskShowsOneCharacterAtMost(t *testing.T) {
 	})
 }
 
-// checkMask holds a masked address to its first character and its domain.
+// checkMask checks that a masked address shows at most its first character and its domain.
 func checkMask(t interface{ Errorf(string, ...any) }, a Address) {
 	local, domain, _ := strings.Cut(a.Text, "@")
 	shown, shownDomain, ok := strings.Cut(a.Masked(), "@")
@@ -227,9 +226,9 @@ func FuzzParse(f *testing.F) {
 		a, err := Parse(text)
 		if err != nil {
 			if a != (Address{}) {
-				t.Errorf("%q gives %+v beside the error", text, a)
+				t.Errorf("%q gives %+v and an error", text, a)
 			}
-			if known := errors.Is(err, ErrEmail) || errors.Is(err, ErrEmailASCII) || errors.Is(err, ErrEmailLength); otp.IsEmail(text) != known {
+			if known := errors.Is(err, ErrEmail) || errors.Is(err, ErrEmailASCII) || errors.Is(err, ErrEmailLength); IsEmail(text) != known {
 				t.Errorf("%q: the error is %v", text, err)
 			}
 			return
@@ -237,13 +236,13 @@ func FuzzParse(f *testing.F) {
 		if again, err := Parse(a.Text); err != nil || again != a {
 			t.Errorf("%q is %+v, and that %+v, %v", text, a, again, err)
 		}
-		if a.IsEmail() != otp.IsEmail(text) || a.IsEmail() == (a.Number != (phone.Number{})) {
+		if a.IsEmail() != IsEmail(text) || a.IsEmail() == (a.Number != (phone.Number{})) {
 			t.Errorf("%q: %+v", text, a)
 		}
 		if !a.IsEmail() {
 			return
 		}
-		// Nothing may end a header, a command or an address list early.
+		// No character may end a header, a command or an address list early.
 		if strings.Trim(a.Text, " ") != a.Text || strings.ContainsAny(a.Text, "\r\n\t\x00 <>()[]:;,\\\"") || strings.Count(a.Text, "@") != 1 ||
 			strings.ToLower(strings.Trim(text, " ")) != a.Text || len(a.Text) > 254 {
 			t.Errorf("%q is read as %q", text, a.Text)

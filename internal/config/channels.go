@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"twofa/internal/notify"
+	"twofa/internal/channel"
 	"twofa/internal/notify/email"
 	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
@@ -17,19 +17,19 @@ import (
 	"twofa/internal/texts"
 )
 
-// channels reads the workflow, and what each channel needs.
+// channels reads the workflow and the settings that its channels need.
 func (e environment) channels(s *Settings, now time.Time, faults *Faults) {
-	for name := range strings.SplitSeq(cmp.Or(e.Channels, string(notify.WhatsApp)), ",") {
-		channel := notify.Channel(strings.TrimSpace(name))
-		if !slices.Contains(notify.Channels, channel) || slices.Contains(s.Channels, channel) {
+	for name := range strings.SplitSeq(cmp.Or(e.Channels, string(channel.WhatsApp)), ",") {
+		c := channel.Channel(strings.TrimSpace(name))
+		if !slices.Contains(channel.Sending, c) || slices.Contains(s.Channels, c) {
 			faults.add("TWOFA_CHANNELS", "has to be some of whatsapp, sms, call and email, each once, comma-separated, in the order in which they are tried")
 			break
 		}
-		s.Channels = append(s.Channels, channel)
+		s.Channels = append(s.Channels, c)
 	}
-	byPhone := func(c notify.Channel) bool { return c != notify.Email }
+	byPhone := func(c channel.Channel) bool { return !c.NeedsEmail() }
 	provider := slices.ContainsFunc(s.Channels, byPhone) || e.TwilioAccountSID != ""
-	mail := slices.Contains(s.Channels, notify.Email) || e.SMTPURL != "" || e.EmailFrom != ""
+	mail := slices.Contains(s.Channels, channel.Email) || e.SMTPURL != "" || e.EmailFrom != ""
 
 	s.PublicURL = e.publicURL(faults)
 	s.Countries = e.countries(s.Messenger == MessengerTwilio && provider, faults)
@@ -42,10 +42,10 @@ func (e environment) channels(s *Settings, now time.Time, faults *Faults) {
 		s.Email = o
 	}
 	s.Texts = e.texts(s.PublicURL, faults)
-	s.Scripts, s.ScriptsEnd = e.testNumbers(s.Policy.Shape, now, faults)
+	s.TestNumbers = e.testNumbers(s.Policy.Shape, now, faults)
 }
 
-// publicURL is the origin under which the internet reaches the service.
+// publicURL returns TWOFA_PUBLIC_URL as an origin, "" if it is not set.
 func (e environment) publicURL(faults *Faults) string {
 	u, err := url.Parse(e.PublicURL)
 	switch {
@@ -64,8 +64,8 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// twilio takes the provider's settings over; what is wrong with them is for the
-// messenger's own package to say.
+// twilio returns the provider's settings. Their faults are found by the package of
+// the provider.
 func (e environment) twilio(s *Settings, faults *Faults) twilio.Options {
 	o := twilio.Options{
 		AccountSID: e.TwilioAccountSID, AuthToken: e.TwilioAuthToken,
@@ -80,8 +80,8 @@ func (e environment) twilio(s *Settings, faults *Faults) twilio.Options {
 	return o
 }
 
-// texts says what the messages say. The operator's files are read here once, so
-// that what is wrong with them is told with all other faults.
+// texts returns the settings of the messages' texts. It reads the operator's files
+// once, so that their faults are reported with all other faults.
 func (e environment) texts(publicURL string, faults *Faults) texts.Options {
 	o := texts.Options{Dir: e.TextsDir, Origin: e.SMSOrigin, AppHash: e.SMSAppHash}
 	if u, err := url.Parse(publicURL); o.Origin == "" && err == nil && u.Scheme == "https" {
@@ -91,7 +91,7 @@ func (e environment) texts(publicURL string, faults *Faults) texts.Options {
 		_, err := texts.Load(o)
 		found, _ := errors.AsType[texts.Faults](err)
 		for _, fault := range found {
-			if !strings.HasPrefix(fault, "TWOFA_") { // it is in a file, which it names
+			if !strings.HasPrefix(fault, "TWOFA_") { // it names a file and not a setting
 				fault = "TWOFA_TEXTS_DIR " + fault
 			}
 			*faults = append(*faults, fault)
@@ -100,11 +100,11 @@ func (e environment) texts(publicURL string, faults *Faults) texts.Options {
 	return o
 }
 
-// maxScripted is how far away the end of the test numbers may be, so that a
-// fixed code is not forgotten.
-const maxScripted = 90 * 24 * time.Hour
+// maxTestNumbers is the longest time until the end of the test numbers, so that
+// their fixed code does not stay valid by mistake.
+const maxTestNumbers = 90 * 24 * time.Hour
 
-// endings are the scripts by their names in the setting.
+// endings are the names of the scenarios in the setting.
 var endings = map[string]otp.Ending{
 	"delivered": otp.EndsDelivered, "undeliverable": otp.EndsUndeliverable, "fallback": otp.EndsFallback,
 	"expired": otp.EndsExpired, "exhausted": otp.EndsExhausted,
@@ -113,22 +113,22 @@ var endings = map[string]otp.Ending{
 // testNumbers reads, for example,
 // "until=2026-12-31, code=424242, +14155550101=delivered, +14155550102=undeliverable".
 // The numbers work until the end of that day, in UTC.
-func (e environment) testNumbers(shape otp.Shape, now time.Time, faults *Faults) (map[string]otp.Script, time.Time) {
+func (e environment) testNumbers(shape otp.Shape, now time.Time, faults *Faults) otp.TestNumbers {
 	const setting = "TWOFA_TEST_NUMBERS"
 	if e.TestNumbers == "" {
-		return nil, time.Time{}
+		return otp.TestNumbers{}
 	}
 	var end time.Time
 	var code string
-	scripts := make(map[string]otp.Script)
+	scenarios := make(map[string]otp.Scenario)
 	for entry := range strings.SplitSeq(e.TestNumbers, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(entry), "=")
 		switch name {
 		case "until":
 			day, err := time.Parse(time.DateOnly, value)
-			if end = day.AddDate(0, 0, 1); err != nil || !now.Before(end) || end.Sub(now) > maxScripted {
+			if end = day.AddDate(0, 0, 1); err != nil || !now.Before(end) || end.Sub(now) > maxTestNumbers {
 				faults.add(setting, "needs until=YYYY-MM-DD, a day that is not past and at most 90 days away")
-				return nil, time.Time{}
+				return otp.TestNumbers{}
 			}
 		case "code":
 			read, ok := otp.ReadCode(value)
@@ -140,17 +140,17 @@ func (e environment) testNumbers(shape otp.Shape, now time.Time, faults *Faults)
 			ending, known := endings[value]
 			if err != nil || !known {
 				faults.add(setting, "has to be until=…, code=… and numbers like +14155550101=delivered; the endings are delivered, undeliverable, fallback, expired and exhausted")
-				return nil, time.Time{}
+				return otp.TestNumbers{}
 			}
-			scripts[number.E164] = otp.Script{Ending: ending}
+			scenarios[number.E164] = otp.Scenario{Ending: ending}
 		}
 	}
-	if end.IsZero() || code == "" || len(scripts) == 0 {
+	if end.IsZero() || code == "" || len(scenarios) == 0 {
 		faults.add(setting, "needs until=YYYY-MM-DD, code=… and at least one number")
 	}
-	for number, s := range scripts {
+	for number, s := range scenarios {
 		s.Code = code
-		scripts[number] = s
+		scenarios[number] = s
 	}
-	return scripts, end
+	return otp.TestNumbers{Scenarios: scenarios, Until: end}
 }

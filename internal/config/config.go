@@ -1,8 +1,9 @@
-// Package config reads the settings of twofa from the environment, once, and
-// reports all faults together, by name and never with a value.
+// Package config reads the settings of twofa from the environment, and reports all
+// faults together.
 //
-// It opens nothing but the operator's texts, to check them: a Settings says what
-// to open.
+// A fault must name its setting, and must never hold the setting's value. The
+// package opens nothing but the operator's texts, which it checks: a Settings
+// says what to open.
 package config
 
 import (
@@ -16,7 +17,7 @@ import (
 
 	"github.com/kelseyhightower/envconfig"
 
-	"twofa/internal/notify"
+	"twofa/internal/channel"
 	"twofa/internal/notify/email"
 	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
@@ -25,9 +26,9 @@ import (
 	"twofa/internal/texts"
 )
 
-// environment is the variables as they stand. All are texts, so that a bad
-// number is one fault among others instead of the first and only one.
-// README.md's table says what each means.
+// environment is the variables as they are set. All are strings, so that envconfig
+// does not stop at a bad number, and all faults can be reported. docs/settings.md
+// says what each means.
 type environment struct {
 	Port              string `envconfig:"FUNCTIONS_CUSTOMHANDLER_PORT"`
 	Addr              string `envconfig:"TWOFA_ADDR"`
@@ -86,8 +87,8 @@ type Settings struct {
 	Addr string
 	// UnderHost is true when the Functions host started the process.
 	UnderHost bool
-	// Keys is nil if TWOFA_SECRET is not set and may be made and kept in
-	// DataDir (on its own, with the bolt store).
+	// Keys is nil if TWOFA_SECRET is not set and the secret may be made and kept
+	// in DataDir: on its own, with the bolt store.
 	Keys *secret.Keyring
 
 	Store   string
@@ -95,26 +96,24 @@ type Settings struct {
 	Tables  azuretable.Options // of the Azure store
 
 	Messenger string
-	Channels  []notify.Channel // the workflow, in order
-	Twilio    twilio.Options   // zero if it has no part in it
-	Email     email.Options    // zero if it has no part in it
+	Channels  []channel.Channel // the workflow, in order
+	Twilio    twilio.Options    // zero if it is not used
+	Email     email.Options     // zero if it is not used
 	Texts     texts.Options
-	Countries map[string]bool // nil means all
+	Countries map[string]bool // nil: all
 	Brand     string
-	// PublicURL is the origin under which the internet reaches the service, ""
-	// if it does not.
-	PublicURL string
-	// Scripts are the test numbers (E.164), until ScriptsEnd.
-	Scripts    map[string]otp.Script
-	ScriptsEnd time.Time
-	Policy     otp.Policy
-	LogLevel   slog.Level
-	// Unknown are variables that begin with TWOFA_ or TWILIO_ and mean nothing to
-	// this version: most likely misspelled.
+	// PublicURL is the origin under which the internet reaches the service, "" if
+	// it cannot.
+	PublicURL   string
+	TestNumbers otp.TestNumbers
+	Policy      otp.Policy
+	LogLevel    slog.Level
+	// Unknown are the variables that begin with TWOFA_ or TWILIO_ and that this
+	// version does not know: most likely they are misspelled.
 	Unknown []string
 }
 
-// Faults is every fault of the settings, one a line.
+// Faults is all faults of the settings, one on each line.
 type Faults []string
 
 // Error implements error.
@@ -126,15 +125,15 @@ func (f *Faults) add(setting, format string, args ...any) {
 	*f = append(*f, setting+" "+fmt.Sprintf(format, args...))
 }
 
-// Load reads the process's environment. The error is a Faults. What has an end
-// date is judged by now.
+// Load reads the process's environment. The error is a Faults. A setting with an
+// end date is compared with now.
 func Load(now time.Time) (Settings, error) {
 	var env environment
 	if err := envconfig.Process("", &env); err != nil {
-		// Texts cannot be wrong for envconfig, and its error would quote one.
+		// Cannot happen with strings. The error could quote a value.
 		return Settings{}, Faults{"the environment cannot be read"}
 	}
-	// envconfig looks for names in capitals only; these are the host's own.
+	// envconfig knows names in capitals only. These are the host's names.
 	host := hostStorage{
 		connection:  os.Getenv("AzureWebJobsStorage"),
 		accountName: os.Getenv("AzureWebJobsStorage__accountName"),
@@ -149,19 +148,23 @@ func Load(now time.Time) (Settings, error) {
 	return s, nil
 }
 
-// unknown returns the variables with our prefixes that no setting has.
-func unknown(environ []string) []string {
-	known := make(map[string]bool)
-	for i, t := 0, reflect.TypeFor[environment](); i < t.NumField(); i++ {
-		known[t.Field(i).Tag.Get("envconfig")] = true
+// names returns the names of all settings.
+func names() (names []string) {
+	for f := range reflect.TypeFor[environment]().Fields() {
+		names = append(names, f.Tag.Get("envconfig"))
 	}
-	var names []string
+	return names
+}
+
+// unknown returns the variables with our prefixes that are not settings, sorted.
+func unknown(environ []string) (unknown []string) {
+	known := names()
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
-		if (strings.HasPrefix(name, "TWOFA_") || strings.HasPrefix(name, "TWILIO_")) && !known[name] {
-			names = append(names, name)
+		if (strings.HasPrefix(name, "TWOFA_") || strings.HasPrefix(name, "TWILIO_")) && !slices.Contains(known, name) {
+			unknown = append(unknown, name)
 		}
 	}
-	slices.Sort(names)
-	return names
+	slices.Sort(unknown)
+	return unknown
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ import (
 	"twofa/internal/store/azuretable"
 )
 
-// hostStorage is the storage settings that the Functions host itself uses.
+// hostStorage is the Functions host's own settings of its storage.
 type hostStorage struct {
 	connection, accountName, tableURL, clientID string
 }
@@ -30,12 +31,12 @@ const (
 	digits = "0123456789"
 )
 
-// within reports whether a value has least to most characters, all of a set.
+// within reports whether a value has from least to most bytes, all from a set.
 func within(value string, least, most int, set string) bool {
 	return len(value) >= least && len(value) <= most && strings.Trim(value, set) == ""
 }
 
-// settings turns texts into Settings and finds every fault on the way.
+// settings converts the variables, and finds all faults.
 func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults) {
 	var faults Faults
 	s := Settings{
@@ -75,32 +76,23 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 	}
 	s.Policy = e.policy(&faults)
 	e.channels(&s, now, &faults)
-	switch strings.ToLower(cmp.Or(e.LogLevel, "info")) {
-	case "debug":
-		s.LogLevel = slog.LevelDebug
-	case "info":
-		s.LogLevel = slog.LevelInfo
-	case "warn":
-		s.LogLevel = slog.LevelWarn
-	case "error":
-		s.LogLevel = slog.LevelError
-	default:
-		faults.add("TWOFA_LOG_LEVEL", "has to be debug, info, warn or error")
-	}
+	s.LogLevel = logLevels[choice(&faults, "TWOFA_LOG_LEVEL", strings.ToLower(cmp.Or(e.LogLevel, "info")), "debug", "info", "warn", "error")]
 	return s, faults
 }
 
-func choice(faults *Faults, setting, value string, among ...string) string {
-	for _, a := range among {
-		if value == a {
-			return a
-		}
+var logLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+
+// choice returns the value if it is one of those allowed, else "" and a fault.
+func choice(faults *Faults, setting, value string, allowed ...string) string {
+	if slices.Contains(allowed, value) {
+		return value
 	}
-	faults.add(setting, "has to be %s", strings.Join(among, " or "))
+	last := len(allowed) - 1
+	faults.add(setting, "has to be %s or %s", strings.Join(allowed[:last], ", "), allowed[last])
 	return ""
 }
 
-// tables finds the storage account: our own settings first, then the host's.
+// tables returns the storage account: of our own settings, else of the host's.
 func (e environment) tables(host hostStorage, faults *Faults) azuretable.Options {
 	t := azuretable.Options{
 		ConnectionString: e.TablesConnection, ServiceURL: e.TablesURL, ClientID: e.TablesClientID,
@@ -109,7 +101,7 @@ func (e environment) tables(host hostStorage, faults *Faults) azuretable.Options
 	if !within(t.TablePrefix, 1, 40, lower+upper+digits) || within(t.TablePrefix[:1], 1, 1, digits) {
 		faults.add("TWOFA_TABLE_PREFIX", "has to be a letter and up to 39 letters and digits")
 	}
-	// What is at fault is named as it was set.
+	// A fault names the setting that was used.
 	connectionSetting := "TWOFA_TABLES_CONNECTION"
 	urlSetting, clientSetting := "TWOFA_TABLES_URL", "TWOFA_TABLES_CLIENT_ID"
 	if t.ClientID == "" {
@@ -149,6 +141,8 @@ func (e environment) tables(host hostStorage, faults *Faults) azuretable.Options
 	return t
 }
 
+// countries returns TWOFA_COUNTRIES, nil for all. It may be missing only if it is
+// not needed.
 func (e environment) countries(needed bool, faults *Faults) map[string]bool {
 	switch strings.TrimSpace(e.Countries) {
 	case "*":
@@ -186,26 +180,29 @@ func (e environment) policy(faults *Faults) otp.Policy {
 	return p
 }
 
-func number(faults *Faults, setting, value string, otherwise, least, most int) int {
+// number returns a whole number from least to most, and the default if the value
+// is "" or at fault.
+func number(faults *Faults, setting, value string, byDefault, least, most int) int {
 	if value == "" {
-		return otherwise
+		return byDefault
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < least || n > most {
 		faults.add(setting, "has to be a whole number from %d to %d", least, most)
-		return otherwise
+		return byDefault
 	}
 	return n
 }
 
-func duration(faults *Faults, setting, value string, otherwise, least, most time.Duration) time.Duration {
+// duration is number for whole seconds.
+func duration(faults *Faults, setting, value string, byDefault, least, most time.Duration) time.Duration {
 	if value == "" {
-		return otherwise
+		return byDefault
 	}
 	d, err := time.ParseDuration(value)
 	if err != nil || d < least || d > most || d%time.Second != 0 {
 		faults.add(setting, "has to be whole seconds from %s to %s, written like 90s or 10m", least, most)
-		return otherwise
+		return byDefault
 	}
 	return d
 }

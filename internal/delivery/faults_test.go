@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
@@ -12,106 +13,107 @@ import (
 	"twofa/otpverify"
 )
 
-// story is something that a client, a provider or a person has the service do.
+// story is a request of a client, a provider or a person.
 type story struct {
 	name   string
-	before func(b *bench) otp.ID
-	run    func(b *bench, id otp.ID) error
-	calls  int // of the store, where nothing goes wrong
-	// approves is true where a run without an error is an approval.
+	before func(r *rig.Rig) otp.ID
+	run    func(r *rig.Rig, id otp.ID) error
+	calls  int // of the store, if nothing goes wrong
+	// approves is true if a run without an error is an approval.
 	approves bool
-	// first says how many of the calls are made before anything is sent or
-	// told: a fault in one of them has to be answered as such.
+	// first is how many calls are made before anything is sent or answered: a
+	// fault in one of them has to be the answer.
 	first int
 }
 
-func begun(req otpsend.Request) func(*bench) otp.ID {
-	return func(b *bench) otp.ID { return b.mustStart(req) }
+// begun starts a verification before a story.
+func begun(req otpsend.Request, a answers) func(*rig.Rig) otp.ID {
+	return func(r *rig.Rig) otp.ID {
+		a.set(r)
+		return r.MustStart(req).ID
+	}
 }
 
-func starting(req otpsend.Request, key string) func(*bench, otp.ID) error {
-	return func(b *bench, _ otp.ID) error {
-		_, _, err := b.Send.Start(b.Ctx(), req, key)
+// starting is a story's start, over senders that answer so.
+func starting(req otpsend.Request, key string, a answers) func(*rig.Rig, otp.ID) error {
+	return func(r *rig.Rig, _ otp.ID) error {
+		a.set(r)
+		_, _, err := r.Send.Start(r.Ctx(), req, key)
 		return err
 	}
 }
 
-// refusing has channels refuse, before a story begins.
-func refusing(answers map[notify.Channel]error) func(*bench) otp.ID {
-	return func(b *bench) otp.ID {
-		b.always(answers)
-		return ""
+func resending(c channel.Channel) func(*rig.Rig, otp.ID) error {
+	return func(r *rig.Rig, id otp.ID) error {
+		_, err := r.Resend(id, c)
+		return err
 	}
 }
 
-var (
-	toAlice = otpsend.Request{To: alice}
-	toUser  = otpsend.Request{User: canary}
-	stories = []story{
-		{name: "start", run: starting(toAlice, ""), calls: 1, first: 1},
-		{name: "start for a user", run: starting(toUser, "key"), calls: 2, first: 2},
-		{name: "start over e-mail first", run: starting(otpsend.Request{User: canary, Channels: []string{"email", "sms"}}, "key"), calls: 3, first: 2},
-		{name: "start, fallback", before: refusing(map[notify.Channel]error{"whatsapp": notOnWhatsApp, "sms": landline}),
-			run: starting(toUser, "key"), calls: 5, first: 2},
-		{name: "start, all refused", before: refusing(map[notify.Channel]error{"whatsapp": notOnWhatsApp, "sms": landline, "email": notOnWhatsApp}),
-			run: starting(toUser, "key"), calls: 6, first: 2},
-		{name: "start, unclear", before: refusing(map[notify.Channel]error{"whatsapp": unclear}), run: starting(toAlice, "key"), calls: 2, first: 1},
-		{name: "resend", before: begun(toAlice), run: func(b *bench, id otp.ID) error { return b.resend(id, "") }, calls: 1, first: 1},
-		{name: "resend over e-mail", before: begun(toUser), run: func(b *bench, id otp.ID) error { return b.resend(id, "email") }, calls: 2, first: 1},
-		{name: "cancel", before: begun(toAlice), run: func(b *bench, id otp.ID) error {
-			_, err := b.Send.Cancel(b.Ctx(), string(id))
-			return err
-		}, calls: 1, first: 1},
-		{name: "report of a failure", before: begun(toUser), run: func(b *bench, id otp.ID) error {
-			return b.report(id, 1, otp.Failed, notOnWhatsApp)
-		}, calls: 1, first: 1},
-		{name: "report, the fallback refused", before: func(b *bench) otp.ID {
-			b.always(map[notify.Channel]error{"sms": landline})
-			return b.mustStart(toUser)
-		}, run: func(b *bench, id otp.ID) error { return b.report(id, 1, otp.Failed, notOnWhatsApp) }, calls: 3, first: 1},
-		{name: "report of a delivery", before: begun(toAlice), run: func(b *bench, id otp.ID) error {
-			return b.report(id, 1, otp.Delivered, nil)
-		}, calls: 1, first: 1},
-		{name: "a no", before: begun(toAlice), run: func(b *bench, _ otp.ID) error {
-			_, err := b.Inbox.Receive(b.Ctx(), notify.Inbound{From: alice, Text: "NO"})
-			return err
-		}, calls: 1, first: 1},
-		{name: "a right code", before: begun(toUser), run: func(b *bench, id otp.ID) error { return b.check(id, b.Code(id)) },
-			calls: 2, approves: true, first: 1},
-		{name: "a right code by user", before: begun(toUser), run: func(b *bench, id otp.ID) error {
-			_, err := b.Verify.Check(b.Ctx(), otpverify.Request{User: canary, Code: b.Code(id)})
-			return err
-		}, calls: 5, approves: true, first: 4},
-		{name: "a right code for e-mail alone, by user", before: begun(otpsend.Request{User: canary, Channel: "email"}), run: func(b *bench, id otp.ID) error {
-			_, err := b.Verify.Check(b.Ctx(), otpverify.Request{User: canary, Code: b.Code(id)})
-			return err
-		}, calls: 5, approves: true, first: 4},
-		{name: "a wrong code", before: begun(toAlice), run: func(b *bench, id otp.ID) error { return b.check(id, b.Wrong(id)) }, calls: 1, first: 1},
-		{name: "the last wrong code", before: func(b *bench) otp.ID {
-			b.Policy(func(p *otp.Policy) { p.MaxChecks = 1 })
-			return b.mustStart(toAlice)
-		}, run: func(b *bench, id otp.ID) error { return b.check(id, b.Wrong(id)) }, calls: 1, first: 1},
-	}
-)
+func reporting(status otp.DeliveryStatus, f *notify.Failure) func(*rig.Rig, otp.ID) error {
+	return func(r *rig.Rig, id otp.ID) error { return r.Report(id, 1, status, f) }
+}
 
-// Attack 16: storage fails at every step, alone and from there on. Nothing is
-// approved that was not kept, nothing is sent that no row knows of (the senders
-// hold that), and what cannot be told is a 503.
+// checking checks a code by the user's name, or by the verification's id if user
+// is empty.
+func checking(code func(*rig.Rig, otp.ID) string, user string) func(*rig.Rig, otp.ID) error {
+	return func(r *rig.Rig, id otp.ID) error {
+		req := rig.ByID(id, code(r, id))
+		if user != "" {
+			req = otpverify.Request{User: user, Code: req.Code}
+		}
+		_, err := r.Check(req)
+		return err
+	}
+}
+
+var stories = []story{
+	{name: "start", run: starting(toAlice, "", nil), calls: 1, first: 1},
+	{name: "start for a user", run: starting(toUser, "key", nil), calls: 2, first: 2},
+	{name: "start over e-mail first", run: starting(otpsend.Request{User: canary, Channels: []channel.Channel{"email", "sms"}}, "key", nil), calls: 3, first: 2},
+	{name: "start, fallback", run: starting(toUser, "key", answers{"whatsapp": notOnWhatsApp, "sms": landline}), calls: 5, first: 2},
+	{name: "start, all undeliverable", run: starting(toUser, "key", answers{"whatsapp": notOnWhatsApp, "sms": landline, "email": notOnWhatsApp}), calls: 6, first: 2},
+	{name: "start, unclear", run: starting(toAlice, "key", answers{"whatsapp": unclear}), calls: 2, first: 1},
+	{name: "resend", before: begun(toAlice, nil), run: resending(""), calls: 1, first: 1},
+	{name: "resend over e-mail", before: begun(toUser, nil), run: resending("email"), calls: 2, first: 1},
+	{name: "cancel", before: begun(toAlice, nil), run: func(r *rig.Rig, id otp.ID) error {
+		_, err := r.Send.Cancel(r.Ctx(), string(id))
+		return err
+	}, calls: 1, first: 1},
+	{name: "report of a failure", before: begun(toUser, nil), run: reporting(otp.Failed, notOnWhatsApp), calls: 1, first: 1},
+	{name: "report, the fallback undeliverable", before: begun(toUser, answers{"sms": landline}), run: reporting(otp.Failed, notOnWhatsApp), calls: 3, first: 1},
+	{name: "report of a delivery", before: begun(toAlice, nil), run: reporting(otp.Delivered, nil), calls: 1, first: 1},
+	{name: "a denial", before: begun(toAlice, nil), run: func(r *rig.Rig, _ otp.ID) error {
+		_, err := r.Inbox.Receive(r.Ctx(), notify.Inbound{From: alice, Text: "NO"})
+		return err
+	}, calls: 1, first: 1},
+	{name: "a right code", before: begun(toUser, nil), run: checking((*rig.Rig).Code, ""), calls: 2, approves: true, first: 1},
+	{name: "a right code by user", before: begun(toUser, nil), run: checking((*rig.Rig).Code, canary), calls: 5, approves: true, first: 4},
+	{name: "a right code for e-mail alone, by user", before: begun(otpsend.Request{User: canary, Channel: "email"}, nil),
+		run: checking((*rig.Rig).Code, canary), calls: 5, approves: true, first: 4},
+	{name: "a wrong code", before: begun(toAlice, nil), run: checking((*rig.Rig).Wrong, ""), calls: 1, first: 1},
+	{name: "the last wrong code", before: func(r *rig.Rig) otp.ID {
+		r.Policy(func(p *otp.Policy) { p.MaxChecks = 1 })
+		return r.MustStart(toAlice).ID
+	}, run: checking((*rig.Rig).Wrong, ""), calls: 1, first: 1},
+}
+
+// Attack 16: storage fails at each step, once or from that step on. Nothing is
+// approved that is not stored, nothing is sent that no row has (the rig's senders
+// check that), and an unknown result is a StorageUnavailable.
 func TestStorageFaultsAtEveryStep(t *testing.T) {
 	for _, s := range stories {
 		t.Run(s.name, func(t *testing.T) {
-			b, id := s.begin(t)
-			_ = s.run(b, id)
-			if got := b.Table.Calls(); got != s.calls {
+			r, id := s.begin(t)
+			_ = s.run(r, id)
+			if got := r.Table.Calls(); got != s.calls {
 				t.Fatalf("%d calls of the store, want %d", got, s.calls)
 			}
 			for _, fault := range []rig.Fault{rig.Down, rig.Lost} {
 				for at := 1; at <= s.calls; at++ {
-					for _, onwards := range []bool{false, true} {
-						if onwards && at == s.calls {
-							continue // the same
-						}
-						s.breakAt(t, fault, at, onwards)
+					s.breakAt(t, fmt.Sprintf("fault %d at call %d", fault, at), rig.FaultAt(at, fault), at)
+					if at < s.calls {
+						s.breakAt(t, fmt.Sprintf("fault %d from call %d on", fault, at), rig.FaultFrom(at, fault), at)
 					}
 				}
 			}
@@ -119,79 +121,74 @@ func TestStorageFaultsAtEveryStep(t *testing.T) {
 	}
 }
 
-func (s story) begin(t *testing.T) (*bench, otp.ID) {
-	b := newBench(t, notify.WhatsApp, notify.SMS, notify.Email)
+func (s story) begin(t *testing.T) (*rig.Rig, otp.ID) {
+	r := newRig(t, channel.WhatsApp, channel.SMS, channel.Email)
 	var id otp.ID
 	if s.before != nil {
-		id = s.before(b)
+		id = s.before(r)
 	}
-	b.Table.Break(nil)
-	return b, id
+	r.Table.Break(nil)
+	return r, id
 }
 
-func (s story) breakAt(t *testing.T, fault rig.Fault, at int, onwards bool) {
+func (s story) breakAt(t *testing.T, where string, fault func(call int) rig.Fault, at int) {
 	t.Helper()
-	where := fmt.Sprintf("fault %d at call %d, onwards: %t", fault, at, onwards)
-	b, id := s.begin(t)
-	before := b.Sent()
-	b.Table.Break(func(call int) rig.Fault {
-		if call == at || onwards && call > at {
-			return fault
-		}
-		return rig.None
-	})
-	err := s.run(b, id)
-	b.Table.Break(nil)
+	r, id := s.begin(t)
+	before := r.Sent()
+	r.Table.Break(fault)
+	err := s.run(r, id)
+	r.Table.Break(nil)
 	if at <= s.first {
-		b.Refused(err, problem.StorageUnavailable)
-		if b.Sent() != before {
-			t.Errorf("%s: %d messages were sent", where, b.Sent()-before)
+		r.Refused(err, problem.StorageUnavailable)
+		if r.Sent() != before {
+			t.Errorf("%s: %d messages were sent", where, r.Sent()-before)
 		}
-	} else if err != nil { // of a kind that is known, and quoting nothing
+	} else if err != nil { // of a known kind, and without a quotation
 		e, ok := err.(*problem.Error)
 		if !ok || e.Kind == problem.Internal {
 			t.Fatalf("%s: %v", where, err)
 		}
-		b.Refused(err, e.Kind)
+		r.Refused(err, e.Kind)
 	}
-	s.look(b, where, s.approves && err == nil)
+	s.examine(r, where, s.approves && err == nil)
 }
 
-// look judges what a fault has left: each verification is one that its client was
-// told of as it is, and the service goes on.
-func (s story) look(b *bench, where string, told bool) {
-	b.t.Helper()
+// examine checks the rows after a fault: the status of each verification is the
+// one that the client was told, and the service goes on.
+func (s story) examine(r *rig.Rig, where string, approved bool) {
+	r.TB.Helper()
 	for _, address := range []string{alice, mail} {
-		for _, v := range b.Recipient(address).Verifications {
-			code := b.Code(v.ID)
-			if told && v.Status != otp.Approved || v.Status == otp.Approved && !s.approves {
-				b.t.Errorf("%s: it is %s; told of as approved: %t", where, v.Status, told)
+		for _, v := range r.Recipient(address).Verifications {
+			code := r.Code(v.ID)
+			if approved && v.Status != otp.Approved || v.Status == otp.Approved && !s.approves {
+				r.TB.Errorf("%s: the verification is %s; answered as approved: %t", where, v.Status, approved)
 			}
-			for _, m := range b.messages(v.ID) {
+			for _, m := range messages(r, v.ID) {
 				if m.Code != "" && m.Code != code {
-					b.t.Errorf("%s: another code", where)
+					r.TB.Errorf("%s: another code", where)
 				}
 			}
 			approvals := 0
 			for range 2 {
-				if err := b.check(v.ID, code); err == nil {
+				if _, err := r.Check(rig.ByID(v.ID, code)); err == nil {
 					approvals++
 				}
 			}
 			if v.Status != otp.Pending && approvals != 0 || approvals > 1 {
-				b.t.Errorf("%s: from %s it was approved %d times", where, v.Status, approvals)
+				r.TB.Errorf("%s: a verification that was %s was approved %d times", where, v.Status, approvals)
 			}
 		}
 	}
-	b.Wait(otp.SendWindow)
-	for c := range b.Carrier.Senders {
-		b.Sender(c).Always(nil)
+	r.Advance(otp.SendWindow)
+	for c := range r.Delivery.Senders {
+		r.Sender(c).Always(nil)
 	}
-	b.mustStart(otpsend.Request{To: alice})
+	r.MustStart(toAlice)
 }
 
-// What a client was told of its message is not taken back by storage.
-func TestWhatCannotBeNotedIsAnsweredAllTheSame(t *testing.T) {
+// If storage fails after the provider answered, the client gets the provider's
+// answer.
+func TestAFailureThatCannotBeStoredIsAnswered(t *testing.T) {
 	for name, tc := range map[string]struct {
 		answer error
 		kind   problem.Kind
@@ -202,17 +199,12 @@ func TestWhatCannotBeNotedIsAnsweredAllTheSame(t *testing.T) {
 		"unclear":       {unclear, problem.ProviderUnavailable},
 	} {
 		for _, fault := range []rig.Fault{rig.Down, rig.Lost} {
-			b := newBench(t)
-			b.Sender(notify.WhatsApp).Always(tc.answer)
-			b.Table.Break(func(call int) rig.Fault {
-				if call > 1 {
-					return fault
-				}
-				return rig.None
-			})
-			_, _, err := b.Send.Start(b.Ctx(), toAlice, "key")
-			if e := b.Refused(err, tc.kind); e.ID == "" || b.Table.Calls() != 2 || len(b.logged("message failed")) != 1 {
-				t.Errorf("%s: %+v, %d calls, logged %q", name, e, b.Table.Calls(), b.Logged())
+			r := newRig(t)
+			r.Sender(channel.WhatsApp).Always(tc.answer)
+			r.Table.Break(rig.FaultFrom(2, fault))
+			_, _, err := r.Send.Start(r.Ctx(), toAlice, "key")
+			if e := r.Refused(err, tc.kind); e.ID == "" || r.Table.Calls() != 2 || len(r.Logged("message failed")) != 1 {
+				t.Errorf("%s: %+v, %d calls, logged %q", name, e, r.Table.Calls(), r.Logged())
 			}
 		}
 	}

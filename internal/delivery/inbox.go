@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -15,9 +14,10 @@ import (
 	"twofa/internal/reqlog"
 )
 
-// Answers is the words that an Inbox reads and says.
-type Answers interface {
-	// Denies reports whether a text in that language says that it was not them.
+// Texts knows the words of denials and replies.
+type Texts interface {
+	// Denies reports whether the text says, in that language, that the person did
+	// not ask for a code.
 	Denies(locale, text string) bool
 	DeniedReply(m notify.Message) string
 	ConfirmedReply(m notify.Message) string
@@ -26,33 +26,32 @@ type Answers interface {
 // Inbox reads what people write to the service. Its fields are set once, before
 // the first call.
 type Inbox struct {
-	Book  *recipient.Book
-	Texts Answers
-	Brand string
-	Now   func() time.Time
+	Recipients *recipient.Store
+	Texts      Texts
+	Brand      string
+	Now        func() time.Time
 }
 
-// payloadDeny is that of a template's button for "it was not me".
+// payloadDeny is the payload of a template's button for "it was not me".
 const payloadDeny = "deny"
 
-// Receive ends what is pending for the sender's number if the message denies it,
-// or approves the verification whose code it has. It returns what to answer, ""
-// for a message that means nothing to us. Two storage round trips.
+// Receive ends the pending verifications of the sender's number if the message
+// denies them, or approves the verification whose code the message has. It returns
+// the reply, "" for a message that does neither. Two storage round trips, one if
+// nothing changes.
 func (b *Inbox) Receive(ctx context.Context, m notify.Inbound) (reply string, err error) {
-	now := b.Now()
-	codes := codesIn(m.Text)
-	r, v, err := b.Book.Change(ctx, b.Book.RowKey(m.From), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-		if r.Address != m.From { // nobody, or another address at this place
+	now, codes := b.Now(), codesIn(m.Text)
+	_, v, err := b.Recipients.Change(ctx, b.Recipients.Key(m.From), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		if r.Address != m.From { // unknown, or another address in this row
 			return r, otp.Verification{}, &problem.Error{Kind: problem.NotFound}
 		}
 		if b.denies(r, m) {
 			return otp.Deny(r, now)
 		}
-		return otp.Confirm(r, codes, b.Book.Keys, now)
+		return otp.Confirm(r, codes, b.Recipients.Keys, now)
 	})
-	reqlog.Verification(ctx, r, v)
-	if e, ok := errors.AsType[*problem.Error](err); ok && e.Kind == problem.NotFound {
-		reqlog.Add(ctx, slog.String("inbound", "no concern of ours"))
+	if problem.Is(err, problem.NotFound) {
+		reqlog.Add(ctx, slog.String("inbound", "ignored"))
 		return "", nil
 	}
 	if err != nil {
@@ -65,8 +64,8 @@ func (b *Inbox) Receive(ctx context.Context, m notify.Inbound) (reply string, er
 	return b.Texts.ConfirmedReply(about), nil
 }
 
-// denies reports whether the message says no, in the language of one of the
-// messages that it can be an answer to.
+// denies reports whether the message is a denial in the language of one of the
+// pending verifications.
 func (b *Inbox) denies(r otp.Recipient, m notify.Inbound) bool {
 	if m.Payload != "" {
 		return strings.EqualFold(m.Payload, payloadDeny)
@@ -79,11 +78,11 @@ func (b *Inbox) denies(r otp.Recipient, m notify.Inbound) bool {
 	return false
 }
 
-// maxCodes bounds how many words of a message are tried as codes. The text that
-// people send has the code as its last word.
+// maxCodes is how many words of a message are tried as codes, from its end: the
+// code is the last word of the text that people are asked to send.
 const maxCodes = 8
 
-// codesIn is the words of a text that can be codes, the last ones first.
+// codesIn returns the words of a text that can be codes, the last ones first.
 func codesIn(text string) (codes []string) {
 	words := strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	for i := len(words) - 1; i >= 0 && len(codes) < maxCodes; i-- {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
@@ -13,107 +14,95 @@ import (
 	"twofa/otpsend"
 )
 
-// receive is what the person is answered.
-func (b *bench) receive(m notify.Inbound) string {
-	b.t.Helper()
-	b.Secret("a person's text", m.Text)
-	reply, err := b.Inbox.Receive(b.Ctx(), m)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return reply
+// receive hands over a person's message, whose text must not be logged.
+func receive(r *rig.Rig, m notify.Inbound) string {
+	r.TB.Helper()
+	r.Secret("a person's text", m.Text)
+	return r.Receive(m)
 }
 
-// ask starts a verification by the person's own message.
-func (b *bench) ask(req otpsend.Request) (id otp.ID, text string) {
-	b.t.Helper()
-	req.Channel = otp.ChannelInbound
-	a, err := b.start(req)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.Code(a.ID) // which no line may tell
-	return a.ID, a.Inbound.Text
-}
-
-func replies(t *testing.T, locale string) (denied, confirmed string) {
+// replies returns the replies of the service in German.
+func replies(t *testing.T) (denied, confirmed string) {
 	t.Helper()
 	c, err := texts.Load(texts.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := notify.Message{Brand: "Acme", Locale: locale}
+	m := notify.Message{Brand: "Acme", Locale: "de"}
 	return c.DeniedReply(m), c.ConfirmedReply(m)
 }
 
-// A person who says no ends what is pending, in their own language or English.
-func TestWhatAPersonAnswersToACode(t *testing.T) {
-	denied, _ := replies(t, "de")
+// wantStatus fails the test unless the verification has the status, and no check
+// was spent on it.
+func wantStatus(r *rig.Rig, id otp.ID, want otp.Status) {
+	r.TB.Helper()
+	if _, v := r.Verification(id); v.Status != want || v.Checks != 0 {
+		r.TB.Errorf("the verification for %s is %s after %d checks, want %s", v.Purpose, v.Status, v.Checks, want)
+	}
+}
+
+// A denial, in the person's own language or in English, ends what is pending.
+func TestReceive_Denials(t *testing.T) {
+	denied, _ := replies(t)
 	for name, tc := range map[string]struct {
 		m      notify.Inbound
 		status otp.Status
 	}{
-		"no":                        {notify.Inbound{Text: "NO"}, otp.Denied},
-		"no, in their language":     {notify.Inbound{Text: "Nein!"}, otp.Denied},
-		"another language":          {notify.Inbound{Text: "いいえ"}, otp.Pending},
-		"the button":                {notify.Inbound{Text: "Das war ich nicht", Payload: "deny"}, otp.Denied},
-		"the button, in capitals":   {notify.Inbound{Payload: "DENY"}, otp.Denied},
-		"another button":            {notify.Inbound{Text: "NO", Payload: "help"}, otp.Pending},
-		"a text that only has a no": {notify.Inbound{Text: "no problem, thanks"}, otp.Pending},
-		"thanks":                    {notify.Inbound{Text: "Danke"}, otp.Pending},
-		"nothing":                   {notify.Inbound{}, otp.Pending},
-		"somebody else's no":        {notify.Inbound{From: bob, Text: "NO"}, otp.Pending},
-		"the code itself":           {notify.Inbound{Text: "CODE"}, otp.Pending},
-		"an e-mail address's no":    {notify.Inbound{From: mail, Text: "NO"}, otp.Pending},
+		"no":                      {notify.Inbound{Text: "NO"}, otp.Denied},
+		"no, in their language":   {notify.Inbound{Text: "Nein!"}, otp.Denied},
+		"no, in another language": {notify.Inbound{Text: "いいえ"}, otp.Pending},
+		"the button":              {notify.Inbound{Text: "Das war ich nicht", Payload: "deny"}, otp.Denied},
+		"the button, in capitals": {notify.Inbound{Payload: "DENY"}, otp.Denied},
+		"another button":          {notify.Inbound{Text: "NO", Payload: "help"}, otp.Pending},
+		"no, and other words":     {notify.Inbound{Text: "no problem, thanks"}, otp.Pending},
+		"thanks":                  {notify.Inbound{Text: "Danke"}, otp.Pending},
+		"nothing":                 {notify.Inbound{}, otp.Pending},
+		"no, from another person": {notify.Inbound{From: bob, Text: "NO"}, otp.Pending},
+		"the code itself":         {notify.Inbound{Text: "CODE"}, otp.Pending},
+		"no, from a mail address": {notify.Inbound{From: mail, Text: "NO"}, otp.Pending},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			id := b.mustStart(otpsend.Request{To: alice, Locale: "de"})
-			other := b.mustStart(otpsend.Request{To: alice, Locale: "de", Purpose: "pay"})
+			r := newRig(t)
+			id := r.MustStart(otpsend.Request{To: alice, Locale: "de"}).ID
+			other := r.MustStart(otpsend.Request{To: alice, Locale: "de", Purpose: "pay"}).ID
 			m := tc.m
 			if m.From == "" {
 				m.From = alice
 			}
-			m.Text = strings.ReplaceAll(m.Text, "CODE", b.Code(id))
-			reply := b.receive(m)
+			m.Text = strings.ReplaceAll(m.Text, "CODE", r.Code(id))
+			reply := receive(r, m)
 			if (reply == denied) != (tc.status == otp.Denied) || reply != "" && reply != denied {
 				t.Errorf("reply %q", reply)
 			}
-			for _, id := range []otp.ID{id, other} {
-				if _, v := b.Verification(id); v.Status != tc.status || v.Checks != 0 {
-					t.Errorf("it is %s, want %s", v.Status, tc.status)
-				}
+			wantStatus(r, id, tc.status)
+			wantStatus(r, other, tc.status)
+			if tc.status != otp.Denied {
+				r.Approve(rig.ByID(id, r.Code(id)))
+				return
 			}
-			if tc.status == otp.Denied {
-				b.Refused(b.check(id, b.Code(id)), problem.Denied)
-				b.Refused(b.resend(id, ""), problem.Denied)
-				if again := b.receive(m); again != "" {
-					t.Errorf("a second no is answered %q", again)
-				}
-			} else if err := b.check(id, b.Code(id)); err != nil {
-				t.Error(err)
+			r.RefuseCheck(rig.ByID(id, r.Code(id)), problem.Denied)
+			r.RefuseResend(id, "", problem.Denied)
+			if again := receive(r, m); again != "" {
+				t.Errorf("the reply to a second denial is %q", again)
 			}
 		})
 	}
 }
 
-// A word is a no in the language of what it can be an answer to: not of a
-// verification that is over.
-func TestANoInTheLanguageOfAnEarlierCodeIsNone(t *testing.T) {
-	b := newBench(t)
-	b.mustStart(otpsend.Request{To: alice, Locale: "de"})
-	id := b.mustStart(otpsend.Request{To: alice, Locale: "ja"})
-	if reply := b.receive(notify.Inbound{From: alice, Text: "Nein"}); reply != "" {
+// A word denies only in the language of a pending verification.
+func TestReceive_ADenialInTheLanguageOfAnEarlierCodeIsNone(t *testing.T) {
+	r := newRig(t)
+	r.MustStart(otpsend.Request{To: alice, Locale: "de"})
+	id := r.MustStart(otpsend.Request{To: alice, Locale: "ja"}).ID
+	if reply := receive(r, notify.Inbound{From: alice, Text: "Nein"}); reply != "" {
 		t.Errorf("reply %q", reply)
 	}
-	if _, v := b.Verification(id); v.Status != otp.Pending {
-		t.Errorf("it is %s", v.Status)
-	}
+	wantStatus(r, id, otp.Pending)
 }
 
-// The person's message approves what it has the code of, and nothing else.
-func TestWhatAPersonSendsToApprove(t *testing.T) {
-	_, confirmed := replies(t, "de")
+// The person's message approves the verification whose code it has, and no other.
+func TestReceive_Approvals(t *testing.T) {
+	_, confirmed := replies(t)
 	const filler = "abcd efgh ijkl mnop qrst uvwx yzab cdef "
 	for name, tc := range map[string]struct {
 		from, text string
@@ -125,7 +114,7 @@ func TestWhatAPersonSendsToApprove(t *testing.T) {
 		"with full-width digits":     {alice, "WIDE", true},
 		"behind many words":          {alice, filler + "CODE", true},
 		"before too many words":      {alice, "CODE " + filler, false},
-		"a part of it":               {alice, "PART", false},
+		"a part of the code":         {alice, "PART", false},
 		"with a digit more":          {alice, "CODE1", false},
 		"apart":                      {alice, "SPLIT", false},
 		"another code":               {alice, "WRONG", false},
@@ -135,60 +124,63 @@ func TestWhatAPersonSendsToApprove(t *testing.T) {
 		"no words":                   {alice, "!!! ... ???", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.mustStart(otpsend.Request{To: bob})
-			id, text := b.ask(otpsend.Request{To: alice, Locale: "de", Context: otp.Context{Amount: "EUR 1"}})
-			code := b.Code(id)
+			r := newRig(t)
+			r.MustStart(otpsend.Request{To: bob})
+			id, text := r.StartInbound(otpsend.Request{To: alice, Locale: "de", Transaction: otp.Transaction{Amount: "EUR 1"}})
+			code := r.Code(id)
 			wide := strings.Map(func(r rune) rune { return r - '0' + '０' }, code)
-			m := strings.NewReplacer("TEXT", text, "CODE", code, "WIDE", wide, "PART", code[:5], "SPLIT", code[:3]+" "+code[3:], "WRONG", b.Wrong(id)).Replace(tc.text)
-			reply := b.receive(notify.Inbound{From: tc.from, Channel: notify.SMS, Text: m})
-			_, v := b.Verification(id)
+			m := notify.Inbound{From: tc.from, Channel: channel.SMS}
+			m.Text = strings.NewReplacer("TEXT", text, "CODE", code, "WIDE", wide, "PART", code[:5], "SPLIT", code[:3]+" "+code[3:], "WRONG", r.Wrong(id)).Replace(tc.text)
+			status, want := otp.Pending, ""
 			if tc.approved {
-				if v.Status != otp.Approved || reply != confirmed {
-					t.Errorf("it is %s, reply %q", v.Status, reply)
-				}
-				if again := b.receive(notify.Inbound{From: tc.from, Channel: notify.SMS, Text: m}); again != "" {
-					t.Errorf("the same message again is answered %q", again)
-				}
-				return
+				status, want = otp.Approved, confirmed
 			}
-			if v.Status != otp.Pending || reply != "" || v.Checks != 0 || len(b.Recipient(alice).Failures) != 0 {
-				t.Errorf("it is %s, reply %q, %d checks", v.Status, reply, v.Checks)
+			for range 2 { // the second time, the code is used
+				if reply := receive(r, m); reply != want {
+					t.Errorf("reply %q, want %q", reply, want)
+				}
+				want = ""
+				wantStatus(r, id, status)
+			}
+			if n := len(r.Recipient(alice).Failures); n != 0 {
+				t.Errorf("%d wrong codes were counted", n)
 			}
 		})
 	}
 }
 
-// A text approves the one that it has the code of, among several.
-func TestAMessageApprovesWhatItNames(t *testing.T) {
-	b := newBench(t)
-	b.Policy(func(p *otp.Policy) { p.Shape = otp.Shape{Length: 10, Alphabet: otp.Alphanumeric} })
-	first, _ := b.ask(otpsend.Request{To: alice, Purpose: "a"})
-	second, text := b.ask(otpsend.Request{To: alice, Purpose: "b"})
-	sent := b.mustStart(otpsend.Request{To: alice, Purpose: "c"})
-	b.receive(notify.Inbound{From: alice, Text: strings.ToLower(text) + " " + b.Code(sent)})
-	for id, want := range map[otp.ID]otp.Status{first: otp.Pending, second: otp.Approved, sent: otp.Pending} {
-		if _, v := b.Verification(id); v.Status != want {
-			t.Errorf("%s is %s, want %s", v.Purpose, v.Status, want)
-		}
-	}
+// Of several verifications, a text approves the one whose code it has.
+func TestReceive_ApprovesOneOfSeveral(t *testing.T) {
+	r := newRig(t)
+	r.Policy(func(p *otp.Policy) { p.Shape = otp.Shape{Length: 10, Alphabet: otp.Alphanumeric} })
+	first, _ := r.StartInbound(otpsend.Request{To: alice, Purpose: "a"})
+	second, text := r.StartInbound(otpsend.Request{To: alice, Purpose: "b"})
+	sent := r.MustStart(otpsend.Request{To: alice, Purpose: "c"}).ID
+	receive(r, notify.Inbound{From: alice, Text: strings.ToLower(text) + " " + r.Code(sent)})
+	wantStatus(r, first, otp.Pending)
+	wantStatus(r, second, otp.Approved)
+	wantStatus(r, sent, otp.Pending)
 }
 
-func TestRoundTripsOfMessages(t *testing.T) {
-	b := newBench(t)
-	_, text := b.ask(otpsend.Request{To: alice})
+func TestReceive_RoundTrips(t *testing.T) {
+	r := newRig(t)
+	_, text := r.StartInbound(toAlice)
 	for _, step := range []struct {
 		name, from, text string
 		want             int64
 	}{
-		{"from nobody", bob, "NO", 1},
-		{"of no concern", alice, "Hello", 1},
+		{"from an unknown number", bob, "NO", 1},
+		{"without a meaning", alice, "Hello", 1},
 		{"with the code", alice, text, 2},
 		{"the same again", alice, text, 1},
-		{"no, too late", alice, "NO", 1},
+		{"a denial, too late", alice, "NO", 1},
+		{"a denial", alice, "NO", 2},
 	} {
-		got := b.Trips(func(ctx context.Context) {
-			if _, err := b.Inbox.Receive(ctx, notify.Inbound{From: step.from, Text: step.text}); err != nil {
+		if step.name == "a denial" {
+			r.MustStart(toAlice)
+		}
+		got := r.Trips(func(ctx context.Context) {
+			if _, err := r.Inbox.Receive(ctx, notify.Inbound{From: step.from, Text: step.text}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -196,54 +188,44 @@ func TestRoundTripsOfMessages(t *testing.T) {
 			t.Errorf("%s: %d round trips, want %d", step.name, got, step.want)
 		}
 	}
-	b.mustStart(otpsend.Request{To: alice})
-	if got := b.Trips(func(ctx context.Context) { _, _ = b.Inbox.Receive(ctx, notify.Inbound{From: alice, Text: "NO"}) }); got != 2 {
-		t.Errorf("a no: %d round trips, want 2", got)
-	}
 }
 
-// Two addresses may share a row's key. Neither may speak for the other.
-func TestAMessageFromAnotherAddressOfTheRowIsOfNoConcern(t *testing.T) {
-	b := newBench(t)
-	id, text := b.ask(otpsend.Request{To: alice})
-	_, _, err := b.Kept.Change(b.Ctx(), id.RowKey(), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-		r.Address = bob
-		return r, otp.Verification{}, nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+// Two addresses may share the key of a row. A message from the one must not
+// change the verifications of the other.
+func TestReceive_IgnoresTheOtherAddressOfARow(t *testing.T) {
+	r := newRig(t)
+	id, text := r.StartInbound(toAlice)
+	r.Rewrite(id, func(old *otp.Recipient) { old.Address = bob })
 	for _, text := range []string{text, "NO"} {
-		if reply := b.receive(notify.Inbound{From: alice, Text: text}); reply != "" {
+		if reply := receive(r, notify.Inbound{From: alice, Text: text}); reply != "" {
 			t.Errorf("reply %q", reply)
 		}
 	}
-	if _, v := b.Verification(id); v.Status != otp.Pending {
-		t.Errorf("it is %s", v.Status)
-	}
+	wantStatus(r, id, otp.Pending)
 }
 
-// What may not have been kept is not acknowledged.
-func TestAMessageThatWasNotKeptIsNotAnswered(t *testing.T) {
+// There is no reply to a message that may not be stored.
+func TestReceive_DoesNotReplyIfStorageFails(t *testing.T) {
 	for _, fault := range []rig.Fault{rig.Down, rig.Lost} {
-		b := newBench(t)
-		_, text := b.ask(otpsend.Request{To: alice})
-		b.Table.Break(func(int) rig.Fault { return fault })
-		reply, err := b.Inbox.Receive(b.Ctx(), notify.Inbound{From: alice, Text: text})
-		b.Refused(err, problem.StorageUnavailable)
+		r := newRig(t)
+		_, text := r.StartInbound(toAlice)
+		r.Table.Break(rig.FaultFrom(1, fault))
+		reply, err := r.Inbox.Receive(r.Ctx(), notify.Inbound{From: alice, Text: text})
+		r.Refused(err, problem.StorageUnavailable)
 		if reply != "" {
 			t.Errorf("fault %d: reply %q", fault, reply)
 		}
 	}
 }
 
-// Only channels whose answers reach the service say that one can answer.
-func TestAMessageOffersToDenyWhereAnAnswerReachesUs(t *testing.T) {
-	b := newBench(t, notify.WhatsApp, notify.SMS)
-	b.Carrier.Deniable = map[notify.Channel]bool{notify.SMS: true}
-	id := b.mustStart(otpsend.Request{To: alice})
-	b.mustReport(id, 1, otp.Failed, notOnWhatsApp)
-	if b.Sender(notify.WhatsApp).Last().CanDeny || !b.Sender(notify.SMS).Last().CanDeny {
-		t.Errorf("WhatsApp: %t, SMS: %t", b.Sender(notify.WhatsApp).Last().CanDeny, b.Sender(notify.SMS).Last().CanDeny)
+// A message says that the person can deny it only if a reply over its channel
+// reaches the service.
+func TestAMessageOffersToDenyIfAReplyReachesTheService(t *testing.T) {
+	r := newRig(t, channel.WhatsApp, channel.SMS)
+	r.Delivery.Deniable = map[channel.Channel]bool{channel.SMS: true}
+	id := r.MustStart(toAlice).ID
+	r.MustReport(id, 1, otp.Failed, notOnWhatsApp)
+	if chat, sms := r.Sender(channel.WhatsApp).Last(), r.Sender(channel.SMS).Last(); chat.CanDeny || !sms.CanDeny {
+		t.Errorf("WhatsApp: %t, SMS: %t", chat.CanDeny, sms.CanDeny)
 	}
 }

@@ -4,118 +4,118 @@ import (
 	"slices"
 	"time"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 )
 
-// setbacks is why the messages of one request failed.
-type setbacks struct {
-	failures []*notify.Failure
-	// limit is set where our own limits kept a message back; held is true if
-	// that was the last one.
-	limit *problem.Error
-	held  bool
+// failures lists why the messages of one request failed.
+type failures struct {
+	list        []*notify.Failure
+	limit       *problem.Error // set if a limit of the service kept a message from being sent
+	limitIsLast bool           // that was the last message
 }
 
-func (s *setbacks) add(f *notify.Failure) { s.failures, s.held = append(s.failures, f), false }
+func (f *failures) add(failure *notify.Failure) {
+	f.list, f.limitIsLast = append(f.list, failure), false
+}
 
-func (s *setbacks) hold(limit *problem.Error) { s.limit, s.held = limit, true }
+func (f *failures) addLimit(limit *problem.Error) { f.limit, f.limitIsLast = limit, true }
 
-// last is the failure of the last message, nil if a limit kept it back.
-func (s *setbacks) last() *notify.Failure {
-	if s.held || len(s.failures) == 0 {
+// last returns the failure of the last message, nil if a limit kept it from being
+// sent.
+func (f *failures) last() *notify.Failure {
+	if f.limitIsLast || len(f.list) == 0 {
 		return nil
 	}
-	return s.failures[len(s.failures)-1]
+	return f.list[len(f.list)-1]
 }
 
-// mayRecover reports that the failure is not the address's: the same channel
-// may work later.
+// mayRecover reports whether the same channel may work later, because the failure
+// does not depend on the address.
 func mayRecover(f *notify.Failure) bool {
-	return f.Reason == notify.Misconfigured || f.Reason == notify.Unavailable
+	return f.Outcome == otp.OutcomeMisconfigured || f.Outcome == otp.OutcomeUnavailable
 }
 
-// limited reports that what kept the code from its person was our own limit: all
-// that the providers refused would be refused again.
-func (s *setbacks) limited() bool {
-	return s.limit != nil && !slices.ContainsFunc(s.failures, mayRecover)
+// limited reports whether a limit of the service kept the code from the person: no
+// other failure may recover.
+func (f *failures) limited() bool {
+	return f.limit != nil && !slices.ContainsFunc(f.list, mayRecover)
 }
 
-// outcome is what all failures together mean for the request. That the address
-// cannot be reached is told only if every channel says so.
-func (s *setbacks) outcome() (o otp.Outcome, retryAfter time.Duration) {
+// severity orders the outcomes from the one that says most about the address to
+// the one that says most about the service.
+var severity = []otp.Outcome{
+	otp.OutcomeUndeliverable, otp.OutcomeInvalidAddress, otp.OutcomeRefused, otp.OutcomeUnavailable, otp.OutcomeMisconfigured,
+}
+
+// outcome returns what all failures together mean for the request: the most
+// severe of them. So the answer says that the address cannot be reached only if
+// every channel says so.
+func (f *failures) outcome() (o otp.Outcome, retryAfter time.Duration) {
 	o = otp.OutcomeUndeliverable
-	rank := map[otp.Outcome]int{
-		otp.OutcomeUndeliverable: 0, otp.OutcomeInvalidAddress: 1, otp.OutcomeRefused: 2,
-		otp.OutcomeUnavailable: 3, otp.OutcomeMisconfigured: 4,
-	}
-	for _, f := range s.failures {
-		is := otp.OutcomeUnavailable
-		switch f.Reason {
-		case notify.InvalidAddress:
-			is = otp.OutcomeInvalidAddress
-		case notify.Undeliverable:
-			is = otp.OutcomeUndeliverable
-		case notify.Refused:
-			is = otp.OutcomeRefused
-		case notify.Misconfigured:
-			is = otp.OutcomeMisconfigured
+	for _, failure := range f.list {
+		next := failure.Outcome
+		if !slices.Contains(severity, next) { // outside the sender's contract
+			next = otp.OutcomeUnavailable
 		}
-		if rank[is] > rank[o] {
-			o = is
+		if slices.Index(severity, next) > slices.Index(severity, o) {
+			o = next
 		}
-		retryAfter = max(retryAfter, f.RetryAfter)
+		retryAfter = max(retryAfter, failure.RetryAfter)
 	}
 	return o, retryAfter
 }
 
-// refusal is the error that stands for the failures.
-func (c *Carrier) refusal(st State, s setbacks) error {
-	if s.limited() {
-		e := *s.limit
-		e.ID = string(st.Verification.ID)
+// refusal returns the error that the failures are answered with.
+func (s *Sender) refusal(st State, f failures) error {
+	v := st.Verification
+	if f.limited() {
+		e := *f.limit
+		e.ID = string(v.ID)
 		return &e
 	}
-	o, retryAfter := s.outcome()
-	v := st.Verification
-	e := c.Refusal(o, v.ID, v.Channel(), c.pause(retryAfter), v.ExpiresAt.Sub(st.Now))
-	if f := s.last(); f != nil {
-		e.Err = f // and not the sender's error, whose text may quote the address
+	o, retryAfter := f.outcome()
+	e := Refusal(o, v.ID, v.Channel(), s.pause(retryAfter), v.ExpiresAt.Sub(st.Now))
+	if last := f.last(); last != nil {
+		e.Err = last // not the sender's error, whose text may quote the address
 	}
 	return e
 }
 
-// pause is how long a client waits before the next message, at least.
-func (c *Carrier) pause(asked time.Duration) time.Duration { return max(asked, c.Policy.ResendAfter) }
+// pause returns how long a client has to wait before the next message, if the
+// provider asks for that pause.
+func (s *Sender) pause(asked time.Duration) time.Duration { return max(asked, s.Policy.ResendAfter) }
 
-// Refusal is the error of an outcome; left is how long the code still works.
-func (c *Carrier) Refusal(o otp.Outcome, id otp.ID, channel string, retryAfter, left time.Duration) *problem.Error {
+// Refusal returns the error of an outcome. last is the channel of the last message,
+// and left is how long the code still works.
+func Refusal(o otp.Outcome, id otp.ID, last channel.Channel, retryAfter, left time.Duration) *problem.Error {
 	e := &problem.Error{ID: string(id)}
 	switch o {
 	case otp.OutcomeInvalidAddress:
-		e = problem.Invalid("to", "The provider says that this is not a valid number.")
-		e.ID = string(id)
+		e.Kind = problem.InvalidRequest
+		e.Fields = []problem.Field{{Name: "to", Message: "The provider says that this is not a valid number."}}
 	case otp.OutcomeUndeliverable:
 		e.Kind = problem.Undeliverable
-		e.Detail = "The provider cannot reach this address over any channel of the workflow; the last was " + channel + "."
+		e.Detail = "The provider cannot reach this address over any channel of the workflow; the last was " + string(last) + "."
 	case otp.OutcomeRefused:
 		e.Kind = problem.DestinationRefused
 		e.Detail = "The provider blocks messages to this address."
 		e.RetryAfter = otp.BlockedFor
 	case otp.OutcomeMisconfigured:
 		e.Kind = problem.ProviderMisconfigured
-		e.Detail = "The provider refuses this service's own settings. Its operator's log says which."
+		e.Detail = "The provider refuses the settings of this service. The service's log names the setting."
 	default:
 		e.Kind = problem.ProviderUnavailable
 		e.RetryAfter = retryAfter
 		switch {
 		case retryAfter >= left:
-			e.Detail = "The provider did not take the message. Start a new verification after the pause."
+			e.Detail = "The provider did not accept the message. Start a new verification after the pause."
 		case o == otp.OutcomeUnclear:
-			e.Detail = "The provider did not confirm the message. It may arrive, and its code will work; else resend it with this id after the pause."
+			e.Detail = "The provider did not confirm the message. It may arrive, and its code works then. If it does not arrive, resend it with this id after the pause."
 		default:
-			e.Detail = "The provider did not take the message. Resend it with this id after the pause."
+			e.Detail = "The provider did not accept the message. Resend it with this id after the pause."
 		}
 	}
 	return e

@@ -2,218 +2,174 @@ package delivery_test
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"testing"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/testing/rig"
+	"twofa/internal/user"
 	"twofa/otpsend"
 )
 
-// together runs all of them at once, in random order.
-func together(jobs ...func()) {
-	rand.Shuffle(len(jobs), func(i, j int) { jobs[i], jobs[j] = jobs[j], jobs[i] })
-	var wg sync.WaitGroup
-	begin := make(chan struct{})
-	for _, job := range jobs {
-		wg.Go(func() {
-			<-begin
-			job()
-		})
+// tolerate fails the test for an error that has none of the kinds.
+func tolerate(r *rig.Rig, err error, kinds ...problem.Kind) {
+	if err != nil && !problem.Is(err, kinds...) {
+		r.TB.Error(err)
 	}
-	close(begin)
-	wg.Wait()
 }
 
-func times(n int, job func()) []func() {
-	jobs := make([]func(), n)
-	for i := range jobs {
-		jobs[i] = job
-	}
-	return jobs
-}
+// generous sets limits that these tests do not reach.
+func generous(p *otp.Policy) { p.MaxSends, p.MaxChecks, p.MaxFailuresPerDay = 50, 50, 50 }
 
-// tolerate fails the test for an error that is none of the kinds.
-func (b *bench) tolerate(err error, kinds ...problem.Kind) {
-	if err == nil {
-		return
-	}
-	e, ok := err.(*problem.Error)
-	for _, kind := range kinds {
-		if ok && e.Kind == kind {
-			return
-		}
-	}
-	b.t.Error(err)
-}
-
-// Attack 11: many equal reports at once are followed by one message.
+// Attack 11: one message follows many equal reports at once.
 func TestEqualReportsAtOnceAreFollowedOnce(t *testing.T) {
-	b := newBench(t, notify.WhatsApp, notify.SMS, notify.Call)
-	id := b.mustStart(otpsend.Request{To: alice})
-	together(times(20, func() { b.tolerate(b.report(id, 1, otp.Failed, notOnWhatsApp)) })...)
-	if got := b.trace(id); got != "whatsapp failed 63024, sms queued" || b.Sent() != 2 || len(b.Recipient(alice).Sends) != 2 {
-		t.Errorf("messages: %s; %d in all, %d sends", got, b.Sent(), len(b.Recipient(alice).Sends))
-	}
-	if got := b.logged("message failed"); len(got) != 1 {
-		t.Errorf("logged %q", got)
+	r := newRig(t, channel.WhatsApp, channel.SMS, channel.Call)
+	id := r.MustStart(toAlice).ID
+	rig.AtOnce(rig.Times(20, func(int) { tolerate(r, r.Report(id, 1, otp.Failed, notOnWhatsApp)) })...)
+	wantTrace(r, id, "whatsapp failed 63024, sms queued", 2)
+	if sends, logged := len(r.Recipient(alice).Sends), r.Logged("message failed"); sends != 2 || len(logged) != 1 {
+		t.Errorf("%d sends, logged %q", sends, logged)
 	}
 }
 
-// Attacks 3 and 11: reports come while a person types and a client resends.
-// Nothing is lost, one message follows the failed one at most, and one check is
+// Attacks 3 and 11: reports come while a person types and a client resends. No
+// update is lost, at most one message follows the failed one, and one check is
 // approved.
 func TestReportsChecksAndResendsAtOnce(t *testing.T) {
 	for round := range 10 {
-		b := newBench(t, notify.WhatsApp, notify.SMS, notify.Call)
-		b.Policy(func(p *otp.Policy) { p.MaxSends, p.MaxChecks, p.MaxFailuresPerDay = 50, 50, 50 })
-		id := b.mustStart(otpsend.Request{To: alice, Channels: []string{"whatsapp", "sms"}})
-		code, wrong := b.Code(id), b.Wrong(id)
+		r := newRig(t, channel.WhatsApp, channel.SMS, channel.Call)
+		r.Policy(generous)
+		id := r.MustStart(otpsend.Request{To: alice, Channels: []channel.Channel{"whatsapp", "sms"}}).ID
+		code, wrong := r.Code(id), r.Wrong(id)
 		var approved, failures, resent atomic.Int64
-		var jobs []func()
-		jobs = append(jobs, times(5, func() { b.tolerate(b.report(id, 1, otp.Failed, notOnWhatsApp)) })...)
-		jobs = append(jobs, times(2, func() { b.tolerate(b.report(id, 1, otp.Sent, nil)) })...)
-		jobs = append(jobs, times(4, func() {
-			err := b.check(id, code)
-			if b.tolerate(err, problem.AlreadyUsed); err == nil {
+		jobs := rig.Times(5, func(int) { tolerate(r, r.Report(id, 1, otp.Failed, notOnWhatsApp)) })
+		jobs = append(jobs, rig.Times(2, func(int) { tolerate(r, r.Report(id, 1, otp.Sent, nil)) })...)
+		jobs = append(jobs, rig.Times(4, func(int) {
+			_, err := r.Check(rig.ByID(id, code))
+			if tolerate(r, err, problem.AlreadyUsed); err == nil {
 				approved.Add(1)
 			}
 		})...)
-		jobs = append(jobs, times(3, func() {
-			err := b.check(id, wrong)
-			b.tolerate(err, problem.AlreadyUsed, problem.WrongCode)
-			if e, ok := err.(*problem.Error); ok && e.Kind == problem.WrongCode {
+		jobs = append(jobs, rig.Times(3, func(int) {
+			_, err := r.Check(rig.ByID(id, wrong))
+			if err == nil {
+				t.Errorf("round %d: a wrong code was approved", round)
+			}
+			if tolerate(r, err, problem.AlreadyUsed, problem.WrongCode); problem.Is(err, problem.WrongCode) {
 				failures.Add(1)
 			}
 		})...)
-		jobs = append(jobs, times(3, func() {
-			err := b.resend(id, "call")
-			if b.tolerate(err, problem.AlreadyUsed); err == nil {
+		jobs = append(jobs, rig.Times(3, func(int) {
+			_, err := r.Resend(id, "call")
+			if tolerate(r, err, problem.AlreadyUsed); err == nil {
 				resent.Add(1)
 			}
 		})...)
-		together(jobs...)
+		rig.AtOnce(jobs...)
 
-		kept, v := b.Verification(id)
-		calls, texts := len(b.Sender(notify.Call).Sent()), len(b.Sender(notify.SMS).Sent())
+		kept, v := r.Verification(id)
+		calls, texts := len(r.Sender(channel.Call).Sent()), len(r.Sender(channel.SMS).Sent())
 		if approved.Load() != 1 || v.Status != otp.Approved {
-			t.Errorf("round %d: %d approved, it is %s", round, approved.Load(), v.Status)
+			t.Errorf("round %d: %d approved, the verification is %s", round, approved.Load(), v.Status)
 		}
 		if texts > 1 || calls != int(resent.Load()) || len(v.Attempts) != 1+texts+calls || len(kept.Sends) != len(v.Attempts) {
 			t.Errorf("round %d: %d SMS, %d calls of %d resends, %d sends, %+v", round, texts, calls, resent.Load(), len(kept.Sends), v.Attempts)
 		}
 		if got := int(failures.Load()); len(kept.Failures) != got || v.Checks != got+1 {
-			t.Errorf("round %d: %d failures and %d checks kept, of %d wrong codes", round, len(kept.Failures), v.Checks, got)
+			t.Errorf("round %d: %d failures and %d checks stored for %d wrong codes", round, len(kept.Failures), v.Checks, got)
 		}
 		if v.Attempts[0].Status != otp.Failed {
 			t.Errorf("round %d: the first message is %s", round, v.Attempts[0].Status)
 		}
-		for _, m := range b.messages(id) {
-			if m.Code != code {
-				t.Errorf("round %d: another code", round)
-			}
-		}
+		sameCode(r, id)
 	}
 }
 
-// No update is lost: of each message the furthest news stays, whatever else is
-// written.
+// No update is lost: the row has the most advanced status of each message,
+// whatever else is written at the same time.
 func TestNoReportIsLost(t *testing.T) {
-	b := newBench(t, notify.WhatsApp, notify.SMS)
-	b.Policy(func(p *otp.Policy) { p.MaxSends, p.MaxChecks, p.MaxFailuresPerDay = 50, 50, 50 })
-	id := b.mustStart(otpsend.Request{To: alice})
+	r := newRig(t, channel.WhatsApp, channel.SMS)
+	r.Policy(generous)
+	id := r.MustStart(toAlice).ID
 	for range 4 {
-		if err := b.resend(id, "whatsapp"); err != nil {
-			t.Fatal(err)
-		}
+		r.MustResend(id, "whatsapp")
 	}
-	furthest := []otp.DeliveryStatus{otp.Sent, otp.Failed, otp.Delivered, otp.Read, otp.Failed}
-	wrong := b.Wrong(id)
-	jobs := times(6, func() { b.tolerate(b.check(id, wrong), problem.WrongCode) })
-	for i, last := range furthest {
+	last := []otp.DeliveryStatus{otp.Sent, otp.Failed, otp.Delivered, otp.Read, otp.Failed}
+	wrong := r.Wrong(id)
+	jobs := rig.Times(6, func(int) {
+		_, err := r.Check(rig.ByID(id, wrong))
+		tolerate(r, err, problem.WrongCode)
+	})
+	for i, last := range last {
 		for _, status := range []otp.DeliveryStatus{otp.Sent, otp.Failed, otp.Delivered, otp.Read} {
-			jobs = append(jobs, func() { b.tolerate(b.report(id, i+1, status, notOnWhatsApp)) })
+			jobs = append(jobs, func() { tolerate(r, r.Report(id, i+1, status, notOnWhatsApp)) })
 			if status == last {
 				break
 			}
 		}
 	}
-	together(jobs...)
-	kept, v := b.Verification(id)
-	for i, want := range furthest {
+	rig.AtOnce(jobs...)
+	kept, v := r.Verification(id)
+	for i, want := range last {
 		if got := v.Attempts[i].Status; got != want {
 			t.Errorf("message %d is %s, want %s", i+1, got, want)
 		}
 	}
-	// Message 4 failed before it was read, message 3 likewise: while all had
-	// failed that were known of, one may have followed.
-	if len(kept.Failures) != 6 || v.Checks != 6 || len(v.Attempts) > 6 || b.Sent() != len(v.Attempts) {
-		t.Errorf("%d failures, %d checks, %d attempts, %d messages", len(kept.Failures), v.Checks, len(v.Attempts), b.Sent())
+	// Messages 3 and 4 failed before they arrived. While all known messages had
+	// failed, one more may have followed.
+	if len(kept.Failures) != 6 || v.Checks != 6 || len(v.Attempts) > 6 || r.Sent() != len(v.Attempts) {
+		t.Errorf("%d failures, %d checks, %d attempts, %d messages", len(kept.Failures), v.Checks, len(v.Attempts), r.Sent())
 	}
 }
 
-// A report can come before the provider's answer to the message that it is on.
-func TestAReportThatOvertakesTheAnswer(t *testing.T) {
-	b := newBench(t, notify.WhatsApp, notify.SMS)
-	b.Sender(notify.WhatsApp).During(func(m notify.Message) {
-		b.mustReport(m.Verification, m.Attempt, otp.Failed, notOnWhatsApp)
-	})
-	b.Sender(notify.SMS).During(func(m notify.Message) {
-		b.mustReport(m.Verification, m.Attempt, otp.Delivered, nil)
-	})
-	id := b.mustStart(otpsend.Request{To: alice})
-	if got := b.trace(id); got != "whatsapp failed 63024, sms delivered" || b.Sent() != 2 {
-		t.Errorf("messages: %s; %d in all", got, b.Sent())
+// A report on a message can come before the provider's answer to it.
+func TestAReportBeforeTheAnswer(t *testing.T) {
+	report := func(r *rig.Rig, c channel.Channel, status otp.DeliveryStatus, f *notify.Failure) {
+		r.Sender(c).During(func(m notify.Message) { r.MustReport(m.Verification, m.Attempt, status, f) })
 	}
+	r := newRig(t, channel.WhatsApp, channel.SMS)
+	report(r, channel.WhatsApp, otp.Failed, notOnWhatsApp)
+	report(r, channel.SMS, otp.Delivered, nil)
+	wantTrace(r, r.MustStart(toAlice).ID, "whatsapp failed 63024, sms delivered", 2)
 
-	// The same, where the answer is lost as well: the message that followed is
-	// not followed by another.
-	b = newBench(t, notify.WhatsApp, notify.SMS)
-	b.Sender(notify.WhatsApp).During(func(m notify.Message) {
-		b.mustReport(m.Verification, m.Attempt, otp.Failed, notOnWhatsApp)
-	})
-	b.Sender(notify.WhatsApp).Always(unclear)
-	_, err := b.start(otpsend.Request{To: alice})
-	e := b.Refused(err, problem.ProviderUnavailable)
-	if got := b.trace(otp.ID(e.ID)); got != "whatsapp failed 63024, sms queued" || b.Sent() != 2 {
-		t.Errorf("messages: %s; %d in all", got, b.Sent())
-	}
+	// If the answer is lost as well, nothing follows the message that followed.
+	r = newRig(t, channel.WhatsApp, channel.SMS)
+	report(r, channel.WhatsApp, otp.Failed, notOnWhatsApp)
+	r.Sender(channel.WhatsApp).Always(unclear)
+	e := r.RefuseStart(toAlice, problem.ProviderUnavailable)
+	wantTrace(r, otp.ID(e.ID), "whatsapp failed 63024, sms queued", 2)
 }
 
 // A person approves while the next message is on its way to the provider.
-func TestACodeThatIsTypedDuringAFallback(t *testing.T) {
-	b := newBench(t, notify.WhatsApp, notify.SMS, notify.Call)
-	id := b.mustStart(otpsend.Request{To: alice})
-	code := b.Code(id)
-	b.Sender(notify.SMS).Always(landline)
-	b.Sender(notify.SMS).During(func(notify.Message) {
-		if err := b.check(id, code); err != nil {
-			t.Error(err)
-		}
-	})
-	b.mustReport(id, 1, otp.Failed, notOnWhatsApp)
-	if _, v := b.Verification(id); v.Status != otp.Approved || b.Sent() != 2 || len(v.Attempts) != 2 || v.Attempts[1].Status != otp.Failed {
-		t.Errorf("%s, %d messages, %+v", v.Status, b.Sent(), v.Attempts)
+func TestAnApprovalDuringAFallback(t *testing.T) {
+	r := newRig(t, channel.WhatsApp, channel.SMS, channel.Call)
+	id := r.MustStart(toAlice).ID
+	code := r.Code(id)
+	r.Sender(channel.SMS).Always(landline)
+	r.Sender(channel.SMS).During(func(notify.Message) { r.Approve(rig.ByID(id, code)) })
+	r.MustReport(id, 1, otp.Failed, notOnWhatsApp)
+	if _, v := r.Verification(id); v.Status != otp.Approved || r.Sent() != 2 || len(v.Attempts) != 2 || v.Attempts[1].Status != otp.Failed {
+		t.Errorf("%s, %d messages, %+v", v.Status, r.Sent(), v.Attempts)
 	}
 }
 
-// Attack 7: many people with one e-mail address, all at once.
+// Attack 7: many users share one e-mail address, and all start at once.
 func TestASecondAddressIsCountedExactlyAtOnce(t *testing.T) {
-	b := newBench(t, notify.Email, notify.SMS)
+	r := newRig(t, channel.Email, channel.SMS)
 	var jobs []func()
 	for i := range 12 {
-		to := fmt.Sprint("canary-", i)
-		b.User(userOf(to, fmt.Sprintf("+141555501%02d", 30+i)))
+		name := fmt.Sprint("canary-", i)
+		r.User(user.User{Name: name, Phone: fmt.Sprintf("+141555501%02d", 30+i), Email: mail})
 		jobs = append(jobs, func() {
-			_, err := b.start(otpsend.Request{User: to})
-			b.tolerate(err)
+			_, err := r.Start(otpsend.Request{User: name})
+			tolerate(r, err)
 		})
 	}
-	together(jobs...)
-	if emails, texts := len(b.Sender(notify.Email).Sent()), len(b.Sender(notify.SMS).Sent()); emails != 5 || texts != 7 || len(b.Recipient(mail).Sends) != 5 {
-		t.Errorf("%d e-mails, %d SMS, %d e-mails counted; want 5, 7, 5", emails, texts, len(b.Recipient(mail).Sends))
+	rig.AtOnce(jobs...)
+	if emails, texts := len(r.Sender(channel.Email).Sent()), len(r.Sender(channel.SMS).Sent()); emails != 5 || texts != 7 || len(r.Recipient(mail).Sends) != 5 {
+		t.Errorf("%d e-mails, %d SMS, %d e-mails counted; want 5, 7, 5", emails, texts, len(r.Recipient(mail).Sends))
 	}
 }

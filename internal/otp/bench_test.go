@@ -4,108 +4,76 @@ import (
 	"testing"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/recipient"
+	"twofa/internal/testing/fixture"
 )
 
-// A recipient as it is when most checks come: one verification is pending, one
-// from before is over, and one wrong code was typed.
-func benchRecipient(b *testing.B) (otp.Recipient, otp.Verification) {
+// benchRig has a recipient in its usual state before a check: one verification
+// is pending, an earlier one is canceled, and one wrong code was typed.
+func benchRig(b *testing.B) (*rig, otp.Verification) {
 	b.Helper()
-	p := quiet()
-	r, first, err := otp.Start(otp.Recipient{}, benchStart(1), p, noon)
-	if err != nil {
-		b.Fatal(err)
-	}
-	if r, _, err = otp.Cancel(r, first.ID, noon); err != nil {
-		b.Fatal(err)
-	}
-	r, v, err := otp.Start(r, benchStart(2), p, noon)
-	if err != nil {
-		b.Fatal(err)
-	}
-	r, _, _ = otp.Check(r, otp.CheckRequest{ID: v.ID, Code: "not it"}, keyring, p, noon)
+	r := newRig(b, quiet())
+	r.start("login")
+	v := r.start("login")
+	wantKind(b, r.check(v, "not it"), problem.WrongCode)
 	return r, v
 }
 
-func benchStart(n uint64) otp.StartRequest {
-	return otp.StartRequest{
-		ID: newID(alice, n), Nonce: [16]byte{byte(n)}, Key: keyring.Current(),
-		Address: alice, Purpose: "login", Workflow: []string{"whatsapp"},
+// measure runs f again and again. f reports whether it worked.
+func measure(b *testing.B, f func() bool) {
+	b.Helper()
+	b.ReportAllocs()
+	for b.Loop() {
+		if !f() {
+			b.Fatal("it did not work")
+		}
 	}
 }
 
 func BenchmarkStart(b *testing.B) {
-	r, _ := benchRecipient(b)
-	p := quiet()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, _, err := otp.Start(r, benchStart(3), p, noon); err != nil {
-			b.Fatal(err)
-		}
-	}
+	r, _ := benchRig(b)
+	req := r.request(fixture.Alice, "login", otp.Transaction{})
+	measure(b, func() bool {
+		_, _, err := otp.Start(r.kept, req, r.policy, r.now)
+		return err == nil
+	})
 }
 
 func BenchmarkCheckRight(b *testing.B) {
-	r, v := benchRecipient(b)
-	code, _ := v.Code(keyring)
-	req := otp.CheckRequest{ID: v.ID, Code: code}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, _, err := otp.Check(r, req, keyring, quiet(), noon); err != nil {
-			b.Fatal(err)
-		}
-	}
+	r, v := benchRig(b)
+	req := otp.CheckRequest{ID: v.ID, Code: codeOf(b, v)}
+	measure(b, func() bool {
+		_, _, err := otp.Check(r.kept, req, keyring, r.policy, r.now)
+		return err == nil
+	})
 }
 
 func BenchmarkCheckWrong(b *testing.B) {
-	r, v := benchRecipient(b)
+	r, v := benchRig(b)
 	req := otp.CheckRequest{ID: v.ID, Code: "WRONG2"}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, _, err := otp.Check(r, req, keyring, quiet(), noon); err == nil {
-			b.Fatal("approved")
-		}
-	}
+	measure(b, func() bool {
+		_, _, err := otp.Check(r.kept, req, keyring, r.policy, r.now)
+		return err != nil
+	})
 }
 
 func BenchmarkCode(b *testing.B) {
-	_, v := benchRecipient(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, ok := v.Code(keyring); !ok {
-			b.Fatal("no code")
-		}
-	}
+	_, v := benchRig(b)
+	measure(b, func() bool { _, ok := v.Code(keyring); return ok })
 }
 
 func BenchmarkReadCode(b *testing.B) {
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, ok := otp.ReadCode("123 456"); !ok {
-			b.Fatal("not read")
-		}
-	}
+	measure(b, func() bool { _, ok := otp.ReadCode("123 456"); return ok })
 }
 
 func BenchmarkEncode(b *testing.B) {
-	r, _ := benchRecipient(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := r.Encode(); err != nil {
-			b.Fatal(err)
-		}
-	}
+	r, _ := benchRig(b)
+	measure(b, func() bool { _, err := recipient.Encode(r.kept); return err == nil })
 }
 
 func BenchmarkDecode(b *testing.B) {
-	r, _ := benchRecipient(b)
-	row, err := r.Encode()
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := otp.Decode(row); err != nil {
-			b.Fatal(err)
-		}
-	}
+	r, _ := benchRig(b)
+	row := mustEncode(b, r.kept)
+	measure(b, func() bool { _, err := recipient.Decode(row); return err == nil })
 }

@@ -7,11 +7,12 @@ import (
 	"unicode"
 )
 
-// Alphabet is what codes are made of.
+// Alphabet is the set of characters of a code.
 type Alphabet uint8
 
-// The alphabets. Alphanumeric has one case and leaves out 0, O, 1 and I (and
-// with them l), so that letters can be read leniently: 32 characters, 5 bits each.
+// The alphabets. Alphanumeric has upper-case letters and digits without 0, O, 1
+// and I, which people confuse: 32 characters, 5 bits each. [ReadCode] accepts
+// lower case.
 const (
 	Digits Alphabet = iota + 1
 	Alphanumeric
@@ -33,7 +34,7 @@ func (a Alphabet) Symbols() string {
 	return ""
 }
 
-// Shape is what a code looks like.
+// Shape is the length and the alphabet of a code.
 type Shape struct {
 	Length   int // 4 to 10
 	Alphabet Alphabet
@@ -57,15 +58,16 @@ func (s Shape) Fits(code string) bool {
 
 // Keys is the part of the keyring that codes need.
 type Keys interface {
-	// CodeMAC is a PRF of 32 bytes under the named secret; false if that secret
-	// is not there any more.
+	// CodeMAC is a PRF of 32 bytes under the named secret. It reports false if
+	// that secret was removed.
 	CodeMAC(id [4]byte, message []byte) ([32]byte, bool)
 }
 
-// Code derives the verification's code; it is never stored. HMAC-SHA256 over
-// the id, the nonce and a block counter gives a stream of uniform bytes; those
-// that would favour some symbols are left out (rejection sampling), the rest
-// are reduced onto the alphabet. It reports false if the secret is gone.
+// Code derives the verification's code, which is never stored. HMAC-SHA256 over
+// the id, the nonce and a block counter gives a stream of uniform bytes. Bytes that
+// would favour some symbols are skipped (rejection sampling); each of the others
+// gives one symbol of the alphabet. It reports false if the secret was removed or
+// the shape is not valid.
 func (v Verification) Code(keys Keys) (string, bool) {
 	if v.TestCode != "" {
 		return v.TestCode, true
@@ -74,7 +76,7 @@ func (v Verification) Code(keys Keys) (string, bool) {
 	if !v.Shape.Valid() {
 		return "", false
 	}
-	// Bytes from limit on are rejected: 250 for ten symbols, none for 32.
+	// Bytes of limit or more are skipped: limit is 250 for ten symbols, 256 for 32.
 	limit := 256 - 256%len(symbols)
 
 	message := make([]byte, 0, len(v.ID)+len(v.Nonce)+4)
@@ -98,14 +100,15 @@ func (v Verification) Code(keys Keys) (string, bool) {
 	}
 }
 
-// MaxTypedCode is how many bytes of typed code are looked at.
+// MaxTypedCode is the greatest length of a typed code in bytes.
 const MaxTypedCode = 64
 
-// ReadCode reads a code as people type and paste it: spaces, hyphens and
-// invisible characters (the direction marks of right-to-left text) are dropped, digits of any script (full-width ones, Arabic, Devanagari) and
-// full-width letters are folded to ASCII, letters to upper case. It reports
-// false for what cannot be a code of any shape: nothing at all, over
-// MaxTypedCode bytes, or other characters.
+// ReadCode reads a code as people type and paste it. It drops spaces, hyphens and
+// invisible characters (such as the direction marks of right-to-left text). It
+// turns digits of any script (full-width, Arabic, Devanagari) and full-width
+// letters into ASCII, and letters into upper case. It reports false for a text
+// that cannot be a code of any shape: an empty one, one of over MaxTypedCode
+// bytes, and one with other characters.
 func ReadCode(typed string) (string, bool) {
 	if len(typed) > MaxTypedCode {
 		return "", false
@@ -134,8 +137,8 @@ func ReadCode(typed string) (string, bool) {
 	return b.String(), b.Len() > 0
 }
 
-// digitValue is the value of a decimal digit of any script. Unicode lays the
-// ten digits of a script side by side, so the place in the range tells it.
+// digitValue is the value of a decimal digit of any script. In Unicode, the ten
+// digits of a script follow each other, so the position in the range is the value.
 func digitValue(r rune) (rune, bool) {
 	if r >= '0' && r <= '9' {
 		return r - '0', true
@@ -153,7 +156,7 @@ func digitValue(r rune) (rune, bool) {
 	return 0, false
 }
 
-// equal compares in a time that does not depend on where the two differ.
+// equal compares in a time that does not depend on the position of a difference.
 func equal(a, b string) bool {
 	return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
 }

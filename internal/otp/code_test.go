@@ -1,7 +1,6 @@
 package otp_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
@@ -13,15 +12,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"unicode"
-	"unicode/utf8"
 
-	"pgregory.net/rapid"
-
+	"twofa/internal/channel"
 	"twofa/internal/otp"
+	"twofa/internal/testing/fixture"
 )
 
-func TestCode_MatchesVectorsComputedElsewhere(t *testing.T) {
+func TestCode_MatchesVectorsOfAnotherProgram(t *testing.T) {
 	var vectors []struct {
 		Secret, ID, Nonce, Alphabet, Code string
 		Length                            int
@@ -146,21 +143,21 @@ func chiSquare(counts []int, n int) float64 {
 	return sum
 }
 
-// scripted answers with blocks of its own and notes what it was asked.
-type scripted struct {
+// fixedBlocks answers with its blocks and records the messages.
+type fixedBlocks struct {
 	blocks [][32]byte
 	asked  [][]byte
 }
 
-func (s *scripted) CodeMAC(_ [4]byte, message []byte) ([32]byte, bool) {
+func (s *fixedBlocks) CodeMAC(_ [4]byte, message []byte) ([32]byte, bool) {
 	s.asked = append(s.asked, bytes.Clone(message))
 	return s.blocks[binary.BigEndian.Uint32(message[len(message)-4:])], true
 }
 
 func TestR1_BytesThatWouldFavourASymbolAreSkipped(t *testing.T) {
-	keys := &scripted{blocks: make([][32]byte, 1)}
+	keys := &fixedBlocks{blocks: make([][32]byte, 1)}
 	copy(keys.blocks[0][:], []byte{250, 249, 255, 0, 251, 10, 252, 123, 253, 254, 98, 7})
-	v := otp.Verification{ID: newID(alice, 1), Shape: otp.Shape{Length: 6, Alphabet: otp.Digits}}
+	v := otp.Verification{ID: newID(fixture.Alice, 1), Shape: otp.Shape{Length: 6, Alphabet: otp.Digits}}
 	if code, ok := v.Code(keys); !ok || code != "900387" {
 		t.Errorf("got %q, %v; want 900387", code, ok)
 	}
@@ -174,15 +171,15 @@ func TestR1_BytesThatWouldFavourASymbolAreSkipped(t *testing.T) {
 	}
 }
 
-func TestR1_AnExhaustedBlockIsFollowedByTheNext(t *testing.T) {
-	keys := &scripted{blocks: make([][32]byte, 3)}
+func TestR1_AUsedUpBlockIsFollowedByTheNext(t *testing.T) {
+	keys := &fixedBlocks{blocks: make([][32]byte, 3)}
 	for i := range 32 {
 		keys.blocks[0][i], keys.blocks[1][i] = 255, 250
 	}
 	keys.blocks[0][31] = 4 // one symbol from the first, none from the second
 	copy(keys.blocks[2][:], []byte{5, 6, 7, 8, 9})
 	v := otp.Verification{
-		ID: newID(alice, 1), Nonce: [16]byte{1, 2, 3, 15: 16}, Shape: otp.Shape{Length: 6, Alphabet: otp.Digits},
+		ID: newID(fixture.Alice, 1), Nonce: [16]byte{1, 2, 3, 15: 16}, Shape: otp.Shape{Length: 6, Alphabet: otp.Digits},
 	}
 	if code, ok := v.Code(keys); !ok || code != "456789" {
 		t.Errorf("got %q, %v; want 456789", code, ok)
@@ -199,9 +196,9 @@ func TestR1_AnExhaustedBlockIsFollowedByTheNext(t *testing.T) {
 }
 
 func TestCode_DependsOnIDNonceAndSecretAlone(t *testing.T) {
-	ring := mustParse(fixedSecret(1) + "," + fixedSecret(100))
-	old := mustParse(fixedSecret(100)).Current()
-	v := otp.Verification{ID: newID(alice, 1), Key: ring.Current(), Shape: otp.Shape{Length: 10, Alphabet: otp.Alphanumeric}}
+	ring := fixture.Keys(t, 1, 100)
+	old := fixture.Keys(t, 100).Current()
+	v := otp.Verification{ID: newID(fixture.Alice, 1), Key: ring.Current(), Shape: otp.Shape{Length: 10, Alphabet: otp.Alphanumeric}}
 	code := func(v otp.Verification) string {
 		c, ok := v.Code(ring)
 		if !ok {
@@ -211,7 +208,7 @@ func TestCode_DependsOnIDNonceAndSecretAlone(t *testing.T) {
 	}
 	want := code(v)
 	for name, change := range map[string]func(*otp.Verification){
-		"id":     func(v *otp.Verification) { v.ID = newID(alice, 2) },
+		"id":     func(v *otp.Verification) { v.ID = newID(fixture.Alice, 2) },
 		"nonce":  func(v *otp.Verification) { v.Nonce[15] ^= 1 },
 		"secret": func(v *otp.Verification) { v.Key = old },
 	} {
@@ -222,8 +219,8 @@ func TestCode_DependsOnIDNonceAndSecretAlone(t *testing.T) {
 		}
 	}
 	later := v
-	later.Status, later.Checks, later.Workflow = otp.Approved, 3, []string{"sms"}
-	later.Attempts = []otp.Attempt{{Channel: "sms", At: noon, Status: otp.Delivered}}
+	later.Status, later.Checks, later.Workflow = otp.Approved, 3, []channel.Channel{"sms"}
+	later.Attempts = []otp.Attempt{{Channel: "sms", At: fixture.Noon, Status: otp.Delivered}}
 	if code(later) != want {
 		t.Error("the code changes while the verification lives")
 	}
@@ -244,169 +241,16 @@ func TestShape_Bounds(t *testing.T) {
 		if got := tc.shape.Valid(); got != tc.want {
 			t.Errorf("%+v: got %v, want %v", tc.shape, got, tc.want)
 		}
-		v := otp.Verification{ID: newID(alice, 1), Key: keyring.Current(), Shape: tc.shape}
+		v := otp.Verification{ID: newID(fixture.Alice, 1), Key: keyring.Current(), Shape: tc.shape}
 		if code, ok := v.Code(keyring); ok != tc.want || len(code) != map[bool]int{true: tc.shape.Length}[tc.want] {
 			t.Errorf("%+v: code %q, %v; want %v", tc.shape, code, ok, tc.want)
 		}
 	}
 }
 
-func TestAlphanumeric_LeavesOutWhatLooksAlike(t *testing.T) {
+func TestAlphanumeric_HasNoSimilarCharacters(t *testing.T) {
 	symbols := otp.Alphanumeric.Symbols()
 	if len(symbols) != 32 || strings.ContainsAny(symbols, "0O1Il") || symbols != strings.ToUpper(symbols) {
 		t.Errorf("got %q", symbols)
 	}
-}
-
-func TestReadCode(t *testing.T) {
-	for _, tc := range []struct{ name, typed, want string }{
-		{"as it is", "012345", "012345"},
-		{"spaces around and inside", "  123 456\t", "123456"},
-		{"a line break from pasting", "123456\r\n", "123456"},
-		{"hyphen", "123-456", "123456"},
-		{"en dash and em dash", "12–34—56", "123456"},
-		{"non-breaking hyphen", "123\u2011456", "123456"},
-		{"minus sign", "123\u2212456", "123456"},
-		{"full-width hyphen", "123\uff0d456", "123456"},
-		{"no-break space", "123\u00a0456", "123456"},
-		{"narrow no-break space", "123\u202f456", "123456"},
-		{"ideographic space", "123\u3000456", "123456"},
-		{"zero-width space", "123\u200b456", "123456"},
-		{"full-width digits", "０１２３４５６７８９", "0123456789"},
-		{"Arabic-Indic digits", "٠١٢٣٤٥٦٧٨٩", "0123456789"},
-		{"extended Arabic-Indic digits", "۰۱۲۳۴۵۶۷۸۹", "0123456789"},
-		{"Devanagari digits", "०१२३४५६७८९", "0123456789"},
-		{"Bengali digits", "০১২৩৪৫৬৭৮৯", "0123456789"},
-		{"mathematical bold digits", "𝟎𝟏𝟐𝟑𝟒𝟓𝟔𝟕𝟖𝟗", "0123456789"},
-		{"mixed scripts", "1٢३４5", "12345"},
-		{"lower case", "abcxyz", "ABCXYZ"},
-		{"full-width letters", "ＡＺａｚ", "AZAZ"},
-		{"every byte that is looked at", strings.Repeat(" ", otp.MaxTypedCode-6) + "123456", "123456"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			if got, ok := otp.ReadCode(tc.typed); !ok || got != tc.want {
-				t.Errorf("%q: got %q, %v; want %q", tc.typed, got, ok, tc.want)
-			}
-		})
-	}
-}
-
-func TestReadCode_RefusesWhatIsNoCode(t *testing.T) {
-	for name, typed := range map[string]string{
-		"nothing":                             "",
-		"only spaces and hyphens":             " -\u00a0– ",
-		"too long":                            strings.Repeat(" ", otp.MaxTypedCode-5) + "123456",
-		"a plus":                              "+123456",
-		"a dot":                               "123.456",
-		"an underscore":                       "123_456",
-		"NUL":                                 "123456\x00",
-		"an umlaut":                           "ÄBCDEF",
-		"long s, which upper-cases to S":      "ſBCDEF",
-		"dotless i, which upper-cases to I":   "ıBCDEF",
-		"Kelvin sign, which lower-cases to k": "\u212aBCDEF",
-		"Cyrillic letters that look Latin":    "АВС123",
-		"superscript two":                     "12345²",
-		"Roman numeral":                       "12345Ⅷ",
-		"circled digit":                       "12345①",
-		"a combining accent":                  "12345\u0301",
-		"broken UTF-8":                        "12345\xff",
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got, ok := otp.ReadCode(typed); ok {
-				t.Errorf("%q: got %q, want a refusal", typed, got)
-			}
-		})
-	}
-}
-
-// Go's Unicode tables may be newer than the list: what they add has to be ten
-// digits side by side as well.
-func TestReadCode_EveryDecimalDigitOfUnicode(t *testing.T) {
-	f, err := os.Open("testdata/digits.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	n := 0
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if strings.HasPrefix(lines.Text(), "#") {
-			continue
-		}
-		var r rune
-		var value int
-		if _, err := fmt.Sscanf(lines.Text(), "%X %d", &r, &value); err != nil {
-			t.Fatal(err)
-		}
-		n++
-		if got, ok := otp.ReadCode(string(r)); !ok || got != fmt.Sprint(value) {
-			t.Errorf("%U: got %q, %v; want %d", r, got, ok, value)
-		}
-	}
-	if n < 600 {
-		t.Errorf("only %d digits in the list", n)
-	}
-	for _, rng := range unicode.Nd.R16 {
-		if rng.Stride != 1 || (rng.Hi-rng.Lo+1)%10 != 0 {
-			t.Errorf("the range %+v is not made of tens", rng)
-		}
-	}
-	for _, rng := range unicode.Nd.R32 {
-		if rng.Stride != 1 || (rng.Hi-rng.Lo+1)%10 != 0 {
-			t.Errorf("the range %+v is not made of tens", rng)
-		}
-	}
-}
-
-// However a code is spaced, hyphenated, cased or written in another script's
-// digits, the same code is read.
-func TestReadCode_ReadsEveryHarmlessSpellingAsTheSame(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		code := rapid.StringMatching(`[0-9A-Z]{4,10}`).Draw(t, "code")
-		if got, ok := otp.ReadCode(respell(t, code)); !ok || got != code {
-			t.Fatalf("got %q, %v; want %q", got, ok, code)
-		}
-	})
-}
-
-// respell writes a code in another harmless way, within MaxTypedCode bytes.
-func respell(t *rapid.T, code string) string {
-	zeros := []rune{'0', '０', '٠', '۰', '०', '๐'}
-	noise := []string{"", "", "", " ", "-", "\u00a0", "–"}
-	var b strings.Builder
-	for _, r := range code {
-		b.WriteString(rapid.SampledFrom(noise).Draw(t, "noise"))
-		switch {
-		case r >= '0' && r <= '9':
-			r = rapid.SampledFrom(zeros).Draw(t, "zero") + r - '0'
-		case rapid.Bool().Draw(t, "lower"):
-			r = unicode.ToLower(r)
-		}
-		b.WriteRune(r)
-	}
-	b.WriteString(rapid.SampledFrom(noise).Draw(t, "noise"))
-	return b.String()
-}
-
-func FuzzReadCode(f *testing.F) {
-	for _, seed := range []string{"", "123456", "12 34-56", "abcXYZ", "０１２", "٣٤", "𝟎", "\xff", "ſ", strings.Repeat("1", 65)} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, typed string) {
-		code, ok := otp.ReadCode(typed)
-		if !ok {
-			if code != "" {
-				t.Errorf("%q: refused, and yet %q", typed, code)
-			}
-			return
-		}
-		if code == "" || len(typed) > otp.MaxTypedCode || !utf8.ValidString(typed) {
-			t.Errorf("%q: read as %q, want a refusal", typed, code)
-		}
-		if strings.Trim(code, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-			t.Errorf("%q: read as %q, which has other characters", typed, code)
-		}
-		if again, ok := otp.ReadCode(code); !ok || again != code {
-			t.Errorf("%q: read as %q, and that as %q", typed, code, again)
-		}
-	})
 }

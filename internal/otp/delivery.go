@@ -2,28 +2,20 @@ package otp
 
 import (
 	"slices"
-	"strings"
 	"time"
 
+	"twofa/internal/address"
+	"twofa/internal/channel"
 	"twofa/internal/problem"
 	"twofa/internal/window"
 )
 
-// The channels that the domain itself has to know. All others it takes as they
-// come.
-const (
-	ChannelCall    = "call"    // for numbers that get no texts
-	ChannelEmail   = "email"   // needs an e-mail address, all others a number
-	ChannelInbound = "inbound" // the person writes to us; nothing is sent
-	ChannelNext    = "next"    // asks for the next channel of the workflow
-)
-
-// DeliveryStatus is how far a message has come.
+// DeliveryStatus is how far the delivery of a message is.
 type DeliveryStatus string
 
-// The delivery statuses, in the order in which one replaces another: a report
-// that comes late or twice never takes a message back. A message that failed
-// can still turn out to have been delivered; one that was delivered cannot fail.
+// The delivery statuses, in the order in which one replaces another: a late or
+// repeated report never replaces a later status. A failed message may still turn
+// out to be delivered; a delivered one cannot fail.
 const (
 	Queued    DeliveryStatus = "queued"    // handed to the provider
 	Sent      DeliveryStatus = "sent"      // on its way; a call that rings
@@ -32,39 +24,38 @@ const (
 	Read      DeliveryStatus = "read"      // it was opened
 )
 
-// deliveryStatuses fixes the order, and the number of each in a row. Append only.
+// deliveryStatuses fixes the order.
 var deliveryStatuses = []DeliveryStatus{Queued, Sent, Failed, Delivered, Read}
 
 func (s DeliveryStatus) rank() int { return slices.Index(deliveryStatuses, s) }
 
 // Attempt is one message of a verification.
 type Attempt struct {
-	Channel string
+	Channel channel.Channel
 	At      time.Time
 	Status  DeliveryStatus
 	// Error is the provider's number for a failure, 0 if there is none.
 	Error int
-	// MayRecover is true for a failure that is not the address's: the provider
-	// was busy, or our settings are wrong. The channel may work later.
+	// MayRecover is true for a failure that has other reasons than the address:
+	// the provider was busy, or our settings are wrong. The channel may work later.
 	MayRecover bool
 }
 
-// Next says what may follow a message that failed.
+// Next says which message may follow one that failed.
 type Next uint8
 
-// What may follow.
+// The messages that may follow.
 const (
-	// NextChannel: any other channel may work.
+	// NextChannel: over any other channel.
 	NextChannel Next = iota
-	// NextCall: a call rather than anything else, for a number that gets no
-	// texts (a landline, a filter); without a call in the workflow any other
-	// channel.
+	// NextCall: a call, because the number gets no texts (a landline, a filter).
+	// If the workflow has no call: over any other channel.
 	NextCall
-	// NextAddress: no other channel to the same kind of address (there is no
-	// such number, or the account itself is refused).
+	// NextAddress: over a channel to the other kind of address only. There is no
+	// such number, or the account itself is refused.
 	NextAddress
-	// NextNone: nothing at all, and no other message for a while either: the
-	// provider takes it for fraud.
+	// NextNone: none, and no other message for BlockedFor either. The provider
+	// blocks the address for fraud.
 	NextNone
 )
 
@@ -73,22 +64,22 @@ type Progress struct {
 	ID      ID
 	Attempt int // from 1
 	Status  DeliveryStatus
-	// What follows is for Failed.
+	// The fields below are for Failed. See [Attempt] for Error and MayRecover.
 	Error      int
 	MayRecover bool
 	Next       Next
-	// Unsent is true if the provider never took the message: what follows it
-	// takes its place, and spends no other send.
+	// Unsent is true if the provider never accepted the message. The message that
+	// follows then needs no send of its own.
 	Unsent bool
 }
 
-// Follow notes how far a message has come. Where it failed and no other one is
-// on its way, the next channel of the workflow is tried: begun is then true, and
-// the last of the verification's attempts is the message to send.
+// Follow stores the status of a message. If the message failed and no other one is
+// on its way, Follow begins the next channel of the workflow: begun is then true,
+// and the last of the verification's attempts is the message to send.
 //
-// News that is older than what is known, or the same, changes nothing, so that a
-// message is followed by one other at most. What follows keeps to the limits of
-// all messages but the pause, and a code without MinResendLeft is not sent.
+// A status that is not later than the stored one changes nothing, so that at most
+// one message follows another. All limits on messages hold for a message that
+// follows, except the pause. A code with less than MinResendLeft is not sent.
 func Follow(old Recipient, g Progress, p Policy, now time.Time) (r Recipient, v Verification, begun bool, err error) {
 	r = old.Settle(now)
 	if v, err = r.Find(g.ID); err != nil {
@@ -104,7 +95,7 @@ func Follow(old Recipient, g Progress, p Policy, now time.Time) (r Recipient, v 
 	a.Status, a.Error, a.MayRecover = g.Status, 0, false
 	switch g.Status {
 	case Delivered, Read:
-		r.worked(v, a.Channel, now)
+		r.prefer(v, a.Channel, now)
 	case Failed:
 		a.Error, a.MayRecover = g.Error, g.MayRecover
 		if g.Next == NextNone {
@@ -118,9 +109,9 @@ func Follow(old Recipient, g Progress, p Policy, now time.Time) (r Recipient, v 
 	return r, v, begun, nil
 }
 
-// Spend counts a message that goes to this address for a verification in the
-// row of a person's other one. The limits hold, but not the pause, which the
-// other row has kept.
+// Spend counts a message that goes to this address for a verification in the row of
+// the person's other address. The limits hold, except the pause, which was checked
+// in the other row.
 func Spend(old Recipient, address string, p Policy, now time.Time) (Recipient, error) {
 	r := old.Settle(now)
 	if r.Address != "" && r.Address != address {
@@ -134,13 +125,13 @@ func Spend(old Recipient, address string, p Policy, now time.Time) (Recipient, e
 	return r, nil
 }
 
-// fallBack begins the next message of v, if there is to be one, or ends v, if
-// nothing can arrive any more.
-func (r *Recipient) fallBack(v *Verification, failed string, g Progress, p Policy, now time.Time) bool {
+// fallBack begins the next message of v and reports true. If v has no message to
+// begin and none can arrive any more, it ends v.
+func (r *Recipient) fallBack(v *Verification, failed channel.Channel, g Progress, p Policy, now time.Time) bool {
 	if slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.Status != Failed }) {
 		return false // another message is on its way, or was delivered
 	}
-	channel, ok := v.step(failed, g.Next)
+	following, ok := v.step(failed, g.Next)
 	if !ok {
 		if !slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.MayRecover }) {
 			v.Status, v.EndedAt = Undeliverable, window.Stamp(now)
@@ -152,7 +143,7 @@ func (r *Recipient) fallBack(v *Verification, failed string, g Progress, p Polic
 	}
 	judged := *r
 	if g.Unsent {
-		judged.Sends = nil // it has the send of the other one; the other rules hold
+		judged.Sends = nil // no send is spent; the other rules hold
 	}
 	if judged.mayFollow(p, now) != nil {
 		return false
@@ -160,48 +151,48 @@ func (r *Recipient) fallBack(v *Verification, failed string, g Progress, p Polic
 	if !g.Unsent {
 		r.Sends = window.Record(r.Sends, now)
 	}
-	v.attempt(channel, now)
+	v.attempt(following, now)
 	return true
 }
 
 // step is the next channel of the workflow after one that failed.
-func (v Verification) step(failed string, next Next) (channel string, ok bool) {
+func (v Verification) step(failed channel.Channel, next Next) (following channel.Channel, ok bool) {
 	if next == NextNone {
 		return "", false
 	}
 	for _, c := range v.Workflow {
 		switch {
 		case v.tried(c), next == NextAddress && sameAddress(c, failed):
-		case !ok, next == NextCall && c == ChannelCall:
-			channel, ok = c, true
+		case !ok, next == NextCall && c == channel.Call:
+			following, ok = c, true
 		}
 	}
-	return channel, ok
+	return following, ok
 }
 
-func (v Verification) tried(channel string) bool {
-	return slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.Channel == channel })
+func (v Verification) tried(c channel.Channel) bool {
+	return slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.Channel == c })
 }
 
-// sameAddress reports whether two channels go to the same address of a person.
-func sameAddress(a, b string) bool { return (a == ChannelEmail) == (b == ChannelEmail) }
+// sameAddress reports whether two channels use the same address of a person.
+func sameAddress(a, b channel.Channel) bool { return a.NeedsEmail() == b.NeedsEmail() }
 
 // attempt adds a message that is about to be sent.
-func (v *Verification) attempt(channel string, now time.Time) {
-	v.Attempts = append(v.Attempts, Attempt{Channel: channel, At: window.Stamp(now), Status: Queued})
+func (v *Verification) attempt(c channel.Channel, now time.Time) {
+	v.Attempts = append(v.Attempts, Attempt{Channel: c, At: window.Stamp(now), Status: Queued})
 }
 
-// resendChannel is what a client's resend goes over.
-func (v Verification) resendChannel(asked string) (string, *problem.Error) {
+// resendChannel chooses the channel of a resend that a client asked for.
+func (v Verification) resendChannel(asked channel.Channel) (channel.Channel, *problem.Error) {
 	if v.Inbound() {
 		return "", problem.Invalid("channel", "This verification waits for the person's own message; there is nothing to resend.")
 	}
 	last := v.Attempts[len(v.Attempts)-1]
 	next, more := v.step(last.Channel, NextChannel)
 	switch {
-	case asked == ChannelNext && !more:
+	case asked == channel.Next && !more:
 		return "", problem.Invalid("channel", "Every channel of the workflow has been tried. Name one of them to use it again.")
-	case asked == ChannelNext, asked == "" && last.Status == Failed && more:
+	case asked == channel.Next, asked == "" && last.Status == Failed && more:
 		return next, nil
 	case asked == "":
 		return last.Channel, nil
@@ -210,10 +201,11 @@ func (v Verification) resendChannel(asked string) (string, *problem.Error) {
 }
 
 // Inbound reports whether the verification waits for a message of the person.
-func (v Verification) Inbound() bool { return len(v.Workflow) == 1 && v.Workflow[0] == ChannelInbound }
+func (v Verification) Inbound() bool { return len(v.Workflow) == 1 && v.Workflow[0] == channel.Inbound }
 
-// Channel is the one of the last message.
-func (v Verification) Channel() string {
+// Channel is the channel of the last message. Before the first message, it is the
+// first channel of the workflow.
+func (v Verification) Channel() channel.Channel {
 	if n := len(v.Attempts); n > 0 {
 		return v.Attempts[n-1].Channel
 	}
@@ -223,60 +215,55 @@ func (v Verification) Channel() string {
 	return ""
 }
 
-// AddressFor is where a channel reaches the person, "" if there is no address
-// for it.
-func (r Recipient) AddressFor(v Verification, channel string) string {
-	if IsEmail(r.Address) == (channel == ChannelEmail) {
+// AddressFor is the person's address for a channel, "" if there is none.
+func (r Recipient) AddressFor(v Verification, c channel.Channel) string {
+	if address.IsEmail(r.Address) == c.NeedsEmail() {
 		return r.Address
 	}
 	return v.Other
 }
 
-// IsEmail reports whether an address is an e-mail address.
-func IsEmail(address string) bool { return strings.Contains(address, "@") }
-
-// bestFirst is the workflow with the channel that last reached the person in
-// front, if it is in it.
-func (r Recipient) bestFirst(workflow []string) []string {
-	i := slices.Index(workflow, r.Good.Channel)
+// preferredFirst is the workflow with the preferred channel first, if the workflow
+// has it.
+func (r Recipient) preferredFirst(workflow []channel.Channel) []channel.Channel {
+	i := slices.Index(workflow, r.Preferred.Channel)
 	if i <= 0 {
 		return workflow
 	}
-	return append([]string{r.Good.Channel}, slices.Delete(slices.Clone(workflow), i, i+1)...)
+	return append([]channel.Channel{r.Preferred.Channel}, slices.Delete(slices.Clone(workflow), i, i+1)...)
 }
 
-// worked remembers the channel for the next time. Where there was no choice
-// there is nothing to remember, nor of a test number, where each verification
-// has to go as the first one did.
-func (r *Recipient) worked(v Verification, channel string, now time.Time) {
-	if len(v.Workflow) > 1 && channel != "" && v.TestCode == "" {
-		r.Good = Good{Channel: channel, At: window.Later(window.Stamp(now), r.Good.At)}
+// prefer makes a channel the preferred one, because it reached the person. It does
+// nothing if the workflow has one channel, and for a test number, whose
+// verifications all have to go the same way.
+func (r *Recipient) prefer(v Verification, c channel.Channel, now time.Time) {
+	if len(v.Workflow) > 1 && c != "" && v.TestCode == "" {
+		r.Preferred = Preferred{Channel: c, At: window.Later(window.Stamp(now), r.Preferred.At)}
 	}
 }
 
-// arrivedBy is the channel over which the code most likely came: the last that
-// was delivered, else the last that did not fail.
-func (v Verification) arrivedBy() (channel string) {
+// likelyChannel is the channel over which the code most likely came: the last one
+// that delivered it, else the last one that did not fail, else "".
+func (v Verification) likelyChannel() (by channel.Channel) {
 	for _, a := range v.Attempts {
 		if a.Status.rank() >= Delivered.rank() {
-			channel = a.Channel
+			by = a.Channel
 		}
 	}
-	for i := len(v.Attempts) - 1; channel == "" && i >= 0; i-- {
+	for i := len(v.Attempts) - 1; by == "" && i >= 0; i-- {
 		if v.Attempts[i].Status != Failed {
-			channel = v.Attempts[i].Channel
+			by = v.Attempts[i].Channel
 		}
 	}
-	return channel
+	return by
 }
 
-// Proven is the address that an approval of v proves to be the person's: the
-// one that all messages went to that may have arrived. It is "" if the code may
-// have come by two ways.
+// Proven is the address that belongs to the person if v is approved: the address
+// of all messages that may have arrived. It is "" if they went to two addresses.
 func (r Recipient) Proven(v Verification) string {
 	proven := ""
 	if v.TestCode != "" {
-		return "" // nothing was sent, and others know the code
+		return "" // nothing was sent, and other people know the code
 	}
 	if v.Inbound() {
 		proven = r.Address

@@ -8,33 +8,34 @@ import (
 
 	"pgregory.net/rapid"
 
+	"twofa/internal/channel"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 )
 
-// later is the order in which news replaces news.
-var later = map[otp.DeliveryStatus]int{otp.Queued: 0, otp.Sent: 1, otp.Failed: 2, otp.Delivered: 3, otp.Read: 4}
+// rank is the order in which one status replaces another.
+var rank = map[otp.DeliveryStatus]int{otp.Queued: 0, otp.Sent: 1, otp.Failed: 2, otp.Delivered: 3, otp.Read: 4}
 
-func TestAttack11_EachNewsAgainstEachThatIsKnown(t *testing.T) {
+func TestAttack11_EachStatusAfterEachStatus(t *testing.T) {
 	for _, known := range allDeliveries {
 		for _, news := range allDeliveries {
 			t.Run(fmt.Sprintf("%s and then %s", known, news), func(t *testing.T) {
-				b := newBench(t, quiet())
-				v := b.startOver("whatsapp", "sms")
+				r, v := begin(t, quiet(), "whatsapp", "sms")
 				if known != otp.Queued {
-					b.report(v, 1, known)
+					r.report(v, 1, known)
 				}
-				before := deepCopy(b.r)
-				b.now = noon.Add(time.Second)
-				got, begun := b.follow(otp.Progress{ID: v.ID, Attempt: 1, Status: news})
-				if later[news] <= later[known] {
-					if begun || !same(b.r, before) {
-						t.Errorf("old news had an effect:\n%+v\n%+v", before, b.r)
+				before := deepCopy(r.kept)
+				r.now = fixture.Noon.Add(time.Second)
+				got, begun := r.follow(otp.Progress{ID: v.ID, Attempt: 1, Status: news})
+				if rank[news] <= rank[known] {
+					if begun || !same(r.kept, before) {
+						t.Errorf("an earlier status had an effect:\n%+v\n%+v", before, r.kept)
 					}
 					return
 				}
-				if got.Attempts[0].Status != news || !alike(got, b.found(v)) {
-					t.Errorf("is %+v, kept as %+v, want %s", got.Attempts[0], b.found(v).Attempts[0], news)
+				if got.Attempts[0].Status != news || !alike(got, r.found(v)) {
+					t.Errorf("got %+v, kept %+v, want %s", got.Attempts[0], r.found(v).Attempts[0], news)
 				}
 				if begun != (news == otp.Failed) {
 					t.Errorf("began another message: %v", begun)
@@ -44,7 +45,7 @@ func TestAttack11_EachNewsAgainstEachThatIsKnown(t *testing.T) {
 	}
 }
 
-// permutations is every order of the news.
+// permutations returns all orders of the statuses.
 func permutations(news []otp.DeliveryStatus) (all [][]otp.DeliveryStatus) {
 	if len(news) == 0 {
 		return [][]otp.DeliveryStatus{nil}
@@ -57,57 +58,55 @@ func permutations(news []otp.DeliveryStatus) (all [][]otp.DeliveryStatus) {
 	return all
 }
 
-func TestAttack11_ReportsInAnyOrderAndTenTimesEachHaveOneEffect(t *testing.T) {
+func TestAttack11_RepeatedReportsInAnyOrderHaveOneEffect(t *testing.T) {
 	orders := permutations(allDeliveries)
 	if len(orders) != 120 {
 		t.Fatalf("%d orders", len(orders))
 	}
 	for _, order := range orders {
-		b := newBench(t, quiet())
-		v := b.startOver("whatsapp", "sms", "call")
+		r, v := begin(t, quiet(), "whatsapp", "sms", "call")
 		begun, known := 0, otp.Queued
 		for _, news := range order {
 			for range 10 {
-				got, more := b.follow(otp.Progress{ID: v.ID, Attempt: 1, Status: news})
+				got, more := r.follow(otp.Progress{ID: v.ID, Attempt: 1, Status: news})
 				if more {
 					begun++
 				}
-				if later[got.Attempts[0].Status] < later[known] {
+				if rank[got.Attempts[0].Status] < rank[known] {
 					t.Fatalf("%v: went from %s back to %s", order, known, got.Attempts[0].Status)
 				}
 				known = got.Attempts[0].Status
 			}
 		}
-		want := 0 // a failure of what has arrived is none
+		want := 0 // a message that has arrived cannot fail
 		if slices.Index(order, otp.Failed) < min(slices.Index(order, otp.Delivered), slices.Index(order, otp.Read)) {
 			want = 1
 		}
-		if v = b.found(v); begun != want || len(v.Attempts) != 1+want || len(b.r.Sends) != 1+want || known != otp.Read {
+		if v = r.found(v); begun != want || len(v.Attempts) != 1+want || len(r.kept.Sends) != 1+want || known != otp.Read {
 			t.Errorf("%v: began %d messages, want %d; %+v", order, begun, want, v.Attempts)
 		}
 	}
 }
 
-// Whatever is told of whichever message and however often, each message is as
-// far as the furthest news of it, no message is begun while another one may
-// arrive, and no channel is begun twice.
+// After any reports of any messages, each message has the latest status that was
+// reported, no message is begun while another one may arrive, and no channel is
+// begun twice.
 func TestAttack11_AnySequenceOfReports(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b := newBench(t, quiet())
-		v := b.startOver(anyWorkflow.Draw(t, "workflow")...)
+		r, v := begin(t, quiet(), anyWorkflow.Draw(t, "workflow")...)
 		told := map[int]otp.DeliveryStatus{}
 		for range rapid.IntRange(1, 40).Draw(t, "reports") {
 			n := rapid.IntRange(1, len(v.Attempts)).Draw(t, "attempt")
 			news := rapid.SampledFrom(allDeliveries).Draw(t, "news")
 			before := len(v.Attempts)
 			var begun bool
-			v, begun = b.follow(otp.Progress{ID: v.ID, Attempt: n, Status: news, Next: anyNext.Draw(t, "next")})
-			if told[n] == "" || later[news] > later[told[n]] {
+			v, begun = r.follow(otp.Progress{ID: v.ID, Attempt: n, Status: news, Next: anyNext.Draw(t, "next")})
+			if told[n] == "" || rank[news] > rank[told[n]] {
 				told[n] = news
 			}
 			for i, a := range v.Attempts[:before] {
 				if want := told[i+1]; want != "" && a.Status != want || want == "" && a.Status != otp.Queued {
-					t.Fatalf("message %d is %s, the furthest news was %q", i+1, a.Status, want)
+					t.Fatalf("message %d is %s, the latest status was %q", i+1, a.Status, want)
 				}
 				if begun && a.Status != otp.Failed {
 					t.Fatalf("began another message while one is %s", a.Status)
@@ -126,75 +125,72 @@ func TestAttack11_AnySequenceOfReports(t *testing.T) {
 }
 
 func TestFollow_AFailureIsKeptAndALateDeliveryClearsIt(t *testing.T) {
-	b := newBench(t, quiet())
-	v := b.startOver("whatsapp", "sms")
-	v, _ = b.follow(otp.Progress{ID: v.ID, Attempt: 1, Status: otp.Failed, Error: 63018, MayRecover: true})
-	want := otp.Attempt{Channel: "whatsapp", At: noon, Status: otp.Failed, Error: 63018, MayRecover: true}
+	r, v := begin(t, quiet(), "whatsapp", "sms")
+	v, _ = r.follow(otp.Progress{ID: v.ID, Attempt: 1, Status: otp.Failed, Error: 63018, MayRecover: true})
+	want := otp.Attempt{Channel: "whatsapp", At: fixture.Noon, Status: otp.Failed, Error: 63018, MayRecover: true}
 	if v.Attempts[0] != want {
 		t.Errorf("got %+v, want %+v", v.Attempts[0], want)
 	}
-	b.now = noon.Add(time.Minute)
-	v = b.report(v, 1, otp.Delivered)
-	if want = (otp.Attempt{Channel: "whatsapp", At: noon, Status: otp.Delivered}); v.Attempts[0] != want {
+	r.now = fixture.Noon.Add(time.Minute)
+	v = r.report(v, 1, otp.Delivered)
+	if want = (otp.Attempt{Channel: "whatsapp", At: fixture.Noon, Status: otp.Delivered}); v.Attempts[0] != want {
 		t.Errorf("got %+v, want %+v", v.Attempts[0], want)
 	}
 	if len(v.Attempts) != 2 || v.Attempts[1].Status != otp.Queued {
 		t.Errorf("the message that was begun meanwhile is %+v", v.Attempts)
 	}
-	v, begun := b.fail(v, 2, otp.NextChannel) // the code has arrived all the same
+	v, begun := r.fail(v, 2, otp.NextChannel) // the code has arrived over WhatsApp
 	if begun || v.Status != otp.Pending {
 		t.Errorf("began %v, is %s", begun, v.Status)
 	}
-	wantKind(t, b.right(v), "")
+	wantKind(t, r.right(v), "")
 }
 
-func TestFollow_ALateDeliveryDoesNotReviveWhatHasEnded(t *testing.T) {
-	b := newBench(t, quiet())
-	v := b.start("login")
-	b.fail(v, 1, otp.NextChannel)
-	v = b.report(v, 1, otp.Delivered)
+func TestFollow_ALateDeliveryDoesNotChangeAnEndedVerification(t *testing.T) {
+	r, v := begin(t, quiet())
+	r.fail(v, 1, otp.NextChannel)
+	v = r.report(v, 1, otp.Delivered)
 	if v.Status != otp.Undeliverable || v.Attempts[0].Status != otp.Delivered {
 		t.Errorf("got %s, %+v", v.Status, v.Attempts)
 	}
-	wantKind(t, b.right(v), problem.Undeliverable)
+	wantKind(t, r.right(v), problem.Undeliverable)
 }
 
 func TestFollow_AnOlderFailureBeginsNothingWhileANewerMessageIsOnItsWay(t *testing.T) {
 	for _, newer := range []otp.DeliveryStatus{otp.Queued, otp.Sent, otp.Delivered, otp.Read} {
 		t.Run(string(newer), func(t *testing.T) {
-			b := newBench(t, quiet())
-			v := b.startOver("whatsapp", "sms", "call")
-			wantKind(t, b.resend(v, otp.ChannelNext), "")
+			r, v := begin(t, quiet(), "whatsapp", "sms", "call")
+			wantKind(t, r.resend(v, channel.Next), "")
 			if newer != otp.Queued {
-				b.report(v, 2, newer)
+				r.report(v, 2, newer)
 			}
-			v, begun := b.fail(v, 1, otp.NextChannel)
-			if begun || len(b.r.Sends) != 2 || v.Status != otp.Pending {
-				t.Errorf("began %v, %d sends, %s", begun, len(b.r.Sends), v.Status)
+			v, begun := r.fail(v, 1, otp.NextChannel)
+			if begun || len(r.kept.Sends) != 2 || v.Status != otp.Pending {
+				t.Errorf("began %v, %d sends, %s", begun, len(r.kept.Sends), v.Status)
 			}
-			v, begun = b.fail(v, 2, otp.NextChannel)
-			if arrived := later[newer] >= later[otp.Delivered]; begun == arrived {
+			v, begun = r.fail(v, 2, otp.NextChannel)
+			if arrived := rank[newer] >= rank[otp.Delivered]; begun == arrived {
 				t.Errorf("after the failure of both: began %v", begun)
 			}
-			if want := []string{"whatsapp", "sms", "call"}[:len(v.Attempts)]; !slices.Equal(channels(v), want) {
+			if want := []channel.Channel{"whatsapp", "sms", "call"}[:len(v.Attempts)]; !slices.Equal(channels(v), want) {
 				t.Errorf("sent over %v", channels(v))
 			}
 		})
 	}
 }
 
-func TestFollow_NotesNewsOfWhatHasEndedAndBeginsNothing(t *testing.T) {
+func TestFollow_StoresTheStatusAfterTheEndAndBeginsNothing(t *testing.T) {
 	for _, status := range allStatuses[1:] {
 		t.Run(string(status), func(t *testing.T) {
-			b, v := inStatus(t, status)
-			// As if a channel were left, and nothing known of the message.
-			b.r.Verifications[0].Workflow = []string{"whatsapp", "sms"}
-			b.r.Verifications[0].Attempts[0] = otp.Attempt{Channel: "whatsapp", At: noon, Status: otp.Queued}
-			v = copyOf(b.found(v))
-			got, begun := b.fail(v, 1, otp.NextChannel)
+			r, v := inStatus(t, status)
+			// As if a channel were left and no status were reported.
+			r.kept.Verifications[0].Workflow = []channel.Channel{"whatsapp", "sms"}
+			r.kept.Verifications[0].Attempts[0] = otp.Attempt{Channel: "whatsapp", At: fixture.Noon, Status: otp.Queued}
+			v = copyOf(r.found(v))
+			got, begun := r.fail(v, 1, otp.NextChannel)
 			want := copyOf(v)
 			want.Attempts[0].Status, want.Attempts[0].Error = otp.Failed, 63024
-			if begun || len(b.r.Sends) != 1 || !alike(got, want) || !alike(b.found(v), want) {
+			if begun || len(r.kept.Sends) != 1 || !alike(got, want) || !alike(r.found(v), want) {
 				t.Errorf("began %v\ngot  %+v\nwant %+v", begun, got, want)
 			}
 		})
@@ -202,23 +198,22 @@ func TestFollow_NotesNewsOfWhatHasEndedAndBeginsNothing(t *testing.T) {
 }
 
 func TestFollow_UnknownMessagesAreNotFound(t *testing.T) {
-	b := newBench(t, quiet())
-	v := b.start("login")
-	inbound := b.startWith(func(req *otp.StartRequest) {
-		req.Purpose, req.Workflow = "pay", []string{otp.ChannelInbound}
+	r, v := begin(t, quiet())
+	inbound := r.startWith(func(req *otp.StartRequest) {
+		req.Purpose, req.Workflow = "pay", []channel.Channel{channel.Inbound}
 	})
-	before := deepCopy(b.r)
+	before := deepCopy(r.kept)
 	for _, g := range []otp.Progress{
-		{ID: newID(alice, 999), Attempt: 1},
-		{ID: newID(bob, 1), Attempt: 1},
+		{ID: newID(fixture.Alice, 999), Attempt: 1},
+		{ID: newID(fixture.Bob, 1), Attempt: 1},
 		{ID: v.ID, Attempt: 0},
 		{ID: v.ID, Attempt: -1},
 		{ID: v.ID, Attempt: 2},
 		{ID: inbound.ID, Attempt: 1},
 		{},
 	} {
-		for g.Status = range later {
-			r, _, begun, err := otp.Follow(b.r, g, b.p, b.now)
+		for g.Status = range rank {
+			r, _, begun, err := otp.Follow(r.kept, g, r.policy, r.now)
 			wantKind(t, err, problem.NotFound)
 			if begun || !same(r, before) {
 				t.Errorf("%+v had an effect", g)
@@ -228,12 +223,8 @@ func TestFollow_UnknownMessagesAreNotFound(t *testing.T) {
 }
 
 func TestFollow_AnUnknownStatusHasNoEffect(t *testing.T) {
-	b := newBench(t, quiet())
-	v := b.start("login")
-	before := deepCopy(b.r)
+	r, v := begin(t, quiet())
 	for _, status := range []otp.DeliveryStatus{"", "canceled", "FAILED", "delivered "} {
-		if b.report(v, 1, status); !same(b.r, before) {
-			t.Errorf("%q had an effect", status)
-		}
+		r.unchanged(string(status), func() { r.report(v, 1, status) })
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // ID names a verification: "VE", the row key of its recipient (16 hexadecimal
-// digits) and 16 random ones, so that the id alone leads to its row.
+// digits) and 16 random hexadecimal digits. So the row is found by the id alone.
 type ID string
 
 const (
@@ -16,13 +16,19 @@ const (
 	idLength  = len(idPrefix) + 2*rowDigits
 )
 
-// RowKey is where a recipient lies: the first 8 bytes of the address's index,
+// RowKey names the row of a recipient: the first 8 bytes of the address's index,
 // in hexadecimal.
-func RowKey(index [32]byte) string { return hex.EncodeToString(index[:rowDigits/2]) }
+type RowKey string
+
+// UserKey names the row of a registered user: see user.Store.Key.
+type UserKey string
+
+// NewRowKey returns the key of the row for an address with that index.
+func NewRowKey(index [32]byte) RowKey { return RowKey(hex.EncodeToString(index[:rowDigits/2])) }
 
 // NewID makes the id of a verification in that row, from 8 random bytes.
-func NewID(rowKey string, random [8]byte) ID {
-	return ID(idPrefix + rowKey + hex.EncodeToString(random[:]))
+func NewID(rowKey RowKey, random [8]byte) ID {
+	return ID(idPrefix + string(rowKey) + hex.EncodeToString(random[:]))
 }
 
 // ParseID reads an id as NewID writes it; anything else is an InvalidRequest.
@@ -39,4 +45,4 @@ func ParseID(s string) (ID, error) {
 }
 
 // RowKey is the key of the row that holds the verification.
-func (id ID) RowKey() string { return string(id[len(idPrefix) : len(idPrefix)+rowDigits]) }
+func (id ID) RowKey() RowKey { return RowKey(id[len(idPrefix) : len(idPrefix)+rowDigits]) }

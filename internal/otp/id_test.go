@@ -12,8 +12,8 @@ import (
 func TestID_LeadsToTheRowOfItsAddress(t *testing.T) {
 	var index [32]byte
 	copy(index[:], "\x01\x23\x45\x67\x89\xab\xcd\xefnot in the key")
-	key := otp.RowKey(index)
-	if want := "0123456789abcdef"; key != want {
+	key := otp.NewRowKey(index)
+	if want := otp.RowKey("0123456789abcdef"); key != want {
 		t.Errorf("row key %q, want %q", key, want)
 	}
 	id := otp.NewID(key, [8]byte{0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10})
@@ -69,7 +69,7 @@ func FuzzParseID(f *testing.F) {
 		if err != nil {
 			return
 		}
-		key := id.RowKey()
+		key := string(id.RowKey())
 		if string(id) != s || len(s) != 34 || strings.Trim(key, "0123456789abcdef") != "" || s[2:18] != key {
 			t.Errorf("%q: read as %q in row %q", s, id, key)
 		}
@@ -77,9 +77,9 @@ func FuzzParseID(f *testing.F) {
 }
 
 func TestNotFound_NamesEveryReason(t *testing.T) {
-	_, err := otp.Recipient{}.Find(newID(alice, 1))
+	_, err := otp.Recipient{}.Find(newID(fixture.Alice, 1))
 	for _, reason := range []string{"over a day old", "replaced by a newer one", "started for another purpose"} {
-		if detail := refusal(t, err).Detail; !strings.Contains(detail, reason) {
+		if detail := wantKind(t, err, problem.NotFound).Detail; !strings.Contains(detail, reason) {
 			t.Errorf("%q does not say %q", detail, reason)
 		}
 	}

@@ -1,7 +1,6 @@
 package otp_test
 
 import (
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"flag"
@@ -13,40 +12,27 @@ import (
 
 	"pgregory.net/rapid"
 
+	"twofa/internal/channel"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/secret"
+	"twofa/internal/testing/fixture"
 )
 
 func TestMain(m *testing.M) {
 	// Daily limits need longer runs than rapid's default of 30 steps. A flag on
-	// the command line still wins: m.Run parses it after this.
+	// the command line takes precedence: m.Run parses it after this.
 	if err := flag.Set("rapid.steps", "120"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
 }
 
-const (
-	alice      = "+14155550123"
-	aliceEmail = "alice@example.com"
-	bob        = "+919876543210"
-)
+// keyring has the secret of the bytes 1 to 32. The rows of version 1 in
+// row1_test.go were written with it.
+const keyringSecret = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
 
-// noon is when most tests begin: a whole second, far from any edge.
-var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
-
-// keyring is the real one, over a secret that is the same in every run.
-var keyring = mustParse(fixedSecret(1))
-
-// fixedSecret is bytes seed, seed+1, ... in the form that the setting has.
-func fixedSecret(seed byte) string {
-	b := make([]byte, 32)
-	for i := range b {
-		b[i] = seed + byte(i)
-	}
-	return base64.StdEncoding.EncodeToString(b)
-}
+var keyring = mustParse(keyringSecret)
 
 func mustParse(setting string) *secret.Keyring {
 	ring, err := secret.Parse(setting)
@@ -64,133 +50,183 @@ func quiet() otp.Policy {
 	return p
 }
 
-// bench drives one recipient. It keeps the recipient that a transition returns
-// in every case, as the contract asks.
-type bench struct {
+// rig drives one recipient. It keeps the recipient that a transition returns,
+// also beside an error, as every caller has to.
+type rig struct {
 	t      rapid.TB
-	r      otp.Recipient
-	p      otp.Policy
+	kept   otp.Recipient
+	policy otp.Policy
 	keys   otp.Keys
 	now    time.Time
 	nextID uint64
 }
 
-func newBench(t rapid.TB, p otp.Policy) *bench {
-	return &bench{t: t, p: p, keys: keyring, now: noon}
+func newRig(t rapid.TB, p otp.Policy) *rig {
+	return &rig{t: t, policy: p, keys: keyring, now: fixture.Noon}
 }
 
-func (b *bench) request(address, purpose string, c otp.Context) otp.StartRequest {
-	b.nextID++
-	req := otp.StartRequest{
-		ID: newID(address, b.nextID), Key: keyring.Current(),
-		Address: address, Purpose: purpose, Workflow: []string{"whatsapp"}, Context: c,
+// begin returns a rig with one verification over the workflow, by default over
+// WhatsApp.
+func begin(t rapid.TB, p otp.Policy, workflow ...channel.Channel) (*rig, otp.Verification) {
+	t.Helper()
+	r := newRig(t, p)
+	if len(workflow) == 0 {
+		workflow = []channel.Channel{channel.WhatsApp}
 	}
-	binary.BigEndian.PutUint64(req.Nonce[8:], b.nextID)
+	return r, r.startOver(workflow...)
+}
+
+func (r *rig) request(address, purpose string, c otp.Transaction) otp.StartRequest {
+	r.nextID++
+	req := otp.StartRequest{
+		ID: newID(address, r.nextID), Key: keyring.Current(),
+		Address: address, Purpose: purpose, Workflow: []channel.Channel{channel.WhatsApp}, Transaction: c,
+	}
+	binary.BigEndian.PutUint64(req.Nonce[8:], r.nextID)
 	return req
 }
 
 func newID(address string, n uint64) otp.ID {
 	var random [8]byte
 	binary.BigEndian.PutUint64(random[:], n)
-	return otp.NewID(otp.RowKey(keyring.Index(address)), random)
+	return otp.NewID(otp.NewRowKey(keyring.Index(address)), random)
 }
 
-func (b *bench) tryStart(purpose string) (otp.Verification, error) {
-	var v otp.Verification
-	var err error
-	b.r, v, err = otp.Start(b.r, b.request(alice, purpose, otp.Context{}), b.p, b.now)
+func (r *rig) apply(req otp.StartRequest) (v otp.Verification, err error) {
+	r.kept, v, err = otp.Start(r.kept, req, r.policy, r.now)
 	return v, err
 }
 
-func (b *bench) start(purpose string) otp.Verification {
-	b.t.Helper()
-	v, err := b.tryStart(purpose)
-	if err != nil {
-		b.t.Fatalf("start %q at %v: %v", purpose, b.now.Sub(noon), err)
-	}
-	return v
+func (r *rig) tryStart(purpose string) (otp.Verification, error) {
+	return r.apply(r.request(fixture.Alice, purpose, otp.Transaction{}))
 }
 
-// startWith is a start of its own purpose, with something changed in the request.
-func (b *bench) startWith(change func(*otp.StartRequest)) otp.Verification {
-	b.t.Helper()
-	req := b.request(alice, "login", otp.Context{})
+// startError is the error of a start.
+func (r *rig) startError(purpose string) error {
+	_, err := r.tryStart(purpose)
+	return err
+}
+
+func (r *rig) start(purpose string) otp.Verification {
+	r.t.Helper()
+	return r.startWith(func(req *otp.StartRequest) { req.Purpose = purpose })
+}
+
+// startWith starts a verification with the purpose "login" after a change of the
+// request.
+func (r *rig) startWith(change func(*otp.StartRequest)) otp.Verification {
+	r.t.Helper()
+	req := r.request(fixture.Alice, "login", otp.Transaction{})
 	change(&req)
-	var v otp.Verification
-	var err error
-	if b.r, v, err = otp.Start(b.r, req, b.p, b.now); err != nil {
-		b.t.Fatalf("start of %+v at %v: %v", req, b.now.Sub(noon), err)
+	v, err := r.apply(req)
+	if err != nil {
+		r.t.Fatalf("start of %+v at %v: %v", req, r.now.Sub(fixture.Noon), err)
 	}
 	return v
 }
 
 // startOver starts a verification with that workflow.
-func (b *bench) startOver(workflow ...string) otp.Verification {
-	b.t.Helper()
-	return b.startWith(func(req *otp.StartRequest) {
+func (r *rig) startOver(workflow ...channel.Channel) otp.Verification {
+	r.t.Helper()
+	return r.startWith(func(req *otp.StartRequest) {
 		req.Workflow = workflow
-		if slices.Contains(workflow, "email") {
-			req.Other = aliceEmail
+		if slices.Contains(workflow, channel.Email) {
+			req.Other = fixture.AliceMail
 		}
 	})
 }
 
-func (b *bench) resend(v otp.Verification, channel string) error {
-	var err error
-	b.r, _, err = otp.Resend(b.r, otp.ResendRequest{ID: v.ID, Channel: channel}, b.p, b.now)
+func (r *rig) resend(v otp.Verification, c channel.Channel) (err error) {
+	r.kept, _, err = otp.Resend(r.kept, otp.ResendRequest{ID: v.ID, Channel: c}, r.policy, r.now)
 	return err
 }
 
-// follow tells news of a message and returns the verification as it is then.
-func (b *bench) follow(g otp.Progress) (v otp.Verification, begun bool) {
-	b.t.Helper()
+// resendOver resends over each of the channels.
+func (r *rig) resendOver(v otp.Verification, channels ...channel.Channel) {
+	r.t.Helper()
+	for _, c := range channels {
+		wantKind(r.t, r.resend(v, c), "")
+	}
+}
+
+// follow reports news of a message and returns the verification after it.
+func (r *rig) follow(g otp.Progress) (v otp.Verification, begun bool) {
+	r.t.Helper()
 	var err error
-	if b.r, v, begun, err = otp.Follow(b.r, g, b.p, b.now); err != nil {
-		b.t.Fatalf("follow of %+v at %v: %v", g, b.now.Sub(noon), err)
+	if r.kept, v, begun, err = otp.Follow(r.kept, g, r.policy, r.now); err != nil {
+		r.t.Fatalf("follow of %+v at %v: %v", g, r.now.Sub(fixture.Noon), err)
 	}
 	return v, begun
 }
 
-// report tells how far message n has come, without any failure's details.
-func (b *bench) report(v otp.Verification, n int, status otp.DeliveryStatus) otp.Verification {
-	b.t.Helper()
-	v, _ = b.follow(otp.Progress{ID: v.ID, Attempt: n, Status: status})
+// report reports the delivery status of message n, without details of a failure.
+func (r *rig) report(v otp.Verification, n int, status otp.DeliveryStatus) otp.Verification {
+	r.t.Helper()
+	v, _ = r.follow(otp.Progress{ID: v.ID, Attempt: n, Status: status})
 	return v
 }
 
-// fail tells that message n failed, and what may follow.
-func (b *bench) fail(v otp.Verification, n int, next otp.Next) (otp.Verification, bool) {
-	b.t.Helper()
-	return b.follow(otp.Progress{ID: v.ID, Attempt: n, Status: otp.Failed, Error: 63024, Next: next})
+// reportAll reports the statuses of the messages, oldest first, "" for no news.
+// Failures may recover.
+func (r *rig) reportAll(v otp.Verification, news ...otp.DeliveryStatus) {
+	r.t.Helper()
+	for i, status := range news {
+		if status != "" {
+			r.follow(otp.Progress{ID: v.ID, Attempt: i + 1, Status: status, MayRecover: true})
+		}
+	}
 }
 
-func (b *bench) check(v otp.Verification, code string) error {
-	var err error
-	b.r, _, err = otp.Check(b.r, otp.CheckRequest{ID: v.ID, Code: code}, b.keys, b.p, b.now)
+// fail reports that message n failed, and what may follow.
+func (r *rig) fail(v otp.Verification, n int, next otp.Next) (otp.Verification, bool) {
+	r.t.Helper()
+	return r.follow(otp.Progress{ID: v.ID, Attempt: n, Status: otp.Failed, Error: 63024, Next: next})
+}
+
+func (r *rig) checkWith(req otp.CheckRequest) (err error) {
+	r.kept, _, err = otp.Check(r.kept, req, r.keys, r.policy, r.now)
 	return err
 }
 
-func (b *bench) right(v otp.Verification) error { return b.check(v, codeOf(b.t, v)) }
-func (b *bench) wrong(v otp.Verification) error { return b.check(v, wrongCode(codeOf(b.t, v))) }
+func (r *rig) check(v otp.Verification, code string) error {
+	return r.checkWith(otp.CheckRequest{ID: v.ID, Code: code})
+}
 
-func (b *bench) status(v otp.Verification) otp.Status {
-	b.t.Helper()
-	return b.found(v).Status
+func (r *rig) right(v otp.Verification) error { return r.check(v, codeOf(r.t, v)) }
+func (r *rig) wrong(v otp.Verification) error { return r.check(v, wrongCode(codeOf(r.t, v))) }
+
+// wrongTimes checks n wrong codes.
+func (r *rig) wrongTimes(v otp.Verification, n int) {
+	r.t.Helper()
+	for range n {
+		wantKind(r.t, r.wrong(v), problem.WrongCode)
+	}
+}
+
+func (r *rig) status(v otp.Verification) otp.Status {
+	r.t.Helper()
+	return r.found(v).Status
 }
 
 // found is the verification as the recipient has it.
-func (b *bench) found(v otp.Verification) otp.Verification {
-	b.t.Helper()
-	found, err := b.r.Find(v.ID)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+func (r *rig) found(v otp.Verification) otp.Verification {
+	r.t.Helper()
+	found, err := r.kept.Find(v.ID)
+	wantKind(r.t, err, "")
 	return found
 }
 
-// channels is the channels of a verification's messages, oldest first.
-func channels(v otp.Verification) []string {
-	var all []string
+// unchanged fails the test if f changes the recipient.
+func (r *rig) unchanged(what string, f func()) {
+	r.t.Helper()
+	before := deepCopy(r.kept)
+	if f(); !same(r.kept, before) {
+		r.t.Errorf("%s changed the recipient:\nfrom %+v\nto   %+v", what, before, r.kept)
+	}
+}
+
+// channels returns the channels of a verification's messages, oldest first.
+func channels(v otp.Verification) (all []channel.Channel) {
 	for _, a := range v.Attempts {
 		all = append(all, a.Channel)
 	}
@@ -215,52 +251,41 @@ func wrongCode(code string) string {
 	return code[:len(code)-1] + string(last)
 }
 
-// kindOf is the kind of a refusal, "" for none. Any other error fails the test.
+// kindOf is the kind of a refusal, "" if there is none. Any other error ends the
+// test.
 func kindOf(t rapid.TB, err error) problem.Kind {
 	t.Helper()
 	if err == nil {
 		return ""
 	}
-	return refusal(t, err).Kind
+	e, ok := errors.AsType[*problem.Error](err)
+	if !ok || e == nil {
+		t.Fatalf("got error %#v, want a *problem.Error", err)
+	}
+	return e.Kind
 }
 
-func refusal(t rapid.TB, err error) *problem.Error {
+// wantKind is fixture.Problem with one more kind: "" for no error.
+func wantKind(t rapid.TB, err error, want problem.Kind) *problem.Error {
 	t.Helper()
-	var e *problem.Error
-	if !errors.As(err, &e) || e == nil {
-		t.Fatalf("got error %#v, want an *problem.Error", err)
+	if want == "" && err == nil {
+		return nil
 	}
-	return e
-}
-
-func wantKind(t rapid.TB, err error, want problem.Kind) {
-	t.Helper()
-	if got := kindOf(t, err); got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
+	return fixture.Problem(t, err, want)
 }
 
 func wantRefusal(t rapid.TB, err error, want problem.Kind, retryAfter time.Duration) {
 	t.Helper()
-	if err == nil {
-		t.Errorf("got no error, want %q", want)
-		return
-	}
-	e := refusal(t, err)
-	if e.Kind != want || e.RetryAfter != retryAfter {
-		t.Errorf("got %q, retry after %v; want %q, retry after %v", e.Kind, e.RetryAfter, want, retryAfter)
+	if e := fixture.Problem(t, err, want); e.RetryAfter != retryAfter {
+		t.Errorf("%s: retry after %v, want %v", want, e.RetryAfter, retryAfter)
 	}
 }
 
 // same compares recipients; an empty list is the same as none.
-func same(a, b otp.Recipient) bool {
-	return reflect.DeepEqual(deepCopy(a), deepCopy(b))
-}
+func same(a, b otp.Recipient) bool { return reflect.DeepEqual(deepCopy(a), deepCopy(b)) }
 
 // alike compares verifications in the same way.
-func alike(a, b otp.Verification) bool {
-	return reflect.DeepEqual(copyOf(a), copyOf(b))
-}
+func alike(a, b otp.Verification) bool { return reflect.DeepEqual(copyOf(a), copyOf(b)) }
 
 // deepCopy shares no memory with r, and has nil for an empty list.
 func deepCopy(r otp.Recipient) otp.Recipient {
@@ -269,14 +294,13 @@ func deepCopy(r otp.Recipient) otp.Recipient {
 	for _, v := range all {
 		r.Verifications = append(r.Verifications, copyOf(v))
 	}
-	r.Sends = append([]time.Time(nil), r.Sends...)
-	r.Failures = append([]time.Time(nil), r.Failures...)
-	r.Replays = append([]otp.Replay(nil), r.Replays...)
+	r.Sends, r.Failures, r.Replays = fresh(r.Sends), fresh(r.Failures), fresh(r.Replays)
 	return r
 }
 
 func copyOf(v otp.Verification) otp.Verification {
-	v.Workflow = append([]string(nil), v.Workflow...)
-	v.Attempts = append([]otp.Attempt(nil), v.Attempts...)
+	v.Workflow, v.Attempts = fresh(v.Workflow), fresh(v.Attempts)
 	return v
 }
+
+func fresh[T any](s []T) []T { return append([]T(nil), s...) }

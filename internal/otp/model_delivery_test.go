@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"twofa/internal/channel"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 )
@@ -45,9 +46,9 @@ func (m *model) follow(g otp.Progress, now time.Time) (kind problem.Kind, begun 
 	case g.Next == otp.NextNone:
 		left = nil
 	case g.Next == otp.NextAddress:
-		left = slices.DeleteFunc(left, func(c string) bool { return (c == "email") == (x.channel == "email") })
+		left = slices.DeleteFunc(left, func(c channel.Channel) bool { return (c == "email") == (x.channel == "email") })
 	case g.Next == otp.NextCall && slices.Contains(left, "call"):
-		left = []string{"call"}
+		left = []channel.Channel{"call"}
 	}
 	if len(left) == 0 {
 		if !recover {
@@ -78,28 +79,28 @@ func (m *model) takes(unsent bool, now time.Time) bool {
 }
 
 // worked notes by which of several channels a code came.
-func (m *model) worked(e *entry, channel string, now time.Time) {
-	if len(e.workflow) < 2 || channel == "" {
+func (m *model) worked(e *entry, c channel.Channel, now time.Time) {
+	if len(e.workflow) < 2 || c == "" {
 		return
 	}
-	m.good = channel
-	if now.After(m.goodAt) {
-		m.goodAt = now
+	m.preferred.Channel = c
+	if now.After(m.preferred.At) {
+		m.preferred.At = now
 	}
 }
 
 // arrived is the last message that was delivered, else the last one that did
 // not fail.
-func (e *entry) arrived() (channel string) {
+func (e *entry) arrived() (c channel.Channel) {
 	for _, x := range e.messages {
 		if x.status != "failed" {
-			channel = x.channel
+			c = x.channel
 		}
 	}
 	for _, x := range e.messages {
 		if x.status == "delivered" || x.status == "read" {
-			channel = x.channel
+			c = x.channel
 		}
 	}
-	return channel
+	return c
 }

@@ -4,38 +4,38 @@ import (
 	"slices"
 	"time"
 
+	"twofa/internal/channel"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 )
 
-// model is the service as one would first write it: plain lists, nothing
-// shared with the implementation, and no care for speed.
+// model is the simplest form of the service: plain lists, no code of the
+// implementation, and not fast.
 type model struct {
-	p        otp.Policy
-	sends    []time.Time
-	failures []time.Time
-	alerted  time.Time
-	blocked  time.Time // until then
-	good     string
-	goodAt   time.Time
-	all      []*entry // oldest first
+	p         otp.Policy
+	sends     []time.Time
+	failures  []time.Time
+	alerted   time.Time
+	blocked   time.Time // until then
+	preferred otp.Preferred
+	all       []*entry // oldest first
 }
 
 type entry struct {
 	id               otp.ID
 	purpose          string
-	context          otp.Context
+	context          otp.Transaction
 	code             string
 	status           otp.Status
 	made, dies, over time.Time
 	wrong            int
-	workflow         []string
+	workflow         []channel.Channel
 	messages         []message
 	claimed          bool
 }
 
 type message struct {
-	channel string
+	channel channel.Channel
 	status  otp.DeliveryStatus
 	recover bool
 }
@@ -70,11 +70,11 @@ func (m *model) tick(now time.Time) {
 	if !m.blocked.After(now) {
 		m.blocked = time.Time{}
 	}
-	if m.goodAt.After(latest) {
-		m.goodAt = latest
+	if m.preferred.At.After(latest) {
+		m.preferred.At = latest
 	}
-	if !now.Before(m.goodAt.Add(90 * day)) {
-		m.good, m.goodAt = "", time.Time{}
+	if !now.Before(m.preferred.At.Add(90 * day)) {
+		m.preferred = otp.Preferred{}
 	}
 	var keep []*entry
 	for _, e := range m.all {
@@ -103,7 +103,7 @@ func (m *model) find(id otp.ID) *entry {
 	return nil
 }
 
-// judged is the events as they count at now: one of the future as one of now.
+// judged returns the events as they count at now: a later one counts as of now.
 func judged(events []time.Time, now time.Time) []time.Time {
 	events = slices.Clone(events)
 	for i, e := range events {
@@ -114,7 +114,7 @@ func judged(events []time.Time, now time.Time) []time.Time {
 	return events
 }
 
-// noted adds an event of now, or of the last event where the clock is behind it.
+// noted adds an event of now, or of the last event if that is later.
 func noted(events []time.Time, now time.Time) []time.Time {
 	for _, e := range events {
 		if e.After(now) {
@@ -124,7 +124,7 @@ func noted(events []time.Time, now time.Time) []time.Time {
 	return append(events, now)
 }
 
-// refusal says which rule is against a send at that time, "" for none.
+// refusal says which rule refuses a send at that time, "" for none.
 func (m *model) refusal(at time.Time) problem.Kind {
 	within := func(events []time.Time, window time.Duration) (n int) {
 		for _, e := range events {
@@ -147,8 +147,8 @@ func (m *model) refusal(at time.Time) problem.Kind {
 	return ""
 }
 
-// maySend says whether a send is refused, for which reason and for how long:
-// it tries each time at which some rule could be over.
+// maySend says for which reason and for how long a send is refused, "" if it is
+// not. It tries each time at which a rule could be over.
 func (m *model) maySend(now time.Time) (problem.Kind, time.Duration) {
 	m = &model{p: m.p, sends: judged(m.sends, now), failures: judged(m.failures, now), blocked: m.blocked}
 	if m.refusal(now) == "" {
@@ -167,7 +167,7 @@ func (m *model) maySend(now time.Time) (problem.Kind, time.Duration) {
 	panic("a rule without an end")
 }
 
-// mayFollow is maySend for a message that waits for no pause.
+// mayFollow is maySend without the pause.
 func (m *model) mayFollow(now time.Time) (problem.Kind, time.Duration) {
 	without := *m
 	without.p.ResendAfter = 0
@@ -197,12 +197,12 @@ func (m *model) start(req otp.StartRequest, now time.Time) (problem.Kind, time.D
 	}
 	dies := now.Add(m.p.TTL)
 	dies = dies.Add(-time.Duration(dies.Nanosecond()))
-	e := &entry{id: req.ID, purpose: req.Purpose, context: req.Context, status: "pending", made: now, dies: dies}
-	if slices.Contains(req.Workflow, m.good) {
-		e.workflow = []string{m.good}
+	e := &entry{id: req.ID, purpose: req.Purpose, context: req.Transaction, status: "pending", made: now, dies: dies}
+	if slices.Contains(req.Workflow, m.preferred.Channel) {
+		e.workflow = []channel.Channel{m.preferred.Channel}
 	}
 	for _, c := range req.Workflow {
-		if len(e.workflow) == 0 || c != m.good {
+		if len(e.workflow) == 0 || c != m.preferred.Channel {
 			e.workflow = append(e.workflow, c)
 		}
 	}
@@ -222,18 +222,21 @@ func (m *model) start(req otp.StartRequest, now time.Time) (problem.Kind, time.D
 	return "", 0
 }
 
+// refusedAs is how a verification that has ended is refused.
+var refusedAs = map[otp.Status]problem.Kind{
+	"approved": problem.AlreadyUsed, "canceled": problem.Canceled, "denied": problem.Denied, "expired": problem.Expired,
+	"exhausted": problem.TooManyChecks, "undeliverable": problem.Undeliverable, "no such status": problem.Internal,
+}
+
 // usable says why a verification cannot be used, "" if it can.
 func (e *entry) usable() problem.Kind {
 	if e == nil {
 		return problem.NotFound
 	}
-	return map[otp.Status]problem.Kind{
-		"approved": problem.AlreadyUsed, "canceled": problem.Canceled, "denied": problem.Denied, "expired": problem.Expired,
-		"exhausted": problem.TooManyChecks, "undeliverable": problem.Undeliverable,
-	}[e.status]
+	return refusedAs[e.status]
 }
 
-func (m *model) resend(id otp.ID, channel string, now time.Time) (problem.Kind, time.Duration) {
+func (m *model) resend(id otp.ID, c channel.Channel, now time.Time) (problem.Kind, time.Duration) {
 	e := m.find(id)
 	if kind := e.usable(); kind != "" {
 		return kind, 0
@@ -247,23 +250,23 @@ func (m *model) resend(id otp.ID, channel string, now time.Time) (problem.Kind, 
 	last := e.messages[len(e.messages)-1]
 	next := e.untried()
 	switch {
-	case channel == "next" && len(next) == 0:
+	case c == "next" && len(next) == 0:
 		return problem.InvalidRequest, 0
-	case channel == "next", channel == "" && last.status == "failed" && len(next) > 0:
-		channel = next[0]
-	case channel == "":
-		channel = last.channel
+	case c == "next", c == "" && last.status == "failed" && len(next) > 0:
+		c = next[0]
+	case c == "":
+		c = last.channel
 	}
 	if kind, wait := m.maySend(now); kind != "" {
 		return kind, wait
 	}
 	m.sends = noted(m.sends, now)
-	e.messages = append(e.messages, message{channel: channel, status: "queued"})
+	e.messages = append(e.messages, message{channel: c, status: "queued"})
 	return "", 0
 }
 
 // untried is the channels of the workflow that had no message.
-func (e *entry) untried() (left []string) {
+func (e *entry) untried() (left []channel.Channel) {
 	for _, c := range e.workflow {
 		if !slices.ContainsFunc(e.messages, func(x message) bool { return x.channel == c }) {
 			left = append(left, c)
@@ -280,7 +283,7 @@ func (m *model) spend(now time.Time) (problem.Kind, time.Duration) {
 	return kind, wait
 }
 
-func (m *model) check(id otp.ID, code string, c otp.Context, now time.Time) (kind problem.Kind, wait time.Duration, alert bool) {
+func (m *model) check(id otp.ID, code string, c otp.Transaction, now time.Time) (kind problem.Kind, wait time.Duration, alert bool) {
 	e := m.find(id)
 	if e != nil && e.inbound() {
 		return problem.InvalidRequest, 0, false
@@ -316,7 +319,7 @@ func (m *model) confirm(code string, now time.Time) problem.Kind {
 	return problem.NotFound
 }
 
-func (m *model) claim(id otp.ID, c otp.Context, now time.Time) (problem.Kind, time.Duration) {
+func (m *model) claim(id otp.ID, c otp.Transaction, now time.Time) (problem.Kind, time.Duration) {
 	e := m.find(id)
 	switch {
 	case e == nil:

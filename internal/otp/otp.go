@@ -1,10 +1,11 @@
 // Package otp is the domain: what a recipient and a verification are, and how
-// they change. It decides; it never reads, writes, sends or looks at a clock.
+// they change. It only decides: it never reads, writes, sends or looks at a clock.
 //
-// A transition takes the old Recipient, a request, the Policy and now, and
-// returns the new Recipient with an outcome or an *Error. The new Recipient is
-// valid, and has to be kept, in either case: a refused check is a spent check.
-// No transition changes its arguments, so one may run it again on a newer state.
+// A transition takes the old Recipient, a request, the Policy and now. It returns
+// the new Recipient with a result or an error, which is a [*problem.Error] or a
+// [*Replay]. Keep the new Recipient also beside an error: a refused check is a
+// spent check. No transition changes its arguments, so it may run again on a newer
+// Recipient.
 package otp
 
 import (
@@ -13,11 +14,12 @@ import (
 	"slices"
 	"time"
 
+	"twofa/internal/channel"
 	"twofa/internal/problem"
 	"twofa/internal/window"
 )
 
-// Status is where a verification stands.
+// Status is the state of a verification.
 type Status string
 
 // The statuses. Only Pending can change, and each change is final.
@@ -34,29 +36,29 @@ const (
 // SendWindow is the window of Policy.MaxSends.
 const SendWindow = 10 * time.Minute
 
-// MinResendLeft is what a code must have left to be sent again: with less, the
-// message would come too late to be of use.
+// MinResendLeft is how long a code must still be valid to be sent again. A message
+// with less would arrive too late.
 const MinResendLeft = time.Minute
 
-// AlertPause is how long after one alert the address gets no other.
+// AlertPause is how long an address gets no other alert after one.
 const AlertPause = time.Hour
 
-// BlockedFor is how long an address is left alone that the provider blocks for
-// fraud. It ends by itself: the provider may be wrong.
+// BlockedFor is how long no message goes to an address that the provider blocks for
+// fraud. The block ends by itself, because the provider may be wrong.
 const BlockedFor = time.Hour
 
-// GoodFor is how long the channel that last worked is remembered. People who
-// sign in every few weeks still get their code by it at once.
-const GoodFor = 90 * window.Day
+// PreferredFor is how long the preferred channel is remembered: long enough for
+// people who sign in every few weeks.
+const PreferredFor = 90 * window.Day
 
-// Bounds of what one recipient's row remembers.
+// Bounds of what a recipient remembers.
 const (
-	MaxLive    = 4 // live verifications, one a purpose
-	maxKept    = 8 // live and ended ones together
-	MaxCounted = 100
+	MaxLive    = 4   // pending verifications, one for each purpose
+	maxKept    = 8   // pending and ended verifications together
+	MaxCounted = 100 // events in each list
 )
 
-// Policy is the rules that the operator sets: the limits of README's settings table.
+// Policy is the rules that the operator sets. See the settings in README.md.
 type Policy struct {
 	Shape             Shape
 	TTL               time.Duration // 1 min to 24 h, whole seconds
@@ -67,7 +69,7 @@ type Policy struct {
 	ResendAfter       time.Duration // pause between sends to one address, 0 to 1 h
 }
 
-// DefaultPolicy is what holds where the operator sets nothing.
+// DefaultPolicy is the policy without any settings.
 func DefaultPolicy() Policy {
 	return Policy{
 		Shape:             Shape{Length: 6, Alphabet: Digits},
@@ -80,62 +82,61 @@ func DefaultPolicy() Policy {
 	}
 }
 
-// Context is what the person approves with the code, bound to it (PSD2 RTS
-// art. 5). The zero Context is none.
-type Context struct {
+// Transaction is the payment that the person approves with the code. The code is
+// bound to it (PSD2 RTS art. 5). The zero Transaction is none.
+type Transaction struct {
 	Amount string `json:"amount"`
 	Payee  string `json:"payee"`
 }
 
-// Verification is one code's life.
+// Verification is one code, from its start until it is forgotten.
 type Verification struct {
 	ID      ID
 	Purpose string
-	// User is the key of the registered user that it was started for, "" where
-	// the client gave an address. Unverified is true if the user's address was
-	// then still to be proven.
-	User       string
+	// User is the key of the registered user that the verification was started
+	// for, "" if the client gave an address. Unverified is true if the user's
+	// address was not yet proven at the start.
+	User       UserKey
 	Unverified bool
-	// Other is the user's second address, for the channels of the workflow that
-	// Recipient.Address is not for.
+	// Other is the user's second address, for the channels that cannot use
+	// Recipient.Address; "" if there is none.
 	Other  string
-	Locale string // as the client asked for it
-	// Workflow is the channels in the order in which they are tried, and
-	// Attempts are the messages, oldest first. A verification by inbound message
-	// has none.
-	Workflow []string
+	Locale string // as in the request, "" if the client named none
+	// Workflow is the channels in the order in which they are tried. Attempts are
+	// the messages, oldest first; a verification by inbound message has none.
+	Workflow []channel.Channel
 	Attempts []Attempt
 
-	Context   Context
-	Nonce     [16]byte // random; the code is derived from it and ID
-	Key       [4]byte  // names the secret that the code is derived from
-	Shape     Shape    // as it was when the code was made
-	TestCode  string   // the fixed code of a scripted test number, else ""
-	Status    Status
-	CreatedAt time.Time
-	ExpiresAt time.Time // whole seconds; valid while now is before it
-	EndedAt   time.Time // when Status left Pending, else zero
-	Checks    int       // spent
+	Transaction Transaction
+	Nonce       [16]byte // random; the code is derived from it and ID
+	Key         [4]byte  // names the secret that the code is derived from
+	Shape       Shape    // as it was when the code was made
+	TestCode    string   // the fixed code of a test number, else ""
+	Status      Status
+	CreatedAt   time.Time
+	ExpiresAt   time.Time // whole seconds; valid while now is before it
+	EndedAt     time.Time // when Status left Pending, zero before that
+	Checks      int       // spent
 	// Claimed is true when the client has fetched the approval of an inbound
 	// verification.
 	Claimed bool
 }
 
-// Recipient is all that the service remembers of one address.
+// Recipient is what the service remembers of one address.
 type Recipient struct {
-	Address       string // E.164 or an e-mail address; "" for a recipient that was never seen
+	Address       string // E.164 or an e-mail address; "" if nothing is remembered, or after an erasure
 	Verifications []Verification
 	Sends         []time.Time // of the last Day, oldest first
 	Failures      []time.Time // wrong codes of the last Day, oldest first
-	AlertedAt     time.Time   // of the last alert
-	BlockedUntil  time.Time   // by the provider, for fraud
-	Good          Good
+	AlertedAt     time.Time   // of the last alert, zero if there was none for AlertPause
+	BlockedUntil  time.Time   // zero if the provider does not block the address
+	Preferred     Preferred
 	Replays       []Replay // of the last Day, oldest first
 }
 
-// Good is the channel that last reached the person.
-type Good struct {
-	Channel string
+// Preferred is the channel that last reached the person.
+type Preferred struct {
+	Channel channel.Channel
 	At      time.Time
 }
 
@@ -151,11 +152,11 @@ func (r Recipient) clone() Recipient {
 	return r
 }
 
-// Settle returns the recipient as it stands at now: expired verifications are
-// marked (so that a clock that steps back cannot revive them), and what no rule
-// needs any more is dropped. An event in the future keeps its time, which is
-// true where our clock lags, up to MaxSkew ahead: it counts, and is forgotten
-// within Day and MaxSkew, whatever wrote it.
+// Settle returns the recipient as of now. It marks expired verifications, so that
+// a clock that steps back cannot make them valid again, and drops what no rule
+// needs any more. A time in the future is kept up to MaxSkew ahead, because our
+// clock may be behind; a later one is set to that. So a time that a broken clock
+// wrote is forgotten after MaxSkew and its usual window.
 func (r Recipient) Settle(now time.Time) Recipient {
 	r = r.clone()
 	latest := window.Latest(now)
@@ -167,8 +168,8 @@ func (r Recipient) Settle(now time.Time) Recipient {
 	if r.BlockedUntil = window.Earlier(r.BlockedUntil, latest.Add(BlockedFor)); !now.Before(r.BlockedUntil) {
 		r.BlockedUntil = time.Time{}
 	}
-	if r.Good.At = window.Earlier(r.Good.At, latest); now.Sub(r.Good.At) >= GoodFor {
-		r.Good = Good{}
+	if r.Preferred.At = window.Earlier(r.Preferred.At, latest); now.Sub(r.Preferred.At) >= PreferredFor {
+		r.Preferred = Preferred{}
 	}
 	r.Replays = slices.DeleteFunc(r.Replays, func(p Replay) bool { return now.Sub(p.At) >= window.Day })
 	for i := range r.Replays {
@@ -185,14 +186,14 @@ func (r Recipient) Settle(now time.Time) Recipient {
 		return v.Status != Pending && now.Sub(v.EndedAt) >= window.Day
 	})
 	if len(r.Verifications)+len(r.Sends)+len(r.Failures)+len(r.Replays) == 0 &&
-		r.AlertedAt.IsZero() && r.BlockedUntil.IsZero() && r.Good == (Good{}) {
-		return Recipient{} // nothing is remembered: the row is anybody's
+		r.AlertedAt.IsZero() && r.BlockedUntil.IsZero() && r.Preferred == (Preferred{}) {
+		return Recipient{} // nothing is remembered: any address may use the row
 	}
 	return r
 }
 
-// KeepUntil is when the recipient's row becomes worthless: no verification and
-// no window reaches beyond it.
+// KeepUntil is from when on nothing in the recipient is needed any more. It is zero
+// for the zero Recipient.
 func (r Recipient) KeepUntil() time.Time {
 	var until time.Time
 	for _, v := range r.Verifications {
@@ -214,8 +215,8 @@ func (r Recipient) KeepUntil() time.Time {
 	if !r.AlertedAt.IsZero() {
 		until = window.Later(until, r.AlertedAt.Add(AlertPause))
 	}
-	if !r.Good.At.IsZero() {
-		until = window.Later(until, r.Good.At.Add(GoodFor))
+	if !r.Preferred.At.IsZero() {
+		until = window.Later(until, r.Preferred.At.Add(PreferredFor))
 	}
 	return window.Later(until, r.BlockedUntil)
 }
@@ -230,9 +231,9 @@ func (r Recipient) Find(id ID) (Verification, error) {
 	return Verification{}, errNotFound()
 }
 
-// Latest returns the newest verification of a purpose and a user (of none, for
-// ""), live or ended, or a NotFound error.
-func (r Recipient) Latest(purpose, user string) (Verification, error) {
+// Latest returns the newest verification of a purpose and a user ("": none),
+// pending or ended, or a NotFound error.
+func (r Recipient) Latest(purpose string, user UserKey) (Verification, error) {
 	for _, v := range slices.Backward(r.Verifications) {
 		if v.Purpose == purpose && v.User == user {
 			return v, nil
@@ -245,7 +246,7 @@ func errNotFound() *problem.Error {
 	return &problem.Error{Kind: problem.NotFound, Detail: "There is no such verification. It may be over a day old, replaced by a newer one, or started for another purpose."}
 }
 
-// put replaces the verification with v's id.
+// put replaces the verification that has the id of v.
 func (r *Recipient) put(v Verification) {
 	for i := range r.Verifications {
 		if r.Verifications[i].ID == v.ID {
@@ -254,9 +255,9 @@ func (r *Recipient) put(v Verification) {
 	}
 }
 
-// ChecksLeft is how many more wrong codes the verification can take: what is
-// left of its own checks or of the address's day, whichever is less. Zero for
-// one that has ended.
+// ChecksLeft is how many more wrong codes the verification allows: the rest of its
+// own checks, or the rest for the address on this day if that is less. It is 0 for
+// a verification that has ended.
 func (r Recipient) ChecksLeft(v Verification, p Policy) int {
 	if v.Status != Pending {
 		return 0
@@ -264,16 +265,16 @@ func (r Recipient) ChecksLeft(v Verification, p Policy) int {
 	return max(0, min(p.MaxChecks-v.Checks, p.MaxFailuresPerDay-len(r.Failures)))
 }
 
-// SendsLeft is how many more messages may go to the address within its present
+// SendsLeft is how many more messages may go to the address within the current
 // windows. r has to be settled.
 func (r Recipient) SendsLeft(p Policy, now time.Time) int {
 	return max(0, min(p.MaxSends-len(recent(r.Sends, now)), p.MaxSendsPerDay-len(r.Sends)))
 }
 
-// ResendAfter is from when on the next message may go to the address, as far as
-// the pause is concerned. A send in the future counts as of its own time, which
-// is when ours, too, lets the next one go. It is zero for an address that was
-// never sent to. r has to be settled.
+// ResendAfter is the end of the pause after the last message: the next message may
+// go to the address from then on, if no other rule refuses it. A send in the future
+// counts as of its own time, so that the answer does not change while the clock
+// comes up to it. It is zero if no send is remembered. r has to be settled.
 func (r Recipient) ResendAfter(p Policy) time.Time {
 	if len(r.Sends) == 0 {
 		return time.Time{}
@@ -281,7 +282,7 @@ func (r Recipient) ResendAfter(p Policy) time.Time {
 	return r.Sends[len(r.Sends)-1].Add(p.ResendAfter)
 }
 
-// recent is the part of the sends that lies in SendWindow.
+// recent returns the sends of the last SendWindow.
 func recent(sends []time.Time, now time.Time) []time.Time {
 	i := 0
 	for i < len(sends) && now.Sub(sends[i]) >= SendWindow {
@@ -290,9 +291,8 @@ func recent(sends []time.Time, now time.Time) []time.Time {
 	return sends[i:]
 }
 
-// live returns an error unless v can still be used. Its recipient has to be
-// settled.
-func (v Verification) live() *problem.Error {
+// mayUse returns an error unless v is pending. Its recipient has to be settled.
+func (v Verification) mayUse() *problem.Error {
 	switch v.Status {
 	case Pending:
 		return nil
@@ -303,9 +303,9 @@ func (v Verification) live() *problem.Error {
 	case Denied:
 		return &problem.Error{Kind: problem.Denied, Detail: "The person who got the code says that it was not them."}
 	case Expired:
-		return &problem.Error{Kind: problem.Expired, Detail: "The code is over its time. Start a new verification."}
+		return &problem.Error{Kind: problem.Expired, Detail: "The code has expired. Start a new verification."}
 	case Exhausted:
-		return &problem.Error{Kind: problem.TooManyChecks, Detail: "The checks of this verification are spent. Start a new one.", ChecksLeft: left(0)}
+		return &problem.Error{Kind: problem.TooManyChecks, Detail: "This verification has no checks left. Start a new one.", ChecksLeft: left(0)}
 	case Undeliverable:
 		return &problem.Error{Kind: problem.Undeliverable, Detail: "The message could not be delivered to this address."}
 	}
@@ -314,6 +314,6 @@ func (v Verification) live() *problem.Error {
 
 func left(n int) *int { return &n }
 
-// errRowTaken: two addresses share a row key (64 bits of a keyed hash; about
-// one chance in 10^7 among ten million addresses). Neither may act for the other.
+// errRowTaken: two addresses share a row key (64 bits of a keyed hash; the chance is
+// about 1 in 10^7 for ten million addresses). One must not act for the other.
 var errRowTaken = errors.New("otp: the row belongs to another address")

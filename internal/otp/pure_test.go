@@ -1,6 +1,7 @@
 package otp_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -10,8 +11,11 @@ import (
 
 	"pgregory.net/rapid"
 
+	"twofa/internal/channel"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/recipient"
+	"twofa/internal/testing/fixture"
 )
 
 var allStatuses = []otp.Status{
@@ -22,7 +26,7 @@ var allDeliveries = []otp.DeliveryStatus{otp.Queued, otp.Sent, otp.Failed, otp.D
 
 var (
 	anyNext    = rapid.SampledFrom([]otp.Next{otp.NextChannel, otp.NextCall, otp.NextAddress, otp.NextNone})
-	anyChannel = rapid.SampledFrom([]string{"whatsapp", "sms", "call", "email"})
+	anyChannel = rapid.SampledFrom([]channel.Channel{"whatsapp", "sms", "call", "email"})
 	// anyWorkflow has one to four channels, each of them once.
 	anyWorkflow = rapid.SliceOfNDistinct(anyChannel, 1, 4, rapid.ID)
 )
@@ -46,15 +50,15 @@ func recipients(now time.Time) *rapid.Generator[otp.Recipient] {
 			return s
 		}
 		r := otp.Recipient{
-			Address: alice, Sends: times("sends"), Failures: times("failures"),
+			Address: fixture.Alice, Sends: times("sends"), Failures: times("failures"),
 			AlertedAt: maybe("alert"), BlockedUntil: maybe("block"),
 		}
-		if good := maybe("good"); !good.IsZero() {
-			r.Good = otp.Good{Channel: anyChannel.Draw(t, "good channel"), At: good.AddDate(0, 0, -rapid.IntRange(0, 90).Draw(t, "days"))}
+		if at := maybe("preferred"); !at.IsZero() {
+			r.Preferred = otp.Preferred{Channel: anyChannel.Draw(t, "preferred channel"), At: at.AddDate(0, 0, -rapid.IntRange(0, 90).Draw(t, "days"))}
 		}
 		for i := range rapid.IntRange(0, 5).Draw(t, "replays") {
 			r.Replays = append(r.Replays, otp.Replay{
-				Idempotency: otp.Idempotency{Key: [16]byte{byte(i + 1)}}, At: at.Draw(t, "answered"), ID: newID(alice, uint64(i)),
+				Idempotency: otp.Idempotency{Key: [16]byte{byte(i + 1)}}, At: at.Draw(t, "answered"), ID: newID(fixture.Alice, uint64(i)),
 			})
 		}
 		live := 0
@@ -77,8 +81,8 @@ func recipients(now time.Time) *rapid.Generator[otp.Recipient] {
 
 func anyVerification(t *rapid.T, i int, created time.Time) otp.Verification {
 	v := otp.Verification{
-		ID: newID(alice, uint64(i)), Key: keyring.Current(), Shape: otp.DefaultPolicy().Shape,
-		Purpose: fmt.Sprintf("p%d", i%5), Nonce: [16]byte{byte(i)}, Other: aliceEmail,
+		ID: newID(fixture.Alice, uint64(i)), Key: keyring.Current(), Shape: otp.DefaultPolicy().Shape,
+		Purpose: fmt.Sprintf("p%d", i%5), Nonce: [16]byte{byte(i)}, Other: fixture.AliceMail,
 		Status:    rapid.SampledFrom(allStatuses).Draw(t, "status"),
 		CreatedAt: created,
 		ExpiresAt: created.Add(10 * time.Minute).Truncate(time.Second),
@@ -86,7 +90,7 @@ func anyVerification(t *rapid.T, i int, created time.Time) otp.Verification {
 	}
 	switch rapid.IntRange(0, 5).Draw(t, "sort") {
 	case 0:
-		v.Workflow = []string{otp.ChannelInbound}
+		v.Workflow = []channel.Channel{channel.Inbound}
 		return v
 	case 1:
 		v.TestCode = "424242"
@@ -106,13 +110,13 @@ type transition = func(otp.Recipient) (otp.Recipient, otp.Verification, error)
 
 func anyStart(t *rapid.T) otp.StartRequest {
 	start := otp.StartRequest{
-		ID: newID(alice, 99), Address: alice, Key: keyring.Current(),
+		ID: newID(fixture.Alice, 99), Address: fixture.Alice, Key: keyring.Current(),
 		Idempotency: otp.Idempotency{Key: [16]byte{rapid.ByteRange(0, 6).Draw(t, "key")}},
 		Purpose:     rapid.SampledFrom([]string{"p0", "p1", "p2", "p3", "p4"}).Draw(t, "purpose"),
 		Workflow:    anyWorkflow.Draw(t, "workflow"),
 	}
 	if rapid.IntRange(0, 3).Draw(t, "inbound") == 0 {
-		start.Workflow = []string{otp.ChannelInbound}
+		start.Workflow = []channel.Channel{channel.Inbound}
 	}
 	return start
 }
@@ -121,17 +125,17 @@ func anyStart(t *rapid.T) otp.StartRequest {
 func anyTransition(t *rapid.T, now time.Time) transition {
 	p := otp.DefaultPolicy()
 	p.ResendAfter = rapid.SampledFrom([]time.Duration{0, 30 * time.Second}).Draw(t, "pause")
-	id := newID(alice, rapid.Uint64Range(0, 8).Draw(t, "id"))
+	id := newID(fixture.Alice, rapid.Uint64Range(0, 8).Draw(t, "id"))
 	start := anyStart(t)
 	idempotency := start.Idempotency
-	// Not the one that expires at once: Settle has to come by first.
-	endings := []otp.Ending{otp.NotScripted, otp.EndsDelivered, otp.EndsUndeliverable, otp.EndsFallback, otp.EndsExhausted}
-	script := otp.Script{Ending: rapid.SampledFrom(endings).Draw(t, "ending"), Code: "424242"}
+	// Without EndsExpired: only Settle marks its verification as expired.
+	endings := []otp.Ending{otp.NoScenario, otp.EndsDelivered, otp.EndsUndeliverable, otp.EndsFallback, otp.EndsExhausted}
+	scenario := otp.Scenario{Ending: rapid.SampledFrom(endings).Draw(t, "ending"), Code: "424242"}
 	progress := otp.Progress{
 		ID: id, Attempt: rapid.IntRange(0, 6).Draw(t, "attempt"), Status: rapid.SampledFrom(allDeliveries).Draw(t, "news"),
 		MayRecover: rapid.Bool().Draw(t, "may recover"), Unsent: rapid.Bool().Draw(t, "unsent"), Next: anyNext.Draw(t, "next"),
 	}
-	channel := rapid.SampledFrom([]string{"", otp.ChannelNext, "sms"}).Draw(t, "channel")
+	over := rapid.SampledFrom([]channel.Channel{"", channel.Next, "sms"}).Draw(t, "channel")
 	checkRight := rapid.Bool().Draw(t, "right")
 	check := func(r otp.Recipient) otp.CheckRequest {
 		req := otp.CheckRequest{ID: id, Code: "000000"}
@@ -140,51 +144,46 @@ func anyTransition(t *rapid.T, now time.Time) transition {
 		}
 		return req
 	}
+	type (
+		R = otp.Recipient
+		V = otp.Verification
+	)
+	bySMS := V{Workflow: []channel.Channel{"sms"}}
+	withScenario := start
+	withScenario.Scenario = scenario
 	all := map[string]transition{
-		"settle": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			return r.Settle(now), otp.Verification{}, nil
+		"settle":                func(r R) (R, V, error) { return r.Settle(now), V{}, nil },
+		"start":                 func(r R) (R, V, error) { return otp.Start(r, start, p, now) },
+		"start with a scenario": func(r R) (R, V, error) { return otp.Start(r, withScenario, p, now) },
+		"resend": func(r R) (R, V, error) {
+			return otp.Resend(r, otp.ResendRequest{ID: id, Channel: over, Idempotency: idempotency}, p, now)
 		},
-		"start": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) { return otp.Start(r, start, p, now) },
-		"start of a script": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			start := start
-			start.Script = script
-			return otp.Start(r, start, p, now)
+		"check":   func(r R) (R, V, error) { return otp.Check(r, check(r), keyring, p, now) },
+		"cancel":  func(r R) (R, V, error) { return otp.Cancel(r, id, now) },
+		"deny":    func(r R) (R, V, error) { return otp.Deny(r, now) },
+		"follow":  func(r R) (R, V, error) { r, v, _, err := otp.Follow(r, progress, p, now); return r, v, err },
+		"spend":   func(r R) (R, V, error) { r, err := otp.Spend(r, fixture.Alice, p, now); return r, V{}, err },
+		"confirm": func(r R) (R, V, error) { return otp.Confirm(r, []string{check(r).Code}, keyring, now) },
+		"claim":   func(r R) (R, V, error) { return otp.Claim(r, check(r), now) },
+		"conclude": func(r R) (R, V, error) {
+			return otp.Conclude(r.Settle(now), idempotency, bySMS, otp.OutcomeUnclear, time.Minute), bySMS, nil
 		},
-		"resend": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			return otp.Resend(r, otp.ResendRequest{ID: id, Channel: channel, Idempotency: idempotency}, p, now)
-		},
-		"check": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			return otp.Check(r, check(r), keyring, p, now)
-		},
-		"cancel": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) { return otp.Cancel(r, id, now) },
-		"deny":   func(r otp.Recipient) (otp.Recipient, otp.Verification, error) { return otp.Deny(r, now) },
-		"follow": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			r, v, _, err := otp.Follow(r, progress, p, now)
-			return r, v, err
-		},
-		"spend": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			r, err := otp.Spend(r, alice, p, now)
-			return r, otp.Verification{}, err
-		},
-		"confirm": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			return otp.Confirm(r, []string{check(r).Code}, keyring, now)
-		},
-		"claim": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) { return otp.Claim(r, check(r), now) },
-		"conclude": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			v := otp.Verification{Workflow: []string{"sms"}}
-			return otp.Conclude(r.Settle(now), idempotency, v, otp.OutcomeUnclear, time.Minute), v, nil
-		},
-		"forget": func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			return otp.Forget(r, idempotency).Settle(now), otp.Verification{}, nil
-		},
+		"forget": func(r R) (R, V, error) { return otp.Forget(r, idempotency).Settle(now), V{}, nil },
 	}
 	return all[rapid.SampledFrom(slices.Sorted(maps.Keys(all))).Draw(t, "transition")]
 }
 
+// isRepetition reports whether a request had an idempotency key that was used
+// before. The transition then returns the old recipient itself.
+func isRepetition(err error) bool {
+	_, ok := errors.AsType[*otp.Replay](err)
+	return ok || problem.Is(err, problem.IdempotencyConflict)
+}
+
 func TestTransitions_NeverChangeTheirArguments(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		old := recipients(noon).Draw(t, "recipient")
-		// Room behind each list: an append to a shared list would land there.
+		old := recipients(fixture.Noon).Draw(t, "recipient")
+		// Spare capacity of each list: an append to a shared list would write there.
 		old.Verifications = slices.Grow(old.Verifications, 4)
 		old.Sends = slices.Grow(old.Sends, 4)
 		old.Failures = slices.Grow(old.Failures, 4)
@@ -193,12 +192,15 @@ func TestTransitions_NeverChangeTheirArguments(t *testing.T) {
 			old.Verifications[i].Attempts = slices.Grow(old.Verifications[i].Attempts, 4)
 			old.Verifications[i].Workflow = slices.Grow(old.Verifications[i].Workflow, 4)
 		}
-		apply := anyTransition(t, noon)
+		apply := anyTransition(t, fixture.Noon)
 		before, room := deepCopy(old), deepCopy(toCapacity(old))
 
-		r, v, _ := apply(old)
+		r, v, err := apply(old)
 		if !same(old, before) || !same(toCapacity(old), room) {
 			t.Fatalf("the argument is now\n%+v\nand was\n%+v", old, before)
+		}
+		if isRepetition(err) {
+			return
 		}
 		scribble(r, v)
 		if !same(old, before) || !same(toCapacity(old), room) {
@@ -207,7 +209,7 @@ func TestTransitions_NeverChangeTheirArguments(t *testing.T) {
 	})
 }
 
-// toCapacity is r with all that lies behind its lists.
+// toCapacity returns r with its lists extended to their capacities.
 func toCapacity(r otp.Recipient) otp.Recipient {
 	r.Verifications = slices.Clone(r.Verifications[:cap(r.Verifications)])
 	for i := range r.Verifications {
@@ -218,8 +220,8 @@ func toCapacity(r otp.Recipient) otp.Recipient {
 	return r
 }
 
-// scribble overwrites every list of a result up to its capacity. A workflow is
-// left out: nothing ever changes one, so that two recipients may share it.
+// scribble overwrites every list of a result up to its capacity, except the
+// workflows: nothing ever changes one, so two recipients may share it.
 func scribble(r otp.Recipient, v otp.Verification) {
 	all := r.Verifications[:cap(r.Verifications)]
 	for _, v := range append(slices.Clone(all), v) {
@@ -242,8 +244,8 @@ func scribble(r otp.Recipient, v otp.Verification) {
 
 func TestTransitions_SameInputSameOutput(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		old := recipients(noon).Draw(t, "recipient")
-		apply := anyTransition(t, noon)
+		old := recipients(fixture.Noon).Draw(t, "recipient")
+		apply := anyTransition(t, fixture.Noon)
 		r1, v1, err1 := apply(old)
 		r2, v2, err2 := apply(old)
 		if !same(r1, r2) || !alike(v1, v2) || !reflect.DeepEqual(err1, err2) {
@@ -252,23 +254,33 @@ func TestTransitions_SameInputSameOutput(t *testing.T) {
 	})
 }
 
-// What a transition returns is settled already, so that it is kept as it is.
+// A transition returns a settled recipient. A repetition returns the old one.
 func TestTransitions_ReturnASettledRecipient(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r, _, _ := anyTransition(t, noon)(recipients(noon).Draw(t, "recipient"))
-		if again := r.Settle(noon); !same(again, r) {
+		apply, old := anyTransition(t, fixture.Noon), recipients(fixture.Noon).Draw(t, "recipient")
+		r, _, err := apply(old)
+		if isRepetition(err) {
+			if !same(r, old) {
+				t.Fatalf("a repetition returned %+v\nfor %+v", r, old)
+			}
+			return
+		}
+		if again := r.Settle(fixture.Noon); !same(again, r) {
 			t.Fatalf("returned %+v\nsettled  %+v", r, again)
 		}
 	})
 }
 
-// A row holds whole milliseconds, and a clock has more: what is answered has to
-// be what is kept.
+// A row holds whole milliseconds and a clock is finer: a transition returns what
+// the row will hold.
 func TestTransitions_ReturnWhatARowCanHold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		now := noon.Add(123456 * time.Nanosecond)
-		r, v, _ := anyTransition(t, now)(recipients(noon).Draw(t, "recipient"))
-		kept, err := otp.Decode(mustEncode(t, r))
+		now := fixture.Noon.Add(123456 * time.Nanosecond)
+		r, v, err := anyTransition(t, now)(recipients(fixture.Noon).Draw(t, "recipient"))
+		if isRepetition(err) {
+			return
+		}
+		kept, err := recipient.Decode(mustEncode(t, r))
 		if err != nil || !same(kept, r) {
 			t.Fatalf("returned %+v\nkept     %+v, %v", r, kept, err)
 		}
@@ -278,11 +290,15 @@ func TestTransitions_ReturnWhatARowCanHold(t *testing.T) {
 	})
 }
 
-// A refusal is an *problem.Error, and never one that is nil inside an interface.
-func TestTransitions_RefuseWithAnOTPErrorOnly(t *testing.T) {
+// An error is a *problem.Error or an *otp.Replay, and never a nil pointer in an
+// interface.
+func TestTransitions_RefuseWithAProblemOnly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		_, _, err := anyTransition(t, noon)(recipients(noon).Draw(t, "recipient"))
+		_, _, err := anyTransition(t, fixture.Noon)(recipients(fixture.Noon).Draw(t, "recipient"))
 		if err == nil {
+			return
+		}
+		if replay, ok := err.(*otp.Replay); ok && replay != nil {
 			return
 		}
 		e, ok := err.(*problem.Error)
@@ -290,7 +306,7 @@ func TestTransitions_RefuseWithAnOTPErrorOnly(t *testing.T) {
 			t.Fatalf("got %#v", err)
 		}
 		if e.Detail == "" && len(e.Fields) == 0 && e.Kind != problem.Internal {
-			t.Fatalf("%v says nothing to the client's developer", e.Kind)
+			t.Fatalf("%v has neither a detail nor fields", e.Kind)
 		}
 		if e.RetryAfter < 0 {
 			t.Fatalf("retry after %v", e.RetryAfter)
@@ -300,18 +316,18 @@ func TestTransitions_RefuseWithAnOTPErrorOnly(t *testing.T) {
 
 func TestKeepUntil_IsNeverBeforeTheEndOfAWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		keptLongEnough(t, recipients(noon).Draw(t, "recipient").Settle(noon))
+		keptLongEnough(t, recipients(fixture.Noon).Draw(t, "recipient").Settle(fixture.Noon))
 	})
 }
 
-// keptLongEnough fails if the row of a settled recipient is dropped while
-// something in it still matters.
+// keptLongEnough fails if the row of a settled recipient may be removed while
+// something in it is still needed.
 func keptLongEnough(t *rapid.T, r otp.Recipient) {
 	t.Helper()
 	until := r.KeepUntil()
 	need := func(what string, end time.Time) {
 		if until.Before(end) {
-			t.Fatalf("kept until %v, %s matters until %v", until, what, end)
+			t.Fatalf("kept until %v, %s is needed until %v", until, what, end)
 		}
 	}
 	for _, v := range r.Verifications {
@@ -331,14 +347,14 @@ func keptLongEnough(t *rapid.T, r otp.Recipient) {
 	if !r.AlertedAt.IsZero() {
 		need("an alert", r.AlertedAt.Add(time.Hour))
 	}
-	if r.Good.Channel != "" {
-		need("a good channel", r.Good.At.Add(90*24*time.Hour))
+	if r.Preferred.Channel != "" {
+		need("a preferred channel", r.Preferred.At.Add(90*24*time.Hour))
 	}
 }
 
 func TestKeepUntil_AtThatTimeNothingIsRemembered(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := recipients(noon).Draw(t, "recipient").Settle(noon)
+		r := recipients(fixture.Noon).Draw(t, "recipient").Settle(fixture.Noon)
 		if r = r.Settle(r.KeepUntil()); !same(r, otp.Recipient{}) {
 			t.Fatalf("still remembers %+v", r)
 		}
@@ -348,24 +364,24 @@ func TestKeepUntil_AtThatTimeNothingIsRemembered(t *testing.T) {
 	})
 }
 
-// Each thing by itself keeps the row, and the row its address, to the end of its
-// window and no longer.
+// Each entry alone keeps the row, with its address, to the end of its window and
+// no longer.
 func TestKeepUntil_OfEachThingAlone(t *testing.T) {
 	for name, tc := range map[string]struct {
 		r    otp.Recipient
 		keep time.Duration
 	}{
-		"a send":    {otp.Recipient{Sends: []time.Time{noon}}, 24 * time.Hour},
-		"a failure": {otp.Recipient{Failures: []time.Time{noon}}, 24 * time.Hour},
-		"an alert":  {otp.Recipient{AlertedAt: noon}, time.Hour},
-		"a block":   {otp.Recipient{BlockedUntil: noon.Add(time.Minute)}, time.Minute},
-		"a channel": {otp.Recipient{Good: otp.Good{Channel: "sms", At: noon}}, 90 * 24 * time.Hour},
-		"a replay":  {otp.Recipient{Replays: []otp.Replay{{At: noon}}}, 24 * time.Hour},
-		"an end":    {otp.Recipient{Verifications: []otp.Verification{{Status: otp.Denied, EndedAt: noon}}}, 24 * time.Hour},
+		"a send":    {otp.Recipient{Sends: []time.Time{fixture.Noon}}, 24 * time.Hour},
+		"a failure": {otp.Recipient{Failures: []time.Time{fixture.Noon}}, 24 * time.Hour},
+		"an alert":  {otp.Recipient{AlertedAt: fixture.Noon}, time.Hour},
+		"a block":   {otp.Recipient{BlockedUntil: fixture.Noon.Add(time.Minute)}, time.Minute},
+		"a channel": {otp.Recipient{Preferred: otp.Preferred{Channel: "sms", At: fixture.Noon}}, 90 * 24 * time.Hour},
+		"a replay":  {otp.Recipient{Replays: []otp.Replay{{At: fixture.Noon}}}, 24 * time.Hour},
+		"an end":    {otp.Recipient{Verifications: []otp.Verification{{Status: otp.Denied, EndedAt: fixture.Noon}}}, 24 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tc.r.Address = alice
-			end := noon.Add(tc.keep)
+			tc.r.Address = fixture.Alice
+			end := fixture.Noon.Add(tc.keep)
 			if until := tc.r.KeepUntil(); !until.Equal(end) {
 				t.Errorf("kept until %v, want %v", until, end)
 			}

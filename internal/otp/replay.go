@@ -1,41 +1,66 @@
 package otp
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
+	"twofa/internal/channel"
 	"twofa/internal/problem"
 	"twofa/internal/window"
 )
 
-// Idempotency is what makes a repeated request known: hashes of the key that
-// its client gave it and of all that it asks for. The zero value is none.
+// Idempotency identifies a repeated request: Key is a hash of its Idempotency-Key,
+// Body one of all its contents. The zero Idempotency is none.
 type Idempotency struct {
 	Key  [16]byte
 	Body [16]byte
 }
 
-// Outcome is how the sending of a request ended.
+// Outcome is how the sending of a message, or of all messages of a request,
+// ended.
 type Outcome uint8
 
-// The outcomes.
+// The outcomes. Rows hold their numbers: append only.
 const (
+	// OutcomeSent: a provider accepted the message.
 	OutcomeSent Outcome = iota
+	// OutcomeInvalidAddress: the provider says that there is no such address.
 	OutcomeInvalidAddress
+	// OutcomeUndeliverable: the channel does not reach this address; another one
+	// may.
 	OutcomeUndeliverable
+	// OutcomeRefused: the provider blocks this destination (fraud, pumping). No
+	// other channel may be tried.
 	OutcomeRefused
+	// OutcomeMisconfigured: the provider refuses the operator's settings.
 	OutcomeMisconfigured
-	OutcomeUnavailable // the provider did not take the message
-	OutcomeUnclear     // it may have
+	// OutcomeUnavailable: the provider did not accept the message, after what is
+	// safe to retry.
+	OutcomeUnavailable
+	// OutcomeUnclear: it is unknown whether the provider accepted the message.
+	OutcomeUnclear
 )
 
-// Replay is what an answer said, for a client that repeats its request.
+var outcomeNames = []string{"sent", "invalid_address", "undeliverable", "refused", "misconfigured", "unavailable", "unclear"}
+
+// String names the outcome in logs.
+func (o Outcome) String() string {
+	if int(o) < len(outcomeNames) {
+		return outcomeNames[o]
+	}
+	return fmt.Sprintf("Outcome(%d)", uint8(o))
+}
+
+// Replay is the answer to an earlier request. [Start] and [Resend] return it as
+// their error for a repetition: nothing is sent, and the client gets the first
+// answer again.
 type Replay struct {
 	Idempotency
 	At                    time.Time
 	ID                    ID
 	Purpose               string
-	Channel               string
+	Channel               channel.Channel
 	ExpiresAt             time.Time
 	ResendAfter           time.Time
 	SendsLeft, ChecksLeft int
@@ -43,27 +68,31 @@ type Replay struct {
 	RetryAfter            time.Duration // whole seconds
 }
 
-// maxReplays bounds what a row remembers. More answers than this in a day need
-// limits far above the default ones; the oldest are forgotten first.
+// Error implements error.
+func (*Replay) Error() string { return "otp: the request is a repetition" }
+
+// maxReplays bounds the answers that a recipient remembers. Only limits far above
+// the defaults allow more in a day; the oldest are forgotten first.
 const maxReplays = 64
 
-// Replayed returns what a request with that key was answered. It reports false
-// for one that is new, and returns an IdempotencyConflict if the key was used
-// for another request.
-func (r Recipient) Replayed(i Idempotency) (Replay, bool, error) {
+// replayed returns a *Replay if the request is a repetition, an IdempotencyConflict
+// if its key was used for another request, and else nil. Beside a *Replay it returns
+// the verification, zero if that is forgotten.
+func (r Recipient) replayed(i Idempotency) (Verification, error) {
 	for _, p := range r.Replays {
 		switch {
 		case i == (Idempotency{}) || p.Key != i.Key:
 		case p.Body != i.Body:
-			return Replay{}, false, &problem.Error{Kind: problem.IdempotencyConflict, Detail: "This Idempotency-Key came with another request within 24 hours. Use a new key for a new request."}
+			return Verification{}, &problem.Error{Kind: problem.IdempotencyConflict, Detail: "This Idempotency-Key came with another request within 24 hours. Use a new key for a new request."}
 		default:
-			return p, true, nil
+			v, _ := r.Find(p.ID)
+			return v, &p
 		}
 	}
-	return Replay{}, false, nil
+	return Verification{}, nil
 }
 
-// remember keeps what the request is about to be answered.
+// remember keeps the answer to the request.
 func (r *Recipient) remember(i Idempotency, v Verification, p Policy, now time.Time) {
 	if i == (Idempotency{}) {
 		return
@@ -72,26 +101,24 @@ func (r *Recipient) remember(i Idempotency, v Verification, p Policy, now time.T
 		Idempotency: i, At: window.Stamp(now), ID: v.ID, Purpose: v.Purpose, Channel: v.Channel(), ExpiresAt: v.ExpiresAt,
 		ResendAfter: r.ResendAfter(p), SendsLeft: r.SendsLeft(p, now), ChecksLeft: r.ChecksLeft(v, p),
 	})
-	if n := len(r.Replays) - maxReplays; n > 0 {
-		r.Replays = append([]Replay(nil), r.Replays[n:]...)
-	}
+	r.Replays = r.Replays[max(0, len(r.Replays)-maxReplays):]
 }
 
-// Conclude changes what a request is remembered to have been answered, because
-// its sending ended otherwise than begun. It does nothing for one without a key.
+// Conclude puts the result of a request's sending into its remembered answer. It
+// does nothing for a request without a key.
 func Conclude(old Recipient, i Idempotency, v Verification, outcome Outcome, retryAfter time.Duration) Recipient {
 	r := old.clone()
 	for k := range r.Replays {
 		if p := &r.Replays[k]; i != (Idempotency{}) && p.Idempotency == i {
-			// Rounded up, as in every answer: who waits until then is not too soon.
+			// Rounded up, as in every answer: never tell a client to return too early.
 			p.Channel, p.Outcome, p.RetryAfter = v.Channel(), outcome, (retryAfter + time.Second - 1).Truncate(time.Second)
 		}
 	}
 	return r
 }
 
-// Forget drops what a request is remembered for, so that its repetition is
-// judged anew: as where a limit refuses it before anything begins.
+// Forget drops the remembered answer of a request, so that its repetition counts as
+// a new request: a limit refused the request before anything was sent.
 func Forget(old Recipient, i Idempotency) Recipient {
 	r := old.clone()
 	r.Replays = slices.DeleteFunc(r.Replays, func(p Replay) bool { return i != (Idempotency{}) && p.Idempotency == i })

@@ -1,186 +1,252 @@
 package otp_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"twofa/internal/channel"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/window"
 )
 
-// known is the idempotency of a request n.
+// known is the idempotency of request n.
 func known(n int) otp.Idempotency {
 	return otp.Idempotency{Key: [16]byte{byte(n), byte(n >> 8), 1}, Body: [16]byte{byte(n), 15: 7}}
 }
 
-func (b *bench) startAs(n int) otp.Verification {
-	b.t.Helper()
-	return b.startWith(func(req *otp.StartRequest) { req.Idempotency = known(n) })
+// conflicting is another request with the key of request n.
+func conflicting(n int) otp.Idempotency {
+	i := known(n)
+	i.Body[0] ^= 0x80
+	return i
+}
+
+func (r *rig) startAs(n int) otp.Verification {
+	r.t.Helper()
+	return r.startWith(func(req *otp.StartRequest) { req.Idempotency = known(n) })
+}
+
+// wantKnown checks whether the answer of request n is remembered.
+func (r *rig) wantKnown(n int, want bool) {
+	r.t.Helper()
+	if _, ok, err := r.kept.Replayed(known(n)); ok != want || err != nil {
+		r.t.Errorf("request %d at %v: known %v, %v; want %v", n, r.now.Sub(fixture.Noon), ok, err, want)
+	}
+}
+
+// answered starts a verification as request 1 and resends it over SMS as request
+// 2, a minute later and after a wrong code. It returns what both were answered.
+func answered(t *testing.T) (*rig, otp.Verification, []otp.Replay) {
+	t.Helper()
+	r := newRig(t, otp.DefaultPolicy())
+	v := r.startAs(1)
+	r.now = fixture.Noon.Add(time.Minute)
+	wantKind(t, r.wrong(v), problem.WrongCode)
+	var err error
+	r.kept, _, err = otp.Resend(r.kept, otp.ResendRequest{ID: v.ID, Channel: "sms", Idempotency: known(2)}, r.policy, r.now)
+	wantKind(t, err, "")
+	first := otp.Replay{
+		Idempotency: known(1), At: fixture.Noon, ID: v.ID, Purpose: "login", Channel: "whatsapp", ExpiresAt: v.ExpiresAt,
+		ResendAfter: fixture.Noon.Add(30 * time.Second), SendsLeft: 4, ChecksLeft: 5,
+	}
+	second := first
+	second.Idempotency, second.At, second.Channel = known(2), fixture.Noon.Add(time.Minute), "sms"
+	second.ResendAfter, second.SendsLeft, second.ChecksLeft = fixture.Noon.Add(90*time.Second), 3, 4
+	return r, v, []otp.Replay{first, second}
 }
 
 func TestReplay_TheSameRequestGetsItsAnswerAndAnotherOneAConflict(t *testing.T) {
-	b := newBench(t, otp.DefaultPolicy())
-	v := b.startAs(1)
-	b.now = noon.Add(time.Minute)
-	wantKind(t, b.wrong(v), problem.WrongCode)
-	var err error
-	b.r, _, err = otp.Resend(b.r, otp.ResendRequest{ID: v.ID, Channel: "sms", Idempotency: known(2)}, b.p, b.now)
-	wantKind(t, err, "")
-	b.now = noon.Add(2 * time.Minute)
-	wantKind(t, b.right(v), "") // changes no answer of before
-
-	first := otp.Replay{
-		Idempotency: known(1), At: noon, ID: v.ID, Purpose: "login", Channel: "whatsapp", ExpiresAt: v.ExpiresAt,
-		ResendAfter: noon.Add(30 * time.Second), SendsLeft: 4, ChecksLeft: 5,
-	}
-	second := first
-	second.Idempotency, second.At, second.Channel = known(2), noon.Add(time.Minute), "sms"
-	second.ResendAfter, second.SendsLeft, second.ChecksLeft = noon.Add(90*time.Second), 3, 4
-	for n, want := range []otp.Replay{first, second} {
-		got, ok, err := b.r.Replayed(known(n + 1))
+	r, v, answers := answered(t)
+	r.now = fixture.Noon.Add(2 * time.Minute)
+	wantKind(t, r.right(v), "") // changes no earlier answer
+	for i, want := range answers {
+		got, ok, err := r.kept.Replayed(known(i + 1))
 		if !ok || err != nil || got != want {
 			t.Errorf("got  %+v, %v, %v\nwant %+v", got, ok, err, want)
 		}
-		other := known(n + 1)
-		other.Body[0] ^= 0x80
-		got, ok, err = b.r.Replayed(other)
+		got, ok, err = r.kept.Replayed(conflicting(i + 1))
 		if wantKind(t, err, problem.IdempotencyConflict); ok || got != (otp.Replay{}) {
 			t.Errorf("another request with the key got %+v, %v", got, ok)
 		}
 	}
-	if got, ok, err := b.r.Replayed(known(3)); ok || err != nil {
-		t.Errorf("a new request got %+v, %v, %v", got, ok, err)
+	r.wantKnown(3, false)
+}
+
+// repetitions are Start and Resend as requests of that idempotency. They ask for
+// something that would be refused if they were no repetitions.
+var repetitions = map[string]func(r *rig, i otp.Idempotency) (otp.Recipient, otp.Verification, error){
+	"start": func(r *rig, i otp.Idempotency) (otp.Recipient, otp.Verification, error) {
+		req := r.request(fixture.Bob, "pay", otp.Transaction{})
+		req.Idempotency = i
+		return otp.Start(r.kept, req, r.policy, r.now)
+	},
+	"resend": func(r *rig, i otp.Idempotency) (otp.Recipient, otp.Verification, error) {
+		return otp.Resend(r.kept, otp.ResendRequest{ID: "unknown", Channel: channel.Next, Idempotency: i}, r.policy, r.now)
+	},
+}
+
+func TestReplay_ARepetitionChangesNothingAndReturnsTheAnswer(t *testing.T) {
+	for name, repeat := range repetitions {
+		t.Run(name, func(t *testing.T) {
+			for i := range 2 {
+				r, v, answers := answered(t)
+				wantKind(t, r.right(v), "")
+				got, found, err := repeat(r, known(i+1))
+				if replay, ok := errors.AsType[*otp.Replay](err); !ok || *replay != answers[i] {
+					t.Errorf("request %d: got %+v, want %+v", i+1, err, answers[i])
+				}
+				if !same(got, r.kept) || !alike(found, r.found(v)) {
+					t.Errorf("request %d: returned %+v and %+v", i+1, got, found)
+				}
+
+				r.kept.Verifications = nil // as if newer ones had replaced it
+				got, found, err = repeat(r, known(i+1))
+				if replay, ok := errors.AsType[*otp.Replay](err); !ok || *replay != answers[i] || !same(got, r.kept) || !alike(found, otp.Verification{}) {
+					t.Errorf("request %d, the verification is forgotten: returned %+v, %+v, %v", i+1, got, found, err)
+				}
+			}
+		})
+	}
+}
+
+func TestReplay_AnotherRequestWithTheKeyIsAConflictAndChangesNothing(t *testing.T) {
+	for name, repeat := range repetitions {
+		t.Run(name, func(t *testing.T) {
+			for i := range 2 {
+				r, _, _ := answered(t)
+				got, found, err := repeat(r, conflicting(i+1))
+				if wantKind(t, err, problem.IdempotencyConflict); !same(got, r.kept) || !alike(found, otp.Verification{}) {
+					t.Errorf("request %d: returned %+v and %+v", i+1, got, found)
+				}
+			}
+		})
+	}
+}
+
+// After a day the request is a new one, which is judged as every other.
+func TestReplay_ARepetitionAfterADayIsANewRequest(t *testing.T) {
+	r, v, _ := answered(t)
+	r.now = fixture.Noon.Add(window.Day + time.Minute)
+	_, _, err := repetitions["resend"](r, known(2))
+	wantKind(t, err, problem.NotFound)
+	if again := r.startAs(1); again.ID == v.ID {
+		t.Error("the start made no verification")
 	}
 }
 
 func TestReplay_EndsAfterADay(t *testing.T) {
-	b := newBench(t, quiet())
-	b.startAs(1)
-	for _, tc := range []struct {
-		at   time.Duration
-		want bool
-	}{{24*time.Hour - 1, true}, {24 * time.Hour, false}} {
-		r := b.r.Settle(noon.Add(tc.at))
-		if _, ok, err := r.Replayed(known(1)); ok != tc.want || err != nil {
-			t.Errorf("after %v: %v, %v", tc.at, ok, err)
-		}
-		other := known(1)
-		other.Body[1]++
-		if _, _, err := r.Replayed(other); (kindOf(t, err) == problem.IdempotencyConflict) != tc.want {
-			t.Errorf("after %v: another request with the key: %v", tc.at, err)
+	r := newRig(t, quiet())
+	r.startAs(1)
+	kept := r.kept
+	for after, want := range map[time.Duration]bool{window.Day - 1: true, window.Day: false} {
+		r.now = fixture.Noon.Add(after)
+		r.kept = kept.Settle(r.now)
+		r.wantKnown(1, want)
+		if _, _, err := r.kept.Replayed(conflicting(1)); (kindOf(t, err) == problem.IdempotencyConflict) != want {
+			t.Errorf("after %v: another request with the key: %v", after, err)
 		}
 	}
-	b.r.Replays[0].At = noon.AddDate(100, 0, 0) // by a broken clock
-	r := b.r.Settle(noon)
-	if _, ok, _ := r.Settle(noon.Add(24*time.Hour + window.MaxSkew)).Replayed(known(1)); ok {
-		t.Error("what a broken clock wrote stays")
-	}
+	kept.Replays[0].At = fixture.Noon.AddDate(100, 0, 0) // by a broken clock
+	r.kept = kept.Settle(fixture.Noon).Settle(fixture.Noon.Add(window.Day + window.MaxSkew))
+	r.wantKnown(1, false)
 }
 
 func TestReplay_KeepsTheNewest64(t *testing.T) {
-	b := newBench(t, quiet())
-	b.p.MaxSends, b.p.MaxSendsPerDay = 100, 100
+	r := newRig(t, quiet())
+	r.policy.MaxSends, r.policy.MaxSendsPerDay = 100, 100
 	for n := 1; n <= 70; n++ {
-		b.startAs(n)
+		r.startAs(n)
 	}
-	if len(b.r.Replays) != 64 {
-		t.Errorf("keeps %d, want 64", len(b.r.Replays))
+	if len(r.kept.Replays) != 64 {
+		t.Errorf("keeps %d, want 64", len(r.kept.Replays))
 	}
 	for n := 1; n <= 70; n++ {
-		if _, ok, _ := b.r.Replayed(known(n)); ok != (n > 6) {
-			t.Errorf("request %d of 70 is known: %v", n, ok)
-		}
+		r.wantKnown(n, n > 6)
 	}
 }
 
 func TestReplay_OfARequestWithoutAKeyIsNeitherKeptNorFound(t *testing.T) {
-	b := newBench(t, quiet())
-	v := b.start("login")
-	wantKind(t, b.resend(v, "sms"), "")
-	if len(b.r.Replays) != 0 {
-		t.Errorf("keeps %+v", b.r.Replays)
+	r, v := begin(t, quiet())
+	r.resendOver(v, "sms")
+	if len(r.kept.Replays) != 0 {
+		t.Errorf("keeps %+v", r.kept.Replays)
 	}
-	b.r.Replays = []otp.Replay{{At: noon, ID: v.ID, Channel: "sms"}} // as no transition leaves it
-	if _, ok, err := b.r.Replayed(otp.Idempotency{}); ok || err != nil {
+	r.kept.Replays = []otp.Replay{{At: fixture.Noon, ID: v.ID, Channel: "sms"}} // no transition writes this
+	if _, ok, err := r.kept.Replayed(otp.Idempotency{}); ok || err != nil {
 		t.Errorf("found: %v, %v", ok, err)
 	}
-	if got := otp.Conclude(b.r, otp.Idempotency{}, v, otp.OutcomeRefused, time.Minute); !same(got, b.r) {
+	if got := otp.Conclude(r.kept, otp.Idempotency{}, v, otp.OutcomeRefused, time.Minute); !same(got, r.kept) {
 		t.Errorf("concluded %+v", got.Replays)
 	}
-	if got := otp.Forget(b.r, otp.Idempotency{}); !same(got, b.r) {
-		t.Errorf("forgot all but %+v", got.Replays)
+	if got := otp.Forget(r.kept, otp.Idempotency{}); !same(got, r.kept) {
+		t.Errorf("left %+v", got.Replays)
 	}
 }
 
 func TestReplay_ARefusedRequestIsNotKept(t *testing.T) {
-	b := newBench(t, otp.DefaultPolicy())
-	v := b.start("login")
-	req := b.request(alice, "login", otp.Context{})
+	r, v := begin(t, otp.DefaultPolicy())
+	req := r.request(fixture.Alice, "login", otp.Transaction{})
 	req.Idempotency = known(1)
-	var started, resent error
-	b.r, _, started = otp.Start(b.r, req, b.p, b.now)
-	b.r, _, resent = otp.Resend(b.r, otp.ResendRequest{ID: v.ID, Idempotency: known(2)}, b.p, b.now)
+	_, started := r.apply(req)
+	var resent error
+	r.kept, _, resent = otp.Resend(r.kept, otp.ResendRequest{ID: v.ID, Idempotency: known(2)}, r.policy, r.now)
 	wantKind(t, started, problem.ResendTooSoon)
 	wantKind(t, resent, problem.ResendTooSoon)
-	if len(b.r.Replays) != 0 {
-		t.Errorf("keeps %+v", b.r.Replays)
+	if len(r.kept.Replays) != 0 {
+		t.Errorf("keeps %+v", r.kept.Replays)
 	}
 }
 
 func TestReplay_OfAStartByInbound(t *testing.T) {
-	b := newBench(t, quiet())
-	v := b.startWith(func(req *otp.StartRequest) {
-		req.Workflow, req.Idempotency = []string{otp.ChannelInbound}, known(1)
+	r := newRig(t, quiet())
+	v := r.startWith(func(req *otp.StartRequest) {
+		req.Workflow, req.Idempotency = []channel.Channel{channel.Inbound}, known(1)
 	})
-	got, ok, err := b.r.Replayed(known(1))
-	if !ok || err != nil || got.ID != v.ID || got.Channel != otp.ChannelInbound || got.SendsLeft != 4 {
+	got, ok, err := r.kept.Replayed(known(1))
+	if !ok || err != nil || got.ID != v.ID || got.Channel != channel.Inbound || got.SendsLeft != 4 {
 		t.Errorf("got %+v, %v, %v", got, ok, err)
 	}
 }
 
+// threeAnswered has three requests, with the verification of the second one.
+func threeAnswered(t *testing.T) (*rig, otp.Verification) {
+	r := newRig(t, quiet())
+	r.startAs(1)
+	v := r.startAs(2)
+	r.startAs(3)
+	return r, v
+}
+
 func TestConclude_ChangesOnlyItsOwnAnswer(t *testing.T) {
-	b := newBench(t, quiet())
-	b.startAs(1)
-	v := b.startAs(2)
-	b.startAs(3)
-	before := deepCopy(b.r)
+	r, v := threeAnswered(t)
 	v.Attempts = append(v.Attempts, otp.Attempt{Channel: "call"})
-	r := otp.Conclude(b.r, known(2), v, otp.OutcomeUnavailable, 90*time.Second+400*ms)
-	want := deepCopy(before)
+	want := deepCopy(r.kept)
 	p := &want.Replays[1]
-	p.Channel, p.Outcome, p.RetryAfter = "call", otp.OutcomeUnavailable, 91*time.Second // up: no one is to come too soon
-	if !same(r, want) {
-		t.Errorf("got  %+v\nwant %+v", r, want)
+	p.Channel, p.Outcome, p.RetryAfter = "call", otp.OutcomeUnavailable, 91*time.Second // rounded up: never too early
+	if got := otp.Conclude(r.kept, known(2), v, otp.OutcomeUnavailable, 90*time.Second+400*ms); !same(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	sameKey := known(2)
-	sameKey.Body[0]++
-	for _, other := range []otp.Idempotency{known(4), sameKey, {}} {
-		if r := otp.Conclude(b.r, other, v, otp.OutcomeUnavailable, time.Minute); !same(r, before) {
-			t.Errorf("%x changed %+v", other, r.Replays)
+	for _, other := range []otp.Idempotency{known(4), conflicting(2), {}} {
+		if got := otp.Conclude(r.kept, other, v, otp.OutcomeUnavailable, time.Minute); !same(got, r.kept) {
+			t.Errorf("%x changed %+v", other, got.Replays)
 		}
 	}
 }
 
 func TestForget_DropsOnlyItsOwnAnswer(t *testing.T) {
-	b := newBench(t, quiet())
-	for n := 1; n <= 3; n++ {
-		b.startAs(n)
-	}
-	sameKey := known(2)
-	sameKey.Body[0]++
-	for _, other := range []otp.Idempotency{known(4), sameKey, {}} {
-		if r := otp.Forget(b.r, other); !same(r, b.r) {
-			t.Errorf("%x forgot all but %+v", other, r.Replays)
+	r, _ := threeAnswered(t)
+	for _, other := range []otp.Idempotency{known(4), conflicting(2), {}} {
+		if got := otp.Forget(r.kept, other); !same(got, r.kept) {
+			t.Errorf("%x left %+v", other, got.Replays)
 		}
 	}
-	want := deepCopy(b.r)
+	want := deepCopy(r.kept)
 	want.Replays = append(want.Replays[:1], want.Replays[2])
-	r := otp.Forget(b.r, known(2))
-	if !same(r, want) {
-		t.Errorf("got  %+v\nwant %+v", r, want)
+	if r.kept = otp.Forget(r.kept, known(2)); !same(r.kept, want) {
+		t.Errorf("got  %+v\nwant %+v", r.kept, want)
 	}
-	if _, ok, err := r.Replayed(known(2)); ok || err != nil {
-		t.Errorf("its repetition is known: %v, %v", ok, err)
-	}
+	r.wantKnown(2, false)
 }

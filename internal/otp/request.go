@@ -8,17 +8,19 @@ import (
 	"twofa/internal/problem"
 )
 
-// DefaultPurpose is what a request without a purpose means.
+// DefaultPurpose is the purpose of a request that names none.
 const DefaultPurpose = "login"
 
-// MaxAmount and MaxPayee bound a Context's texts in characters. A character has
-// at most 4 bytes, so both fit a row's 255.
+// MaxAmount and MaxPayee bound the texts of a [Transaction] in characters. A
+// character has at most 4 bytes, so that both fit in the 255 bytes that a row has
+// for a text.
 const (
 	MaxAmount = 40
 	MaxPayee  = 60
 )
 
-// CheckPurpose returns the purpose, the default for none, and notes a fault.
+// CheckPurpose returns the purpose, DefaultPurpose for "". It adds a fault if the
+// purpose is not valid.
 func CheckPurpose(purpose string, faults *problem.Faults) string {
 	if purpose == "" {
 		return DefaultPurpose
@@ -32,9 +34,9 @@ func CheckPurpose(purpose string, faults *problem.Faults) string {
 	return purpose
 }
 
-// CheckLocale notes a fault unless the locale is "" or has the shape of a BCP 47
-// tag: parts of 1 to 8 letters and digits between hyphens, the first of 2 letters
-// or more.
+// CheckLocale adds a fault unless the locale is "" or has the form of a BCP 47 tag:
+// parts of 1 to 8 letters and digits between hyphens, the first one of 2 letters or
+// more.
 func CheckLocale(locale string, faults *problem.Faults) {
 	ok := len(locale) <= maxLocale
 	for i, part := range strings.Split(locale, "-") {
@@ -50,16 +52,16 @@ func CheckLocale(locale string, faults *problem.Faults) {
 	}
 }
 
-// maxLocale is what RFC 5646, 4.4.1 asks every program to have room for.
+// maxLocale is the length that every program has to support (RFC 5646, 4.4.1).
 const maxLocale = 35
 
-// Check notes what keeps the context from being shown and bound: it becomes
-// part of a message that the service signs with its name, so it must not be
-// able to pose as more than an amount and a payee, and what is bound has to be
-// what is shown.
-func (c Context) Check(faults *problem.Faults) {
-	checkText("context.amount", c.Amount, MaxAmount, faults)
-	checkText("context.payee", c.Payee, MaxPayee, faults)
+// Check adds a fault for a text that must not be shown. The texts become part of a
+// message that the service signs with its name, so they must not look like more
+// than an amount and a payee, and the person has to see all that the code is bound
+// to.
+func (t Transaction) Check(faults *problem.Faults) {
+	checkText("context.amount", t.Amount, MaxAmount, faults)
+	checkText("context.payee", t.Payee, MaxPayee, faults)
 }
 
 func checkText(field, text string, most int, faults *problem.Faults) {
@@ -79,12 +81,12 @@ func checkText(field, text string, most int, faults *problem.Faults) {
 	}
 }
 
-// joiner reports the zero-width non-joiner and joiner, which are part of how
-// Persian and Indic names are spelt.
+// joiner reports the zero-width non-joiner and joiner, which the spelling of
+// Persian and Indic names needs.
 func joiner(r rune) bool { return r == '\u200c' || r == '\u200d' }
 
-// strayJoiner reports a joiner that is not between letters, marks or digits.
-// There it spells nothing, and could hide a link: by its dot, for one.
+// strayJoiner reports a joiner that is not between letters, marks or digits. No
+// spelling needs it there, and it could hide a link, for example beside a dot.
 func strayJoiner(text string) bool {
 	runes := []rune(text)
 	inWord := func(i int) bool {
@@ -98,8 +100,8 @@ func strayJoiner(text string) bool {
 	return false
 }
 
-// visible reports what can be seen on its own: no space, joiner or mark, and
-// none of the printable characters that are drawn as nothing.
+// visible reports whether a character can be seen on its own. Spaces, joiners,
+// marks and some printable characters cannot.
 func visible(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) &&
 		!unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) && r != '\u2800' // the empty Braille cell

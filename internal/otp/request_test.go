@@ -38,7 +38,7 @@ func TestCheckPurpose(t *testing.T) {
 }
 
 func TestContextCheck_AcceptsWhatPeopleWrite(t *testing.T) {
-	for _, c := range []otp.Context{
+	for _, c := range []otp.Transaction{
 		{},
 		{Amount: "EUR 25.00", Payee: "Acme"},
 		{Amount: "₹ 1,00,000.00", Payee: "Müller & Søn (Żary)"},
@@ -57,7 +57,7 @@ func TestContextCheck_AcceptsWhatPeopleWrite(t *testing.T) {
 	}
 }
 
-// The part of attack 9 that the domain holds: a context cannot pose as more
+// The part of attack 9 that the domain prevents: a context must not look like more
 // than an amount and a payee.
 func TestAttack09_ContextsThatPoseAsMoreAreRefused(t *testing.T) {
 	for name, text := range map[string]string{
@@ -100,7 +100,7 @@ func TestAttack09_ContextsThatPoseAsMoreAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var faults problem.Faults
-			otp.Context{Amount: text, Payee: text}.Check(&faults)
+			otp.Transaction{Amount: text, Payee: text}.Check(&faults)
 			fields := fixture.Fields(faults.Err())
 			if len(fields) != 2 || fields[0].Name != "context.amount" || fields[1].Name != "context.payee" {
 				t.Fatalf("faults %v, want one of each field", fields)
@@ -112,7 +112,7 @@ func TestAttack09_ContextsThatPoseAsMoreAreRefused(t *testing.T) {
 			}
 		})
 	}
-	for field, c := range map[string]otp.Context{
+	for field, c := range map[string]otp.Transaction{
 		"context.amount": {Amount: strings.Repeat("9", 41)},
 		"context.payee":  {Payee: strings.Repeat("é", 61)},
 	} {

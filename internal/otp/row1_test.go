@@ -6,13 +6,16 @@ import (
 	"testing"
 	"time"
 
+	"twofa/internal/channel"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/recipient"
+	"twofa/internal/testing/fixture"
 )
 
-// row1 is a row as the program wrote it whose rows had version 1: a verification
-// for paying with one wrong code and two resends by SMS, one that was approved,
-// and one that is pending.
+// row1 is a row that an older program wrote as version 1: a verification for a
+// payment with one wrong code and two resends by SMS, an approved one, and a
+// pending one.
 const row1 = "01" + "0c2b3134313535353530313233" +
 	"0028" + "0000019ca9450a07" + "0000019ca9450a07" + "0000019ca945f460" + "0000019ca945f460" + "0000019ca945f460" +
 	"0008" + "0000019ca945f460" +
@@ -29,37 +32,37 @@ func decodeRow1(t testing.TB) (otp.Recipient, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := otp.Decode(row)
+	r, err := recipient.Decode(row)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r, row
 }
 
-func TestRow1_IsReadAsItWasMeant(t *testing.T) {
+func TestRow1_IsReadInFull(t *testing.T) {
 	r, _ := decodeRow1(t)
-	began, later := noon.Add(7*ms), noon.Add(time.Minute)
+	began, later := fixture.Noon.Add(7*ms), fixture.Noon.Add(time.Minute)
 	shape, key := otp.DefaultPolicy().Shape, keyring.Current()
-	queued := func(channel string) otp.Attempt { return otp.Attempt{Channel: channel, At: began, Status: otp.Queued} }
+	queued := func(c channel.Channel) otp.Attempt { return otp.Attempt{Channel: c, At: began, Status: otp.Queued} }
 	want := otp.Recipient{
-		Address: alice, Sends: []time.Time{began, began, later, later, later}, Failures: []time.Time{later},
+		Address: fixture.Alice, Sends: []time.Time{began, began, later, later, later}, Failures: []time.Time{later},
 		Verifications: []otp.Verification{
 			{
-				ID: newID(alice, 1), Purpose: "pay", Context: otp.Context{Amount: "EUR 5", Payee: "Acme"},
-				Workflow: []string{"sms"}, Attempts: []otp.Attempt{queued("sms"), queued("sms"), queued("sms")},
+				ID: newID(fixture.Alice, 1), Purpose: "pay", Transaction: otp.Transaction{Amount: "EUR 5", Payee: "Acme"},
+				Workflow: []channel.Channel{"sms"}, Attempts: []otp.Attempt{queued("sms"), queued("sms"), queued("sms")},
 				Nonce: [16]byte{15: 1}, Key: key, Shape: shape, Status: otp.Pending,
-				CreatedAt: began, ExpiresAt: noon.Add(10 * time.Minute), Checks: 1,
+				CreatedAt: began, ExpiresAt: fixture.Noon.Add(10 * time.Minute), Checks: 1,
 			},
 			{
-				ID: newID(alice, 2), Purpose: "login", Workflow: []string{"whatsapp"}, Attempts: []otp.Attempt{queued("whatsapp")},
+				ID: newID(fixture.Alice, 2), Purpose: "login", Workflow: []channel.Channel{"whatsapp"}, Attempts: []otp.Attempt{queued("whatsapp")},
 				Nonce: [16]byte{15: 2}, Key: key, Shape: shape, Status: otp.Approved,
-				CreatedAt: began, ExpiresAt: noon.Add(10 * time.Minute), EndedAt: began, Checks: 1,
+				CreatedAt: began, ExpiresAt: fixture.Noon.Add(10 * time.Minute), EndedAt: began, Checks: 1,
 			},
 			{
-				ID: newID(alice, 3), Purpose: "login", Workflow: []string{"whatsapp"},
+				ID: newID(fixture.Alice, 3), Purpose: "login", Workflow: []channel.Channel{"whatsapp"},
 				Attempts: []otp.Attempt{{Channel: "whatsapp", At: later, Status: otp.Queued}},
 				Nonce:    [16]byte{15: 3}, Key: key, Shape: shape, Status: otp.Pending,
-				CreatedAt: later, ExpiresAt: noon.Add(11 * time.Minute),
+				CreatedAt: later, ExpiresAt: fixture.Noon.Add(11 * time.Minute),
 			},
 		},
 	}
@@ -68,27 +71,27 @@ func TestRow1_IsReadAsItWasMeant(t *testing.T) {
 	}
 }
 
-// A code that was sent before the program was replaced works after it, once.
-func TestRow1_CodesUnderWayGoOnWorking(t *testing.T) {
-	r, _ := decodeRow1(t)
-	b := newBench(t, quiet())
-	b.r, b.now = r, noon.Add(2*time.Minute)
-	login := r.Verifications[2]
-	wantKind(t, b.right(login), "")
-	wantKind(t, b.right(login), problem.AlreadyUsed)
-	wantKind(t, b.right(r.Verifications[1]), problem.AlreadyUsed)
-	pay := otp.CheckRequest{Purpose: "pay", Code: "424158", Context: otp.Context{Amount: "EUR 5", Payee: "Acme"}}
-	_, _, err := otp.Check(b.r, pay, keyring, b.p, b.now)
+// A code that was sent before an upgrade of the program works after it, once.
+func TestRow1_PendingCodesStayValid(t *testing.T) {
+	old, _ := decodeRow1(t)
+	r := newRig(t, quiet())
+	r.kept, r.now = old, fixture.Noon.Add(2*time.Minute)
+	login := old.Verifications[2]
+	wantKind(t, r.right(login), "")
+	wantKind(t, r.right(login), problem.AlreadyUsed)
+	wantKind(t, r.right(old.Verifications[1]), problem.AlreadyUsed)
+	pay := otp.CheckRequest{Purpose: "pay", Code: "424158", Transaction: otp.Transaction{Amount: "EUR 5", Payee: "Acme"}}
+	_, _, err := otp.Check(r.kept, pay, keyring, r.policy, r.now)
 	wantKind(t, err, "")
-	b.p.MaxSends = 6
-	wantKind(t, b.resend(r.Verifications[0], ""), "")
-	wantKind(t, b.resend(r.Verifications[0], ""), problem.TooManySends) // what was sent before counts
+	r.policy.MaxSends = 6
+	wantKind(t, r.resend(old.Verifications[0], ""), "")
+	wantKind(t, r.resend(old.Verifications[0], ""), problem.TooManySends) // earlier messages count
 }
 
 func TestRow1_IsWrittenAsVersion2(t *testing.T) {
 	r, _ := decodeRow1(t)
 	row := mustEncode(t, r)
-	again, err := otp.Decode(row)
+	again, err := recipient.Decode(row)
 	if row[0] != 2 || err != nil || !same(again, r) {
 		t.Errorf("version %d, %v:\ngot  %+v\nwant %+v", row[0], err, again, r)
 	}
@@ -97,13 +100,9 @@ func TestRow1_IsWrittenAsVersion2(t *testing.T) {
 func TestRow1_RefusesWhatWasNeverWritten(t *testing.T) {
 	_, row := decodeRow1(t)
 	end := len(row)
-	edit := func(at int, b byte) []byte {
-		c := bytes.Clone(row)
-		c[at] = b
-		return c
-	}
+	edit := func(at int, b byte) []byte { return edited(row, at, b) }
 	const behindStatus = 3*8 + 2 + 2
-	for name, bad := range map[string][]byte{
+	wantRefused(t, row, map[string][]byte{
 		"version 0":                edit(0, 0),
 		"version 2":                edit(0, 2),
 		"version 3":                edit(0, 3),
@@ -116,12 +115,8 @@ func TestRow1_RefusesWhatWasNeverWritten(t *testing.T) {
 		"a spare byte":             append(bytes.Clone(row), 0),
 		"a byte too few":           row[:end-1],
 		"an id with a capital":     bytes.Replace(row, []byte("\x22VE"), []byte("\x22Ve"), 1),
-	} {
-		if r, err := otp.Decode(bad); err == nil || len(r.Verifications) > 0 {
-			t.Errorf("%s: decodes to %+v, %v", name, r, err)
-		}
-	}
-	if r, err := otp.Decode(edit(end-1, otp.MaxCounted)); err != nil || len(r.Verifications[2].Attempts) != otp.MaxCounted {
+	})
+	if r, err := recipient.Decode(edit(end-1, otp.MaxCounted)); err != nil || len(r.Verifications[2].Attempts) != otp.MaxCounted {
 		t.Errorf("100 messages: %v", err)
 	}
 }

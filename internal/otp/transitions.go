@@ -4,38 +4,44 @@ import (
 	"slices"
 	"time"
 
+	"twofa/internal/channel"
 	"twofa/internal/problem"
 	"twofa/internal/window"
 )
 
 // StartRequest asks for a new verification. Its fields have been checked.
 type StartRequest struct {
-	ID         ID
-	Nonce      [16]byte // random
-	Key        [4]byte  // the current secret
-	Address    string   // E.164 or an e-mail address: whose row this is
-	Purpose    string
-	Context    Context
-	Workflow   []string // one channel or more, each of them once; or ChannelInbound alone
-	User       string
-	Unverified bool
-	Other      string
-	Locale     string
+	ID          ID
+	Nonce       [16]byte // random
+	Key         [4]byte  // the current secret
+	Address     string   // E.164 or an e-mail address: the recipient's
+	Purpose     string
+	Transaction Transaction
+	Workflow    []channel.Channel // one channel or more, none twice; or channel.Inbound alone
+	User        UserKey
+	Unverified  bool
+	Other       string
+	Locale      string
 	Idempotency
-	Script Script
+	Scenario Scenario
 }
 
-// Start makes a new verification and spends a send. A live one of the same
-// purpose is canceled by it: a code belongs to the request that made it.
+// Start makes a new verification and spends a send. It cancels a pending one of the
+// same purpose: only the newest code of a purpose is valid.
 //
-// The channel that last reached the person comes first in the workflow.
+// The preferred channel comes first in the workflow. For a repetition, Start returns
+// old itself, which needs no write, the first request's verification (zero if it is
+// forgotten) and a [*Replay] as the error.
 func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient, Verification, error) {
 	r := old.Settle(now)
+	if v, err := r.replayed(req.Idempotency); err != nil {
+		return old, v, err
+	}
 	if r.Address != "" && r.Address != req.Address {
 		return r, Verification{}, &problem.Error{Kind: problem.Internal, Detail: "This address cannot be used.", Err: errRowTaken}
 	}
 	r.Address = req.Address
-	if err := r.maySend(p, now); err != nil && !req.Script.on() {
+	if err := r.maySend(p, now); err != nil && !req.Scenario.set() {
 		return r, Verification{}, err
 	}
 	if wait, full := r.otherPurposes(req.Purpose, now); full {
@@ -44,27 +50,23 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 			Detail: "This address has verifications pending for 4 other purposes. Finish or cancel one of them.",
 		}
 	}
-	for i := range r.Verifications {
-		if v := &r.Verifications[i]; v.Status == Pending && v.Purpose == req.Purpose {
-			v.Status, v.EndedAt = Canceled, window.Stamp(now)
-		}
-	}
+	r.endPending(Canceled, now, func(v Verification) bool { return v.Purpose == req.Purpose })
 	v := Verification{
 		ID: req.ID, Purpose: req.Purpose, User: req.User, Unverified: req.Unverified, Other: req.Other,
-		Locale: req.Locale, Workflow: r.bestFirst(req.Workflow), Context: req.Context,
+		Locale: req.Locale, Workflow: r.preferredFirst(req.Workflow), Transaction: req.Transaction,
 		Nonce: req.Nonce, Key: req.Key, Shape: p.Shape,
 		Status: Pending, CreatedAt: window.Stamp(now),
-		// Rounded down, so that the time a client reads is the exact one.
+		// Rounded down to whole seconds, which is what a client is told.
 		ExpiresAt: now.UTC().Add(p.TTL).Truncate(time.Second),
 	}
-	if req.Script.on() {
-		req.Script.play(&v, p, now)
+	if req.Scenario.set() {
+		req.Scenario.play(&v, p, now)
 	} else {
 		if !v.Inbound() {
 			v.attempt(v.Workflow[0], now)
 		}
-		// An inbound one spends a send, too: its start cancels the code that
-		// the person may hold, and so may not be had without limit.
+		// An inbound one spends a send, too: each start cancels the code that the
+		// person may have, so the number of starts has to be limited.
 		r.Sends = window.Record(r.Sends, now)
 	}
 	r.Verifications = append(r.Verifications, v)
@@ -74,7 +76,7 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 }
 
 // otherPurposes reports whether MaxLive verifications of other purposes are
-// pending, and how long until the first of them ends.
+// pending, and how long until the first of them expires.
 func (r Recipient) otherPurposes(purpose string, now time.Time) (wait time.Duration, full bool) {
 	n := 0
 	for _, v := range r.Verifications {
@@ -96,9 +98,9 @@ func (r *Recipient) forgetEnded() {
 	}
 }
 
-// maySend returns an error unless the address may be sent one more message. Of
-// the rules that refuse it, the one that does so for longest is told: after its
-// RetryAfter, all of them are over.
+// maySend returns an error unless one more message may go to the address. The error
+// is that of the rule that refuses it for the longest time: after its RetryAfter no
+// rule refuses it.
 func (r Recipient) maySend(p Policy, now time.Time) *problem.Error {
 	return longest(append(r.sendRules(p, now), &problem.Error{
 		Kind: problem.ResendTooSoon, RetryAfter: window.FullFor(r.Sends, 1, p.ResendAfter, now),
@@ -106,8 +108,8 @@ func (r Recipient) maySend(p Policy, now time.Time) *problem.Error {
 	}))
 }
 
-// mayFollow returns an error unless another message may follow one that failed.
-// The pause is for messages that may still arrive.
+// mayFollow is maySend for a message that follows a failed one: the pause does not
+// hold, because it is for messages that may still arrive.
 func (r Recipient) mayFollow(p Policy, now time.Time) *problem.Error {
 	return longest(r.sendRules(p, now))
 }
@@ -117,15 +119,15 @@ func (r Recipient) sendRules(p Policy, now time.Time) []*problem.Error {
 		tooManyFailures(window.FullFor(r.Failures, p.MaxFailuresPerDay, window.Day, now)), // a code that cannot be checked is not sent
 		{
 			Kind: problem.TooManySends, RetryAfter: window.FullFor(r.Sends, p.MaxSendsPerDay, window.Day, now),
-			Detail: "This address has had its messages for 24 hours.",
+			Detail: "This address has reached its limit of messages in 24 hours.",
 		},
 		{
 			Kind: problem.TooManySends, RetryAfter: window.FullFor(r.Sends, p.MaxSends, SendWindow, now),
-			Detail: "This address has had its messages for 10 minutes.",
+			Detail: "This address has reached its limit of messages in 10 minutes.",
 		},
 		{
 			Kind: problem.DestinationRefused, RetryAfter: max(0, r.BlockedUntil.Sub(now)),
-			Detail: "The provider blocked the last message to this address as fraud. It is left alone for a while.",
+			Detail: "The provider blocked the last message to this address as fraud. Nothing is sent to it for a while.",
 		},
 	}
 }
@@ -143,22 +145,27 @@ func longest(rules []*problem.Error) *problem.Error {
 func tooManyFailures(wait time.Duration) *problem.Error {
 	return &problem.Error{
 		Kind: problem.TooManyChecks, RetryAfter: wait, ChecksLeft: left(0),
-		Detail: "Too many wrong codes for this address within 24 hours. A new code does not help before they are over.",
+		Detail: "Too many wrong codes for this address within 24 hours. A new code does not end the wait.",
 	}
 }
 
 // ResendRequest asks for the code once more.
 type ResendRequest struct {
 	ID ID
-	// Channel may be any that the service has for the address; ChannelNext is the
-	// next of the workflow, and "" the one of the last message unless that failed.
-	Channel string
+	// Channel may be any channel of the service that fits the address, or
+	// channel.Next: the next one of the workflow. "": the channel of the last
+	// message, or the next one if that failed.
+	Channel channel.Channel
 	Idempotency
 }
 
-// Resend spends another send on a pending verification. The code stays the
-// same, and so does its expiry; so one with less than MinResendLeft is refused.
+// Resend spends another send on a pending verification. The code and its expiry
+// stay the same, so that a code with less than MinResendLeft is refused. For a
+// repetition, Resend returns what [Start] does.
 func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipient, Verification, error) {
+	if v, err := old.Settle(now).replayed(req.Idempotency); err != nil {
+		return old, v, err
+	}
 	r, v, err := pending(old, req.ID, now)
 	if err != nil {
 		return r, v, err
@@ -166,7 +173,7 @@ func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipien
 	if v.ExpiresAt.Sub(now) < MinResendLeft {
 		return r, v, &problem.Error{Kind: problem.Expired, Detail: "The code is about to expire. Start a new verification."}
 	}
-	channel, refused := v.resendChannel(req.Channel)
+	by, refused := v.resendChannel(req.Channel)
 	if refused != nil {
 		return r, v, refused
 	}
@@ -177,7 +184,7 @@ func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipien
 	if limit != nil {
 		return r, v, limit
 	}
-	v.attempt(channel, now)
+	v.attempt(by, now)
 	if v.TestCode != "" {
 		v.Attempts[len(v.Attempts)-1].Status = Delivered
 	} else {
@@ -188,54 +195,57 @@ func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipien
 	return r, v, nil
 }
 
-// Cancel ends a pending verification on the client's behalf. Canceling one that
-// is canceled is no error: the answer may have been lost.
+// Cancel ends a pending verification for the client. Canceling one that is
+// canceled is no error: the first answer may have been lost.
 func Cancel(old Recipient, id ID, now time.Time) (Recipient, Verification, error) {
-	r, v, err := end(old, id, Canceled, now)
-	if v.Status == Canceled {
-		return r, v, nil
-	}
-	return r, v, err
-}
-
-// CancelUser ends what is pending for a user: the address is not theirs any more.
-func CancelUser(old Recipient, user string, now time.Time) Recipient {
-	r := old.Settle(now)
-	for i := range r.Verifications {
-		if v := &r.Verifications[i]; v.Status == Pending && v.User == user {
-			v.Status, v.EndedAt = Canceled, window.Stamp(now)
-		}
-	}
-	return r
-}
-
-// Forgotten is what is left of a recipient when a person is erased: no address and
-// nothing that was said, but the times that the limits need for a day. Otherwise
-// an erasure would give new tries to whoever guesses, and new messages to whoever
-// bothers somebody.
-func (r Recipient) Forgotten() Recipient {
-	return Recipient{Sends: r.Sends, Failures: r.Failures, AlertedAt: r.AlertedAt, BlockedUntil: r.BlockedUntil}
-}
-
-func end(old Recipient, id ID, status Status, now time.Time) (Recipient, Verification, error) {
 	r, v, err := pending(old, id, now)
-	if err != nil {
+	switch {
+	case v.Status == Canceled:
+		return r, v, nil
+	case err != nil:
 		return r, v, err
 	}
-	v.Status, v.EndedAt = status, window.Stamp(now)
+	v.Status, v.EndedAt = Canceled, window.Stamp(now)
 	r.put(v)
 	return r, v, nil
 }
 
-// pending settles the recipient and finds a verification that is still usable.
+// CancelUser ends the pending verifications of a user: the address is no longer the
+// user's.
+func CancelUser(old Recipient, user UserKey, now time.Time) Recipient {
+	r := old.Settle(now)
+	r.endPending(Canceled, now, func(v Verification) bool { return v.User == user })
+	return r
+}
+
+// endPending ends the pending verifications that match, and returns the newest of
+// them, zero if there are none.
+func (r *Recipient) endPending(status Status, now time.Time, match func(Verification) bool) (newest Verification) {
+	for i := range r.Verifications {
+		if v := &r.Verifications[i]; v.Status == Pending && match(*v) {
+			v.Status, v.EndedAt = status, window.Stamp(now)
+			newest = *v
+		}
+	}
+	return newest
+}
+
+// Forgotten is what is left of a recipient after an erasure: only the times that the
+// limits need for a day. Without them an erasure would give new tries to an attacker
+// who guesses codes, and new messages to one who floods an address.
+func (r Recipient) Forgotten() Recipient {
+	return Recipient{Sends: r.Sends, Failures: r.Failures, AlertedAt: r.AlertedAt, BlockedUntil: r.BlockedUntil}
+}
+
+// pending settles the recipient and finds a pending verification.
 func pending(old Recipient, id ID, now time.Time) (Recipient, Verification, error) {
 	r := old.Settle(now)
 	v, err := r.Find(id)
 	if err != nil {
 		return r, v, err
 	}
-	if err := v.live(); err != nil {
-		return r, v, err
+	if err := v.mayUse(); err != nil {
+		return r, v, err // not the nil *problem.Error, which would be an error
 	}
 	return r, v, nil
 }
@@ -244,20 +254,21 @@ func pending(old Recipient, id ID, now time.Time) (Recipient, Verification, erro
 type CheckRequest struct {
 	// ID names the verification; "" means the newest one of Purpose.
 	ID ID
-	// Purpose and Address have to be the verification's own where they are
-	// given: a code for signing in pays nothing.
+	// Purpose and Address have to be those of the verification, unless they are "":
+	// a code for a sign-in must not approve a payment.
 	Purpose string
 	Address string
-	// User has to be whom it was started for: a verification of a user is not
-	// found by the address alone, nor one of an address by its user.
-	User string
-	// Code is as ReadCode returned it.
-	Code    string
-	Context Context
+	// User has to be that of the verification: one of a user is not found by the
+	// address alone, and one of an address is not found by its user. With an ID, it
+	// may be "".
+	User UserKey
+	// Code is the typed code after [ReadCode].
+	Code        string
+	Transaction Transaction
 }
 
-// Check spends one check, and approves the verification if the code and the
-// context are right. Which of the two was wrong is not told.
+// Check spends one check. It approves the verification if the code and the
+// transaction are right; the error does not say which of the two is wrong.
 func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) (Recipient, Verification, error) {
 	r := old.Settle(now)
 	v, err := r.choose(req)
@@ -267,7 +278,7 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	if v.Inbound() {
 		return r, v, problem.Invalid("code", "This verification is approved by the person's own message. Give its id without a code.")
 	}
-	if err := v.live(); err != nil {
+	if err := v.mayUse(); err != nil {
 		return r, v, err
 	}
 	if wait := window.FullFor(r.Failures, p.MaxFailuresPerDay, window.Day, now); wait > 0 {
@@ -276,21 +287,21 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	if v.Checks >= p.MaxChecks { // the operator lowered the limit meanwhile
 		v.Status, v.EndedAt = Exhausted, window.Stamp(now)
 		r.put(v)
-		return r, v, v.live()
+		return r, v, v.mayUse()
 	}
 	code, ok := v.Code(keys)
 	if !ok {
-		return r, v, &problem.Error{Kind: problem.Expired, Detail: "The secret that made this code was taken out of service. Start a new verification."}
+		return r, v, &problem.Error{Kind: problem.Expired, Detail: "The secret that made this code was removed. Start a new verification."}
 	}
 
 	v.Checks++
 	right := equal(req.Code, code)
-	right = equal(req.Context.Amount, v.Context.Amount) && right
-	right = equal(req.Context.Payee, v.Context.Payee) && right
+	right = equal(req.Transaction.Amount, v.Transaction.Amount) && right
+	right = equal(req.Transaction.Payee, v.Transaction.Payee) && right
 	if right {
 		v.Status, v.EndedAt = Approved, window.Stamp(now)
 		r.put(v)
-		r.worked(v, v.arrivedBy(), now)
+		r.prefer(v, v.likelyChannel(), now)
 		return r, v, nil
 	}
 	r.Failures = window.Record(r.Failures, now)
@@ -303,9 +314,9 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	return r, v, &problem.Error{Kind: problem.WrongCode, ChecksLeft: &remaining, Alerted: alert, Detail: "The code is not right."}
 }
 
-// alert reports whether the person is to be warned, because this wrong code was
-// the last that the verification or the address's day could take, and notes it.
-// An address that the provider blocks is sent nothing, no warning either.
+// alert reports whether to warn the person, because this was the last wrong code
+// that the verification or the address on this day allowed, and stores the time. An
+// address that the provider blocks gets no warning.
 func (r *Recipient) alert(v Verification, remaining int, now time.Time) bool {
 	if remaining > 0 || !r.AlertedAt.IsZero() || !r.BlockedUntil.IsZero() || v.TestCode != "" {
 		return false
@@ -314,7 +325,7 @@ func (r *Recipient) alert(v Verification, remaining int, now time.Time) bool {
 	return true
 }
 
-// choose finds the verification that a check means.
+// choose finds the verification of a check.
 func (r Recipient) choose(req CheckRequest) (Verification, error) {
 	if req.Address != "" && req.Address != r.Address {
 		return Verification{}, errNotFound()

@@ -2,126 +2,142 @@ package otp_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 )
 
-// issued is a verification of the matrix, where it lies and what its code is.
+// issued is a verification of the matrix, with its address and its code.
 type issued struct {
 	address string
 	code    string
 	otp.Verification
 }
 
-// passes reports whether a check in that row may be approved, where target is
-// the verification that it means.
-func (target *issued) passes(row string, req otp.CheckRequest, code issued) bool {
+// accepts reports whether a check in that row may be approved, if target is the
+// verification that it names.
+func (target *issued) accepts(row string, req otp.CheckRequest, code issued) bool {
 	return target != nil && target.address == row && (req.Address == "" || req.Address == row) &&
 		(req.Purpose == "" || req.Purpose == target.Purpose) &&
 		(req.User == target.User || req.User == "" && req.ID != "") &&
-		req.Context == target.Context && code.ID == target.ID
+		req.Transaction == target.Transaction && code.ID == target.ID
 }
 
-// issueMatrix is two users and nobody in particular on two numbers, four
+// matrix is two users, and requests without a user, on two numbers: four
 // purposes on each, and a context of its own for each purpose.
-func issueMatrix(t *testing.T) (rows map[string]otp.Recipient, all []issued) {
-	rows = map[string]otp.Recipient{}
-	b := newBench(t, quiet())
-	for _, who := range []struct{ address, login, pay, sign, card string }{
-		{alice, "a", "b", "", "a"},
-		{bob, "b", "", "a", ""},
-	} {
-		for purpose, user := range map[string]string{"login": who.login, "pay": who.pay, "sign": who.sign, "card": who.card} {
-			req := b.request(who.address, purpose, otp.Context{Payee: purpose})
+var matrix = struct {
+	contexts map[string]otp.Transaction
+	users    map[string]map[string]otp.UserKey
+}{
+	map[string]otp.Transaction{
+		"login": {}, "pay": {Amount: "EUR 25.00", Payee: "Acme"},
+		"sign": {Amount: "EUR 25.00", Payee: "Acme Ltd"}, "card": {Amount: "Acme", Payee: "EUR 25.00"},
+	},
+	map[string]map[string]otp.UserKey{
+		fixture.Alice: {"login": "a", "pay": "b", "sign": "", "card": "a"},
+		fixture.Bob:   {"login": "b", "pay": "", "sign": "a", "card": ""},
+	},
+}
+
+// issueMatrix starts the verifications of the matrix.
+func issueMatrix(t *testing.T) (rows map[string]*rig, all []issued) {
+	rows = map[string]*rig{}
+	for address, users := range matrix.users {
+		r := newRig(t, quiet())
+		rows[address] = r
+		for purpose, user := range users {
+			req := r.request(address, purpose, matrix.contexts[purpose])
 			req.User = user
-			r, v, err := otp.Start(rows[who.address], req, b.p, b.now)
-			if err != nil {
-				t.Fatal(err)
-			}
-			rows[who.address] = r
-			all = append(all, issued{who.address, codeOf(t, v), v})
+			v, err := r.apply(req)
+			wantKind(t, err, "")
+			all = append(all, issued{address, codeOf(t, v), v})
 		}
 	}
 	return rows, all
 }
 
-// Whatever row, id or purpose, user, address, context and code a check names, it
-// passes only where all are those of one verification.
-func TestAttack05_AcrossUsersOnlyTheDiagonalPasses(t *testing.T) {
+// A check names a row, an id or a purpose, a user, an address, a context and a
+// code. It passes only if all of them belong to one verification.
+func TestAttack05_OnlyACheckWhosePartsBelongTogetherPasses(t *testing.T) {
 	rows, all := issueMatrix(t)
-	purposes, contexts := []string{"login", "pay", "sign", "card", "other"}, []otp.Context{{}}
-	for _, purpose := range purposes {
-		contexts = append(contexts, otp.Context{Payee: purpose})
+	contexts := []otp.Transaction{{Amount: "EUR 25.00"}}
+	for _, c := range matrix.contexts {
+		contexts = append(contexts, c)
 	}
-	tried, passed := 0, map[string]int{}
+	passed := map[string]int{}
 	try := func(row string, target *issued, req otp.CheckRequest, code issued) {
 		t.Helper()
-		tried++
 		req.Code = code.code
-		_, v, err := otp.Check(rows[row], req, keyring, quiet(), noon)
-		if want := target.passes(row, req, code); (err == nil) != want {
+		r, v, err := otp.Check(rows[row].kept, req, keyring, quiet(), fixture.Noon)
+		if want := target.accepts(row, req, code); (err == nil) != want {
 			t.Errorf("row of %s, %+v: got %v, want approval: %v", row, req, err, want)
 		}
 		if err == nil {
 			passed[fmt.Sprint(req.ID != "", v.ID)]++
+			return
+		}
+		for _, kept := range r.Verifications {
+			if kept.Status != otp.Pending {
+				t.Errorf("row of %s, %+v: the check was refused, but a verification is %s", row, req, kept.Status)
+			}
+		}
+	}
+	purposes := []string{"login", "pay", "sign", "card", "other"}
+	tryAll := func(row string, req otp.CheckRequest, code issued) {
+		for i := range all {
+			for _, req.Purpose = range append(purposes, "") {
+				req.ID = all[i].ID
+				try(row, &all[i], req, code)
+			}
+		}
+		req.ID = ""
+		for _, req.Purpose = range purposes {
+			var target *issued
+			for i := range all {
+				if all[i].address == row && all[i].Purpose == req.Purpose && all[i].User == req.User {
+					target = &all[i]
+				}
+			}
+			try(row, target, req, code)
 		}
 	}
 	for row := range rows {
-		for _, user := range []string{"", "a", "b", "c"} {
-			for _, address := range []string{"", alice, bob} {
+		for _, user := range []otp.UserKey{"", "a", "b", "c"} {
+			for _, address := range []string{"", fixture.Alice, fixture.Bob} {
 				for _, c := range contexts {
 					for _, code := range all {
-						for i := range all {
-							for _, purpose := range append(purposes, "") {
-								try(row, &all[i], otp.CheckRequest{ID: all[i].ID, Purpose: purpose, User: user, Address: address, Context: c}, code)
-							}
-						}
-						for _, purpose := range purposes {
-							var target *issued
-							for i := range all {
-								if all[i].address == row && all[i].Purpose == purpose && all[i].User == user {
-									target = &all[i]
-								}
-							}
-							try(row, target, otp.CheckRequest{Purpose: purpose, User: user, Address: address, Context: c}, code)
-						}
+						tryAll(row, otp.CheckRequest{User: user, Address: address, Transaction: c}, code)
 					}
 				}
 			}
 		}
 	}
-	byID := 0
-	for way := range passed {
-		if strings.HasPrefix(way, "true") {
-			byID++
+	// By purpose, a check may leave out the address. By id, it may leave out the
+	// purpose and the user, too.
+	want := map[string]int{}
+	for _, v := range all {
+		byID := 4
+		if v.User != "" {
+			byID = 8
 		}
+		want[fmt.Sprint(true, v.ID)], want[fmt.Sprint(false, v.ID)] = byID, 2
 	}
-	if byID != len(all) || len(passed) != 2*len(all) {
-		t.Errorf("in %d tries %d of %d were approved by id and %d by purpose", tried, byID, len(all), len(passed)-byID)
+	if fmt.Sprint(passed) != fmt.Sprint(want) {
+		t.Errorf("approved checks, by id (true) and by purpose:\ngot  %v\nwant %v", passed, want)
 	}
 }
 
 // The same purpose on the same number: the newer start ends the older one, and
 // neither user's check finds the other's verification.
 func TestAttack05_UsersWhoShareANumberAndAPurpose(t *testing.T) {
-	startAs := func(b *bench, user string) otp.Verification {
-		return b.startWith(func(req *otp.StartRequest) { req.User = user })
-	}
-	for _, tc := range []struct{ first, second string }{{"a", "b"}, {"a", ""}, {"", "a"}} {
-		b := newBench(t, quiet())
-		older, newer := startAs(b, tc.first), startAs(b, tc.second)
-		try := func(user string, code otp.Verification) problem.Kind {
-			_, v, err := otp.Check(b.r, otp.CheckRequest{Purpose: "login", User: user, Code: codeOf(t, code)}, keyring, b.p, b.now)
-			if err == nil && v.User != user {
-				t.Errorf("%q was approved by the code of %q", user, v.User)
-			}
-			return kindOf(t, err)
-		}
+	for _, tc := range []struct{ first, second otp.UserKey }{{"a", "b"}, {"a", ""}, {"", "a"}} {
+		r := newRig(t, quiet())
+		older := r.startWith(func(req *otp.StartRequest) { req.User = tc.first })
+		newer := r.startWith(func(req *otp.StartRequest) { req.User = tc.second })
 		for _, want := range []struct {
-			user string
+			user otp.UserKey
 			code otp.Verification
 			kind problem.Kind
 		}{
@@ -132,7 +148,11 @@ func TestAttack05_UsersWhoShareANumberAndAPurpose(t *testing.T) {
 			{"c", older, problem.NotFound},
 			{"c", newer, problem.NotFound},
 		} {
-			if got := try(want.user, want.code); got != want.kind {
+			_, v, err := otp.Check(r.kept, otp.CheckRequest{Purpose: "login", User: want.user, Code: codeOf(t, want.code)}, keyring, r.policy, r.now)
+			if err == nil && v.User != want.user {
+				t.Errorf("%q was approved by the code of %q", want.user, v.User)
+			}
+			if got := kindOf(t, err); got != want.kind {
 				t.Errorf("%+v: %q with the code of %q: got %q, want %q", tc, want.user, want.code.User, got, want.kind)
 			}
 		}

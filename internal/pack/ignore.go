@@ -9,21 +9,21 @@ import (
 	"strings"
 )
 
-// ignoreFile is a .funcignore as Azure Functions Core Tools reads it, which is
-// not as git would (src/Azure.Functions.Cli/Common/GitIgnoreParser.cs):
+// ignoreFile is a .funcignore as Azure Functions Core Tools reads it. The rules differ from
+// git's (src/Azure.Functions.Cli/Common/GitIgnoreParser.cs):
 //
-//   - a pattern is matched against the whole path, from the root on, and also
-//     matches whatever the path goes on with: `bin` takes bin/x and bingo.txt;
-//   - so `*.go` is for the root's files only. `**.go` takes those of all folders,
-//     here and in git's reading;
-//   - `*` stands for one character or more other than a slash, `**` for one or
-//     more of any; ? and [ stand for themselves;
-//   - a pattern with ! wins over all others, wherever it stands.
+//   - A pattern has to match the beginning of the path from the root: `bin` matches bin/x and
+//     bingo.txt.
+//   - So `*.go` matches files of the root only. `**.go` matches the files of all folders, here
+//     and in git.
+//   - `*` matches one or more characters other than a slash, `**` one or more characters of any
+//     kind. ? and [ match themselves.
+//   - A pattern with ! takes precedence over all others, in any order.
 type ignoreFile struct {
 	denied, accepted []*regexp.Regexp
 }
 
-// readIgnoreFile reads the file; without one, nothing is ignored.
+// readIgnoreFile reads the file. If there is none, nothing is ignored.
 func readIgnoreFile(path string) (ignoreFile, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -49,7 +49,7 @@ func parseIgnore(text string) (f ignoreFile) {
 	return f
 }
 
-// prefixPattern matches paths that begin as the pattern says.
+// prefixPattern returns an expression for paths whose beginning matches the pattern.
 func prefixPattern(pattern string) *regexp.Regexp {
 	var long []string
 	for part := range strings.SplitSeq(pattern, "**") {
@@ -62,14 +62,14 @@ func prefixPattern(pattern string) *regexp.Regexp {
 	return regexp.MustCompile(`^(?s:` + strings.Join(long, `.+`) + `)`)
 }
 
-// denies reports whether the file with that path (from the root, with slashes)
-// stays out of the package.
+// denies reports whether the package must not have the file with that path (from the root,
+// with slashes).
 func (f ignoreFile) denies(path string) bool {
 	matches := func(p *regexp.Regexp) bool { return p.MatchString(path) }
 	return slices.ContainsFunc(f.denied, matches) && !slices.ContainsFunc(f.accepted, matches)
 }
 
-// neverFolder and neverFile are what the tool leaves out by itself, in any
+// neverFolder and neverFile report names that the publishing tool always leaves out, in any
 // folder (FileSystemHelpers.GetLocalFiles).
 func neverFolder(name string) bool {
 	return strings.EqualFold(name, ".git") || strings.EqualFold(name, ".vscode")

@@ -3,12 +3,11 @@
 //
 //	go run ./internal/pack -root . -binary dist/twofa -out dist/twofa.zip
 //
-// It takes what lies beneath the root except for what .funcignore lists, in the
-// publishing tool's own reading of that file, and the binary under the name
-// that host.json gives it. Anything but host.json and function.json files stops
-// it, so that nothing is published by accident. The same files make the same bytes: entries are
-// sorted and carry a fixed time. It must never take a file from outside the
-// root, or follow a link.
+// The package has all files below the root except those that .funcignore lists, as the
+// publishing tool reads that file, and the binary with the name that host.json gives it. If
+// there are other files than host.json and function.json, the command fails, so that nothing
+// is published by accident. The same files make the same bytes: entries are sorted and have a
+// fixed time. The command must never add a file from outside the root, or follow a link.
 package main
 
 import (
@@ -44,7 +43,7 @@ type file struct {
 	mode fs.FileMode
 }
 
-// pack writes the package of the app at root to out, all of it or nothing.
+// pack writes the package of the app at root to out. After an error, out is unchanged.
 func pack(root, binary, out string) error {
 	if binary == "" || out == "" {
 		return errors.New("-binary and -out are needed")
@@ -57,14 +56,14 @@ func pack(root, binary, out string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(draft.Name()) }() // gone already if all went well
+	defer func() { _ = os.Remove(draft.Name()) }() // fails if the file was renamed
 	if err := errors.Join(write(draft, files), draft.Chmod(0o644), draft.Close()); err != nil {
 		return err
 	}
 	return os.Rename(draft.Name(), out)
 }
 
-// collect lists the package's files by name.
+// collect lists the package's files, sorted by name.
 func collect(root, binary string) ([]file, error) {
 	executable, err := executableName(root)
 	if err != nil {
@@ -90,27 +89,22 @@ func collect(root, binary string) ([]file, error) {
 		case entry.IsDir(), neverFile(entry.Name()), ignored.denies(name):
 			return nil
 		case name == executable:
-			return nil // what was built last stands in for what lies there
+			return nil // -binary replaces this file
 		case !entry.Type().IsRegular():
 			return fmt.Errorf("%s is not a plain file", name)
 		case name != "host.json" && (strings.Count(name, "/") != 1 || !strings.HasSuffix(name, "/function.json")):
-			// A note, a log, a key: publishing would send it along.
+			// Publishing would also send this file, which may be a log or a key.
 			return fmt.Errorf("%s is no part of the app: move it away, or list it in .funcignore", name)
 		}
 		files = append(files, file{name, path, 0o644})
 		return nil
 	})
-	slices.SortFunc(files, func(a, b file) int {
-		if a.name < b.name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(files, func(a, b file) int { return strings.Compare(a.name, b.name) })
 	return files, err
 }
 
-// executableName reads host.json: the platform gives the exec bit only to the
-// entry with exactly this name.
+// executableName reads the handler's name from host.json. The platform sets the exec bit only
+// for the entry with exactly this name.
 func executableName(root string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(root, "host.json"))
 	if err != nil {
@@ -133,7 +127,7 @@ func executableName(root string) (string, error) {
 	return name, nil
 }
 
-// packed is the time of every entry. The format begins with 1980, in local time.
+// packed is the time of every entry. The ZIP format begins with 1980, in local time.
 var packed = time.Date(1980, 1, 2, 0, 0, 0, 0, time.UTC)
 
 func write(to io.Writer, files []file) error {

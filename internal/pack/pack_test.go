@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// The publishing tool's reading differs from git's, and a package that was
-// checked by git's rules would leak what the tool then sends.
+// The publishing tool reads .funcignore by other rules than git's. If this command used git's
+// rules, the tool could send files that the command has excluded.
 func TestIgnoreIsReadAsThePublishingToolDoes(t *testing.T) {
 	for _, c := range []struct {
 		file   string
@@ -50,7 +50,7 @@ func TestIgnoreIsReadAsThePublishingToolDoes(t *testing.T) {
 
 const hostJSON = `{"customHandler": {"description": {"defaultExecutablePath": "app"}}}`
 
-// write makes a folder of files by name and returns it.
+// writeTree writes files by name into a new folder and returns the folder.
 func writeTree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -112,13 +112,13 @@ func TestPackage(t *testing.T) {
 		"-rw-r--r-- host.json: " + hostJSON,
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("the package holds\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("the package has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
 func TestTheSameFilesMakeTheSameBytes(t *testing.T) {
 	root := writeTree(t, map[string]string{"host.json": hostJSON, "b/function.json": "{}", "a/function.json": "{}"})
-	binary := filepath.Join(root, "host.json") // any file will do
+	binary := filepath.Join(root, "host.json") // any file
 	var packages [2][]byte
 	for i := range packages {
 		if err := os.Chtimes(filepath.Join(root, "a/function.json"), time.Time{}, time.Unix(int64(i)*1e6, 0)); err != nil {
@@ -162,7 +162,7 @@ func TestPackRefuses(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "app.zip")
 			err := pack(root, filepath.Join(root, "host.json"), out)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got error %v, want one that says %q", err, c.want)
+				t.Errorf("got error %v, want one with %q", err, c.want)
 			}
 			if left, _ := os.ReadDir(filepath.Dir(out)); len(left) > 0 {
 				t.Errorf("a failed run left %v", left)

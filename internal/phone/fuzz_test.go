@@ -3,6 +3,7 @@ package phone
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,16 +32,12 @@ func FuzzParse(f *testing.F) {
 		n, err := Parse(s)
 		if err != nil {
 			if n != (Number{}) {
-				t.Errorf("Parse(%q) gives %#v besides the error %v", s, n, err)
+				t.Errorf("Parse(%q) gives %#v and the error %v", s, n, err)
 			}
-			known := false
-			for _, fault := range faults {
-				known = known || errors.Is(err, fault)
+			if !slices.ContainsFunc(faults, func(fault error) bool { return errors.Is(err, fault) }) {
+				t.Errorf("Parse(%q): %v is not one of the package's errors", s, err)
 			}
-			if !known {
-				t.Errorf("Parse(%q): %v is none of the package's errors", s, err)
-			}
-			// Not for its spelling? Then the library refuses the digits too.
+			// If the spelling is not the reason, the library refuses the digits too.
 			bracketed := errors.Is(err, ErrTrunkZero) && strings.Contains(s, "(")
 			if e164 := separators.Replace(s); e164Form.MatchString(e164) && len(s) <= maxInput && !bracketed &&
 				strings.HasPrefix(strings.TrimLeft(s, " "), "+") {
@@ -55,7 +52,7 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("Parse(%q) = %#v, but Parse(%q) = %#v, %v", s, n, n.E164, again, err)
 		}
 		checkAgrees(t, n.E164)
-		// Where the library can read the spelling at all, it reads the same number.
+		// If the library can read the spelling, it reads the same number.
 		if parsed, err := phonenumbers.Parse(s, ""); err == nil {
 			if e164 := phonenumbers.Format(parsed, phonenumbers.E164); e164 != n.E164 {
 				t.Errorf("Parse(%q) = %s; the library says %s", s, n.E164, e164)

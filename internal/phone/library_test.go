@@ -12,11 +12,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// These tests hold this package to the library that it was generated from.
+// These tests compare this package with the library that it was generated from.
 
-// raceDetector is set where the tests run under it. The library is 25 times
-// slower then, and there is nothing to find in its patterns, so that only
-// every twentieth calling code is compared.
+// raceDetector is true if the tests run with the race detector. The library is then 25 times
+// slower. Its patterns have no races, so only every twentieth calling code is compared.
 var raceDetector bool
 
 var libraryTypes = map[phonenumbers.PhoneNumberType]Type{
@@ -33,9 +32,9 @@ var libraryTypes = map[phonenumbers.PhoneNumberType]Type{
 	phonenumbers.VOICEMAIL:            Voicemail,
 }
 
-// fromLibrary says what the library takes a + and digits for. It differs from
-// the library in two points, both stricter: a number that the library
-// rewrites is not valid, and neither is one longer than E.164 allows.
+// fromLibrary returns what the library reads from a + and digits. It is stricter than the
+// library in two points: a number that the library rewrites is not valid, and neither is a
+// number that is longer than E.164 allows.
 func fromLibrary(e164 string) (Number, bool) {
 	parsed, err := phonenumbers.Parse(e164, "")
 	if err != nil || !phonenumbers.IsValidNumber(parsed) ||
@@ -50,7 +49,7 @@ func fromLibrary(e164 string) (Number, bool) {
 	}, true
 }
 
-// checkAgrees fails unless Parse takes a + and digits for what the library does.
+// checkAgrees checks that Parse and the library read the same from a + and digits.
 func checkAgrees(t interface{ Errorf(string, ...any) }, e164 string) {
 	want, valid := fromLibrary(e164)
 	switch got, err := Parse(e164); {
@@ -89,10 +88,10 @@ func TestAgreesOnExamples(t *testing.T) {
 	}
 }
 
-// Every step that the automaton can take, dead ends included, is taken once
-// under every calling code, and the number then completed in the shortest way.
+// Under every calling code, the test takes each step of the automaton once, including dead
+// ends, and then completes the number with as few digits as possible.
 func TestAgreesOnEveryStep(t *testing.T) {
-	// completion returns the fewest digits that make a valid number from node on.
+	// completion returns the fewest digits that lead from node to a valid number.
 	completions := map[int]string{}
 	var completion func(node int) string
 	completion = func(node int) string {
@@ -139,8 +138,8 @@ func TestAgreesOnEveryStep(t *testing.T) {
 	t.Log("steps:", steps)
 }
 
-// numbers draws digits under a calling code: wild ones, and ones that match
-// a pattern of the library's, with its prefixes and a digit changed at times.
+// numbers draws digits under a calling code: random digits, and digits that match a pattern
+// of the library, sometimes with its prefixes or with one digit changed.
 func numbers(callingCode int) *rapid.Generator[string] {
 	collection, err := phonenumbers.MetadataCollection()
 	if err != nil {
@@ -160,7 +159,7 @@ func numbers(callingCode int) *rapid.Generator[string] {
 			}
 		}
 		if p := m.GetNationalPrefixForParsing(); p != "" {
-			// What the library might strip or rewrite, before what it might leave.
+			// A prefix that the library may remove or rewrite, then a number.
 			prefix, rest := rapid.StringMatching(strings.ReplaceAll(p, "$", "")), rapid.OneOf(national...)
 			national = append(national, rapid.Custom(func(t *rapid.T) string {
 				return prefix.Draw(t, "prefix") + rest.Draw(t, "rest")
@@ -187,7 +186,7 @@ func TestAgreesOnRandomNumbers(t *testing.T) {
 	}
 }
 
-// However it is spelled, a number is read as one.
+// All spellings of a number are read as the same number.
 func TestSpellings(t *testing.T) {
 	codes := make([]int, 0, len(countries))
 	for code := range phonenumbers.GetSupportedCallingCodes() {
@@ -202,11 +201,11 @@ func TestSpellings(t *testing.T) {
 			spelled += rapid.SampledFrom([]string{"", "", "", " ", "-", ".", "(", ")", ") "}).Draw(t, "separator") + string(digit)
 		}
 		if len(spelled) > maxInput {
-			t.Skip("too long to be read")
+			t.Skip("too long")
 		}
 		got, err := Parse(spelled)
 		if errors.Is(err, ErrTrunkZero) && strings.Contains(spelled, "(") {
-			return // a zero came to stand in parentheses
+			return // a zero is in parentheses
 		}
 		if got != want || !errors.Is(err, wantErr) {
 			t.Errorf("Parse(%q) = %#v, %v; but Parse(%q) = %#v, %v", spelled, got, err, e164, want, wantErr)

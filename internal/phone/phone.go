@@ -1,16 +1,15 @@
-// Package phone reads telephone numbers in international form (ITU-T E.164)
-// and tells what they are: the country, and whether a line of that kind may
-// be sent a code.
+// Package phone reads phone numbers in international form (ITU-T E.164). It tells
+// a number's country, and whether a code may be sent to a line of its kind.
 //
-// It must never guess. A number has one accepted sequence of digits, the one
-// given; whatever would have to be completed, stripped or rewritten first is
-// refused, because two spellings of one number would have two sets of limits.
+// It must never guess. It accepts a number only with its complete digits. Numbers
+// whose digits would have to be completed, removed or rewritten are refused,
+// because two spellings of one number would have two sets of limits.
 //
-// What is a valid number, and of which region and type, is Google's
-// libphonenumber's to say, through github.com/nyaruka/phonenumbers. That
-// library is not linked in: it decodes its metadata whenever a process starts,
-// which a person who waits for a code would pay for. Its metadata is compiled
-// into an automaton over digits instead, which costs nothing until it is read.
+// Google's libphonenumber decides which numbers are valid, and which region and
+// type they have, through github.com/nyaruka/phonenumbers. That library is not
+// linked in: it decodes its metadata at each start of a process, while a person
+// may be waiting for a code. Instead, its metadata is compiled into an automaton
+// over digits, which takes no time at the start.
 package phone
 
 //go:generate go run ./gen
@@ -24,8 +23,8 @@ import (
 	"strings"
 )
 
-// The faults of a number. The texts are for the developer of a client: each
-// says what to mend, and none quotes the number.
+// The faults of a number. The texts are for the developers of clients: each says
+// what to correct, and none quotes the number.
 var (
 	ErrNoPlus             = errors.New("a phone number must begin with + and the calling code, as in +14155550123")
 	ErrTrunkZero          = errors.New("leave out the 0 that is dialed only inside the country: not +44 (0)20 but +4420")
@@ -38,13 +37,13 @@ var (
 	ErrInvalid            = errors.New("the phone number is not one that its country assigns: look for a wrong digit")
 )
 
-// A Type is the kind of line that a number leads to. The zero Type is of no number.
+// A Type is the kind of a number's line. No number has the zero Type.
 type Type string
 
 const (
 	FixedLine         Type = "fixed_line"
 	Mobile            Type = "mobile"
-	FixedLineOrMobile Type = "fixed_line_or_mobile" // the country's numbers do not tell which
+	FixedLineOrMobile Type = "fixed_line_or_mobile" // the number does not tell which
 	TollFree          Type = "toll_free"
 	PremiumRate       Type = "premium_rate"
 	SharedCost        Type = "shared_cost"
@@ -59,7 +58,7 @@ const (
 // satellite and other global networks, and the international services.
 const NonGeographic = "001"
 
-// A Number is a valid phone number. Printed or logged, it shows its masked form only.
+// A Number is a valid phone number. Only its masked form is printed and logged.
 type Number struct {
 	E164        string // "+14155550123"
 	CallingCode string // "1"
@@ -67,11 +66,11 @@ type Number struct {
 	Type        Type
 }
 
-// Refused reports whether a code must never be sent to the number, whatever
-// the operator allows: a line that charges the receiver or pays whoever
-// publishes it (premium rate, shared cost, personal, toll free), one that is
-// no single person's (UAN, voicemail, pager), and every number of a satellite
-// or other global network. A type that is not known to be harmless is refused.
+// Refused reports whether a code must never be sent to the number, regardless of
+// the settings. This includes lines that charge the receiver or pay their owner
+// (premium rate, shared cost, personal, toll free), lines that do not belong to a
+// single person (UAN, voicemail, pager), and all numbers of satellite and other
+// global networks. Unknown types are refused.
 func (n Number) Refused() bool {
 	switch n.Type {
 	case FixedLine, Mobile, FixedLineOrMobile, VoIP:
@@ -81,19 +80,19 @@ func (n Number) Refused() bool {
 	}
 }
 
-// Masked returns the number as it may be shown and logged: see Mask.
+// Masked returns the form of the number that may be shown and logged: see Mask.
 func (n Number) Masked() string { return Mask(n.E164) }
 
-// String returns the masked form, so that a Number in an error or a message does not give the address away.
+// String returns the masked form, so that errors and messages never show a whole number.
 func (n Number) String() string { return n.Masked() }
 
-// LogValue does the same for log/slog.
+// LogValue returns the masked form for log/slog.
 func (n Number) LogValue() slog.Value { return slog.StringValue(n.Masked()) }
 
-// Mask hides all but the calling code and the last four digits, and fewer of
-// a short number: never more than half of its national digits are shown.
-// +14155550123 becomes +1******0123. Anything that is not the digits of an
-// E.164 number becomes *** as a whole.
+// Mask hides all digits except the calling code and the last four, or fewer for a
+// short number: it never shows more than half of the national digits.
+// +14155550123 becomes +1******0123. A text that is not a + and the digits of an
+// E.164 number becomes ***.
 func Mask(e164 string) string {
 	const hidden = "***************"
 	if len(e164) < 1 || len(e164) > 1+maxDigits || e164[0] != '+' || strings.Trim(e164[1:], "0123456789") != "" {
@@ -108,13 +107,13 @@ func Mask(e164 string) string {
 }
 
 const (
-	maxInput  = 64 // bytes; the longest number takes 16, and nobody separates digits more than twice
+	maxInput  = 64 // bytes; the longest number has 16, and few people put more than two separators between digits
 	maxDigits = 15 // ITU-T E.164, 6.2.1
 )
 
-// Parse reads a number that begins with + and the calling code. Spaces around
-// it are dropped, and so are spaces, hyphens, dots and parentheses between the
-// digits. Parse(n.E164) is n again. The error is one of this package's.
+// Parse reads a number that begins with + and the calling code. It drops spaces
+// around the number, and spaces, hyphens, dots and parentheses between the digits.
+// Parse(n.E164) returns n again. The error is one of this package's errors.
 func Parse(s string) (Number, error) {
 	if len(s) > maxInput {
 		return Number{}, ErrTooLong
@@ -125,7 +124,7 @@ func Parse(s string) (Number, error) {
 	}
 	var buf [1 + maxInput]byte
 	e164 := append(buf[:0], '+')
-	bracket := len(buf) // where the digits in parentheses began
+	bracket := len(buf) // where the digits in parentheses begin
 	for i := 1; i < len(s); i++ {
 		switch ch := s[i]; {
 		case '0' <= ch && ch <= '9':
@@ -144,7 +143,8 @@ func Parse(s string) (Number, error) {
 	return parseDigits(string(e164))
 }
 
-// characterError says what is wrong with a number whose unreadable part is rest.
+// characterError returns the fault of a number. rest begins with the first
+// character that is not allowed.
 func characterError(rest string, afterDigits bool) error {
 	isLetter := 'a' <= rest[0]|0x20 && rest[0]|0x20 <= 'z'
 	switch {
@@ -157,7 +157,7 @@ func characterError(rest string, afterDigits bool) error {
 	}
 }
 
-// parseDigits does Parse for a + and digits.
+// parseDigits is Parse for a + and digits only.
 func parseDigits(e164 string) (Number, error) {
 	c, national, ok := cutCountry(e164[1:])
 	if !ok {
@@ -182,11 +182,12 @@ func parseDigits(e164 string) (Number, error) {
 type country struct {
 	code           string
 	root           uint16 // the address of its node in the automaton
-	minLen, maxLen int    // of the numbers that people have, in digits after the code
-	regions        string // two letters each, run together, or NonGeographic
+	minLen, maxLen int    // of people's numbers, in digits after the code
+	regions        string // two letters each, without separators, or NonGeographic
 }
 
-// An outcome is what a valid number is. The zero outcome is no number's.
+// An outcome is what a valid number is. The zero outcome means that the number is
+// not valid.
 type outcome struct {
 	region int // index into the regions of its country
 	typ    Type
@@ -194,8 +195,8 @@ type outcome struct {
 
 // cutCountry splits the digits of a number after the calling code.
 func cutCountry(digits string) (c *country, national string, ok bool) {
-	// No calling code begins another one, so that the code at the start of
-	// digits can only be the last that does not come after them.
+	// No calling code is the beginning of another one. So only the last code that
+	// sorts before the digits can be at their beginning.
 	i, found := slices.BinarySearchFunc(countries[:], digits, func(c country, digits string) int {
 		return strings.Compare(c.code, digits)
 	})
@@ -209,7 +210,7 @@ func cutCountry(digits string) (c *country, national string, ok bool) {
 	return c, digits[len(c.code):], true
 }
 
-// IsRegion reports whether numbers of that region exist: an ISO 3166-1 alpha-2
+// IsRegion reports whether there are numbers of a region: an ISO 3166-1 alpha-2
 // code in capitals, or XK.
 func IsRegion(code string) bool {
 	if len(code) != 2 {
@@ -241,11 +242,11 @@ func word(address int) uint16 {
 	return uint16(automaton[2*address]) | uint16(automaton[2*address+1])<<8
 }
 
-// next returns the node to which a digit, 0 to 9, leads from node.
+// next returns the node that follows node for a digit, 0 to 9.
 func next(node int, digit byte) int {
-	upTo := uint16(1)<<digit - 1 // the header's bits for the runs that begin at 1 to digit
+	upTo := uint16(1)<<digit - 1 // the header's bits of the runs that begin at a digit from 1 to digit
 	run := bits.OnesCount16(word(node) & upTo)
-	return int(word(node + 1 + run)) // node 0 leads to itself only
+	return int(word(node + 1 + run)) // node 0 leads only to itself
 }
 
 // find returns what the digits after the calling code are.

@@ -22,7 +22,7 @@ func TestParse(t *testing.T) {
 		{"+ 1 - 201 - 555 - 0123", us},
 		{"+(1)2015550123", us},
 		{"+919876543210", Number{"+919876543210", "91", "IN", Mobile}},
-		{"+39 02 1234 5678", Number{"+390212345678", "39", "IT", FixedLine}}, // a zero that belongs to the number
+		{"+39 02 1234 5678", Number{"+390212345678", "39", "IT", FixedLine}}, // the zero belongs to the number
 		{"+39 (06) 698 12345", Number{"+390669812345", "39", "VA", FixedLine}},
 		{"+44 7400 123456", Number{"+447400123456", "44", "GB", Mobile}},
 		{"+44 7781 123456", Number{"+447781123456", "44", "GG", Mobile}},
@@ -60,7 +60,7 @@ func TestParseRefuses(t *testing.T) {
 		{"+44 ( 0 ) 20 7946 0958", ErrTrunkZero},
 		{"+44 020 7946 0958", ErrTrunkZero},
 		{"+44 (020) 7946 0958", ErrTrunkZero},
-		{"+39 (0) 212345678", ErrTrunkZero}, // even where the 0 would have to stay: nobody can tell what is meant
+		{"+39 (0) 212345678", ErrTrunkZero}, // although the 0 would have to stay here: it is unclear what is meant
 		{"+12015550123;ext=5", ErrExtension},
 		{"+12015550123;phone-context=example.com", ErrExtension},
 		{"+12015550123 x5", ErrExtension},
@@ -90,14 +90,14 @@ func TestParseRefuses(t *testing.T) {
 		{"+1 201 555", ErrTooShort},
 		{"+44", ErrTooShort},
 		{"+1 201 555 01234", ErrTooLong},
-		{"+52 1 222 123 4567", ErrTooLong}, // the mobile 1 that Mexico gave up in 2019
+		{"+52 1 222 123 4567", ErrTooLong}, // Mexico abolished the 1 of mobile numbers in 2019
 		{"+1201555012345678", ErrTooLong},
 		{"+12015550123" + strings.Repeat(" ", 53), ErrTooLong},
 		{"+" + strings.Repeat("1", 64), ErrTooLong},
 		{"+1 155 555 0123", ErrInvalid},
 		{"+1 999 555 0123", ErrInvalid},
 		{"+34 100 000 000", ErrInvalid},
-		{"+375 810 560 8940", ErrTooLong}, // the library makes another number of it
+		{"+375 810 560 8940", ErrTooLong}, // the library turns it into another number
 	}
 	for _, test := range tests {
 		if got, err := Parse(test.in); !errors.Is(err, test.want) || got != (Number{}) {
@@ -106,7 +106,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// The longest input that can be read holds as many separators as fit.
+// The longest accepted input.
 func TestParseInputLimit(t *testing.T) {
 	in := "+12015550123" + strings.Repeat("-", maxInput-12)
 	if _, err := Parse(in); err != nil {
@@ -155,7 +155,7 @@ func TestRefused(t *testing.T) {
 		t.Error("the zero Number is not refused")
 	}
 	if !(Number{Region: "US", Type: "new"}).Refused() {
-		t.Error("a type nobody has judged is not refused")
+		t.Error("an unknown type is not refused")
 	}
 }
 
@@ -187,7 +187,7 @@ func TestMask(t *testing.T) {
 	}
 }
 
-// A Number that ends up in a message or a log line must not give the address away.
+// A Number in a message or a log line must not show the whole address.
 func TestNumberPrintsMasked(t *testing.T) {
 	n, err := Parse("+1 201 555 0123")
 	if err != nil {
@@ -202,7 +202,7 @@ func TestNumberPrintsMasked(t *testing.T) {
 	}
 }
 
-// The point of this package is what it does not link in.
+// The package must not link in the library.
 func TestImportsStandardLibraryOnly(t *testing.T) {
 	pkg, err := build.ImportDir(".", 0)
 	if err != nil {
@@ -252,12 +252,12 @@ func BenchmarkMask(b *testing.B) {
 func TestIsRegion(t *testing.T) {
 	for _, code := range []string{"US", "GB", "IN", "XK", "GG", "CA"} {
 		if !IsRegion(code) {
-			t.Errorf("%s is none", code)
+			t.Errorf("%s is not a region", code)
 		}
 	}
 	for _, code := range []string{"", "U", "UK", "ZZ", "QQ", "us", "001", "USA", "0"} {
 		if IsRegion(code) {
-			t.Errorf("%q is one", code)
+			t.Errorf("%q is a region", code)
 		}
 	}
 }

@@ -1,9 +1,8 @@
-// Package problem is the one error type that the service answers with: a kind,
-// in the words of the wire format (docs/errors.md), and what the answer says
-// about it.
+// Package problem has the one error type that the service answers with: a kind, as
+// in the wire format (docs/errors.md), and the other contents of the answer.
 //
-// An Error must never hold an address, a code, a secret or another program's
-// error text, but for Err, which is for the log and has to be safe to log.
+// Nothing in an Error may hold an address, a code, a secret or another program's
+// error text. Err is for the log only, and has to be safe to log.
 package problem
 
 import (
@@ -15,9 +14,9 @@ import (
 // Kind is what went wrong. The handler package maps each kind to an HTTP status.
 type Kind string
 
-// The kinds, as they stand in an answer's type behind "urn:twofa:".
+// The kinds. An answer's type is "urn:twofa:" and the kind.
 const (
-	// InvalidRequest: the client has to change the request. Fields says where.
+	// InvalidRequest: the client has to change the request. See Error.Fields.
 	InvalidRequest Kind = "invalid_request"
 	// Forbidden: the request has no valid signature.
 	Forbidden Kind = "forbidden"
@@ -34,13 +33,13 @@ const (
 	// IdempotencyConflict: the Idempotency-Key came with another request before.
 	IdempotencyConflict Kind = "idempotency_conflict"
 
-	// WrongCode: the code, or the context beside it, is wrong. The try is counted.
+	// WrongCode: the code or the transaction is wrong. The try is counted.
 	WrongCode Kind = "wrong_code"
 	// AlreadyUsed: the verification was approved before.
 	AlreadyUsed Kind = "already_used"
 	// NotYetApproved: the person's own message has not arrived.
 	NotYetApproved Kind = "not_yet_approved"
-	// Expired: the time of the code, or its secret, is over.
+	// Expired: the code has expired, or its secret was removed.
 	Expired Kind = "expired"
 	// Canceled: the client ended the verification.
 	Canceled Kind = "canceled"
@@ -68,10 +67,10 @@ const (
 	Internal Kind = "internal"
 )
 
-// Error is a refusal or a failure, with all that its answer says.
+// Error is a refusal or a failure, with the contents of its answer.
 type Error struct {
 	Kind Kind
-	// Detail tells the developer of the client what is wrong and how to mend it.
+	// Detail tells the developer of the client what is wrong and what to do.
 	Detail string
 	// Fields are the faults of an InvalidRequest.
 	Fields []Field
@@ -81,8 +80,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// Alerted is true if the person was warned of the wrong codes.
 	Alerted bool
-	// ID is the verification of a send that failed, else "". It is stored, and
-	// its message may have arrived.
+	// ID is the verification of a send that failed, else "". The verification is
+	// stored, and its message may have arrived.
 	ID string
 	// Err is the cause, for the log only.
 	Err error
@@ -116,12 +115,12 @@ func Is(err error, kinds ...Kind) bool {
 	return false
 }
 
-// Invalid is an InvalidRequest with one field.
+// Invalid returns an InvalidRequest with one field.
 func Invalid(field, format string, args ...any) *Error {
 	return &Error{Kind: InvalidRequest, Fields: []Field{{field, fmt.Sprintf(format, args...)}}}
 }
 
-// Unexpected is an Internal error with its cause.
+// Unexpected returns an Internal error with its cause, which has to be safe to log.
 func Unexpected(cause error) *Error { return &Error{Kind: Internal, Err: cause} }
 
 // Faults collects the faults of a request, so that one answer names all of them.
@@ -130,19 +129,19 @@ type Faults struct {
 	fields []Field
 }
 
-// Add notes a fault of a field.
+// Add adds a fault of a field.
 func (f *Faults) Add(field, format string, args ...any) {
 	f.fields = append(f.fields, Field{field, fmt.Sprintf(format, args...)})
 }
 
-// AddAll notes the fields of an InvalidRequest. It does nothing for nil.
+// AddAll adds the fields of an InvalidRequest. It does nothing for nil.
 func (f *Faults) AddAll(err error) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		f.fields = append(f.fields, e.Fields...)
 	}
 }
 
-// AddAs is AddAll with all of them under one field's name.
+// AddAs is AddAll, but all faults get the name of one field.
 func (f *Faults) AddAs(field string, err error) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		for _, fault := range e.Fields {

@@ -1,6 +1,6 @@
-// Package qr draws QR codes (ISO/IEC 18004): of the URI that an authenticator
-// app scans, for one. What is drawn is a secret then, so the package must never
-// put the text into an error, and keeps nothing.
+// Package qr draws QR codes (ISO/IEC 18004), such as the URI that an authenticator
+// app scans. The text may be a secret: the package must never put it into an error,
+// or keep it.
 package qr
 
 import (
@@ -16,35 +16,36 @@ import (
 	"github.com/boombuler/barcode/qr"
 )
 
-// quiet is the margin that the standard asks for, in modules. Without it many
+// quiet is the margin that the standard requires, in modules. Without it, many
 // cameras do not find the code.
 const quiet = 4
 
-// A module has as many pixels as make the picture about wantPixels wide, but at
-// least minModule: enough for a camera from a screen, at any size of the code.
+// The picture is about wantPixels wide. Each module has at least minModule pixels, so
+// that a camera can read a code of any size from a screen.
 const (
 	wantPixels = 300
 	minModule  = 4
 )
 
-// ErrText is returned for a text that is empty, or that no QR code holds: 2,331
-// bytes fit into any (version 40 with error correction M), of digits alone more.
+// ErrText is the error of an empty text, and of one that no QR code can hold. Any
+// text of up to 2,331 bytes fits (version 40 with error correction M), and more
+// digits.
 var ErrText = errors.New("qr: the text is empty or too long for a QR code")
 
 // modules is a QR code with its margin: true is dark.
 type modules struct {
-	size int // a side's
+	size int // the length of a side
 	dark []bool
 }
 
-// encode makes the code, with error correction M: 15 % of it may be unreadable.
-// The library chooses the smallest version and the mask, and always the same.
+// encode makes the code with error correction M: up to 15 % of it may be unreadable.
+// The library chooses the smallest version, and always the same mask.
 func encode(text string) (modules, error) {
 	if text == "" {
 		return modules{}, ErrText
 	}
 	code, err := qr.Encode(text, qr.M, qr.Auto)
-	if err != nil { // it quotes the text
+	if err != nil { // not returned: it quotes the text
 		return modules{}, ErrText
 	}
 	bounds := code.Bounds()
@@ -61,16 +62,16 @@ func encode(text string) (modules, error) {
 
 func (m modules) at(x, y int) bool { return m.dark[y*m.size+x] }
 
-// PNG returns the text's QR code as a picture in black and white, one bit a
-// pixel, and about 300 pixels wide (over 400 for more than 1,000 bytes). The
-// same text gives the same bytes. The error is ErrText.
+// PNG returns the QR code of a text as a black and white picture with one bit for
+// each pixel. It is about 300 pixels wide, and over 400 for more than 1,000 bytes. The
+// same text gives the same picture, byte for byte. The error is ErrText.
 func PNG(text string) ([]byte, error) {
 	m, err := encode(text)
 	if err != nil {
 		return nil, err
 	}
 	scale := max(minModule, wantPixels/m.size)
-	// A palette of two makes the encoder write one bit a pixel.
+	// With a palette of two colours, the encoder writes one bit for each pixel.
 	picture := image.NewPaletted(image.Rect(0, 0, m.size*scale, m.size*scale), color.Palette{color.White, color.Black})
 	for y := range m.size * scale {
 		for x := range m.size * scale {
@@ -87,12 +88,11 @@ func PNG(text string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// SVG returns the text's QR code as an svg element, without a prologue, so that
-// a page can hold it. It has no size of its own: the page sets one. It is black
-// on white also where the page is dark, and needs no style. The title is what a
-// screen reader says; it may be any text but must not hold the secret, and ""
-// leaves the picture out of what is read. The same texts give the same bytes.
-// The error is ErrText.
+// SVG returns the QR code of a text as an svg element without a prologue, for use in
+// a page. It has no size; the page sets one. It is black on white in a dark page, too,
+// and needs no style. A screen reader reads the title, which may be any text but must
+// not have the secret. With the title "", a screen reader skips the picture. The same
+// texts give the same element, byte for byte. The error is ErrText.
 func SVG(text, title string) (string, error) {
 	m, err := encode(text)
 	if err != nil {
@@ -116,7 +116,7 @@ func SVG(text, title string) (string, error) {
 				continue
 			}
 			start := x
-			for m.at(x+1, y) { // the margin ends it
+			for m.at(x+1, y) { // ends at the margin
 				x++
 			}
 			n := x + 1 - start

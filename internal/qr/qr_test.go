@@ -23,7 +23,7 @@ func uri(issuer, account string) string {
 	return a.URI(issuer, account)
 }
 
-// texts are URIs for names that are hard to carry, and the sizes of the format.
+// texts returns URIs with difficult names, and texts in the format's other encodings.
 func texts() map[string]string {
 	return map[string]string{
 		"plain":    uri("Acme", "alice"),
@@ -41,35 +41,33 @@ func texts() map[string]string {
 	}
 }
 
-func TestPNG_IsReadByZbar(t *testing.T) {
+// draw returns the text's QR code in both forms.
+func draw(t testing.TB, text, title string) (picture []byte, drawing string) {
+	t.Helper()
+	picture, err := qr.PNG(text)
+	if err == nil {
+		drawing, err = qr.SVG(text, title)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return picture, drawing
+}
+
+func TestPNGAndSVG_AreReadByZbar(t *testing.T) {
 	for name, text := range texts() {
 		t.Run(name, func(t *testing.T) {
-			picture, err := qr.PNG(text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := tooltest.ReadQR(t, picture); got != text {
-				t.Errorf("zbar reads\n%s\nnot\n%s", got, text)
+			picture, drawing := draw(t, text, "QR code")
+			for form, picture := range map[string][]byte{"PNG": picture, "SVG": tooltest.DrawSVG(t, drawing, "400")} {
+				if got := tooltest.ReadQR(t, picture); got != text {
+					t.Errorf("zbar reads from the %s\n%s\nnot\n%s", form, got, text)
+				}
 			}
 		})
 	}
 }
 
-func TestSVG_IsReadByZbar(t *testing.T) {
-	for name, text := range texts() {
-		t.Run(name, func(t *testing.T) {
-			drawing, err := qr.SVG(text, "QR code")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := tooltest.ReadQR(t, tooltest.DrawSVG(t, drawing, "400")); got != text {
-				t.Errorf("zbar reads\n%s\nnot\n%s", got, text)
-			}
-		})
-	}
-}
-
-// grid is a picture's or a drawing's modules, one character each.
+// grid returns the modules of a picture, one character each.
 func grid(size int, dark func(x, y int) bool) string {
 	var b strings.Builder
 	for y := range size {
@@ -85,7 +83,7 @@ func grid(size int, dark func(x, y int) bool) string {
 	return b.String()
 }
 
-// decodePNG returns a picture of two colours, white and black in this order.
+// decodePNG returns a picture with two colours: white and black, in this order.
 func decodePNG(t *testing.T, data []byte) *image.Paletted {
 	t.Helper()
 	picture, err := png.Decode(bytes.NewReader(data))
@@ -103,7 +101,7 @@ func sameColor(a, b color.Color) bool {
 	return color.RGBAModel.Convert(a) == color.RGBAModel.Convert(b)
 }
 
-// gridOfSVG reads the second path back: each run of dark modules is a rectangle.
+// gridOfSVG reads the second path. Each run of dark modules is a rectangle.
 func gridOfSVG(t *testing.T, drawing string) (size int, modules string) {
 	t.Helper()
 	var svg struct {
@@ -124,7 +122,7 @@ func gridOfSVG(t *testing.T, drawing string) (size int, modules string) {
 	}
 	run := regexp.MustCompile(`M(\d+) (\d+)h(\d+)v1h-(\d+)z`)
 	if rest := run.ReplaceAllString(svg.Paths[1].D, ""); rest != "" {
-		t.Fatalf("the path has %q", rest)
+		t.Fatalf("the path has %q, too", rest)
 	}
 	dark := map[[2]int]bool{}
 	for _, m := range run.FindAllStringSubmatch(svg.Paths[1].D, -1) {
@@ -133,7 +131,7 @@ func gridOfSVG(t *testing.T, drawing string) (size int, modules string) {
 			v[i], _ = strconv.Atoi(m[i+1])
 		}
 		if v[2] != v[3] || v[2] < 1 {
-			t.Fatalf("%s is no rectangle", m[0])
+			t.Fatalf("%s is not a rectangle", m[0])
 		}
 		for x := v[0]; x < v[0]+v[2]; x++ {
 			if dark[[2]int{x, v[1]}] {
@@ -145,7 +143,7 @@ func gridOfSVG(t *testing.T, drawing string) (size int, modules string) {
 	return size, grid(size, func(x, y int) bool { return dark[[2]int{x, y}] })
 }
 
-// Over the sizes of codes, and what chooses another encoding within them.
+// The texts make codes of all sizes, with all encodings of the format.
 func TestPNGAndSVG_AreTheSameModules(t *testing.T) {
 	for _, n := range []int{1, 14, 26, 100, 180, 300, 600, 1100} {
 		for _, symbols := range []string{"0123456789", "ABC /:", "otpauth://?%", "日本語"} {
@@ -159,14 +157,8 @@ func TestPNGAndSVG_AreTheSameModules(t *testing.T) {
 }
 
 func compare(t *testing.T, text string) {
-	data, err := qr.PNG(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	drawing, err := qr.SVG(text, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Helper()
+	data, drawing := draw(t, text, "")
 	size, want := gridOfSVG(t, drawing)
 	picture := decodePNG(t, data)
 	width := picture.Bounds().Dx()
@@ -188,16 +180,16 @@ func compare(t *testing.T, text string) {
 	for i, line := range strings.Split(strings.TrimSpace(want), "\n") {
 		edge := i < 4 || i >= size-4
 		if strings.Contains(line[:4]+line[size-4:], "#") || edge && strings.Contains(line, "#") {
-			t.Fatal("the margin is not free")
+			t.Fatal("the margin has a dark module")
 		}
 	}
 	checkLandmarks(t, strings.Split(want, "\n"), size)
 }
 
-// checkLandmarks makes sure of what a lenient reader such as zbar would make good:
-// that the code is not mirrored, and that its error correction is M. The standard
-// has one dark module where no other pattern is, and puts the level into the
-// first two modules of the row under the corner's pattern: masked, M is dark and light.
+// checkLandmarks makes sure that the code is not mirrored and has error correction M.
+// A lenient reader such as zbar does not need either. The standard has one dark module
+// outside of all patterns. The level is in the first two modules of the row under the
+// corner's pattern: after masking, M is dark and light.
 func checkLandmarks(t *testing.T, lines []string, size int) {
 	t.Helper()
 	if !strings.HasPrefix(lines[4], "....#######.") {
@@ -212,11 +204,8 @@ func checkLandmarks(t *testing.T, lines []string, size int) {
 }
 
 func TestPNG_HasOneBitAPixel(t *testing.T) {
-	data, err := qr.PNG(uri("Acme", "alice"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const depth = 8 + 4 + 4 + 8 // behind the signature, IHDR's head, width and height
+	data, _ := draw(t, uri("Acme", "alice"), "")
+	const depth = 8 + 4 + 4 + 8 // after the signature, IHDR's head, width and height
 	if data[depth] != 1 || data[depth+1] != 3 {
 		t.Errorf("bit depth %d, colour type %d, want 1 and a palette", data[depth], data[depth+1])
 	}
@@ -227,10 +216,7 @@ func TestPNG_HasOneBitAPixel(t *testing.T) {
 
 func TestSVG_TitleIsForScreenReaders(t *testing.T) {
 	title := `</title><script>alert("1")</script> & ü`
-	drawing, err := qr.SVG("x", title)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, drawing := draw(t, "x", title)
 	var svg struct {
 		Role  string `xml:"role,attr"`
 		Crisp string `xml:"shape-rendering,attr"`
@@ -242,28 +228,24 @@ func TestSVG_TitleIsForScreenReaders(t *testing.T) {
 	if svg.Title != title || svg.Role != "img" || svg.Crisp != "crispEdges" || strings.Contains(drawing, "<script") {
 		t.Error(drawing)
 	}
-	drawing, err = qr.SVG("x", "")
-	if err != nil || strings.Contains(drawing, "<title") || !strings.Contains(drawing, `aria-hidden="true"`) {
-		t.Errorf("%s, %v", drawing, err)
-	}
-	if strings.Contains(drawing, "style") { // a page's policy may forbid it
+	_, drawing = draw(t, "x", "")
+	// A page's policy may forbid styles.
+	if strings.Contains(drawing, "<title") || !strings.Contains(drawing, `aria-hidden="true"`) || strings.Contains(drawing, "style") {
 		t.Error(drawing)
 	}
 }
 
 func TestBoth_AreTheSameEachTime(t *testing.T) {
 	for _, text := range []string{uri("Acme", "alice"), uri("🔑", "a:b")} {
-		p1, _ := qr.PNG(text)
-		s1, _ := qr.SVG(text, "t")
-		p2, err := qr.PNG(text)
-		s2, err2 := qr.SVG(text, "t")
-		if err != nil || err2 != nil || !bytes.Equal(p1, p2) || s1 != s2 {
-			t.Errorf("%q: %v, %v", text, err, err2)
+		p1, s1 := draw(t, text, "t")
+		p2, s2 := draw(t, text, "t")
+		if !bytes.Equal(p1, p2) || s1 != s2 {
+			t.Errorf("%q: the second one is different", text)
 		}
 	}
 }
 
-func TestBoth_RefuseWhatNoCodeHolds(t *testing.T) {
+func TestBoth_RefuseATextThatNoCodeHolds(t *testing.T) {
 	for _, text := range []string{"", strings.Repeat("canary ", 333) + "x", strings.Repeat("9", 5597)} {
 		_, err := qr.PNG(text)
 		_, err2 := qr.SVG(text, "")

@@ -1,7 +1,8 @@
-// Package recipient keeps otp.Recipients in a store: it finds the row of an
-// address, opens and seals it, and makes every change a compare-and-swap.
+// Package recipient stores otp.Recipients: one sealed row an address, changed by
+// compare-and-swap.
 //
-// The package decides nothing and must never log what it reads.
+// The package decides nothing. It must never log what it reads, except through
+// [reqlog.Verification], which masks it.
 package recipient
 
 import (
@@ -9,119 +10,76 @@ import (
 	"time"
 
 	"twofa/internal/otp"
-	"twofa/internal/sealed"
+	"twofa/internal/reqlog"
+	"twofa/internal/row"
 	"twofa/internal/secret"
 	"twofa/internal/store"
-	"twofa/internal/window"
 )
 
-// Book is all recipients.
-type Book struct {
+// Store holds all recipients.
+type Store struct {
 	Table store.Table
 	Keys  *secret.Keyring
 }
 
-func (b *Book) rows() sealed.Rows { return sealed.Rows{Table: b.Table, Keys: b.Keys} }
+// Transition turns a recipient (the zero Recipient if the address is unknown)
+// into a new one. It may run several times and must have no other effect. The
+// verification is the one that the change is about, zero if there is none.
+type Transition func(old otp.Recipient) (otp.Recipient, otp.Verification, error)
 
-// RowKey is where the recipient of an address lies.
-func (b *Book) RowKey(address string) string {
-	return otp.RowKey(b.Keys.Index(address))
-}
-
-// Load reads a recipient. An unknown one is the zero Recipient. One round trip.
-//
-// Errors are of kind StorageUnavailable or, for a row that cannot be read,
-// Internal.
-func (b *Book) Load(ctx context.Context, rowKey string) (otp.Recipient, error) {
-	plain, err := b.rows().Get(ctx, rowKey)
-	if err != nil {
-		return otp.Recipient{}, err
+func (s *Store) rows() row.Store[otp.Recipient] {
+	return row.Store[otp.Recipient]{
+		Table: s.Table, Keys: s.Keys,
+		Codec: row.Codec[otp.Recipient]{Encode: Encode, Decode: Decode, KeepUntil: otp.Recipient.KeepUntil},
 	}
-	return decode(plain)
 }
 
-// Change lets decide turn the recipient into a new one and keeps that, also
-// where decide returns an error: a refusal may well have changed something (a
-// spent check). It returns what decide returned only when the new state is kept,
-// so that may be answered and told of as it is. Otherwise it returns nothing but
-// an error, of kind StorageUnavailable (unknown whether it is kept) or Internal.
-//
-// decide may run several times and must have no other effect. Two round trips,
-// one where nothing changed.
-func (b *Book) Change(ctx context.Context, rowKey string, decide func(otp.Recipient) (otp.Recipient, otp.Verification, error)) (otp.Recipient, otp.Verification, error) {
-	var changed otp.Recipient
-	var verification otp.Verification
-	var decided error
-	err := b.rows().Update(ctx, rowKey, func(plain []byte) (sealed.Next, error) {
-		r, err := decode(plain)
-		if err != nil {
-			return sealed.Next{}, err
-		}
-		changed, verification, decided = decide(r)
-		if until := changed.KeepUntil(); !until.IsZero() {
-			return next(changed, until)
-		}
-		return sealed.Next{}, nil // nobody that is remembered
+// Key returns the key of the address's row.
+func (s *Store) Key(address string) otp.RowKey { return otp.NewRowKey(s.Keys.Index(address)) }
+
+// Load returns a recipient, the zero Recipient for an unknown address. Round
+// trips and errors are those of [row.Store.Load].
+func (s *Store) Load(ctx context.Context, key otp.RowKey) (otp.Recipient, error) {
+	return s.rows().Load(ctx, store.Key(key))
+}
+
+// Change makes a transition and keeps its recipient, as [row.Store.Update] does, with
+// its round trips and errors. It puts the verification, masked, on the request's log
+// line. If nothing is kept or remembered of the address, Change returns no
+// verification and logs none.
+func (s *Store) Change(ctx context.Context, key otp.RowKey, decide Transition) (otp.Recipient, otp.Verification, error) {
+	var v, none otp.Verification
+	r, err := s.rows().Update(ctx, store.Key(key), func(old otp.Recipient) (next otp.Recipient, err error) {
+		next, v, err = decide(old)
+		return next, err
 	})
-	if err != nil {
-		return otp.Recipient{}, otp.Verification{}, err
+	if r.Address == "" {
+		return r, none, err // nothing is kept
 	}
-	return changed, verification, decided
+	reqlog.Verification(ctx, r, v)
+	return r, v, err
 }
 
-// Erase forgets an address: its verifications and all else that is kept of it.
-// What is left for a day says nothing of whose it is: the times that the limits
-// need. It is not deleted at once, so that a write that is under way meets a row
-// that has changed, and not one that never was. Two round trips, one where there
-// is nothing.
-func (b *Book) Erase(ctx context.Context, address string, now time.Time) error {
-	return b.rows().Update(ctx, b.RowKey(address), func(plain []byte) (sealed.Next, error) {
-		r, err := decode(plain)
-		if err != nil || r.Address != address {
-			return sealed.Next{}, err
-		}
-		left := r.Settle(now).Forgotten()
-		return next(left, later(left.KeepUntil(), now))
-	})
-}
-
-// CancelUser ends what is pending for a user at an address that is not theirs any
-// more. Two round trips, one where there is nothing.
-func (b *Book) CancelUser(ctx context.Context, address, user string, now time.Time) error {
-	_, _, err := b.Change(ctx, b.RowKey(address), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+// Erase forgets an address: its verifications and everything else, except the times
+// that the limits need for a day, which do not identify anybody (see
+// [otp.Recipient.Forgotten]). Two round trips, one if there is nothing to forget.
+func (s *Store) Erase(ctx context.Context, address string, now time.Time) error {
+	return s.rows().Erase(ctx, store.Key(s.Key(address)), now, func(r otp.Recipient) (otp.Recipient, error) {
 		if r.Address != address {
-			return r, otp.Verification{}, nil
+			return r, row.Discard(nil)
 		}
-		return otp.CancelUser(r, user, now), otp.Verification{}, nil
+		return r.Settle(now).Forgotten(), nil
+	})
+}
+
+// CancelUser ends the user's pending verifications at an address that is no
+// longer the user's. Two round trips, one if nothing is pending.
+func (s *Store) CancelUser(ctx context.Context, address string, user otp.UserKey, now time.Time) error {
+	_, err := s.rows().Update(ctx, store.Key(s.Key(address)), func(r otp.Recipient) (otp.Recipient, error) {
+		if r.Address != address {
+			return r, row.Discard(nil)
+		}
+		return otp.CancelUser(r, user, now), nil
 	})
 	return err
-}
-
-// next is a row for the recipient, which is worth something until then. A
-// sweeper's clock may be ahead of ours.
-func next(r otp.Recipient, until time.Time) (sealed.Next, error) {
-	encoded, err := r.Encode()
-	if err != nil {
-		return sealed.Next{}, sealed.Unreadable(err)
-	}
-	return sealed.Next{Plain: encoded, KeepUntil: until.Add(window.MaxSkew)}, nil
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-// decode reads a row's content; none is the zero Recipient.
-func decode(plain []byte) (otp.Recipient, error) {
-	if plain == nil {
-		return otp.Recipient{}, nil
-	}
-	r, err := otp.Decode(plain)
-	if err != nil {
-		return otp.Recipient{}, sealed.Unreadable(err)
-	}
-	return r, nil
 }

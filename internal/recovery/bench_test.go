@@ -5,78 +5,64 @@ import (
 	"testing"
 
 	"twofa/internal/recovery"
+	"twofa/internal/testing/fixture"
 )
 
 // Ten slow hashes.
 func BenchmarkNew(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := recovery.New(rand.Reader, keyring, noon); err != nil {
+		if _, _, err := recovery.New(rand.Reader, keyring, fixture.Noon); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-func benchSet(b *testing.B) (string, recovery.State) {
-	b.Helper()
-	codes, s, err := recovery.New(rand.Reader, keyring, noon)
+func BenchmarkCheck(b *testing.B) {
+	codes, s, err := recovery.New(rand.Reader, keyring, fixture.Noon)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
-	return typed(b, codes[9]), s
-}
-
-// One slow hash.
-func BenchmarkCheckRight(b *testing.B) {
-	code, s := benchSet(b)
-	for b.Loop() {
-		if _, _, err := recovery.Attempt(code, keyring, noon)(s); err != nil {
-			b.Fatal(err)
+	code := typed(b, codes[9])
+	again := recovery.Attempt(code, keyring, fixture.Noon)
+	if _, _, err := again(s); err != nil {
+		b.Fatal(err)
+	}
+	attempt := func(code string, s recovery.State) func() error {
+		return func() error {
+			_, _, err := recovery.Attempt(code, keyring, fixture.Noon)(s)
+			return err
 		}
 	}
-}
-
-func BenchmarkCheckWrong(b *testing.B) {
-	_, s := benchSet(b)
-	for b.Loop() {
-		if _, _, err := recovery.Attempt("2222222222222222", keyring, noon)(s); err == nil {
-			b.Fatal("right")
-		}
-	}
-}
-
-// As many checks at once as there are processors: they take turns.
-func BenchmarkCheckParallel(b *testing.B) {
-	code, s := benchSet(b)
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if _, _, err := recovery.Attempt(code, keyring, noon)(s); err != nil {
-				b.Error(err)
+	right := attempt(code, s)
+	for _, c := range []struct {
+		name  string
+		check func() error
+		ok    bool
+	}{
+		{"right", right, true}, // one slow hash
+		{"wrong", attempt("2222222222222222", s), false},
+		{"locked", attempt(code, locked(s)), false},                         // refused before the hash
+		{"again", func() error { _, _, err := again(s); return err }, true}, // as the compare-and-swap does, without a hash
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := c.check(); (err == nil) != c.ok {
+					b.Fatal(err)
+				}
 			}
-		}
+		})
+	}
+	// As many checks at once as there are processors. They hash one after the other.
+	b.Run("parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if err := right(); err != nil {
+					b.Error(err)
+				}
+			}
+		})
 	})
-}
-
-// A refusal before the hash.
-func BenchmarkCheckLocked(b *testing.B) {
-	code, s := benchSet(b)
-	s = withFailures(s, noon, noon, noon, noon, noon, noon, noon, noon, noon, noon)
-	for b.Loop() {
-		if _, _, err := recovery.Attempt(code, keyring, noon)(s); err == nil {
-			b.Fatal("compared")
-		}
-	}
-}
-
-// What is left of a check when the compare-and-swap runs it again.
-func BenchmarkCheckAgain(b *testing.B) {
-	code, s := benchSet(b)
-	use := recovery.Attempt(code, keyring, noon)
-	for b.Loop() {
-		if _, _, err := use(s); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

@@ -9,25 +9,24 @@ import (
 	"twofa/internal/otp"
 )
 
-// A code has 80 random bits: over the 64 that NIST SP 800-63B-4 asks of a
-// look-up secret, and few enough to copy by hand. Under 112 it has to be salted
-// and hashed slowly (OWASP ASVS 5.0, 6.5.2).
+// A code has 80 random bits: more than the 64 that NIST SP 800-63B-4 requires of a
+// look-up secret, and few enough to copy by hand. With fewer than 112 bits, it has
+// to be salted and hashed slowly (OWASP ASVS 5.0, 6.5.2).
 const (
 	codeBits   = 80
 	codeLength = codeBits / 5 // symbols
 	groupOf    = 4
 )
 
-// Looks reports whether a text, as otp.ReadCode returns it, has the form of a
+// isCode reports whether a text, as otp.ReadCode returns it, has the form of a
 // recovery code: 16 symbols of otp.Alphanumeric. No one-time code is as long
-// (otp.MaxCodeLength), so the form alone tells which of the two was typed. What
-// looks like a symbol and is none (0, O, 1, I) is not read as another: each
-// would have to stand for the other of its pair, and neither is in the alphabet.
-func Looks(code string) bool {
+// (otp.MaxCodeLength), so the form says which of the two was typed. 0, O, 1 and I
+// are not in the alphabet, so none of them can stand for another.
+func isCode(code string) bool {
 	return len(code) == codeLength && strings.Trim(code, otp.Alphanumeric.Symbols()) == ""
 }
 
-// show puts hyphens between groups of a code, for reading.
+// show puts hyphens between the groups of a code.
 func show(code string) string {
 	groups := make([]string, 0, codeLength/groupOf)
 	for i := 0; i < codeLength; i += groupOf {
@@ -36,21 +35,20 @@ func show(code string) string {
 	return strings.Join(groups, "-")
 }
 
-// The cost of the slow hash: Argon2id (RFC 9106) with 5 passes over 7 MiB by one
-// thread. It is one of five settings that OWASP's password storage cheat sheet
-// puts side by side as equally strong, from 46 MiB and one pass down to this one.
+// The cost of the slow hash: Argon2id (RFC 9106) with 5 passes over 7 MiB and one
+// thread. OWASP's password storage cheat sheet has five settings of equal strength,
+// from 46 MiB with one pass to this one.
 //
-// Measured side by side, on one core of a small server: this one 18 ms and 7 MiB
-// a hash, 19 MiB and two passes 31 ms, scrypt at its strength (N=2^13, p=10)
-// 154 ms and 8 MiB, PBKDF2-HMAC-SHA256 at 600,000 rounds 93 ms and no memory.
-// So it takes the least time, which is what a person waits for and what a flood
-// of wrong codes burns, and by far the least memory of Argon2id's settings, which
-// an instance of 512 MB has to find beside its other requests. It adds 80 kB to
-// the binary. Nobody searches 80 random bits through any of these: stronger
-// settings would buy nothing.
+// Measured on one core of a small server: this setting takes 18 ms and 7 MiB, 19 MiB
+// with two passes 31 ms, scrypt of the same strength (N=2^13, p=10) 154 ms and 8 MiB,
+// PBKDF2-HMAC-SHA256 with 600,000 rounds 93 ms and no memory. So this setting takes
+// the least time, which matters for people who wait and for floods of wrong codes.
+// Of Argon2id's settings it takes the least memory, which an instance with 512 MB
+// shares between all requests. It adds 80 kB to the binary. 80 random bits cannot be
+// searched with any of these settings, so a stronger one has no use.
 //
-// A row's layout number stands for these numbers, too: sets made with other ones
-// need another (see row.go).
+// The layout number of an encoded set stands for these values, too: a set with other
+// values needs another number (see user's row_recovery.go).
 const (
 	passes    = 5
 	memoryKiB = 7 * 1024
@@ -61,8 +59,8 @@ const (
 // hashFunc is a slow hash.
 type hashFunc func(code string, salt [16]byte) []byte
 
-// slow is held while hashing: one hash at a time in a process. However many
-// requests come at once, they take 7 MiB and one core, and the others the rest.
+// slow is held while hashing, so that a process hashes one code at a time. Any number
+// of checks takes 7 MiB and one core, and leaves the rest to other requests.
 var slow sync.Mutex
 
 func argon2id(code string, salt [16]byte) []byte {

@@ -19,9 +19,11 @@ import (
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/recovery"
+	"twofa/internal/secret"
+	"twofa/internal/testing/fixture"
 )
 
-func TestLooks_TellsARecoveryCodeFromAllElse(t *testing.T) {
+func TestIsCode(t *testing.T) {
 	for text, want := range map[string]bool{
 		"ABCDEFGHJKLMNPQR":    true,
 		"2345678923456789":    true,
@@ -29,7 +31,7 @@ func TestLooks_TellsARecoveryCodeFromAllElse(t *testing.T) {
 		"":                    false,
 		"ABCDEFGHJKLMNPQ":     false, // 15
 		"ABCDEFGHJKLMNPQRS":   false, // 17
-		"ABCD-EFGH-JKLM-NPQR": false, // not as otp.ReadCode returns it
+		"ABCD-EFGH-JKLM-NPQR": false, // otp.ReadCode removes hyphens
 		"abcdefghjklmnpqr":    false,
 		"ABCDEFGHJKLMNPQ0":    false,
 		"OBCDEFGHJKLMNPQR":    false,
@@ -40,27 +42,27 @@ func TestLooks_TellsARecoveryCodeFromAllElse(t *testing.T) {
 		"123456":              false,
 		"ABCDEFGHJK":          false,
 	} {
-		if got := recovery.Looks(text); got != want {
+		if got := recovery.IsCode(text); got != want {
 			t.Errorf("%q: got %v, want %v", text, got, want)
 		}
 	}
 }
 
-func TestLooks_NoOneTimeCodeIsARecoveryCodeNorTheOtherWayRound(t *testing.T) {
+func TestIsCode_NoOneTimeCodeIsARecoveryCode(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		alphabet := rapid.SampledFrom([]otp.Alphabet{otp.Digits, otp.Alphanumeric}).Draw(t, "alphabet")
 		length := rapid.IntRange(otp.MinCodeLength, otp.MaxCodeLength).Draw(t, "length")
 		text := rapid.StringOfN(rapid.SampledFrom([]rune(alphabet.Symbols())), 1, 20, -1).Draw(t, "text")
-		if recovery.Looks(text) && (otp.Shape{Length: length, Alphabet: alphabet}).Fits(text) {
+		if recovery.IsCode(text) && (otp.Shape{Length: length, Alphabet: alphabet}).Fits(text) {
 			t.Fatalf("%q is both", text)
 		}
-		if want := len(text) == 16 && !strings.ContainsAny(text, "01"); recovery.Looks(text) != want {
+		if want := len(text) == 16 && !strings.ContainsAny(text, "01"); recovery.IsCode(text) != want {
 			t.Fatalf("%q: got %v", text, !want)
 		}
 	})
 }
 
-// As people type, paste and dictate codes; each of them is the same one.
+// All of these are the same code, as people type, paste and dictate it.
 func TestCodes_AreReadLeniently(t *testing.T) {
 	codes, s := newSet(t, 1)
 	code := codes[4]
@@ -87,10 +89,9 @@ func TestCodes_AreReadLeniently(t *testing.T) {
 		"a space after each symbol": strings.Join(strings.Split(plain, ""), " "),
 	} {
 		t.Run(name, func(t *testing.T) {
-			after, left, err := try(t, s, text, noon)
-			wantKind(t, err, "")
-			if left != 9 || !after.Codes[4].UsedAt.Equal(noon) {
-				t.Errorf("%d codes left", left)
+			after, _ := use(t, s, text, fixture.Noon, "")
+			if after.Left() != 9 || !after.Codes[4].UsedAt.Equal(fixture.Noon) {
+				t.Errorf("%d codes left", after.Left())
 			}
 		})
 	}
@@ -100,10 +101,9 @@ func TestCodes_LookAlikesAreRefusedAndDoNotCount(t *testing.T) {
 	codes, s := newSet(t, 1)
 	for _, r := range "0OoIi1" {
 		text := string(r) + codes[0][1:]
-		after, left, err := try(t, s, text, noon)
-		e := wantKind(t, err, problem.InvalidRequest)
-		if len(e.Fields) != 1 || e.Fields[0].Name != "code" || left != 10 || len(after.Failures) != 0 {
-			t.Errorf("%c: got %+v, %d left, %d failures", r, e, left, len(after.Failures))
+		after, e := use(t, s, text, fixture.Noon, problem.InvalidRequest)
+		if len(e.Fields) != 1 || e.Fields[0].Name != "code" || after.Left() != 10 || len(after.Failures) != 0 {
+			t.Errorf("%c: got %+v, %d left, %d failures", r, e, after.Left(), len(after.Failures))
 		}
 	}
 }
@@ -128,7 +128,11 @@ func vectors(t *testing.T) []vector {
 
 func TestNew_MatchesVectorsComputedElsewhere(t *testing.T) {
 	for i, want := range vectors(t) {
-		codes, s, err := recovery.New(hex.NewDecoder(strings.NewReader(want.Random)), mustParse(want.Secret), noon)
+		keys, err := secret.Parse(want.Secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		codes, s, err := recovery.New(hex.NewDecoder(strings.NewReader(want.Random)), keys, fixture.Noon)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,15 +150,15 @@ func TestNew_MatchesVectorsComputedElsewhere(t *testing.T) {
 	}
 }
 
-// What is kept of a code is HMAC(key, Argon2id(code, salt)), put together here
-// from its parts, and nothing else: neither without the salt, nor without the
-// slow hash at the cost that OWASP asks for, nor without the key.
+// HMAC(key, Argon2id(code, salt)) is kept of a code, at the cost that OWASP
+// recommends. This test computes it from its parts, and makes sure that neither the
+// salt nor the slow hash nor the key is missing.
 func TestR8_CodesAreSaltedSlowHashedAndKeyed(t *testing.T) {
-	codes, s, err := recovery.New(rand.Reader, keyring, noon)
+	codes, s, err := recovery.New(rand.Reader, keyring, fixture.Noon)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := base64.StdEncoding.DecodeString(fixedSecret(1))
+	raw, err := base64.StdEncoding.DecodeString(fixture.Secret(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,24 +190,24 @@ func TestR8_CodesAreSaltedSlowHashedAndKeyed(t *testing.T) {
 	if s.Salt == [16]byte{} {
 		t.Error("no salt was drawn")
 	}
-	_, other, err := recovery.New(rand.Reader, keyring, noon)
+	_, other, err := recovery.New(rand.Reader, keyring, fixture.Noon)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s.Salt == other.Salt {
 		t.Error("two sets share a salt")
 	}
-	// The check, too: the right code under another salt or key is wrong.
+	// The check uses them, too: the right code under another salt or key is wrong.
 	resalted := deepCopy(s)
 	resalted.Salt[0] ^= 1
-	_, _, err = recovery.Use(resalted, resalted.Hash(code, keyring), noon)
+	_, _, err = recovery.Use(resalted, resalted.Hash(code, keyring), fixture.Noon)
 	wantKind(t, err, problem.WrongCode)
-	rotated := mustParse(fixedSecret(50), fixedSecret(1))
+	rotated := fixture.Keys(t, 50, 1)
 	rekeyed := deepCopy(s)
 	rekeyed.Key = rotated.Current()
-	_, _, err = recovery.Use(rekeyed, rekeyed.Hash(code, rotated), noon)
+	_, _, err = recovery.Use(rekeyed, rekeyed.Hash(code, rotated), fixture.Noon)
 	wantKind(t, err, problem.WrongCode)
-	_, left, err := recovery.Use(s, s.Hash(code, rotated), noon)
+	_, left, err := recovery.Use(s, s.Hash(code, rotated), fixture.Noon)
 	if wantKind(t, err, ""); left != 9 {
 		t.Errorf("%d codes left, want 9", left)
 	}

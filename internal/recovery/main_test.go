@@ -2,12 +2,9 @@ package recovery_test
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
-	"errors"
 	"math/rand/v2"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"pgregory.net/rapid"
@@ -16,51 +13,32 @@ import (
 	"twofa/internal/problem"
 	"twofa/internal/recovery"
 	"twofa/internal/secret"
+	"twofa/internal/testing/fixture"
 )
 
-// noon is when most tests begin.
-var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+// keyring is the real one. Its secret is the same in every run.
+var keyring, _ = secret.Parse(fixture.Secret(1))
 
-// keyring is the real one, over a secret that is the same in every run.
-var keyring = mustParse(fixedSecret(1))
-
-// fixedSecret is bytes seed, seed+1, ... in the form that the setting has.
-func fixedSecret(seed byte) string {
-	b := make([]byte, 32)
-	for i := range b {
-		b[i] = seed + byte(i)
-	}
-	return base64.StdEncoding.EncodeToString(b)
-}
-
-func mustParse(settings ...string) *secret.Keyring {
-	ring, err := secret.Parse(strings.Join(settings, ","))
-	if err != nil {
-		panic(err)
-	}
-	return ring
-}
-
-// quick stands in for the slow hash in tests that are not about it.
+// quick replaces the slow hash in tests that are not about it.
 func quick(code string, salt [16]byte) []byte {
 	h := sha256.Sum256(append(salt[:], code...))
 	return h[:]
 }
 
-// source is random bytes that are the same in every run.
+// source returns random bytes that are the same in every run.
 func source(seed byte) *rand.ChaCha8 { return rand.NewChaCha8([32]byte{seed}) }
 
 // newSet makes a set with the quick hash.
 func newSet(t rapid.TB, seed byte) ([]string, recovery.State) {
 	t.Helper()
-	codes, s, err := recovery.NewWith(quick, source(seed), keyring, noon)
+	codes, s, err := recovery.NewWith(quick, source(seed), keyring, fixture.Noon)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return codes, s
 }
 
-// typed is a code as it reaches the package.
+// typed returns a code as the package gets it.
 func typed(t rapid.TB, code string) string {
 	t.Helper()
 	read, ok := otp.ReadCode(code)
@@ -70,42 +48,49 @@ func typed(t rapid.TB, code string) string {
 	return read
 }
 
-// try uses a code once, with the quick hash.
-func try(t rapid.TB, s recovery.State, code string, now time.Time) (recovery.State, int, error) {
+// use uses a code once, with the quick hash, and makes sure of the kind of the error
+// ("" for none).
+func use(t rapid.TB, s recovery.State, code string, now time.Time, want problem.Kind) (recovery.State, *problem.Error) {
 	t.Helper()
-	return recovery.AttemptWith(quick, typed(t, code), keyring, now)(s)
+	after, left, err := recovery.AttemptWith(quick, typed(t, code), keyring, now)(s)
+	if left != after.Left() {
+		t.Fatalf("%d codes left, but %d in the state", left, after.Left())
+	}
+	return after, wantKind(t, err, want)
 }
 
-// wrong is a code of the right form that is in no set of these tests.
+// wrong has the form of a code, and is in no set of these tests.
 const wrong = "WRNG-CKEY-2345-6789"
 
+// wantKind is fixture.Problem, or makes sure that there is no error if want is "".
 func wantKind(t rapid.TB, err error, want problem.Kind) *problem.Error {
 	t.Helper()
-	if want == "" {
-		if err != nil {
-			t.Fatalf("got %v, want no error", err)
-		}
-		return nil
+	if want != "" {
+		return fixture.Problem(t, err, want)
 	}
-	e, ok := errors.AsType[*problem.Error](err)
-	if !ok || e.Kind != want {
-		t.Fatalf("got %v, want %q", err, want)
+	if err != nil {
+		t.Fatalf("got %v, want no error", err)
 	}
-	return e
+	return nil
 }
 
-// deepCopy shares no memory with s, and has nil for an empty list.
+// deepCopy returns a copy that shares no memory with s, with nil for an empty list.
 func deepCopy(s recovery.State) recovery.State {
 	s.Codes = append([]recovery.Code(nil), s.Codes...)
 	s.Failures = append([]time.Time(nil), s.Failures...)
 	return s
 }
 
-// same compares states; an empty list is the same as none.
+// same compares states. An empty list equals nil.
 func same(a, b recovery.State) bool { return reflect.DeepEqual(deepCopy(a), deepCopy(b)) }
 
-// withFailures is s after wrong codes at these times.
+// withFailures returns s after wrong codes at these times.
 func withFailures(s recovery.State, at ...time.Time) recovery.State {
 	s.Failures = slices.Clone(at)
 	return s
+}
+
+// locked returns s after too many wrong codes.
+func locked(s recovery.State) recovery.State {
+	return withFailures(s, slices.Repeat([]time.Time{fixture.Noon}, recovery.MaxFailuresPerDay)...)
 }

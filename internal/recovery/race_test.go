@@ -7,9 +7,10 @@ import (
 
 	"twofa/internal/problem"
 	"twofa/internal/recovery"
+	"twofa/internal/testing/fixture"
 )
 
-// row is a store of one state, with nothing but a compare-and-swap.
+// row stores one state, and changes it by compare-and-swap.
 type row struct{ atomic.Pointer[recovery.State] }
 
 func newRow(s recovery.State) *row {
@@ -18,7 +19,7 @@ func newRow(s recovery.State) *row {
 	return &r
 }
 
-// change keeps the new state in every case, as the contract asks.
+// change keeps the new state beside an error, too, as Use demands.
 func (r *row) change(use func(recovery.State) (recovery.State, int, error)) error {
 	for {
 		old := r.Load()
@@ -29,7 +30,7 @@ func (r *row) change(use func(recovery.State) (recovery.State, int, error)) erro
 	}
 }
 
-// inParallel starts n at once, and returns how often each kind was the outcome.
+// inParallel makes n changes at once, and counts the kinds of their errors.
 func inParallel(n int, change func(i int) error) map[problem.Kind]int {
 	outcomes := make([]error, n)
 	start := make(chan struct{})
@@ -57,7 +58,7 @@ func TestAttack03_OneOfAHundredAtOnceUsesTheCode(t *testing.T) {
 	codes, s := newSet(t, 1)
 	r := newRow(s)
 	kinds := inParallel(100, func(int) error {
-		return r.change(recovery.AttemptWith(quick, typed(t, codes[0]), keyring, noon))
+		return r.change(recovery.AttemptWith(quick, typed(t, codes[0]), keyring, fixture.Noon))
 	})
 	if kinds[""] != 1 || kinds[problem.WrongCode] != 10 || kinds[problem.TooManyChecks] != 89 {
 		t.Errorf("got %v, want one success, 10 wrong codes and 89 refusals", kinds)
@@ -71,17 +72,17 @@ func TestAttack01_TenOfAHundredWrongCodesAtOnceAreCompared(t *testing.T) {
 	codes, s := newSet(t, 1)
 	r := newRow(s)
 	kinds := inParallel(100, func(int) error {
-		return r.change(recovery.AttemptWith(quick, typed(t, wrong), keyring, noon))
+		return r.change(recovery.AttemptWith(quick, typed(t, wrong), keyring, fixture.Noon))
 	})
 	if kinds[problem.WrongCode] != 10 || kinds[problem.TooManyChecks] != 90 {
 		t.Errorf("got %v, want 10 wrong codes and 90 refusals", kinds)
 	}
-	err := r.change(recovery.AttemptWith(quick, typed(t, codes[0]), keyring, noon))
+	err := r.change(recovery.AttemptWith(quick, typed(t, codes[0]), keyring, fixture.Noon))
 	wantKind(t, err, problem.TooManyChecks)
 }
 
-// While the set is replaced over and over, a code of the first set works once or
-// not at all, and one of the last set is not lost.
+// While the set is replaced again and again, a code of the first set works once at
+// most, and the codes of the last set are not lost.
 func TestRace_AReplacedSetStaysReplaced(t *testing.T) {
 	codes, s := newSet(t, 1)
 	lastCodes, last := newSet(t, 2)
@@ -90,7 +91,7 @@ func TestRace_AReplacedSetStaysReplaced(t *testing.T) {
 		if i%2 == 0 {
 			return r.change(func(old recovery.State) (recovery.State, int, error) { return old.Replace(last), 0, nil })
 		}
-		return r.change(recovery.AttemptWith(quick, typed(t, codes[0]), keyring, noon))
+		return r.change(recovery.AttemptWith(quick, typed(t, codes[0]), keyring, fixture.Noon))
 	})
 	if kinds[""] > 11 || kinds[""]+kinds[problem.WrongCode] != 20 {
 		t.Errorf("got %v", kinds)
@@ -99,5 +100,5 @@ func TestRace_AReplacedSetStaysReplaced(t *testing.T) {
 		t.Errorf("%d left, %d failures, outcomes %v", got.Left(), len(got.Failures), kinds)
 	}
 	r.Store(&last)
-	wantKind(t, r.change(recovery.AttemptWith(quick, typed(t, lastCodes[0]), keyring, noon)), "")
+	wantKind(t, r.change(recovery.AttemptWith(quick, typed(t, lastCodes[0]), keyring, fixture.Noon)), "")
 }

@@ -1,12 +1,13 @@
-// Package recovery decides about recovery codes: ten codes that a person keeps
-// on paper, each of which lets them in once when nothing else does.
+// Package recovery decides about recovery codes: ten codes that a person keeps on
+// paper for the case that no other factor works. Each is accepted once.
 //
-// A set's codes leave New once and are kept only as hashes. The package does no
-// I/O and has no clock of its own; the one thing it waits for is its turn to
-// hash (see slow). A transition takes the old State and now and returns a new
-// one, changing neither its arguments nor anything else, so one may run it again
-// on a newer state. It must never put a code, or what was typed for one, into an
-// error, or approve a code that it could not compare.
+// [New] returns the codes of a set once. Only their hashes are kept. The package
+// does no I/O, and now is an argument. It may wait for its turn to hash (see slow).
+// A transition takes the old [State] and now, and returns a new State. It changes
+// nothing else, so it may run again on a newer state.
+//
+// The package must never put a code, or a text that was typed for one, into an
+// error. It must never approve a code that it could not compare.
 package recovery
 
 import (
@@ -25,35 +26,35 @@ import (
 // Count is how many codes a set has.
 const Count = 10
 
-// MaxFailuresPerDay is how many wrong codes a user may try within window.Day, over
-// all sets. Codes of 80 bits are not to be guessed with any number of tries; the
-// limit keeps our processor from those who try anyway.
+// MaxFailuresPerDay is how many wrong codes a user may try within window.Day, for all
+// sets together. Nobody can guess a code of 80 bits with any number of tries. The
+// limit protects the processor.
 const MaxFailuresPerDay = 10
 
-// State is what is kept of a user's recovery codes. The zero State is that of a
+// State is all that is kept of a user's recovery codes. The zero State is that of a
 // user who never had any.
 type State struct {
-	Salt     [16]byte    // of the slow hash; random, one a set
-	Key      [4]byte     // names the secret that the MACs are under
-	Codes    []Code      // of the present set, in the order in which New returned them
+	Salt     [16]byte    // of the slow hash: random, one for each set
+	Key      [4]byte     // names the secret of the MACs
+	Codes    []Code      // of the current set, in the order in which New returned them
 	MadeAt   time.Time   // in milliseconds
-	Failures []time.Time // wrong codes of the last window.Day, oldest first, whatever the set
+	Failures []time.Time // wrong codes of the last window.Day, for all sets, oldest first
 }
 
 // Code is what is kept of one code.
 type Code struct {
 	// MAC is Keys.RecoveryMAC of the slow hash of the code.
 	MAC [32]byte
-	// UsedAt is when it was used, zero until then; in milliseconds.
+	// UsedAt is when the code was used, in milliseconds. Zero: not yet.
 	UsedAt time.Time
 }
 
 // Keys is the part of the keyring that recovery codes need.
 type Keys interface {
-	// Current names the secret for what is made now.
+	// Current names the secret for new sets.
 	Current() [4]byte
-	// RecoveryMAC is a PRF of 32 bytes under the named secret; false if that
-	// secret is not there any more.
+	// RecoveryMAC is a PRF with 32 bytes under the named secret. It returns false if
+	// that secret was removed.
 	RecoveryMAC(id [4]byte, message []byte) ([32]byte, bool)
 }
 
@@ -62,12 +63,11 @@ var (
 	errRepeats = errors.New("recovery: the random source repeats itself")
 )
 
-// New makes a set of codes, to be shown once, and the state that knows them.
-// random is crypto/rand's Reader, but in tests. It hashes slowly, Count times:
-// call it before, not within, the transition that puts the state in its place
-// (State.Replace).
+// New makes a set of codes, which must be shown only once, and its state. random is
+// crypto/rand.Reader, except in tests. New makes Count slow hashes, so call it before
+// the transition that stores the state ([State.Replace]), not in it.
 //
-// The codes are as people read them, in groups: XXXX-XXXX-XXXX-XXXX.
+// The codes have the form that people read: XXXX-XXXX-XXXX-XXXX.
 func New(random io.Reader, keys Keys, now time.Time) (codes []string, s State, err error) {
 	return newSet(random, keys, now, argon2id)
 }
@@ -78,8 +78,8 @@ func newSet(random io.Reader, keys Keys, now time.Time, hash hashFunc) ([]string
 		return nil, State{}, errMake(err)
 	}
 	codes := make([]string, Count)
-	// 32 symbols carry 5 bits each, so base32 maps 80 random bits one to one onto
-	// 16 of them: no code is likelier than another.
+	// Each of the 32 symbols stands for 5 bits, so base32 maps 80 random bits to 16
+	// symbols, and all codes are equally likely.
 	encoding := base32.NewEncoding(otp.Alphanumeric.Symbols()).WithPadding(base32.NoPadding)
 	for i := range codes {
 		var bits [codeBits / 8]byte
@@ -103,22 +103,35 @@ func errMake(err error) *problem.Error {
 	return &problem.Error{Kind: problem.Internal, Detail: "Recovery codes could not be made.", Err: fmt.Errorf("recovery: %w", err)}
 }
 
-// knows reports whether a code of that MAC is in the set, used or not.
+// knows reports whether the set has a code with that MAC, used or not.
 func (s State) knows(mac [32]byte) bool {
 	return slices.ContainsFunc(s.Codes, func(c Code) bool { return c.MAC == mac })
 }
 
-// Replace puts a fresh set in the old one's place: the old codes are dead, used
-// or not. The wrong codes of the day still count, so that a new set is no way
-// around the limit.
+// Valid reports whether the state can be kept. New and the transitions make no other
+// states. No two codes are equal, because a code would then be accepted twice.
+func (s State) Valid() bool {
+	if len(s.Codes) > Count || len(s.Failures) > otp.MaxCounted {
+		return false
+	}
+	for i, c := range s.Codes {
+		if (State{Codes: s.Codes[:i]}).knows(c.MAC) {
+			return false
+		}
+	}
+	return len(s.Codes) > 0 || s.Salt == [16]byte{} && s.Key == [4]byte{} && s.MadeAt.IsZero()
+}
+
+// Replace replaces the set by a fresh one: no old code is accepted any more. The
+// wrong codes of the day still count, so that a new set does not evade the limit.
 func (s State) Replace(fresh State) State {
 	fresh.Codes = slices.Clone(fresh.Codes)
 	fresh.Failures = slices.Clone(s.Failures)
 	return fresh
 }
 
-// Left is how many codes have not been used. They may be dead all the same: see
-// Alive.
+// Left returns how many codes have not been used. Whether they can be used, Alive
+// says.
 func (s State) Left() int {
 	left := 0
 	for _, c := range s.Codes {
@@ -129,21 +142,19 @@ func (s State) Left() int {
 	return left
 }
 
-// Alive reports whether the secret that the codes were made under is still in
-// service. Without it no code can be compared any more.
+// Alive reports whether the keyring still has the secret of the codes. Without it,
+// no code can be compared.
 func (s State) Alive(keys Keys) bool {
 	_, ok := keys.RecoveryMAC(s.Key, nil)
 	return ok
 }
 
-// settle returns a copy of the state, to be changed, in which only the wrong
-// codes are left that still count. One that a clock ahead of ours wrote keeps
-// its time up to window.MaxSkew from now and is pulled back to there from beyond,
-// so that no clock locks anybody out for over window.Day and window.MaxSkew.
+// settle returns a copy of the state, which may be changed, with only the failures
+// that still count: see [window.Settle].
 func (s State) settle(now time.Time) State {
 	s.Codes = slices.Clone(s.Codes)
 	if s.Failures = window.Settle(slices.Clone(s.Failures), now); len(s.Failures) == 0 {
-		s.Failures = nil // as it is read from a row
+		s.Failures = nil // as read from a row
 	}
 	return s
 }

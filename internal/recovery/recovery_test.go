@@ -15,6 +15,7 @@ import (
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/recovery"
+	"twofa/internal/testing/fixture"
 )
 
 func TestNew_ShowsTenCodesInGroups(t *testing.T) {
@@ -23,30 +24,29 @@ func TestNew_ShowsTenCodesInGroups(t *testing.T) {
 	if len(codes) != 10 || len(s.Codes) != 10 || s.Left() != 10 || len(s.Failures) != 0 {
 		t.Fatalf("%d codes, state %+v", len(codes), s)
 	}
-	if s.Key != keyring.Current() || !s.MadeAt.Equal(noon) {
+	if s.Key != keyring.Current() || !s.MadeAt.Equal(fixture.Noon) {
 		t.Errorf("state %+v", s)
 	}
 	for i, code := range codes {
 		if !form.MatchString(code) {
 			t.Errorf("code %d has another form", i)
 		}
-		if !recovery.Looks(typed(t, code)) {
-			t.Errorf("code %d does not look like one", i)
+		if !recovery.IsCode(typed(t, code)) {
+			t.Errorf("code %d has not the form of one", i)
 		}
-		after, left, err := try(t, s, code, noon)
-		wantKind(t, err, "")
-		if left != 9 || after.Codes[i].UsedAt.IsZero() {
+		after, _ := use(t, s, code, fixture.Noon, "")
+		if after.Left() != 9 || after.Codes[i].UsedAt.IsZero() {
 			t.Errorf("code %d is not the one that is kept there", i)
 		}
 	}
 }
 
-// 80 random bits and 16 symbols of 5 are the same number, written in base 256
-// and in base 32: so each code is exactly as likely as any other.
+// 10 random bytes and 16 symbols of 5 bits are the same number, in base 256 and in
+// base 32. So each code is as likely as any other.
 func TestR8_CodesAre80RandomBitsUnbiased(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		random := rapid.SliceOfN(rapid.Byte(), 16+100, 16+100).Draw(t, "random")
-		codes, s, err := recovery.NewWith(quick, bytes.NewReader(random), keyring, noon)
+		codes, s, err := recovery.NewWith(quick, bytes.NewReader(random), keyring, fixture.Noon)
 		if err != nil {
 			if repeats(random[16:]) {
 				return
@@ -90,7 +90,7 @@ func TestNew_EverySymbolIsAsLikelyInEveryPlace(t *testing.T) {
 	seen := map[string]bool{}
 	random := source(7)
 	for range sets {
-		codes, _, err := recovery.NewWith(quick, random, keyring, noon)
+		codes, _, err := recovery.NewWith(quick, random, keyring, fixture.Noon)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +132,7 @@ func TestNew_FailsWithoutRandomBytesOrKeys(t *testing.T) {
 		"a key that is not there":      {source(1), noKeys{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			codes, s, err := recovery.NewWith(quick, tc.random, tc.keys, noon)
+			codes, s, err := recovery.NewWith(quick, tc.random, tc.keys, fixture.Noon)
 			wantKind(t, err, problem.Internal)
 			if codes != nil || !same(s, recovery.State{}) {
 				t.Errorf("%d codes beside the error", len(codes))
@@ -141,36 +141,33 @@ func TestNew_FailsWithoutRandomBytesOrKeys(t *testing.T) {
 	}
 }
 
-// noKeys is a keyring whose current secret is not in it.
+// noKeys is a keyring without its current secret.
 type noKeys struct{}
 
 func (noKeys) Current() [4]byte { return [4]byte{1} }
 
 func (noKeys) RecoveryMAC([4]byte, []byte) (mac [32]byte, ok bool) { return mac, false }
 
-func TestReplace_KillsTheOldCodesAndKeepsTheFailures(t *testing.T) {
+func TestReplace_DropsTheOldCodesAndKeepsTheFailures(t *testing.T) {
 	old, s := newSet(t, 1)
-	s, _, err := try(t, s, old[0], noon)
-	wantKind(t, err, "")
+	s, _ = use(t, s, old[0], fixture.Noon, "")
 	for range 3 {
-		s, _, err = try(t, s, wrong, noon)
-		wantKind(t, err, problem.WrongCode)
+		s, _ = use(t, s, wrong, fixture.Noon, problem.WrongCode)
 	}
 	fresh, made := newSet(t, 2)
-	made.Failures = append(made.Failures, noon) // not the fresh set's to say
+	made.Failures = append(made.Failures, fixture.Noon) // ignored
 	s = s.Replace(made)
 	if s.Left() != 10 || len(s.Failures) != 3 {
 		t.Errorf("%d codes left, %d failures; want 10 and 3", s.Left(), len(s.Failures))
 	}
 	for i, code := range old[:7] {
-		var left int
-		s, left, err = try(t, s, code, noon)
-		if e := wantKind(t, err, problem.WrongCode); *e.ChecksLeft != 6-i || left != 10 {
-			t.Errorf("%d checks and %d codes left, want %d and 10", *e.ChecksLeft, left, 6-i)
+		var e *problem.Error
+		s, e = use(t, s, code, fixture.Noon, problem.WrongCode)
+		if *e.ChecksLeft != 6-i || s.Left() != 10 {
+			t.Errorf("%d checks and %d codes left, want %d and 10", *e.ChecksLeft, s.Left(), 6-i)
 		}
 	}
-	_, _, err = try(t, s, fresh[0], noon)
-	wantKind(t, err, problem.TooManyChecks)
+	use(t, s, fresh[0], fixture.Noon, problem.TooManyChecks)
 	_, after := newSet(t, 3)
-	wantKind(t, s.Replace(after).Ready(noon), problem.TooManyChecks)
+	wantKind(t, s.Replace(after).Ready(fixture.Noon), problem.TooManyChecks)
 }

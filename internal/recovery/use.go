@@ -9,8 +9,8 @@ import (
 	"twofa/internal/window"
 )
 
-// Hashed is a typed code, made ready to be compared with one set. The zero
-// Hashed is right nowhere.
+// Hashed is a typed code that is ready to be compared with one set. The zero Hashed
+// is wrong for every set.
 type Hashed struct {
 	salt [16]byte
 	key  [4]byte
@@ -18,47 +18,44 @@ type Hashed struct {
 	is   verdict
 }
 
-// verdict is what can be said of a typed code before it is compared.
+// verdict says whether a typed code can be compared.
 type verdict uint8
 
 const (
 	unhashed   verdict = iota
-	misread            // it has not the form of a recovery code
-	keyless            // the secret that the set was made under is gone
+	malformed          // it has not the form of a recovery code
+	keyless            // the secret of the set was removed
 	comparable         // mac is its MAC
 )
 
-// Hash makes a code, as otp.ReadCode returns it, ready to be compared with the
-// set of this state, and of each later state that still has this set. It takes
-// one slow hash, and none where the outcome is clear without. Ask State.Ready
-// first, or leave both to Attempt.
+// Hash prepares a code, as otp.ReadCode returns it, to be compared with the set of
+// this state, and of each later state with this set. It makes one slow hash, or none
+// if the code is malformed or the secret was removed. Call [State.Ready] first, or
+// use [Attempt], which does both.
 func (s State) Hash(code string, keys Keys) Hashed { return s.hash(code, keys, argon2id) }
 
 func (s State) hash(code string, keys Keys, hash hashFunc) Hashed {
 	h := Hashed{salt: s.Salt, key: s.Key}
-	if !Looks(code) {
-		h.is = misread
-		return h
-	}
-	if !s.Alive(keys) {
+	switch {
+	case !isCode(code):
+		h.is = malformed
+	case !s.Alive(keys):
 		h.is = keyless
-		return h
+	default:
+		mac, ok := keys.RecoveryMAC(s.Key, hash(code, s.Salt))
+		if h.is = keyless; ok {
+			h.mac, h.is = mac, comparable
+		}
 	}
-	mac, ok := keys.RecoveryMAC(s.Key, hash(code, s.Salt))
-	if !ok {
-		h.is = keyless
-		return h
-	}
-	h.mac, h.is = mac, comparable
 	return h
 }
 
-// of reports whether h was made for the set of this state.
-func (h Hashed) of(s State) bool { return h.is != unhashed && h.salt == s.Salt && h.key == s.Key }
+// isFor reports whether h was made for the set of this state.
+func (h Hashed) isFor(s State) bool { return h.is != unhashed && h.salt == s.Salt && h.key == s.Key }
 
-// Ready returns an error where no code is right now, whichever was typed, so
-// that none needs to be hashed: NotFound where there is no code left,
-// TooManyChecks with RetryAfter where too many were wrong.
+// Ready returns an error if no code can be accepted now, so that none has to be
+// hashed: NotFound if no code is left, TooManyChecks with RetryAfter after too many
+// wrong codes.
 func (s State) Ready(now time.Time) error {
 	if err := s.settle(now).refusal(now); err != nil {
 		return err
@@ -69,29 +66,28 @@ func (s State) Ready(now time.Time) error {
 // refusal is Ready of a settled state.
 func (s State) refusal(now time.Time) *problem.Error {
 	if s.Left() == 0 {
-		return &problem.Error{Kind: problem.NotFound, Detail: "This user has no recovery code that could be used: none were made, or all are used. Make new ones with POST /api/users/{name}/recovery-codes."}
+		return &problem.Error{Kind: problem.NotFound, Detail: "This user has no recovery code that could be used: none were made, or all are used. Make new recovery codes."}
 	}
 	if wait := window.FullFor(s.Failures, MaxFailuresPerDay, window.Day, now); wait > 0 {
 		none := 0
 		return &problem.Error{
 			Kind: problem.TooManyChecks, RetryAfter: wait, ChecksLeft: &none,
-			Detail: "Too many wrong recovery codes for this user within 24 hours. New ones do not help before they are over.",
+			Detail: "Too many wrong recovery codes for this user within 24 hours. New recovery codes do not help before these hours are over.",
 		}
 	}
 	return nil
 }
 
-// errOtherSet: the caller compared with a set that the code was not hashed for.
+// errOtherSet: the code was hashed for another set.
 var errOtherSet = errors.New("recovery: the code was hashed for another set")
 
-// Use spends the code if it is one of the set that was not used before, and
-// counts it as wrong otherwise; whether it was used before is not told. The
-// state that it returns has to be kept in either case. left is how many codes
-// are unused in it.
+// Use marks the code as used if it is an unused code of the set. Otherwise it counts
+// a wrong code; it does not say whether the code was used before. The new state must
+// be kept in either case. left is how many unused codes it has.
 //
-// Errors, all *problem.Error: those of State.Ready; InvalidRequest for what has not
-// the form of a code, KindExpired where the set's secret is gone, and Internal
-// for a Hashed of another set, none of which count; WrongCode, with ChecksLeft.
+// Errors are those of [State.Ready], and WrongCode with ChecksLeft. These errors are
+// not counted: InvalidRequest for a malformed code, Expired if the set's secret was
+// removed, Internal for a Hashed of another set.
 func Use(old State, h Hashed, now time.Time) (s State, left int, err error) {
 	s = old.settle(now)
 	if refused := s.refusal(now); refused != nil {
@@ -100,8 +96,8 @@ func Use(old State, h Hashed, now time.Time) (s State, left int, err error) {
 	if refused := h.refusal(s); refused != nil {
 		return s, s.Left(), refused
 	}
-	// All are compared, and none is skipped for being used: the time it takes
-	// tells neither which one was right nor whether it was used.
+	// All codes are compared, used or not, so that the time it takes reveals neither
+	// which code was right nor whether it was used.
 	at := -1
 	for i, c := range s.Codes {
 		right := subtle.ConstantTimeCompare(c.MAC[:], h.mac[:])
@@ -123,32 +119,32 @@ func unused(c Code) int {
 	return 0
 }
 
-// refusal is why a code cannot be compared with the set of s, nil where it can.
+// refusal says why a code cannot be compared with the set of s. nil: it can.
 func (h Hashed) refusal(s State) *problem.Error {
 	switch {
-	case !h.of(s):
+	case !h.isFor(s):
 		return &problem.Error{Kind: problem.Internal, Detail: "The code could not be checked.", Err: errOtherSet}
-	case h.is == misread:
+	case h.is == malformed:
 		return problem.Invalid("code", "A recovery code is made of 16 letters and digits, without 0, O, 1 and I.")
 	case h.is == keyless:
-		return &problem.Error{Kind: problem.Expired, Detail: "The secret that made these recovery codes was taken out of service. Make new ones with POST /api/users/{name}/recovery-codes."}
+		return &problem.Error{Kind: problem.Expired, Detail: "The secret that made these recovery codes was removed. Make new recovery codes."}
 	}
 	return nil
 }
 
-// Attempt returns the use of one code, as otp.ReadCode returns it, as a
-// transition for a compare-and-swap, which may run it any number of times, one
-// after the other. It hashes once for each set that it meets, and not at all
-// where State.Ready refuses. Results are those of Use.
+// Attempt returns a transition that uses a code, as otp.ReadCode returns it. A
+// compare-and-swap may run it any number of times, one after the other. It hashes the
+// code once for each set that it gets, and not at all if [State.Ready] returns an
+// error. Its results are those of [Use].
 func Attempt(code string, keys Keys, now time.Time) func(old State) (s State, left int, err error) {
 	return attempt(code, keys, now, argon2id)
 }
 
 func attempt(code string, keys Keys, now time.Time, hash hashFunc) func(State) (State, int, error) {
-	// In a closure, a code is nowhere that formatting or encoding could reach it.
+	// The code is in a closure, where formatting and encoding cannot reach it.
 	var h Hashed
 	return func(old State) (State, int, error) {
-		if !h.of(old) && old.Ready(now) == nil {
+		if !h.isFor(old) && old.Ready(now) == nil {
 			h = old.hash(code, keys, hash)
 		}
 		return Use(old, h, now)

@@ -6,41 +6,35 @@ import (
 
 	"twofa/internal/problem"
 	"twofa/internal/recovery"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/window"
 )
 
 func TestR8_EachCodeWorksOnce(t *testing.T) {
 	codes, s := newSet(t, 1)
 	for i, code := range codes {
-		var left int
-		var err error
-		now := noon.Add(time.Duration(i) * time.Hour)
-		s, left, err = try(t, s, code, now)
-		wantKind(t, err, "")
-		if left != 9-i || s.Left() != left || !s.Codes[i].UsedAt.Equal(now) {
-			t.Errorf("code %d: %d left, state %+v", i, left, s)
+		now := fixture.Noon.Add(time.Duration(i) * time.Hour)
+		s, _ = use(t, s, code, now, "")
+		if s.Left() != 9-i || !s.Codes[i].UsedAt.Equal(now) {
+			t.Errorf("code %d: %d left, state %+v", i, s.Left(), s)
 		}
-		if i < 9 { // the last one leaves nothing to be compared with
-			s, left, err = try(t, s, code, now)
-			wantKind(t, err, problem.WrongCode)
-			if left != 9-i || !s.Codes[i].UsedAt.Equal(now) {
-				t.Errorf("code %d again: %d left, state %+v", i, left, s)
+		if i < 9 { // after the last one, there is nothing to compare with
+			s, _ = use(t, s, code, now, problem.WrongCode)
+			if s.Left() != 9-i || !s.Codes[i].UsedAt.Equal(now) {
+				t.Errorf("code %d again: %d left, state %+v", i, s.Left(), s)
 			}
 		}
 	}
 }
 
-// A used code and a wrong one differ in nothing that is answered or kept.
+// The answer and the state after a used code are those after a wrong one.
 func TestUse_AUsedCodeIsAnsweredLikeAWrongOne(t *testing.T) {
 	codes, s := newSet(t, 1)
-	s, _, err := try(t, s, codes[0], noon)
-	wantKind(t, err, "")
-	afterUsed, leftUsed, err := try(t, s, codes[0], noon)
-	used := wantKind(t, err, problem.WrongCode)
-	afterWrong, leftWrong, err := try(t, s, wrong, noon)
-	other := wantKind(t, err, problem.WrongCode)
+	s, _ = use(t, s, codes[0], fixture.Noon, "")
+	afterUsed, used := use(t, s, codes[0], fixture.Noon, problem.WrongCode)
+	afterWrong, other := use(t, s, wrong, fixture.Noon, problem.WrongCode)
 	if *used.ChecksLeft != *other.ChecksLeft || used.Detail != other.Detail || used.Err != other.Err ||
-		used.RetryAfter != other.RetryAfter || leftUsed != leftWrong || !same(afterUsed, afterWrong) {
+		used.RetryAfter != other.RetryAfter || !same(afterUsed, afterWrong) {
 		t.Errorf("used: %+v\nwrong: %+v", used, other)
 	}
 }
@@ -48,35 +42,31 @@ func TestUse_AUsedCodeIsAnsweredLikeAWrongOne(t *testing.T) {
 func TestUse_WithoutACodeLeftSaysHowToMakeNewOnes(t *testing.T) {
 	codes, spent := newSet(t, 1)
 	for _, code := range codes {
-		var err error
-		spent, _, err = try(t, spent, code, noon)
-		wantKind(t, err, "")
+		spent, _ = use(t, spent, code, fixture.Noon, "")
 	}
 	for name, s := range map[string]recovery.State{
-		"never made any": {},
-		"all used":       spent,
-		"and too many failures": withFailures(spent,
-			noon, noon, noon, noon, noon, noon, noon, noon, noon, noon),
+		"never made any":        {},
+		"all used":              spent,
+		"and too many failures": locked(spent),
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, code := range []string{codes[0], wrong, "123456"} {
-				after, left, err := try(t, s, code, noon)
-				e := wantKind(t, err, problem.NotFound)
-				if left != 0 || !same(after, s) || e.Detail == "" {
-					t.Errorf("%d left, %+v, %+v", left, e, after)
+				after, e := use(t, s, code, fixture.Noon, problem.NotFound)
+				if after.Left() != 0 || !same(after, s) || e.Detail == "" {
+					t.Errorf("%d left, %+v, %+v", after.Left(), e, after)
 				}
 			}
-			wantKind(t, s.Ready(noon), problem.NotFound)
+			wantKind(t, s.Ready(fixture.Noon), problem.NotFound)
 		})
 	}
 }
 
-func TestUse_TenWrongCodesADayAndThenExactlyWhenTheFirstIsOver(t *testing.T) {
+func TestUse_TenWrongCodesADay(t *testing.T) {
 	codes, s := newSet(t, 1)
 	for i := range 10 {
-		var err error
-		s, _, err = try(t, s, wrong, noon.Add(time.Duration(i)*time.Minute))
-		if e := wantKind(t, err, problem.WrongCode); *e.ChecksLeft != 9-i {
+		var e *problem.Error
+		s, e = use(t, s, wrong, fixture.Noon.Add(time.Duration(i)*time.Minute), problem.WrongCode)
+		if *e.ChecksLeft != 9-i {
 			t.Errorf("%d checks left, want %d", *e.ChecksLeft, 9-i)
 		}
 	}
@@ -87,32 +77,28 @@ func TestUse_TenWrongCodesADayAndThenExactlyWhenTheFirstIsOver(t *testing.T) {
 		{window.Day - 1, 1},
 	} {
 		for _, code := range []string{codes[0], wrong, "123"} { // the right one, too
-			after, left, err := try(t, s, code, noon.Add(tc.at))
-			e := wantKind(t, err, problem.TooManyChecks)
-			if e.RetryAfter != tc.wait || e.ChecksLeft == nil || *e.ChecksLeft != 0 || left != 10 {
-				t.Errorf("after %v: %+v, %d left", tc.at, e, left)
+			after, e := use(t, s, code, fixture.Noon.Add(tc.at), problem.TooManyChecks)
+			if e.RetryAfter != tc.wait || e.ChecksLeft == nil || *e.ChecksLeft != 0 || after.Left() != 10 {
+				t.Errorf("after %v: %+v, %d left", tc.at, e, after.Left())
 			}
 			if !same(after, s) {
-				t.Errorf("after %v: a code that was not looked at changed the state", tc.at)
+				t.Errorf("after %v: a code that was not compared changed the state", tc.at)
 			}
 		}
-		wantKind(t, s.Ready(noon.Add(tc.at)), problem.TooManyChecks)
+		wantKind(t, s.Ready(fixture.Noon.Add(tc.at)), problem.TooManyChecks)
 	}
-	wantKind(t, s.Ready(noon.Add(window.Day)), "")
-	s, _, err := try(t, s, wrong, noon.Add(window.Day))
-	wantKind(t, err, problem.WrongCode)
-	_, _, err = try(t, s, codes[0], noon.Add(window.Day))
-	if e := wantKind(t, err, problem.TooManyChecks); e.RetryAfter != time.Minute {
+	wantKind(t, s.Ready(fixture.Noon.Add(window.Day)), "")
+	s, _ = use(t, s, wrong, fixture.Noon.Add(window.Day), problem.WrongCode)
+	if _, e := use(t, s, codes[0], fixture.Noon.Add(window.Day), problem.TooManyChecks); e.RetryAfter != time.Minute {
 		t.Errorf("retry after %v, want a minute: the second wrong code still counts", e.RetryAfter)
 	}
-	s, left, err := try(t, s, codes[0], noon.Add(window.Day+time.Minute))
-	wantKind(t, err, "")
-	if left != 9 || len(s.Failures) != 9 {
-		t.Errorf("%d left, %d failures; a success forgives none", left, len(s.Failures))
+	s, _ = use(t, s, codes[0], fixture.Noon.Add(window.Day+time.Minute), "")
+	if s.Left() != 9 || len(s.Failures) != 9 {
+		t.Errorf("%d left, %d failures; a success forgets none", s.Left(), len(s.Failures))
 	}
 }
 
-// counted counts how often it is called.
+// counted is quick, and counts its calls.
 func counted(n *int) func(string, [16]byte) []byte {
 	return func(code string, salt [16]byte) []byte {
 		*n++
@@ -122,9 +108,8 @@ func counted(n *int) func(string, [16]byte) []byte {
 
 func TestAttempt_HashesOnlyWhereThatDecides(t *testing.T) {
 	codes, s := newSet(t, 1)
-	locked := withFailures(s, noon, noon, noon, noon, noon, noon, noon, noon, noon, noon)
-	gone := deepCopy(s)
-	gone.Key = [4]byte{}
+	removed := deepCopy(s)
+	removed.Key = [4]byte{}
 	for name, tc := range map[string]struct {
 		s    recovery.State
 		code string
@@ -133,16 +118,16 @@ func TestAttempt_HashesOnlyWhereThatDecides(t *testing.T) {
 	}{
 		"right":                 {s, codes[0], "", 1},
 		"wrong":                 {s, wrong, problem.WrongCode, 1},
-		"too many were wrong":   {locked, codes[0], problem.TooManyChecks, 0},
+		"too many were wrong":   {locked(s), codes[0], problem.TooManyChecks, 0},
 		"no set":                {recovery.State{}, codes[0], problem.NotFound, 0},
-		"the secret is gone":    {gone, codes[0], problem.Expired, 0},
+		"the secret is removed": {removed, codes[0], problem.Expired, 0},
 		"not a code's form":     {s, "ABCD", problem.InvalidRequest, 0},
 		"not the code's length": {s, codes[0] + "A", problem.InvalidRequest, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := 0
-			use := recovery.AttemptWith(counted(&n), typed(t, tc.code), keyring, noon)
-			for range 5 { // as often as writes conflict
+			use := recovery.AttemptWith(counted(&n), typed(t, tc.code), keyring, fixture.Noon)
+			for range 5 { // as if writes conflict
 				after, _, err := use(tc.s)
 				wantKind(t, err, tc.kind)
 				if failures := len(after.Failures) - len(tc.s.Failures); failures != 0 && tc.kind != problem.WrongCode {
@@ -160,8 +145,8 @@ func TestAttempt_HashesAgainForAnotherSetOnly(t *testing.T) {
 	codes, first := newSet(t, 1)
 	_, second := newSet(t, 2)
 	n := 0
-	use := recovery.AttemptWith(counted(&n), typed(t, codes[0]), keyring, noon)
-	states := []recovery.State{first, withFailures(first, noon), first.Replace(second), withFailures(second, noon), first}
+	use := recovery.AttemptWith(counted(&n), typed(t, codes[0]), keyring, fixture.Noon)
+	states := []recovery.State{first, withFailures(first, fixture.Noon), first.Replace(second), withFailures(second, fixture.Noon), first}
 	kinds := []problem.Kind{"", "", problem.WrongCode, problem.WrongCode, ""}
 	for i, want := range []int{1, 1, 2, 2, 3} {
 		_, _, err := use(states[i])
@@ -185,112 +170,100 @@ func TestUse_RefusesACodeThatWasHashedForAnotherSet(t *testing.T) {
 		"of an unknown salt": recovery.State{Key: s.Key}.Hash("x", keyring),
 	} {
 		t.Run(name, func(t *testing.T) {
-			after, left, err := recovery.Use(s, h, noon)
+			after, left, err := recovery.Use(s, h, fixture.Noon)
 			wantKind(t, err, problem.Internal)
 			if left != 10 || !same(after, s) {
 				t.Errorf("%d left, %+v", left, after)
 			}
 		})
 	}
-	// Nor is the zero Hashed right where a code's MAC is zero.
+	// The zero Hashed is not right either if a code's MAC is zero.
 	zero := recovery.State{Codes: make([]recovery.Code, 1)}
-	_, _, err := recovery.Use(zero, recovery.Hashed{}, noon)
+	_, _, err := recovery.Use(zero, recovery.Hashed{}, fixture.Noon)
 	wantKind(t, err, problem.Internal)
 }
 
-func TestRotation_CodesWorkUntilTheirSecretIsTakenOut(t *testing.T) {
+func TestRotation_CodesWorkUntilTheirSecretIsRemoved(t *testing.T) {
 	codes, s := newSet(t, 1)
-	rotated, without := mustParse(fixedSecret(50), fixedSecret(1)), mustParse(fixedSecret(50))
+	rotated, without := fixture.Keys(t, 50, 1), fixture.Keys(t, 50)
 	code := typed(t, codes[0])
 
-	after, left, err := recovery.AttemptWith(quick, code, rotated, noon)(s)
+	after, left, err := recovery.AttemptWith(quick, code, rotated, fixture.Noon)(s)
 	wantKind(t, err, "")
 	if left != 9 || after.Key != s.Key || !s.Alive(rotated) {
 		t.Errorf("%d left, alive: %v", left, s.Alive(rotated))
 	}
 	for _, code := range []string{code, typed(t, wrong)} {
-		after, _, err = recovery.AttemptWith(quick, code, without, noon)(s)
+		after, _, err = recovery.AttemptWith(quick, code, without, fixture.Noon)(s)
 		wantKind(t, err, problem.Expired)
 		if !same(after, s) || s.Alive(without) {
 			t.Errorf("alive: %v, state %+v", s.Alive(without), after)
 		}
 	}
-	fresh, made, err := recovery.NewWith(quick, source(2), without, noon)
+	fresh, made, err := recovery.NewWith(quick, source(2), without, fixture.Noon)
 	wantKind(t, err, "")
-	_, left, err = recovery.AttemptWith(quick, typed(t, fresh[0]), without, noon)(s.Replace(made))
+	_, left, err = recovery.AttemptWith(quick, typed(t, fresh[0]), without, fixture.Noon)(s.Replace(made))
 	if wantKind(t, err, ""); left != 9 {
 		t.Errorf("%d left, want 9", left)
 	}
 }
 
-func TestClock_AFailureAheadCountsAndIsForgottenWithinADayAndTheSkew(t *testing.T) {
+func TestClock_AFailureInTheFutureCountsForDayAndMaxSkewAtMost(t *testing.T) {
 	codes, s := newSet(t, 1)
 	var ahead []time.Time
 	for range 10 {
-		ahead = append(ahead, noon.Add(100*window.Day))
+		ahead = append(ahead, fixture.Noon.Add(100*window.Day))
 	}
 	s = withFailures(s, ahead...)
-	after, _, err := try(t, s, codes[0], noon)
-	if e := wantKind(t, err, problem.TooManyChecks); e.RetryAfter != window.Day {
+	after, e := use(t, s, codes[0], fixture.Noon, problem.TooManyChecks)
+	if e.RetryAfter != window.Day {
 		t.Errorf("retry after %v, want a day", e.RetryAfter)
 	}
-	_, _, err = try(t, after, codes[0], noon.Add(window.Day+window.MaxSkew-1))
-	wantKind(t, err, problem.TooManyChecks)
-	_, _, err = try(t, after, codes[0], noon.Add(window.Day+window.MaxSkew))
-	wantKind(t, err, "")
+	use(t, after, codes[0], fixture.Noon.Add(window.Day+window.MaxSkew-1), problem.TooManyChecks)
+	use(t, after, codes[0], fixture.Noon.Add(window.Day+window.MaxSkew), "")
 }
 
-func TestClock_AStepBackRevivesNoCodeAndForgivesNoFailure(t *testing.T) {
+func TestClock_GoingBackRevivesNoCodeAndForgetsNoFailure(t *testing.T) {
 	codes, s := newSet(t, 1)
-	s, _, err := try(t, s, codes[0], noon)
-	wantKind(t, err, "")
-	back := noon.Add(-90 * time.Second)
+	s, _ = use(t, s, codes[0], fixture.Noon, "")
+	back := fixture.Noon.Add(-90 * time.Second)
 	for i := range 10 {
-		now := noon
+		now := fixture.Noon
 		if i%2 == 1 {
 			now = back
 		}
-		s, _, err = try(t, s, codes[0], now)
-		wantKind(t, err, problem.WrongCode)
+		s, _ = use(t, s, codes[0], now, problem.WrongCode)
 	}
 	for i, at := range s.Failures {
-		if !at.Equal(noon) {
+		if !at.Equal(fixture.Noon) {
 			t.Errorf("failure %d is kept as of %v", i, at)
 		}
 	}
-	_, _, err = try(t, s, codes[1], back)
-	if e := wantKind(t, err, problem.TooManyChecks); e.RetryAfter != window.Day {
+	if _, e := use(t, s, codes[1], back, problem.TooManyChecks); e.RetryAfter != window.Day {
 		t.Errorf("retry after %v", e.RetryAfter)
 	}
 }
 
-// The lock of an attacker's making ends by itself, however long they go on, and
-// the person's codes work then.
+// However long an attacker goes on, the lock ends by itself, and then the person's
+// codes work.
 func TestAttack22_TheLockEndsByItself(t *testing.T) {
 	codes, s := newSet(t, 1)
 	tried := 0
 	for minute := range 3 * 24 * 60 {
 		var err error
-		s, _, err = try(t, s, wrong, noon.Add(time.Duration(minute)*time.Minute))
-		if e := wantWrongOrLocked(t, err); e.Kind == problem.WrongCode {
+		s, _, err = recovery.AttemptWith(quick, typed(t, wrong), keyring, fixture.Noon.Add(time.Duration(minute)*time.Minute))(s)
+		if problem.Is(err, problem.WrongCode) {
 			tried++
+		} else {
+			wantKind(t, err, problem.TooManyChecks)
 		}
 	}
 	if tried != 3*10 {
 		t.Errorf("%d wrong codes were compared in three days, want 30", tried)
 	}
 	last := s.Failures[len(s.Failures)-1]
-	_, left, err := try(t, s, codes[0], last.Add(window.Day))
-	if wantKind(t, err, ""); left != 9 {
-		t.Errorf("%d left, want 9", left)
+	after, _ := use(t, s, codes[0], last.Add(window.Day), "")
+	if after.Left() != 9 {
+		t.Errorf("%d left, want 9", after.Left())
 	}
-}
-
-func wantWrongOrLocked(t *testing.T, err error) *problem.Error {
-	t.Helper()
-	e, ok := err.(*problem.Error)
-	if !ok || e.Kind != problem.WrongCode && e.Kind != problem.TooManyChecks {
-		t.Fatalf("got %v", err)
-	}
-	return e
 }

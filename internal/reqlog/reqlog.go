@@ -1,6 +1,6 @@
-// Package reqlog collects what one request's log line says, from wherever it
-// becomes known. What is added must be safe to log: masked addresses only,
-// never a code, a key or another's error text.
+// Package reqlog collects the attributes of a request's log line while the request
+// is handled. Everything that is added must be safe to log: masked addresses, and
+// never a code, a key or another program's error text.
 package reqlog
 
 import (
@@ -21,14 +21,14 @@ type Line struct {
 	attrs []slog.Attr
 }
 
-// With returns a context that Add writes to, and the line it writes.
+// With returns a context with a new line, to which Add writes.
 func With(ctx context.Context) (context.Context, *Line) {
 	line := new(Line)
 	return context.WithValue(ctx, contextKey{}, line), line
 }
 
-// Add puts attributes on the request's line; without one it does nothing. An
-// attribute takes the place of an earlier one of the same key.
+// Add puts attributes on the context's line. It does nothing if the context has
+// none. An attribute replaces an earlier one with the same key.
 func Add(ctx context.Context, attrs ...slog.Attr) {
 	line, ok := ctx.Value(contextKey{}).(*Line)
 	if !ok {
@@ -46,7 +46,7 @@ func Add(ctx context.Context, attrs ...slog.Attr) {
 	}
 }
 
-// Address puts on the line what may be told of an address.
+// Address puts an address on the line: masked, and with the country of a number.
 func Address(ctx context.Context, a address.Address) {
 	if !a.IsEmail() {
 		Add(ctx, slog.String("country", a.Number.Region))
@@ -54,8 +54,8 @@ func Address(ctx context.Context, a address.Address) {
 	Add(ctx, slog.String("to", a.Masked()))
 }
 
-// Verification puts on the line what may be told of a verification and of its
-// recipient. It does nothing for one that was not found.
+// Verification puts a verification on the line, without its secrets, and the masked
+// address of its recipient. It does nothing for the zero Verification.
 func Verification(ctx context.Context, r otp.Recipient, v otp.Verification) {
 	if v.ID == "" {
 		return
@@ -63,10 +63,10 @@ func Verification(ctx context.Context, r otp.Recipient, v otp.Verification) {
 	if a, err := address.Parse(r.Address); err == nil {
 		Address(ctx, a)
 	}
-	Add(ctx, slog.String("channel", v.Channel()), slog.String("verification", string(v.ID)), slog.String("state", string(v.Status)))
+	Add(ctx, slog.String("channel", string(v.Channel())), slog.String("verification", string(v.ID)), slog.String("state", string(v.Status)))
 }
 
-// Attrs returns what was added, in order.
+// Attrs returns the attributes in the order in which they were added.
 func (l *Line) Attrs() []slog.Attr {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -4,63 +4,33 @@ import (
 	"testing"
 
 	"twofa/internal/secret"
+	"twofa/internal/testing/fixture"
 )
 
-// benchRow has the size of a recipient with two verifications.
-var benchRow = make([]byte, 300)
-
-const benchPlace = "0123456789abcdef"
-
-func benchRing(b *testing.B) *secret.Keyring {
-	b.Helper()
-	ring, err := secret.Parse(secret.Generate())
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	return ring
-}
-
-func BenchmarkSeal(b *testing.B) {
-	ring := benchRing(b)
-	for b.Loop() {
-		ring.Seal(benchRow, benchPlace)
-	}
-}
-
-func BenchmarkOpen(b *testing.B) {
-	ring := benchRing(b)
-	box := ring.Seal(benchRow, benchPlace)
-	for b.Loop() {
-		if _, err := ring.Open(box, benchPlace); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkIndex(b *testing.B) {
-	ring := benchRing(b)
-	for b.Loop() {
-		ring.Index("+14155550123")
-	}
-}
-
-func BenchmarkCodeMAC(b *testing.B) {
-	ring := benchRing(b)
+func BenchmarkKeyring(b *testing.B) {
+	const place = "0123456789abcdef"
+	row := make([]byte, 300) // the size of a recipient with two verifications
 	message := make([]byte, 54)
-	for b.Loop() {
-		if _, ok := ring.CodeMAC(ring.Current(), message); !ok {
-			b.Fatal("no key")
-		}
-	}
-}
-
-func BenchmarkParse(b *testing.B) {
 	setting := secret.Generate()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := secret.Parse(setting); err != nil {
-			b.Fatal(err)
-		}
+	keys := fixture.Keys(b, 1)
+	box := keys.Seal(row, place)
+	for _, c := range []struct {
+		name string
+		call func() (ok bool)
+	}{
+		{"Seal", func() bool { return keys.Seal(row, place) != nil }},
+		{"Open", func() bool { _, err := keys.Open(box, place); return err == nil }},
+		{"Index", func() bool { return keys.Index("+14155550123") != [32]byte{} }},
+		{"CodeMAC", func() bool { _, ok := keys.CodeMAC(keys.Current(), message); return ok }},
+		{"Parse", func() bool { _, err := secret.Parse(setting); return err == nil }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if !c.call() {
+					b.Fatal("failed")
+				}
+			}
+		})
 	}
 }

@@ -1,11 +1,11 @@
-// Package secret is the keyring: every key that twofa uses is derived from the
-// secrets in TWOFA_SECRET, with HKDF-SHA256 (RFC 5869) and one label for each
-// use, so that no key ever serves two purposes.
+// Package secret is the keyring. Every key of the service is derived from the secrets
+// in TWOFA_SECRET, with HKDF-SHA256 (RFC 5869) and a label for each use, so that no
+// key has two uses.
 //
-// A keyring holds one or more secrets, the current one first. New codes are
-// derived and rows sealed with the current one; the others are still accepted.
-// The last one alone keys the index, because the index says where a row lies:
-// rotating means putting a new secret in front, and rows stay where they are.
+// A keyring has one or more secrets, the current one first. The current secret makes
+// new codes and seals rows; the others are still accepted. Only the last secret keys
+// the index. The index decides the key of a row, so to rotate, an operator puts a new
+// secret in front, and the rows stay where they are.
 //
 // The package must never put a secret, a key or a plain text into an error.
 package secret
@@ -24,16 +24,16 @@ import (
 	"strings"
 )
 
-// MinBytes is the least length of a secret: as many bytes as the hash has, so
-// that deriving loses nothing.
+// MinBytes is the smallest length of a secret. It is the length of the hash, so that
+// no derived key is weaker than the hash.
 const MinBytes = 32
 
-// minDistinct is how many different byte values a secret must have. 32 random
-// bytes have 30 on average; fewer than 16 is next to impossible by chance
-// (under 2^-60), and typical of text typed again and again.
+// minDistinct is how many different bytes a secret must have. 32 random bytes have 30
+// on average. Fewer than 16 have a probability under 2^-60, and are typical of a text
+// that somebody has typed repeatedly.
 const minDistinct = 16
 
-// The labels, one a use. Changing one changes every key under it.
+// The labels, one for each use. Another label makes other keys.
 const (
 	labelID       = "twofa/v1/key-id"
 	labelCode     = "twofa/v1/code"
@@ -42,12 +42,12 @@ const (
 	labelIndex    = "twofa/v1/index"
 )
 
-// KeyID names the secret that a key was derived from. It is itself derived, so
-// it tells nothing of the secret.
+// KeyID names the secret that a key was derived from. It is itself derived, so it
+// reveals nothing about the secret.
 type KeyID = [4]byte
 
-// ErrSealed is returned by Open when the box was not sealed by this keyring for
-// this place, or was changed since.
+// ErrSealed is the error of Open for a box that was not sealed with a secret of this
+// keyring for this place, or was changed since.
 var ErrSealed = errors.New("secret: the box does not open")
 
 // Keyring derives, seals, opens and indexes. It is safe for concurrent use.
@@ -63,9 +63,9 @@ type key struct {
 	seal     cipher.AEAD
 }
 
-// Parse reads the setting: base64 (standard alphabet, padding optional),
-// comma-separated, current first. The error says which entry is at fault and
-// why, by position, never with a value.
+// Parse reads the setting: secrets in base64 (standard alphabet, padding optional),
+// separated by commas, the current one first. The error gives the position of the
+// entry and the reason, and never quotes it.
 func Parse(setting string) (*Keyring, error) {
 	var ring Keyring
 	var secrets [][]byte
@@ -154,7 +154,7 @@ func newKey(s []byte) (k key, err error) {
 	return k, err
 }
 
-// Current is the secret that new codes are derived from.
+// Current names the secret of new codes and new boxes.
 func (r *Keyring) Current() KeyID { return r.keys[0].id }
 
 func (r *Keyring) find(id KeyID) (key, bool) {
@@ -166,8 +166,8 @@ func (r *Keyring) find(id KeyID) (key, bool) {
 	return key{}, false
 }
 
-// CodeMAC is HMAC-SHA256 of the message under the secret's code key. It reports
-// false if the secret is no longer in the ring.
+// CodeMAC returns HMAC-SHA256 of the message under the secret's key for one-time
+// codes. ok is false if the keyring does not have the secret.
 func (r *Keyring) CodeMAC(id KeyID, message []byte) (mac [32]byte, ok bool) {
 	k, ok := r.find(id)
 	if !ok {
@@ -176,8 +176,8 @@ func (r *Keyring) CodeMAC(id KeyID, message []byte) (mac [32]byte, ok bool) {
 	return sum(k.code, message), true
 }
 
-// RecoveryMAC is HMAC-SHA256 of the message under the secret's key for recovery
-// codes. It reports false if the secret is no longer in the ring.
+// RecoveryMAC returns HMAC-SHA256 of the message under the secret's key for recovery
+// codes. ok is false if the keyring does not have the secret.
 func (r *Keyring) RecoveryMAC(id KeyID, message []byte) (mac [32]byte, ok bool) {
 	k, ok := r.find(id)
 	if !ok {
@@ -186,8 +186,8 @@ func (r *Keyring) RecoveryMAC(id KeyID, message []byte) (mac [32]byte, ok bool) 
 	return sum(k.recovery, message), true
 }
 
-// Index is HMAC-SHA256 of a text under the index key: the same for as long as
-// the last secret of the ring stays the last.
+// Index returns HMAC-SHA256 of a text under the index key. It stays the same as long
+// as the last secret of the keyring stays the last one.
 func (r *Keyring) Index(text string) [32]byte { return sum(r.index, []byte(text)) }
 
 func sum(key, message []byte) (mac [32]byte) {
@@ -197,12 +197,12 @@ func sum(key, message []byte) (mac [32]byte) {
 	return mac
 }
 
-// Overhead is how many bytes Seal adds.
+// Overhead is how many bytes a box has more than its plain text.
 const Overhead = len(KeyID{}) + 12 + 16
 
-// Seal encrypts with AES-256-GCM under the current secret and a random nonce of
-// 96 bits. place is authenticated with it: the box opens nowhere else. The box
-// is the key id, the nonce, the cipher text and the tag.
+// Seal encrypts with AES-256-GCM under the current secret and a random nonce of 96
+// bits. It authenticates the place, too: the box opens at no other place. The box is
+// the key id, the nonce, the cipher text and the tag.
 func (r *Keyring) Seal(plain []byte, place string) []byte {
 	k := r.keys[0]
 	box := make([]byte, 0, len(plain)+Overhead)
@@ -210,8 +210,9 @@ func (r *Keyring) Seal(plain []byte, place string) []byte {
 	return k.seal.Seal(box, nil, plain, []byte(place))
 }
 
-// Open reverses Seal, for any secret in the ring. It returns ErrSealed if the
-// box is not whole, was sealed for another place, or by a secret not in the ring.
+// Open returns the plain text of a box that Seal has made with a secret of the
+// keyring. The error is ErrSealed if the box was changed, was sealed for another
+// place, or was sealed with another secret.
 func (r *Keyring) Open(box []byte, place string) ([]byte, error) {
 	var id KeyID
 	if len(box) < Overhead {

@@ -13,26 +13,16 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/secret"
+	"twofa/internal/testing/fixture"
 )
 
-// entry is a good secret: 32 bytes that differ from each other.
-func entry(seed byte) string { return base64.StdEncoding.EncodeToString(sequence(seed, 32)) }
-
+// sequence returns n bytes, the first one seed.
 func sequence(seed byte, n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
 		b[i] = seed + byte(i)
 	}
 	return b
-}
-
-func ring(t rapid.TB, entries ...string) *secret.Keyring {
-	t.Helper()
-	r, err := secret.Parse(strings.Join(entries, ","))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
 }
 
 func TestKeyring_MatchesVectorsComputedElsewhere(t *testing.T) {
@@ -53,7 +43,10 @@ func TestKeyring_MatchesVectorsComputedElsewhere(t *testing.T) {
 		t.Fatalf("only %d vectors", len(vectors))
 	}
 	for _, want := range vectors {
-		r := ring(t, want.Setting)
+		r, err := secret.Parse(want.Setting)
+		if err != nil {
+			t.Fatal(err)
+		}
 		id := r.Current()
 		mac, ok := r.CodeMAC(id, []byte(want.Text))
 		recoveryMAC, recoveryOK := r.RecoveryMAC(id, []byte(want.Text))
@@ -81,13 +74,13 @@ func TestKeyring_MatchesVectorsComputedElsewhere(t *testing.T) {
 }
 
 func TestParse_ReadsEveryFormOfBase64ThatPeoplePaste(t *testing.T) {
-	want := ring(t, entry(1)).Current()
+	want := fixture.Keys(t, 1).Current()
 	for name, setting := range map[string]string{
-		"padded":       entry(1),
-		"not padded":   strings.TrimRight(entry(1), "="),
-		"spaces":       "  " + entry(1) + "\t",
-		"a line break": entry(1) + "\n",
-		"first of two": entry(1) + " , " + entry(50),
+		"padded":       fixture.Secret(1),
+		"not padded":   strings.TrimRight(fixture.Secret(1), "="),
+		"spaces":       "  " + fixture.Secret(1) + "\t",
+		"a line break": fixture.Secret(1) + "\n",
+		"first of two": fixture.Secret(1) + " , " + fixture.Secret(50),
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := secret.Parse(setting)
@@ -101,7 +94,7 @@ func TestParse_ReadsEveryFormOfBase64ThatPeoplePaste(t *testing.T) {
 	}
 }
 
-// The error says which entry is at fault and why; it never has a piece of one.
+// The error gives the position of the entry and the reason, and quotes no part of it.
 func TestAttack13_WeakSecretsAreRefusedByPositionNeverByValue(t *testing.T) {
 	encode := base64.StdEncoding.EncodeToString
 	for _, tc := range []struct {
@@ -109,20 +102,20 @@ func TestAttack13_WeakSecretsAreRefusedByPositionNeverByValue(t *testing.T) {
 	}{
 		{"empty", "", "entry 1 is empty"},
 		{"only spaces", "  ", "entry 1 is empty"},
-		{"a comma too many", entry(1) + ",", "entry 2 is empty"},
-		{"an empty one in between", entry(1) + ",," + entry(50), "entry 2 is empty"},
+		{"an additional comma", fixture.Secret(1) + ",", "entry 2 is empty"},
+		{"an empty one in between", fixture.Secret(1) + ",," + fixture.Secret(50), "entry 2 is empty"},
 		{"31 bytes", encode(sequence(1, 31)), "entry 1 has 31 bytes"},
-		{"16 bytes behind a good one", entry(1) + "," + encode(sequence(50, 16)), "entry 2 has 16 bytes"},
+		{"16 bytes after a valid one", fixture.Secret(1) + "," + encode(sequence(50, 16)), "entry 2 has 16 bytes"},
 		{"only padding", "====", "entry 1 has 0 bytes"},
-		{"the same twice", entry(1) + "," + entry(1), "entry 2 repeats entry 1"},
-		{"the same twice in other forms", entry(9) + "," + entry(1) + ", " + strings.TrimRight(entry(1), "="), "entry 3 repeats entry 2"},
+		{"the same twice", fixture.Secret(1) + "," + fixture.Secret(1), "entry 2 repeats entry 1"},
+		{"the same twice in other forms", fixture.Secret(9) + "," + fixture.Secret(1) + ", " + strings.TrimRight(fixture.Secret(1), "="), "entry 3 repeats entry 2"},
 		{"zeros", encode(make([]byte, 32)), "entry 1 repeats a few bytes"},
-		{"a long password typed again and again", encode(bytes.Repeat([]byte("correct horse"), 10)), "entry 1 repeats a few bytes"},
-		{"no base64", "correct-horse-battery-staple-canary-0123456789", "entry 1 is not base64"},
+		{"a long password, repeated", encode(bytes.Repeat([]byte("correct horse"), 10)), "entry 1 repeats a few bytes"},
+		{"not base64", "correct-horse-battery-staple-canary-0123456789", "entry 1 is not base64"},
 		{"the URL alphabet", strings.Repeat("-_", 30), "entry 1 is not base64"},
 		{"hexadecimal digits and a stray sign", "%" + hex.EncodeToString(sequence(1, 32)), "entry 1 is not base64"},
-		{"spare bits in the last character", strings.TrimRight(entry(1), "=")[:42] + "B", "entry 1 is not base64"},
-		{"padding in the middle", entry(1) + entry(50), "entry 1 is not base64"},
+		{"spare bits in the last character", strings.TrimRight(fixture.Secret(1), "=")[:42] + "B", "entry 1 is not base64"},
+		{"padding in the middle", fixture.Secret(1) + fixture.Secret(50), "entry 1 is not base64"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r, err := secret.Parse(tc.setting)
@@ -134,7 +127,7 @@ func TestAttack13_WeakSecretsAreRefusedByPositionNeverByValue(t *testing.T) {
 			}
 			for i := 0; i+6 <= len(tc.setting); i++ {
 				if piece := tc.setting[i : i+6]; strings.Contains(err.Error(), piece) {
-					t.Errorf("%q has the piece %q of the setting", err, piece)
+					t.Errorf("%q has the part %q of the setting", err, piece)
 				}
 			}
 		})
@@ -165,30 +158,32 @@ func TestGenerate_MakesDifferentSecretsThatParseReads(t *testing.T) {
 		if err != nil || len(b) != secret.MinBytes {
 			t.Fatalf("%d bytes, %v", len(b), err)
 		}
-		ring(t, s)
+		if _, err := secret.Parse(s); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
 func TestRotation_OldOpensNewSealsAndTheIndexStays(t *testing.T) {
-	old, rotated := ring(t, entry(1)), ring(t, entry(50), entry(1))
+	old, rotated := fixture.Keys(t, 1), fixture.Keys(t, 50, 1)
 	const place = "row"
 	box := old.Seal([]byte("before"), place)
 	if plain, err := rotated.Open(box, place); err != nil || string(plain) != "before" {
 		t.Errorf("an old box: got %q, %v", plain, err)
 	}
 	if rotated.Index("x") != old.Index("x") {
-		t.Error("the index changed: rows are not found any more")
+		t.Error("the index has changed: rows are not found any more")
 	}
 	want, _ := old.CodeMAC(old.Current(), []byte("x"))
 	if got, ok := rotated.CodeMAC(old.Current(), []byte("x")); !ok || got != want {
-		t.Error("a code that is on its way is not right any more")
+		t.Error("a code that was sent before is not right any more")
 	}
 	want, _ = old.RecoveryMAC(old.Current(), []byte("x"))
 	if got, ok := rotated.RecoveryMAC(old.Current(), []byte("x")); !ok || got != want {
 		t.Error("a recovery code from before is not right any more")
 	}
 
-	onlyNew := ring(t, entry(50))
+	onlyNew := fixture.Keys(t, 50)
 	if rotated.Current() != onlyNew.Current() || rotated.Current() == old.Current() {
 		t.Error("the first secret is not the current one")
 	}
@@ -202,12 +197,12 @@ func TestRotation_OldOpensNewSealsAndTheIndexStays(t *testing.T) {
 }
 
 func TestRotation_ThreeSecretsAndTheLastOneKeysTheIndex(t *testing.T) {
-	r := ring(t, entry(100), entry(50), entry(1))
-	if r.Index("x") != ring(t, entry(1)).Index("x") {
+	r := fixture.Keys(t, 100, 50, 1)
+	if r.Index("x") != fixture.Keys(t, 1).Index("x") {
 		t.Error("the last secret does not key the index")
 	}
 	for _, seed := range []byte{100, 50, 1} {
-		one := ring(t, entry(seed))
+		one := fixture.Keys(t, seed)
 		if plain, err := r.Open(one.Seal([]byte("x"), "row"), "row"); err != nil || string(plain) != "x" {
 			t.Errorf("secret %d: got %q, %v", seed, plain, err)
 		}
@@ -215,22 +210,22 @@ func TestRotation_ThreeSecretsAndTheLastOneKeysTheIndex(t *testing.T) {
 }
 
 func TestRotation_ARemovedSecretOpensAndDerivesNothing(t *testing.T) {
-	old, without := ring(t, entry(1)), ring(t, entry(50))
+	old, without := fixture.Keys(t, 1), fixture.Keys(t, 50)
 	box := old.Seal([]byte("x"), "row")
 	if _, err := without.Open(box, "row"); !errors.Is(err, secret.ErrSealed) {
 		t.Errorf("got %v, want ErrSealed", err)
 	}
 	if mac, ok := without.CodeMAC(old.Current(), []byte("x")); ok || mac != [32]byte{} {
-		t.Errorf("derives %x for a secret that is gone", mac)
+		t.Errorf("derives %x for a secret that was removed", mac)
 	}
 	if mac, ok := without.RecoveryMAC(old.Current(), []byte("x")); ok || mac != [32]byte{} {
-		t.Errorf("derives %x for a secret that is gone", mac)
+		t.Errorf("derives %x for a secret that was removed", mac)
 	}
 }
 
 func TestSeal_OpensWhereItWasSealedAndAddsOverhead(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := ring(t, entry(1))
+		r := fixture.Keys(t, 1)
 		plain := rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "plain")
 		place := rapid.String().Draw(t, "place")
 		before := bytes.Clone(plain)
@@ -239,7 +234,7 @@ func TestSeal_OpensWhereItWasSealedAndAddsOverhead(t *testing.T) {
 			t.Fatalf("the box has %d bytes for %d, want %d more", len(box), len(plain), secret.Overhead)
 		}
 		if len(plain) >= 4 && bytes.Contains(box, plain) {
-			t.Fatal("the box shows what is in it")
+			t.Fatal("the box has the plain text")
 		}
 		got, err := r.Open(box, place)
 		if err != nil || !bytes.Equal(got, before) || !bytes.Equal(plain, before) {
@@ -249,7 +244,7 @@ func TestSeal_OpensWhereItWasSealedAndAddsOverhead(t *testing.T) {
 }
 
 func TestSeal_NeverTheSameBoxTwice(t *testing.T) {
-	r := ring(t, entry(1))
+	r := fixture.Keys(t, 1)
 	seen := map[string]bool{}
 	for range 1000 {
 		box := string(r.Seal([]byte("x"), "row"))
@@ -262,7 +257,7 @@ func TestSeal_NeverTheSameBoxTwice(t *testing.T) {
 
 func TestOpen_RefusesAMovedBox(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := ring(t, entry(1))
+		r := fixture.Keys(t, 1)
 		here, there := rapid.String().Draw(t, "here"), rapid.String().Draw(t, "there")
 		if here == there {
 			t.Skip("the same place")
@@ -274,7 +269,7 @@ func TestOpen_RefusesAMovedBox(t *testing.T) {
 }
 
 func TestOpen_RefusesAnyFlippedBitAndAnyOtherLength(t *testing.T) {
-	r := ring(t, entry(50), entry(1)) // with a second secret, to which a key id could be flipped
+	r := fixture.Keys(t, 50, 1) // a flipped key id may name the second secret
 	box := r.Seal([]byte("plain text"), "row")
 	refused := func(what string, box []byte) {
 		t.Helper()
@@ -292,18 +287,18 @@ func TestOpen_RefusesAnyFlippedBitAndAnyOtherLength(t *testing.T) {
 		refused("cut off at the end", box[:n])
 		refused("cut off at the front", box[n+1:])
 	}
-	refused("a byte more", append(bytes.Clone(box), 0))
+	refused("an additional byte", append(bytes.Clone(box), 0))
 	refused("nothing", nil)
 
-	other := ring(t, entry(1))
+	other := fixture.Keys(t, 1)
 	id := other.Current()
 	refused("the other secret's key id", append(id[:], box[len(id):]...))
 }
 
 func FuzzParse(f *testing.F) {
 	f.Add("")
-	f.Add(entry(1))
-	f.Add(entry(1) + "," + entry(2))
+	f.Add(fixture.Secret(1))
+	f.Add(fixture.Secret(1) + "," + fixture.Secret(2))
 	f.Add("====")
 	f.Fuzz(func(t *testing.T, setting string) {
 		r, err := secret.Parse(setting)
@@ -314,7 +309,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if plain, err := r.Open(r.Seal([]byte("x"), "row"), "row"); err != nil || string(plain) != "x" {
-			t.Errorf("what was sealed opens to %q, %v", plain, err)
+			t.Errorf("a sealed text opens as %q, %v", plain, err)
 		}
 	})
 }

@@ -1,74 +1,66 @@
-// Package store keeps one small row per key and changes it by compare-and-swap.
+// Package store defines a table of small rows, one per key, that are changed by
+// compare-and-swap.
 //
-// It knows nothing of codes or people: a row is opaque bytes and the time from
-// which nobody needs it any more. What a row means is decided in internal/otp.
-// The package must never guess: where it cannot tell what was written, it says
-// ErrUnavailable, and the caller has to treat that as "nothing was decided".
+// It knows nothing about codes or people: a row is opaque bytes and the time from
+// which nobody needs them. internal/row defines their encodings. A store must never
+// guess: if it does not know what was written, it returns ErrUnavailable, and the
+// caller has to treat that as "nothing was decided".
 package store
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 )
 
-// Key names a row. It is written by our own code only (a hash in hexadecimal,
-// or a fixed word) and is checked by Valid before it reaches a backend, so that
-// nothing a client sends can become part of a key, a filter or a URL.
+// Key names a row. Only our own code makes keys (a hash in hexadecimal, or a fixed
+// word), and stores check them with Valid. So no input of a client can become part
+// of a key, a filter or a URL.
 type Key string
 
 // Valid reports whether the key is 1 to 64 characters of a-z and 0-9.
 func (k Key) Valid() bool {
-	if len(k) == 0 || len(k) > 64 {
-		return false
-	}
-	for i := 0; i < len(k); i++ {
-		c := k[i]
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-			return false
-		}
-	}
-	return true
+	return len(k) > 0 && len(k) <= 64 && strings.Trim(string(k), "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
 // MaxData is the largest Row.Data in bytes. A binary property of Table Storage
-// holds 64 KiB; half of it leaves room for what a later version may add.
+// holds 64 KiB; the other half is reserved for later versions.
 const MaxData = 32 << 10
 
-// Row is what is kept under a key.
+// Row is what is stored under a key.
 type Row struct {
 	// Data is opaque to the store, 1 to MaxData bytes.
 	Data []byte
-	// KeepUntil is when the row becomes worthless and may be swept. It is
-	// kept in whole seconds, rounded up.
+	// KeepUntil is when the row expires and may be deleted by a sweep. It is
+	// stored in whole seconds, rounded up.
 	KeepUntil time.Time
 }
 
-// Errors. Every error a Table returns is one of these (by errors.Is), an error
-// that the caller's own function returned, or a fault of the caller (a key or a
-// size out of range, a made-up cursor) that wraps ErrInvalid.
+// The errors of a Table, to be found with errors.Is. All other errors come from the
+// caller's own function.
 var (
 	// ErrNotFound: there is no such row.
 	ErrNotFound = errors.New("store: no such row")
-	// ErrUnavailable: the store did not answer in time, answered with a fault,
-	// or the row was too contended. A write may or may not have been applied.
-	// The message names the failed step and the service's error code, never a
-	// key, a URL or a credential.
+	// ErrUnavailable: the store did not answer in time or answered with an error,
+	// or too many others wrote the row at the same time. A write may or may not
+	// have been applied. The text names the failed step and the service's error
+	// code, never a key, a URL or a credential.
 	ErrUnavailable = errors.New("store: unavailable")
-	// ErrInvalid: the caller passed a bad key, an oversized row, or a cursor or
-	// version that no sweep has returned.
+	// ErrInvalid: the caller passed an invalid key, an oversized row, or a cursor
+	// or version that no sweep has returned.
 	ErrInvalid = errors.New("store: invalid argument")
 )
 
-// SkipWrite is returned by an Update function that has decided to leave the row
-// as it is. Update then writes nothing and returns nil.
+// SkipWrite is returned by an Update function that leaves the row unchanged.
+// Update then writes nothing and returns nil.
 //
-//lint:ignore ST1012 named in the manner of fs.SkipDir: it is no failure.
+//lint:ignore ST1012 named like fs.SkipDir: it is not a failure.
 var SkipWrite = errors.New("store: skip this write")
 
-// Ref names one version of a row, as a sweep saw it.
+// Ref names one version of a row, as returned by a sweep.
 type Ref struct {
 	Key     Key
 	Version string
@@ -77,56 +69,56 @@ type Ref struct {
 // Page is one step of a sweep.
 type Page struct {
 	Rows []Ref
-	// Next continues the sweep; "" means that the end was reached. It is opaque
-	// and stays usable by other processes and after restarts.
+	// Next continues the sweep. Empty: the end was reached. It is opaque, and
+	// other processes can use it, also after restarts.
 	Next string
 }
 
-// Table is the contract that every store keeps; storetest checks it.
+// Table is the contract of all stores. internal/testing/storetest checks it.
 //
 // All methods are safe for concurrent use by any number of goroutines and
-// processes on the same table (boltstore: one process). Each returns within the context's deadline or the
-// store's own time limit, whichever comes first; after that the error wraps
-// ErrUnavailable.
+// processes on the same table (boltstore: one process). Each returns by the
+// context's deadline or by the store's own time limit, whichever is earlier. If
+// the time runs out, the error wraps ErrUnavailable.
 type Table interface {
 	// Get returns the row, or ErrNotFound. One round trip.
 	Get(ctx context.Context, key Key) (Row, error)
 
-	// Update reads the row, calls fn with its data (nil if there is no row) and
-	// writes what fn returns, on the condition that nobody wrote in between;
-	// otherwise it begins again, a bounded number of times, with jitter.
+	// Update reads the row, calls fn with its data (nil if there is no row), and
+	// writes what fn returns if nobody else has written the row in the meantime.
+	// Otherwise it starts again, a limited number of times, with random pauses.
 	//
-	// fn may be called several times and has no side effects beyond variables
-	// of its caller; when Update returns nil, what the last call of fn saw and
-	// returned is what was written, exactly once. fn must not keep or change
-	// old. When fn returns an error, nothing is written and Update returns that
-	// error (nil for SkipWrite).
+	// fn may be called several times. It must have no side effects except on
+	// variables of its caller, and must not keep or change old. If Update returns
+	// nil, the result of the last call of fn was written, exactly once. If fn
+	// returns an error, nothing is written and Update returns that error (nil for
+	// SkipWrite).
 	//
-	// An error that wraps ErrUnavailable means that the outcome is unknown: the
-	// last result of fn may or may not have been written, and must not be
-	// reported to anybody as done. A write whose answer was lost is looked up
-	// by a random mark in the row, so that it is neither repeated nor mistaken
+	// If the error wraps ErrUnavailable, the outcome is unknown: the last result
+	// of fn may or may not have been written, and the caller must not report it
+	// as done. If the answer to a write was lost, the store looks for the write's
+	// random mark in the row, so that it neither repeats the write nor takes it
 	// for a conflict.
 	//
 	// Without contention it takes two round trips.
 	Update(ctx context.Context, key Key, fn func(old []byte) (Row, error)) error
 
 	// Expired lists rows whose KeepUntil is at or before the given time, in the
-	// store's own order, from cursor on ("" begins). One call does a bounded
-	// amount of work and may return no rows and yet a Next. A cursor that the
-	// store doesn't take, or not any more, is ErrInvalid.
+	// store's own order, starting at cursor (empty: at the beginning). One call
+	// does a limited amount of work and may return no rows, but a Next. An
+	// unknown or outdated cursor is ErrInvalid.
 	Expired(ctx context.Context, before time.Time, cursor string) (Page, error)
 
-	// Delete removes the row if it still is the version that Expired saw.
-	// It reports false, without error, if the row has changed or is gone.
+	// Delete deletes the row if its version is still the one that Expired has
+	// returned. It returns false and no error if the row has changed or is gone.
 	Delete(ctx context.Context, ref Ref) (bool, error)
 
-	// Close releases what the store holds. No other call may be under way.
+	// Close releases the store's resources. No other call may be in progress.
 	Close() error
 }
 
-// CheckRow returns an error that wraps ErrInvalid unless key and row are in
-// range. Stores call it before they write.
+// CheckRow returns an error that wraps ErrInvalid unless key and row are valid.
+// Stores call it before they write.
 func CheckRow(key Key, row Row) error {
 	switch {
 	case !key.Valid():
@@ -139,8 +131,8 @@ func CheckRow(key Key, row Row) error {
 	return nil
 }
 
-// Seconds is how KeepUntil is kept: Unix seconds, rounded up, so that a row is
-// never swept before its time.
+// Seconds is the stored form of KeepUntil: Unix seconds, rounded up, so that a row
+// is never deleted too early.
 func Seconds(t time.Time) int64 {
 	s := t.Unix()
 	if t.Nanosecond() > 0 {
@@ -151,16 +143,16 @@ func Seconds(t time.Time) int64 {
 
 type tripsKey struct{}
 
-// WithTrips returns a context in which the stores count their round trips: one
-// for each request that is sent to the service (each transaction, for an
-// embedded store), retries included.
+// WithTrips returns a context in which stores count their round trips: one for
+// each request to the service, or for each transaction of an embedded store,
+// retries included.
 func WithTrips(ctx context.Context) (context.Context, *atomic.Int64) {
 	n := new(atomic.Int64)
 	return context.WithValue(ctx, tripsKey{}, n), n
 }
 
-// CountTrip adds one round trip to the context's count, if it has one. Stores
-// call it.
+// CountTrip adds one round trip to the count of the context, if there is one.
+// Stores call it.
 func CountTrip(ctx context.Context) {
 	if n, ok := ctx.Value(tripsKey{}).(*atomic.Int64); ok {
 		n.Add(1)

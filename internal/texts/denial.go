@@ -7,13 +7,13 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// longestReply is how long a reply may be to be read as a no, in bytes.
+// longestReply is the longest reply that can mean no, in bytes.
 const longestReply = 200
 
 // Denies reports whether a person's reply means no, in the locale's language or
-// in English. The whole reply has to be such words: "no, it wasn't me" is a no,
-// "no problem, 123456" is none. Capitals, accents, punctuation, widths, spaces
-// and emoji do not matter.
+// in English. The whole reply has to consist of such words: "no, it wasn't me"
+// means no, "no problem, 123456" does not. Capitals, accents, punctuation, widths,
+// spaces and emoji do not matter.
 func (c *Catalogue) Denies(locale, text string) bool {
 	if len(text) > longestReply {
 		return false
@@ -23,7 +23,7 @@ func (c *Catalogue) Denies(locale, text string) bool {
 		return false
 	}
 	own, english := c.wording(locale).denies, c.wordings[English]().denies
-	// reachable[n]: the first n words are phrases, one after the other.
+	// reachable[n]: the first n words are a sequence of phrases.
 	reachable := make([]bool, len(words)+1)
 	reachable[0] = true
 	for from := range words {
@@ -39,16 +39,16 @@ func (c *Catalogue) Denies(locale, text string) bool {
 	return reachable[len(words)]
 }
 
-// sameLetter are letters that people type for one another, and that no
-// normalisation makes equal.
+// sameLetter maps letters that people type instead of each other. Unicode
+// normalisation does not make them equal.
 var sameLetter = map[rune]rune{
 	'ı': 'i', 'ø': 'o', 'đ': 'd', 'ł': 'l', 'ς': 'σ',
 	'ي': 'ی', 'ى': 'ی', 'ك': 'ک',
 }
 
-// fold makes replies equal that a person would call the same: letters and
-// digits in lower case and of one width, without accents, words with one space
-// between them.
+// fold makes replies equal that mean the same to a person: it keeps letters and
+// digits, in lower case, in one width and without accents, and puts one space
+// between words.
 func fold(s string) string {
 	var b strings.Builder
 	space := false
@@ -60,7 +60,7 @@ func fold(s string) string {
 		switch {
 		case isAccent(r), unicode.Is(unicode.Cf, r), unicode.Is(unicode.Variation_Selector, r), unicode.Is(unicode.Me, r),
 			strings.ContainsRune("'’‘ʼ`´", r):
-			continue // nothing is left of them, not even a space
+			continue // removed without a space
 		case unicode.IsLetter(r), unicode.IsMark(r), unicode.IsNumber(r):
 			if space && b.Len() > 0 {
 				b.WriteByte(' ')
@@ -76,13 +76,9 @@ func fold(s string) string {
 
 // isAccent reports whether a mark is one that people leave out: the accents of
 // Latin, Greek and Cyrillic letters, Hebrew points, Arabic vowel signs and the
-// stroke that stretches Arabic words. The marks of other scripts are letters.
+// stroke that stretches Arabic words. The marks of other scripts are kept.
 func isAccent(r rune) bool {
-	switch {
-	case r >= 0x0300 && r <= 0x036f,
-		r >= 0x0591 && r <= 0x05bd, r == 0x05bf, r == 0x05c1, r == 0x05c2, r == 0x05c4, r == 0x05c5, r == 0x05c7,
-		r >= 0x064b && r <= 0x065f, r == 0x0670, r == 0x0640:
-		return true
-	}
-	return false
+	return r >= 0x0300 && r <= 0x036f ||
+		r >= 0x0591 && r <= 0x05bd || strings.ContainsRune("\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7", r) ||
+		r >= 0x064b && r <= 0x065f || r == 0x0670 || r == 0x0640
 }

@@ -39,7 +39,7 @@ func TestDenies(t *testing.T) {
 		{"xx", "no|NO!", "nein"},
 	} {
 		for reply := range strings.SplitSeq(tc.yes, "|") {
-			if want := reply != " n o ? "; c.Denies(tc.locale, reply) != want { // letters apart are no word
+			if want := reply != " n o ? "; c.Denies(tc.locale, reply) != want { // separate letters are not a word
 				t.Errorf("Denies(%q, %q) = %v", tc.locale, reply, !want)
 			}
 		}
@@ -50,13 +50,13 @@ func TestDenies(t *testing.T) {
 		}
 	}
 	if long := strings.Repeat("no ", 1000); c.Denies("en", long) {
-		t.Error("a reply of 3 kB was read")
+		t.Error("a reply of 3 kB denies")
 	}
 }
 
-// A message that asks for an answer must understand that answer, and every
-// phrase of the lists; and never the code.
-func TestEveryLanguageUnderstandsItsOwnWord(t *testing.T) {
+// Every language accepts the word that its messages ask for, and every phrase of its list,
+// but not the code.
+func TestEveryLanguageAcceptsItsOwnWords(t *testing.T) {
 	c := load(t, Options{})
 	for _, tag := range embeddedTags() {
 		w, _ := embedded(tag)

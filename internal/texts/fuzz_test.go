@@ -64,8 +64,8 @@ func FuzzExpand(f *testing.F) {
 		if !ok {
 			return
 		}
-		// Where the check accepts a text, its length can be told beforehand:
-		// each placeholder once replaced, no value read again.
+		// The length of the result is known: each placeholder is replaced once, and the
+		// values are not expanded.
 		want := len(text)
 		for _, name := range names {
 			switch name {

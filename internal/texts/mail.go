@@ -7,9 +7,9 @@ import (
 	"twofa/internal/notify"
 )
 
-// Mail is the message as an e-mail: the subject is one line and never holds the
-// code, because mail servers log subjects; text and page, which is HTML, say the
-// same. For m.Alert it is the warning.
+// Mail is the message as an e-mail. The subject is one line and never holds the
+// code, because mail servers log subjects. text and page, which is HTML, say the
+// same. If m.Alert is set, Mail is the warning.
 func (c *Catalogue) Mail(m notify.Message) (subject, text, page string) {
 	w := c.wording(m.Locale)
 	s := w.subjectOf(m, true)
@@ -49,10 +49,10 @@ func paragraph(line string) string {
 	return `<p style="margin:0 0 16px">` + html.EscapeString(line) + "</p>\n"
 }
 
-// page is the HTML of a mail. It loads nothing and links nowhere. It is put
-// together by hand, and every text in it stands between tags, where EscapeString
-// is all that is needed: html/template would add 2.5 MB to the binary, because
-// it calls by name, which keeps the linker from leaving unused code out.
+// page is the HTML of a mail. It loads nothing and has no links. It does not use
+// html/template, which would add 2.5 MB to the binary: it calls methods by name,
+// so the linker cannot leave out unused code. All texts are between tags, where
+// EscapeString is sufficient.
 func (w *wording) page(subject, body string) string {
 	direction := "ltr"
 	if w.rightToLeft {

@@ -1,6 +1,7 @@
 package texts
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -9,22 +10,23 @@ import (
 	"twofa/internal/otp"
 )
 
-// noBrand stands where a brand has nothing that can be shown. It is the default
-// of TWOFA_BRAND.
+// noBrand is shown if the brand has no visible characters. It is the default of
+// TWOFA_BRAND.
 const noBrand = "twofa"
 
-// englishVoice is the voice that speech falls back to. Every account has it.
+// englishVoice is the voice if no other one is set. Every account has it.
 const englishVoice = "en-US"
 
-// subject says which of the sentences a message is made of.
+// subject says which sentences a message consists of.
 type subject struct {
 	kind   string // login, payment or general
 	values values
-	parts  []string // amount and payee, as keys, where the message has them
+	parts  []string // the keys amount and payee, if the message has them
 }
 
-// subjectOf makes what comes from outside safe and finds the sentences for it.
-// Values are wrapped in isolates where that is needed, except in speech.
+// subjectOf makes the values from outside safe and chooses the sentences. If
+// isolated is true, which it is except for speech, it puts isolates around values
+// that need them.
 func (w *wording) subjectOf(m notify.Message, isolated bool) subject {
 	wrap := func(s string) string {
 		if isolated {
@@ -32,10 +34,7 @@ func (w *wording) subjectOf(m notify.Message, isolated bool) subject {
 		}
 		return s
 	}
-	brand := plain(m.Brand, notify.MaxBrand)
-	if brand == "" {
-		brand = noBrand
-	}
+	brand := cmp.Or(notify.OneLine(m.Brand, notify.MaxBrand), noBrand)
 	s := subject{kind: "general", values: values{
 		"code":    m.Code,
 		"brand":   wrap(brand),
@@ -46,8 +45,8 @@ func (w *wording) subjectOf(m notify.Message, isolated bool) subject {
 		s.kind = "login"
 	}
 	for _, part := range []struct{ key, value string }{
-		{"amount", plain(m.Amount, otp.MaxAmount)},
-		{"payee", plain(m.Payee, otp.MaxPayee)},
+		{"amount", notify.OneLine(m.Amount, otp.MaxAmount)},
+		{"payee", notify.OneLine(m.Payee, otp.MaxPayee)},
 	} {
 		if part.value == "" {
 			continue
@@ -59,26 +58,25 @@ func (w *wording) subjectOf(m notify.Message, isolated bool) subject {
 	return s
 }
 
-// Chat is the message as WhatsApp and the console show it: one line, the code
-// first, because a lock screen and a notification show only the beginning. For
-// m.Alert it is the warning.
+// Chat is the message for WhatsApp and the console: one line that begins with the
+// code, because a lock screen and a notification show only the beginning. If
+// m.Alert is set, Chat is the warning.
 func (c *Catalogue) Chat(m notify.Message) string {
 	w := c.wording(m.Locale)
 	s := w.subjectOf(m, true)
 	if m.Alert {
 		return expand(w.texts[alertKey(m)], s.values)
 	}
-	line := expand(w.texts["code_"+s.kind], s.values)
-	line = w.context(line, s)
+	line := w.addTransaction(expand(w.texts["code_"+s.kind], s.values), s)
 	line = join(line, expand(w.texts["valid"], s.values))
 	line = join(line, w.texts["secret"])
 	return join(line, w.texts[ifNotYou(m)])
 }
 
-// SMS is the message as a text message, shorter than Chat. Where there is an
-// origin its last line is exactly `@host #code`, the form that browsers look
-// for; Android's hash has a line of its own before it. An alert has neither: it
-// has no code.
+// SMS is the message as a text message, shorter than Chat. If Options.Origin is
+// set, the last line is exactly `@host #code`, the form that browsers look for.
+// Options.AppHash is on a line of its own before it. An alert has no code and
+// neither line.
 func (c *Catalogue) SMS(m notify.Message) string {
 	w := c.wording(m.Locale)
 	s := w.subjectOf(m, true)
@@ -89,7 +87,7 @@ func (c *Catalogue) SMS(m notify.Message) string {
 	for _, key := range s.parts {
 		text = join(text, expand(w.sms(key), s.values))
 	}
-	if len(s.parts) == 0 { // what a payment is for needs the room
+	if len(s.parts) == 0 { // the details of a payment need the space
 		text = join(text, expand(w.sms("valid"), s.values))
 	}
 	if m.CanDeny {
@@ -106,8 +104,8 @@ func (c *Catalogue) SMS(m notify.Message) string {
 	return text
 }
 
-// Speech is the message as a call says it. The code is not in it. A language
-// for which the provider has no voice is spoken in English.
+// Speech is the message as a call says it, without the code. If the provider has
+// no voice for the language, the message is in English.
 func (c *Catalogue) Speech(m notify.Message) notify.Speech {
 	w, voice := c.speaker(m.Locale)
 	s := w.subjectOf(m, false)
@@ -115,9 +113,8 @@ func (c *Catalogue) Speech(m notify.Message) notify.Speech {
 	if m.Alert {
 		return notify.Speech{Language: voice, Before: expand(w.texts[alertKey(m)], s.values)}
 	}
-	before := expand(w.texts["speech_hello"], s.values)
-	before = join(before, expand(w.texts["intro_"+s.kind], s.values))
-	before = w.context(before, s)
+	before := join(expand(w.texts["speech_hello"], s.values), expand(w.texts["intro_"+s.kind], s.values))
+	before = w.addTransaction(before, s)
 	return notify.Speech{
 		Language: voice,
 		Before:   join(before, w.texts["code_is"]),
@@ -126,33 +123,30 @@ func (c *Catalogue) Speech(m notify.Message) notify.Speech {
 	}
 }
 
-// speaker returns the texts for a call, and the tag of the voice.
+// speaker returns the texts for a call and the tag of the voice.
 func (c *Catalogue) speaker(locale string) (*wording, string) {
 	if w := c.wording(locale); w.voice != "" {
 		return w, w.voice
 	}
 	w := c.wordings[English]()
-	if w.voice != "" {
-		return w, w.voice
-	}
-	return w, englishVoice
+	return w, cmp.Or(w.voice, englishVoice)
 }
 
-// Ask is the text that a person sends to us to approve: what it approves, and
-// at its end the code.
+// Ask is the text that a person sends to the service to approve something. It says
+// what it approves and ends with the code.
 func (c *Catalogue) Ask(m notify.Message) string {
 	w := c.wording(m.Locale)
 	s := w.subjectOf(m, true)
-	line := w.context(expand(w.texts["ask_"+s.kind], s.values), s)
+	line := w.addTransaction(expand(w.texts["ask_"+s.kind], s.values), s)
 	return join(line, expand(w.texts["ask_code"], s.values))
 }
 
-// DeniedReply acknowledges that a person has said no. Of m it reads Brand and
-// Locale.
+// DeniedReply confirms to a person that their no has arrived. It reads only Brand
+// and Locale of m.
 func (c *Catalogue) DeniedReply(m notify.Message) string { return c.reply("denied", m) }
 
-// ConfirmedReply acknowledges that the text of Ask has arrived and approved
-// what it names. Of m it reads Brand and Locale.
+// ConfirmedReply confirms to a person that the text of Ask has arrived and has
+// approved what it names. It reads only Brand and Locale of m.
 func (c *Catalogue) ConfirmedReply(m notify.Message) string { return c.reply("confirmed", m) }
 
 func (c *Catalogue) reply(key string, m notify.Message) string {
@@ -160,15 +154,16 @@ func (c *Catalogue) reply(key string, m notify.Message) string {
 	return expand(w.texts[key], w.subjectOf(m, true).values)
 }
 
-// context adds the sentences that name amount and payee.
-func (w *wording) context(line string, s subject) string {
+// addTransaction adds the sentences that name amount and payee.
+func (w *wording) addTransaction(line string, s subject) string {
 	for _, key := range s.parts {
 		line = join(line, expand(w.texts[key], s.values))
 	}
 	return line
 }
 
-// ifNotYou is the key of what to do if the person did not start this.
+// ifNotYou is the key of the sentence that says what to do if the person did not
+// request the code.
 func ifNotYou(m notify.Message) string {
 	if m.CanDeny {
 		return "deny"
@@ -176,7 +171,7 @@ func ifNotYou(m notify.Message) string {
 	return "ignore"
 }
 
-// alertKey is the key of what an alert warns of.
+// alertKey is the key of an alert's text.
 func alertKey(m notify.Message) string {
 	if m.Recovered {
 		return "alert_recovery"
@@ -184,8 +179,8 @@ func alertKey(m notify.Message) string {
 	return "alert"
 }
 
-// join sets one sentence behind another. Chinese and Japanese full stops bring
-// their own space along.
+// join appends one sentence to another, with a space between them. Chinese and
+// Japanese punctuation marks need no space after them.
 func join(a, b string) string {
 	for _, stop := range []string{"。", "：", "！", "？"} {
 		if strings.HasSuffix(a, stop) {

@@ -8,34 +8,11 @@ import (
 	"golang.org/x/text/unicode/bidi"
 )
 
-// plain makes a text from outside safe to stand inside a sentence: one line, no
-// control characters, no invisible ones that reorder or hide text, at most
-// limit characters.
-func plain(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r), unicode.IsControl(r), unicode.In(r, unicode.Zl, unicode.Zp):
-			return ' '
-		case r == '\u200c' || r == '\u200d':
-			return r // the joiners are part of how Persian and Indic names are spelt
-		case unicode.Is(unicode.Cf, r):
-			return -1 // bidi controls, zero-width space, tag characters
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
-	s = strings.Join(strings.Fields(s), " ")
-
-	if runes := []rune(s); len(runes) > limit {
-		s = strings.TrimRight(string(runes[:limit-1]), " ") + "…"
-	}
-	return s
-}
-
-// breakLinks puts a space where an app would otherwise see a link: in "://",
-// after a dot that a letter follows, and in four numbers that make up an IPv4
-// address. A visible space and not an invisible character, because the latter
-// doubles the price of an SMS (UCS-2) and copies along. Amounts keep their dots,
-// which digits follow.
+// breakLinks inserts a space where an app would otherwise make a link: in "://",
+// after a dot before a letter, and before the last number of an IPv4 address. It
+// inserts a visible space, because an invisible character doubles the price of an
+// SMS (UCS-2) and is copied with the text. The dots in amounts are before digits
+// and stay.
 func breakLinks(s string) string {
 	var b strings.Builder
 	runes := []rune(s)
@@ -45,26 +22,19 @@ func breakLinks(s string) string {
 			break
 		}
 		next := runes[i+1]
-		switch {
-		case r == ':':
-			if next == '/' {
-				b.WriteByte(' ')
-			}
-		case isDot(r):
-			if unicode.IsLetter(next) || endsAddress(runes, i) {
-				b.WriteByte(' ')
-			}
+		if r == ':' && next == '/' || isDot(r) && (unicode.IsLetter(next) || endsAddress(runes, i)) {
+			b.WriteByte(' ')
 		}
 	}
 	return b.String()
 }
 
-// isDot reports whether a domain name's labels are separated by r, or by what a
-// browser makes of it: the ideographic, full-width, small and one-dot forms.
+// isDot reports whether r is a dot, or one of the characters that a browser reads
+// as a dot in a domain name: the ideographic, full-width, small and one-dot forms.
 func isDot(r rune) bool { return strings.ContainsRune(".\u3002\uff0e\uff61\ufe52\u2024", r) }
 
-// endsAddress reports whether the dot at i is the last of an IPv4 address: four
-// numbers up to 255. A large amount such as 1.234.567.890 is none.
+// endsAddress reports whether the dot at i is the last one of an IPv4 address: four
+// numbers up to 255. A large amount such as 1.234.567.890 is not an address.
 func endsAddress(runes []rune, i int) bool {
 	isDigit := func(r rune) bool { return r >= '0' && r <= '9' }
 	start, end := i, i+1
@@ -86,16 +56,15 @@ func endsAddress(runes []rune, i int) bool {
 	return true
 }
 
-// The isolates (UAX #9): what stands between them cannot reorder what stands
-// outside.
+// The isolates (UAX #9): text between them cannot reorder the text outside.
 const (
 	firstStrongIsolate    = "\u2068"
 	popDirectionalIsolate = "\u2069"
 )
 
-// isolate wraps a value whose characters run against the text's direction. No
-// other value needs it, and in an SMS of the GSM alphabet, which has no letter
-// that runs from right to left, it would double the price.
+// isolate puts isolates around a value that has characters of the other direction.
+// Other values do not need them, and they would double the price of an SMS in the
+// GSM alphabet, which has no right-to-left letters.
 func isolate(value string, rightToLeft bool) string {
 	for _, r := range value {
 		p, _ := bidi.LookupRune(r)
@@ -115,8 +84,8 @@ func isolate(value string, rightToLeft bool) string {
 	return value
 }
 
-// placeholders returns the names between { and }, and false if a brace is left
-// over.
+// placeholders returns the names between { and }. ok is false if a brace has no
+// counterpart.
 func placeholders(text string) (names []string, ok bool) {
 	for {
 		before, rest, found := strings.Cut(text, "{")
@@ -134,11 +103,11 @@ func placeholders(text string) (names []string, ok bool) {
 	}
 }
 
-// values are what placeholders stand for.
+// values are the values of the placeholders, by name.
 type values map[string]string
 
-// expand puts values into a text, once: a value that looks like a placeholder
-// stays as it is. What is no placeholder stays too.
+// expand replaces the placeholders in a text by their values. It does not expand
+// the values themselves, and leaves unknown placeholders as they are.
 func expand(text string, v values) string {
 	var b strings.Builder
 	for {

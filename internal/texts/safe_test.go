@@ -7,26 +7,7 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
-
-	"twofa/internal/notify"
 )
-
-func TestPlain(t *testing.T) {
-	long := strings.Repeat("x", 10<<10)
-	for _, tc := range []struct{ name, in, want string }{
-		{"a line of its own", "Shop\r\n\u2028@evil.test #1", "Shop @evil.test #1"},
-		{"bidi and zero-width are dropped", "A\u202eB\u2066C\u200bD\U000E0041", "ABCD"},
-		{"joiners of a name stay", "می\u200cخواهم", "می\u200cخواهم"},
-		{"terminal escapes and invalid UTF-8", "A\x1b[31m\x00\xff\u009bB", "A [31m \uFFFD B"},
-		{"spaces", "\u00a0 A\t\u3000B ", "A B"},
-		{"10 KB", long, strings.Repeat("x", notify.MaxBrand-1) + "…"},
-		{"exactly the limit is not cut", strings.Repeat("é", notify.MaxBrand), strings.Repeat("é", notify.MaxBrand)},
-	} {
-		if got := plain(tc.in, notify.MaxBrand); got != tc.want {
-			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
-		}
-	}
-}
 
 func TestBreakLinks(t *testing.T) {
 	for in, want := range map[string]string{
@@ -76,7 +57,7 @@ func TestExpand(t *testing.T) {
 	}
 }
 
-// hostile texts are made of what moves, hides, links or ends something.
+// hostile texts have characters that reorder, hide, link or end text.
 var hostile = rapid.StringOf(rapid.OneOf(
 	rapid.Rune(),
 	rapid.SampledFrom([]rune("\r\n\t\x00\x1b\u0085\u2028\u2029\u202a\u202e\u2066\u2069\u200b\u200e\ufeff.:/@#ab{}1אب٣")),
@@ -84,9 +65,9 @@ var hostile = rapid.StringOf(rapid.OneOf(
 
 var withoutLinks = strings.NewReplacer(":", "", ".", "", "\u3002", "", "\uff0e", "", "\uff61", "", "\ufe52", "", "\u2024", "")
 
-// Whatever the free texts hold, in every language: a message keeps its lines,
-// begins and ends as it should, is short, and shows nothing that moves or hides
-// text or that an app would turn into a link.
+// For all values from outside and in every language, a message keeps its lines, begins
+// and ends correctly, is short, and has nothing that reorders or hides text or that an
+// app would turn into a link.
 func TestAttack9NothingFromOutsideChangesAMessage(t *testing.T) {
 	c := load(t, Options{Origin: "example.com", AppHash: "FA+9qCX9VSu"})
 	tags := embeddedTags()
@@ -96,7 +77,7 @@ func TestAttack9NothingFromOutsideChangesAMessage(t *testing.T) {
 		m.CanDeny = rapid.Bool().Draw(t, "canDeny")
 		m.Alert = rapid.Bool().Draw(t, "alert")
 		m.Recovered, m.CodesLeft = rapid.Bool().Draw(t, "recovered"), rapid.IntRange(0, 10).Draw(t, "codesLeft")
-		m.Brand = withoutLinks.Replace(hostile.Draw(t, "brand")) // the operator's own word
+		m.Brand = withoutLinks.Replace(hostile.Draw(t, "brand")) // set by the operator
 		m.Amount, m.Payee = hostile.Draw(t, "amount"), hostile.Draw(t, "payee")
 		m.Purpose = rapid.SampledFrom([]string{"login", "x", ""}).Draw(t, "purpose")
 
@@ -104,7 +85,7 @@ func TestAttack9NothingFromOutsideChangesAMessage(t *testing.T) {
 		if !m.Alert {
 			rest, ok := strings.CutSuffix(sms, "\nFA+9qCX9VSu\n@example.com #482913")
 			if !ok {
-				t.Fatalf("the last lines are not ours: %q", sms)
+				t.Fatalf("the last lines are wrong: %q", sms)
 			}
 			sms = rest
 			if chat := c.Chat(m); !strings.HasPrefix(sms, "482913 ") || !strings.HasPrefix(chat, "482913 ") {
@@ -115,16 +96,9 @@ func TestAttack9NothingFromOutsideChangesAMessage(t *testing.T) {
 			}
 		}
 		speech, mail := c.Speech(m), mailOf(c, m)
-		checkShown(t, sms)
-		checkShown(t, c.Chat(m))
-		checkShown(t, c.Ask(m))
-		checkShown(t, c.DeniedReply(m))
-		checkShown(t, c.ConfirmedReply(m))
-		checkShown(t, speech.Before)
-		checkShown(t, mail.Subject)
 		paragraphs := strings.Split(strings.TrimSuffix(mail.Text, "\n"), "\n\n")
-		for _, paragraph := range paragraphs {
-			checkShown(t, paragraph)
+		for _, text := range append(paragraphs, sms, c.Chat(m), c.Ask(m), c.DeniedReply(m), c.ConfirmedReply(m), speech.Before, mail.Subject) {
+			checkShown(t, text)
 		}
 		if n := strings.Count(mail.HTML, "<p "); n != len(paragraphs) {
 			t.Fatalf("%d paragraphs of text, %d of HTML: %s", len(paragraphs), n, mail.HTML)
@@ -132,8 +106,8 @@ func TestAttack9NothingFromOutsideChangesAMessage(t *testing.T) {
 	})
 }
 
-// checkShown fails unless a text is one short line in which every isolate is
-// closed and nothing looks like a link.
+// checkShown checks that a text is one short line in which all isolates are closed and
+// nothing looks like a link.
 func checkShown(t *rapid.T, text string) {
 	t.Helper()
 	if n := utf8.RuneCountInString(text); n > 500 || !utf8.ValidString(text) {
@@ -161,12 +135,12 @@ func checkShown(t *rapid.T, text string) {
 		}
 	}
 	if open != 0 {
-		t.Fatalf("an isolate stays open: %q", text)
+		t.Fatalf("an isolate is not closed: %q", text)
 	}
 }
 
-// A value whose characters run the other way cannot move the number of minutes
-// or what comes after it.
+// A value with characters of the other direction cannot reorder the number of minutes or
+// the text after it.
 func TestValuesOfTheOtherDirectionAreIsolated(t *testing.T) {
 	c := load(t, Options{Origin: "example.com"})
 	m := payment()

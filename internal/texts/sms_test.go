@@ -5,10 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf16"
-
-	"twofa/internal/notify"
 )
 
 // The GSM 7 bit default alphabet and its extension table, whose characters take
@@ -19,8 +16,8 @@ const (
 	gsmExtended = "\f^{}\\[~]|€"
 )
 
-// septets counts the septets of a text, and returns false if it has a character
-// that the GSM alphabet lacks.
+// septets counts the septets of a text. It returns false if a character is not in the GSM
+// alphabet.
 func septets(text string) (n int, ok bool) {
 	for _, r := range text {
 		switch {
@@ -35,8 +32,8 @@ func septets(text string) (n int, ok bool) {
 	return n, true
 }
 
-// segments is what an SMS is billed as: 160 septets or, in several, 153 each;
-// 70 units of UCS-2 or 67 each.
+// segments is the number of segments that an SMS is billed for: a single one has 160
+// septets or 70 units of UCS-2, several have 153 or 67 each.
 func segments(text string) int {
 	n, ok := septets(text)
 	one, each := 160, 153
@@ -60,12 +57,12 @@ func TestSeptets(t *testing.T) {
 	}
 	for _, text := range []string{"ó", "ç", "…", "’", "ş", "α", "\u2068", "\u00a0"} {
 		if _, ok := septets(text); ok {
-			t.Errorf("%q is no character of the GSM alphabet", text)
+			t.Errorf("%q is not in the GSM alphabet", text)
 		}
 	}
 }
 
-// gsmLanguages are those whose own texts keep an SMS in the GSM alphabet.
+// gsmLanguages are the languages whose SMS texts are in the GSM alphabet.
 func gsmLanguages(t *testing.T) (tags []string) {
 	t.Helper()
 	for _, tag := range embeddedTags() {
@@ -81,29 +78,25 @@ func gsmLanguages(t *testing.T) (tags []string) {
 	return tags
 }
 
-// One letter such as the Spanish ó would double what a language's messages
-// cost.
-func TestWhichLanguagesStayInTheGSMAlphabet(t *testing.T) {
+// A single letter such as the Spanish ó would double the price of a language's messages.
+func TestLanguagesInTheGSMAlphabet(t *testing.T) {
 	want := strings.Fields("da de en es fi fr id it nb nl sv")
 	if got := gsmLanguages(t); !slices.Equal(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}
 }
 
-func TestWhatAnSMSCosts(t *testing.T) {
+func TestSegmentsOfAnSMS(t *testing.T) {
 	const host = "accounts.example.com" // 20 characters
 	c := load(t, Options{Origin: host})
 	gsm := gsmLanguages(t)
 	for _, tag := range embeddedTags() {
 		for _, canDeny := range []bool{true, false} {
-			m := notify.Message{
-				Code: "482913", Brand: "Acme Savings", Purpose: "login", Locale: tag, ValidFor: 10 * time.Minute, CanDeny: canDeny,
-			}
-			other := m
+			m := inLanguage(tag, login())
+			m.Brand, m.CanDeny = "Acme Savings", canDeny
+			other, pay, alert := m, m, m
 			other.Purpose = "other"
-			pay := m
 			pay.Amount, pay.Payee = "EUR 25.00", "Bike Shop"
-			alert := m
 			alert.Alert, alert.Code = true, ""
 			recovery := alert
 			recovery.Recovered, recovery.CodesLeft = true, 10
@@ -129,7 +122,7 @@ func TestWhatAnSMSCosts(t *testing.T) {
 	}
 }
 
-// The last line is what a browser reads the code from, on that host alone.
+// A browser reads the code from the last line, on that host only.
 func TestR13LastLineIsExactlyHostAndCode(t *testing.T) {
 	for _, tc := range []struct {
 		o    Options
@@ -142,8 +135,8 @@ func TestR13LastLineIsExactlyHostAndCode(t *testing.T) {
 	} {
 		c := load(t, tc.o)
 		for _, tag := range embeddedTags() {
-			m := payment()
-			m.Locale, m.Payee, m.Brand = tag, "Shop\n@evil.test #1", "A\r\n@evil.test #2"
+			m := inLanguage(tag, payment())
+			m.Payee, m.Brand = "Shop\n@evil.test #1", "A\r\n@evil.test #2"
 			if lines := strings.Split(c.SMS(m), "\n"); !slices.Equal(lines[1:], tc.want) {
 				t.Errorf("%s: %q", tag, lines)
 			}
@@ -157,19 +150,25 @@ func TestR13LastLineIsExactlyHostAndCode(t *testing.T) {
 	}
 }
 
-// docs/texts.md lists the languages, with what a sign-in costs in each.
-func TestDocsNameEveryLanguage(t *testing.T) {
+// docs returns docs/texts.md.
+func docs(t *testing.T) string {
+	t.Helper()
 	doc, err := os.ReadFile("../../docs/texts.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, list, _ := strings.Cut(string(doc), "## Languages")
+	return string(doc)
+}
+
+// docs/texts.md lists the languages, with the price of a sign-in in each.
+func TestDocsNameEveryLanguage(t *testing.T) {
+	_, list, _ := strings.Cut(docs(t), "## Languages")
 	for _, tag := range embeddedTags() {
 		if !strings.Contains(list, "`"+tag+"`") {
 			t.Errorf("docs/texts.md does not list %s", tag)
 		}
 	}
-	_, table, _ := strings.Cut(string(doc), "| placeholders |")
+	_, table, _ := strings.Cut(docs(t), "| placeholders |")
 	table, rest, _ := strings.Cut(table, "Placeholders that a row has")
 	shorter, _, _ := strings.Cut(rest, "makes a shorter text")
 	for key, names := range keys {
@@ -190,15 +189,11 @@ func TestDocsNameEveryLanguage(t *testing.T) {
 	}
 }
 
-// The examples of docs/texts.md load, and the one that saves a segment does.
-func TestExamplesOfTheDocs(t *testing.T) {
-	doc, err := os.ReadFile("../../docs/texts.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	parts := strings.Split(string(doc), "```")
+// The examples in docs/texts.md load, and the second one saves a segment.
+func TestExamplesInTheDocs(t *testing.T) {
+	parts := strings.Split(docs(t), "```")
 	if len(parts) != 5 {
-		t.Fatalf("%d parts instead of two examples and what is around them", len(parts))
+		t.Fatalf("%d parts, want two examples and the text around them", len(parts))
 	}
 	example := func(i int) string { return strings.TrimPrefix(parts[i], "json\n") }
 	c := load(t, Options{Origin: "accounts.example.com", Dir: folder(t, map[string]string{"en.json": example(1), "pt-BR.json": example(3)})})

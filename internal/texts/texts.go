@@ -1,61 +1,63 @@
-// Package texts holds the words of every message that a person reads or hears,
-// in every language, and puts the code, the brand and what is approved into
-// them.
+// Package texts holds the texts of all messages that a person reads or hears, in
+// all languages, and puts the code, the brand, the amount and the payee into them.
 //
 // Brand, amount and payee come from outside. They must never add a line, a link
-// or a character that moves others, and never be read as a placeholder. A text
-// for a call must never hold the code: the sender spells it. Nothing here sends,
-// logs or keeps a message.
+// or a character that reorders others, and must never be read as placeholders. A
+// text for a call must never hold the code: the sender spells it. This package
+// sends, logs and stores no message.
 package texts
 
 import (
 	"embed"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 
 	"golang.org/x/text/language"
+
+	"twofa/internal/address"
 )
 
-// English is the language of last resort, and the one whose words of refusal
-// count beside every other language's.
+// English is the language that is used if there is no better one. Its words for
+// "no" count in every language.
 const English = "en"
 
-// catalogue is one file per language. A file is read when its language is first
-// used.
+// catalogue holds one file per language. A file is read when its language is used
+// for the first time.
 //
 //go:embed catalogue/*.json
 var catalogue embed.FS
 
-// Options say what is laid over the embedded texts, and what an SMS ends with.
+// Options name the operator's own texts and the last lines of an SMS.
 type Options struct {
-	// Dir is the folder with the operator's own files (TWOFA_TEXTS_DIR), "" for
+	// Dir is the folder with the operator's own files (TWOFA_TEXTS_DIR). Empty:
 	// none.
 	Dir string
-	// Origin is the host of an SMS's last line, `@host #code`, which lets a
-	// browser fill in the code on that host alone (WICG, origin-bound one-time
-	// codes). "" leaves the line out.
+	// Origin is the host in an SMS's last line, `@host #code`. A browser then
+	// fills in the code on that host only (WICG, origin-bound one-time codes).
+	// Empty: no such line.
 	Origin string
 	// AppHash is the 11 characters by which Android's SMS Retriever finds the
-	// app that a message is for. "" leaves the line out.
+	// app that the message is for. Empty: no such line.
 	AppHash string
 }
 
-// Catalogue is all texts. It is safe for concurrent use. Use Load.
+// Catalogue holds all texts. It is safe for concurrent use. Use Load.
 type Catalogue struct {
 	origin, appHash string
-	// wordings are the languages by tag, each read once, on first use.
+	// wordings are the languages by tag. Each is read once, on first use.
 	wordings map[string]func() *wording
 	// match finds the tag for a locale.
 	match func(language.Tag) string
 }
 
-// Load checks the options and reads the operator's files, if there is a folder
-// of them. The embedded files that they do not touch are left for later. The
-// error is a Faults.
+// Load checks the options and reads the operator's files, if there are any. It
+// reads an embedded file only if an operator's file changes it. The error is a
+// Faults.
 func Load(o Options) (*Catalogue, error) {
 	var faults Faults
-	if o.Origin != "" && !isHost(o.Origin) {
+	if o.Origin != "" && !address.IsHost(o.Origin) {
 		faults.add("TWOFA_SMS_ORIGIN", "", "is not a host name in lower case, without scheme, port and path")
 	}
 	if o.AppHash != "" && !isAppHash(o.AppHash) {
@@ -64,7 +66,7 @@ func Load(o Options) (*Catalogue, error) {
 	c := &Catalogue{origin: o.Origin, appHash: o.AppHash, wordings: make(map[string]func() *wording)}
 	for _, tag := range embeddedTags() {
 		c.wordings[tag] = sync.OnceValue(func() *wording {
-			w, _ := embedded(tag) // the tests hold that no embedded file is at fault
+			w, _ := embedded(tag) // a test makes sure that no embedded file has a fault
 			return w
 		})
 	}
@@ -76,25 +78,21 @@ func Load(o Options) (*Catalogue, error) {
 		return nil, faults
 	}
 
-	var tags []string
-	for tag := range c.wordings {
-		tags = append(tags, tag)
-	}
-	c.match = matcher(tags)
+	c.match = matcher(slices.Sorted(maps.Keys(c.wordings)))
 	return c, nil
 }
 
-// longestLocale is what a locale may hold, in bytes. (RFC 5646 asks for room for
-// 35 characters.)
+// longestLocale is the longest locale, in bytes. (RFC 5646 requires support for 35
+// characters.)
 const longestLocale = 35
 
-// Language returns the tag of the language that is used for a locale (BCP 47,
-// also with _ for -). Where there is none for it, that is "en".
+// Language returns the tag of the language that is used for a locale (BCP 47, with
+// - or _). It is "en" if there is none for the locale.
 func (c *Catalogue) Language(locale string) string {
 	if locale == "" || len(locale) > longestLocale {
 		return English
 	}
-	// All makes old and single tags into the usual ones: iw, cmn, no.
+	// All replaces old and special tags by the usual ones: iw, cmn, no.
 	tag, err := language.All.Parse(locale)
 	if err != nil {
 		return English
@@ -105,23 +103,16 @@ func (c *Catalogue) Language(locale string) string {
 // wording returns the texts for a locale.
 func (c *Catalogue) wording(locale string) *wording { return c.wordings[c.Language(locale)]() }
 
-// relatives are languages whose readers can read another one that is written
-// the same way. The library knows more of them, such as Estonian with Finnish
-// and Azerbaijani with Russian, where English is the smaller mistake.
+// relatives maps languages to another language that their readers can read. The
+// library has more such pairs, such as Estonian with Finnish and Azerbaijani with
+// Russian. For those, English is the better choice.
 var relatives = map[string]string{"nn": "nb", "no": "nb", "yue": "zh"}
 
-// matcher returns a function that finds the tag for a language. The table of
-// the library is built at the first use.
+// matcher returns a function that finds the tag for a language. The library's
+// table is built on first use.
 func matcher(names []string) func(language.Tag) string {
-	slices.SortFunc(names, func(a, b string) int {
-		switch { // the first is what the library gives where nothing fits
-		case a == English:
-			return -1
-		case b == English:
-			return 1
-		}
-		return strings.Compare(a, b)
-	})
+	// The library returns the first tag if nothing fits.
+	names = append([]string{English}, slices.DeleteFunc(names, func(name string) bool { return name == English })...)
 	table := sync.OnceValues(func() ([]language.Tag, language.Matcher) {
 		tags := make([]language.Tag, len(names))
 		for i, name := range names {
@@ -145,30 +136,9 @@ func matcher(names []string) func(language.Tag) string {
 	}
 }
 
-// isHost reports whether s can stand between @ and a space: letters, digits and
-// hyphens in labels that dots separate (RFC 1123), no capitals, no port.
-func isHost(s string) bool {
-	if len(s) > 253 {
-		return false
-	}
-	for label := range strings.SplitSeq(s, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for _, r := range label {
-			if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' {
-				return false
-			}
-		}
-	}
-	return true
+func isAppHash(s string) bool {
+	return len(s) == 11 && strings.Trim(s, latin+"0123456789+/") == ""
 }
 
-func isAppHash(s string) bool {
-	for _, r := range s {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '+' && r != '/' {
-			return false
-		}
-	}
-	return len(s) == 11
-}
+// latin are the letters of ASCII.
+const latin = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

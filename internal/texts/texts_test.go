@@ -11,7 +11,6 @@ import (
 	"twofa/internal/notify"
 )
 
-// load returns a catalogue without an operator's files.
 func load(t testing.TB, o Options) *Catalogue {
 	t.Helper()
 	c, err := Load(o)
@@ -36,6 +35,12 @@ func recovered() notify.Message {
 	return notify.Message{Alert: true, Recovered: true, CodesLeft: 7, Brand: "Acme"}
 }
 
+// inLanguage is a message in another language.
+func inLanguage(tag string, m notify.Message) notify.Message {
+	m.Locale = tag
+	return m
+}
+
 func TestEveryLanguageIsThere(t *testing.T) {
 	want := strings.Fields(`ar bn cs da de el en es fa fi fr he hi hu id it ja ko nb nl pl pt-BR pt-PT
 		ro ru sv th tr uk ur vi zh-Hans zh-Hant`)
@@ -44,8 +49,8 @@ func TestEveryLanguageIsThere(t *testing.T) {
 	}
 }
 
-// Every embedded text has its placeholders and no others, and no key is missing
-// or unknown: the same checks that an operator's file has to pass.
+// Every embedded text has exactly its placeholders, and no key is missing or unknown. An
+// operator's file has to pass the same checks.
 func TestEmbeddedFilesHaveNoFault(t *testing.T) {
 	for _, tag := range embeddedTags() {
 		w, faults := embedded(tag)
@@ -55,11 +60,11 @@ func TestEmbeddedFilesHaveNoFault(t *testing.T) {
 		if want := slices.Contains([]string{"ar", "fa", "he", "ur"}, tag); w.rightToLeft != want {
 			t.Errorf("%s: right to left is %v", tag, w.rightToLeft)
 		}
-		// Where a message names an amount or a payee, no letter of ours touches
-		// it: together they could look like a link.
+		// No letter follows an amount or a payee directly: together they could look like a
+		// link.
 		for _, key := range []string{"amount", "payee", "sms_amount", "sms_payee"} {
 			if text, ok := w.texts[key]; ok && !slices.Contains([]string{"", ".", "。", "।", "۔"}, text[strings.Index(text, "}")+1:]) {
-				t.Errorf("%s: %s: %q goes on after the value", tag, key, text)
+				t.Errorf("%s: %s: %q continues after the value", tag, key, text)
 			}
 		}
 	}
@@ -76,7 +81,7 @@ func TestLanguage(t *testing.T) {
 		"pt": "pt-BR", "pt-BR": "pt-BR", "pt-PT": "pt-PT", "pt-AO": "pt-PT", "pt-MZ": "pt-PT",
 		"no": "nb", "nn": "nb", "nb-NO": "nb", "nn-NO": "nb", "iw": "he", "iw-IL": "he", "in": "id", "mo": "ro",
 		"es-419": "es", "fr-CA": "fr", "ar-EG": "ar", "arb": "ar", "ur-PK": "ur", "fa-AF": "fa",
-		// Another script or another language is not read by everybody.
+		// Not all readers of these languages can read another script or language.
 		"sr-Latn": "en", "sr": "en", "zh-Latn": "en", "de-Cyrl": "en", "hi-Latn": "en", "ur-Deva": "en", "et": "en", "az": "en", "be": "en", "ca": "en",
 	} {
 		if got := c.Language(locale); got != want {
@@ -135,7 +140,7 @@ func TestAskAndReplies(t *testing.T) {
 	c := load(t, Options{})
 	other := login()
 	other.Purpose = "other"
-	for _, tc := range []struct{ got, want string }{
+	for _, tc := range []struct{ got, want string }{ // all in English
 		{c.Ask(login()), "I approve signing in to Acme. Code: 482913"},
 		{c.Ask(other), "I approve the request at Acme. Code: 482913"},
 		{c.Ask(payment()), "I approve this payment with Acme. Amount: EUR 25.00. Payee: Bike Shop. Code: 482913"},
@@ -148,12 +153,11 @@ func TestAskAndReplies(t *testing.T) {
 	}
 }
 
-// In every language each message names what it has to name.
+// In every language, each message names the brand, the amount and the payee.
 func TestEveryLanguageNamesWhatIsApproved(t *testing.T) {
 	c := load(t, Options{Origin: "example.com"})
 	for _, tag := range embeddedTags() {
-		m := payment()
-		m.Locale = tag
+		m := inLanguage(tag, payment())
 		mail, speech := mailOf(c, m), c.Speech(m)
 		for name, text := range map[string]string{
 			"Chat": c.Chat(m), "SMS": c.SMS(m), "Speech": speech.Before, "Mail.Text": mail.Text, "Mail.HTML": mail.HTML, "Ask": c.Ask(m),
@@ -173,8 +177,7 @@ func TestEveryLanguageNamesWhatIsApproved(t *testing.T) {
 		if chat := c.Chat(m); !strings.HasPrefix(chat, "482913 ") {
 			t.Errorf("%s: Chat does not begin with the code: %q", tag, chat)
 		}
-		alert := login()
-		alert.Locale, alert.Alert, alert.Code = tag, true, ""
+		alert := inLanguage(tag, notify.Message{Alert: true, Brand: "Acme"})
 		for name, text := range map[string]string{
 			"Chat": c.Chat(alert), "SMS": c.SMS(alert), "Speech": c.Speech(alert).Before, "Mail.Text": mailOf(c, alert).Text,
 			"DeniedReply": c.DeniedReply(alert), "ConfirmedReply": c.ConfirmedReply(alert),
@@ -186,13 +189,12 @@ func TestEveryLanguageNamesWhatIsApproved(t *testing.T) {
 	}
 }
 
-// In every language the alert of a recovery code is one of its own on every
-// channel, and says how many codes are left.
-func TestEveryLanguageTellsOfARecoveryCode(t *testing.T) {
+// In every language and on every channel, the alert about a recovery code has a text of
+// its own, which says how many codes are left.
+func TestEveryLanguageHasAnAlertAboutRecoveryCodes(t *testing.T) {
 	c := load(t, Options{Origin: "example.com"})
 	for _, tag := range embeddedTags() {
-		m := recovered()
-		m.Locale = tag
+		m := inLanguage(tag, recovered())
 		other := m
 		other.Recovered = false
 		mail, otherMail := mailOf(c, m), mailOf(c, other)
@@ -205,7 +207,7 @@ func TestEveryLanguageTellsOfARecoveryCode(t *testing.T) {
 				t.Errorf("%s: the alert's %s: %q", tag, name, text)
 			}
 			if text == texts[1] || strings.Contains(texts[1], "7") {
-				t.Errorf("%s: %s has one text for both alerts: %q", tag, name, text)
+				t.Errorf("%s: %s has the same text for both alerts: %q", tag, name, text)
 			}
 		}
 		if mail.Subject != otherMail.Subject || !strings.Contains(html.UnescapeString(mail.HTML), ">"+strings.TrimSpace(mail.Text)+"</p>") {
@@ -214,14 +216,11 @@ func TestEveryLanguageTellsOfARecoveryCode(t *testing.T) {
 	}
 }
 
-// A number before a full stop is "the seventh" in these languages, and a voice
-// reads it so.
+// In these languages a voice reads a number before a full stop as an ordinal ("seventh").
 func TestNoOrdinalIsSpoken(t *testing.T) {
 	c := load(t, Options{})
 	for _, tag := range strings.Fields("cs da de fi hu nb pl tr") {
-		m := recovered()
-		m.Locale = tag
-		if s := c.Speech(m); strings.Contains(s.Before, "7.") {
+		if s := c.Speech(inLanguage(tag, recovered())); strings.Contains(s.Before, "7.") {
 			t.Errorf("%s: %q", tag, s.Before)
 		}
 	}
@@ -237,15 +236,12 @@ func TestSpeech(t *testing.T) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	for _, locale := range []string{"fa", "uk", "ur-PK", "tlh"} { // the provider has no voice for them
-		m := login()
-		m.Locale = locale
-		if got := c.Speech(m); got != want {
+		if got := c.Speech(inLanguage(locale, login())); got != want {
 			t.Errorf("%s: got %q\nwant %q", locale, got, want)
 		}
 	}
 	for _, tag := range embeddedTags() {
-		m := payment()
-		m.Locale = tag
+		m := inLanguage(tag, payment())
 		s := c.Speech(m)
 		all := s.Before + s.Again + s.After
 		if strings.Contains(all, m.Code) || strings.ContainsAny(all, "{}\u2068\u2069") {
@@ -257,15 +253,14 @@ func TestSpeech(t *testing.T) {
 		m.Alert = true
 		for _, m.Recovered = range []bool{false, true} {
 			if s := c.Speech(m); s.Before == "" || s.Again != "" || s.After != "" || strings.ContainsAny(s.Before, "{}\u2068\u2069") {
-				t.Errorf("%s: an alert is Before alone: %q", tag, s)
+				t.Errorf("%s: an alert has Before only: %q", tag, s)
 			}
 		}
 	}
 }
 
-// voices are the tags of Twilio's <Say> that the catalogue may use (its list of
-// voices, which also has many that the catalogue has no use for). Ukrainian,
-// Persian and Urdu are not on it.
+// voices are the tags of Twilio's <Say> that the catalogue may use: the part of Twilio's
+// list of voices that is needed. Ukrainian, Persian and Urdu are not on that list.
 var voices = strings.Fields(`ar-XA bn-IN cmn-CN cmn-TW cs-CZ da-DK de-DE el-GR en-US es-ES fi-FI fr-FR he-IL hi-IN hu-HU id-ID
 	it-IT ja-JP ko-KR nb-NO nl-NL pl-PL pt-BR pt-PT ro-RO ru-RU sv-SE th-TH tr-TR vi-VN`)
 
@@ -312,8 +307,7 @@ Not you? Ignore this message.
 func TestR10NoCodeInASubject(t *testing.T) {
 	c := load(t, Options{})
 	for _, tag := range embeddedTags() {
-		m := payment()
-		m.Locale = tag
+		m := inLanguage(tag, payment())
 		if mail := mailOf(c, m); strings.Contains(mail.Subject, m.Code) {
 			t.Errorf("%s: %q", tag, mail.Subject)
 		}
@@ -333,7 +327,7 @@ func ExampleCatalogue_SMS() {
 	// @accounts.example.com #482913
 }
 
-// mail is what Mail returns, for tests that look at all of it.
+// mail is the result of Mail as one value.
 type mail struct{ Subject, Text, HTML string }
 
 func mailOf(c *Catalogue, m notify.Message) mail {

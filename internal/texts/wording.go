@@ -17,8 +17,7 @@ import (
 	"golang.org/x/text/unicode/bidi"
 )
 
-// keys are the texts of a language, each with the placeholders that it must
-// have and may have.
+// keys are the texts of a language. Each must have exactly these placeholders.
 var keys = map[string][]string{
 	"code_login":         {"code", "brand"},
 	"code_general":       {"code", "brand"},
@@ -48,13 +47,13 @@ var keys = map[string][]string{
 	"confirmed":          {"brand"},
 }
 
-// Two more keys of a file, which are no texts.
+// Two more keys of a file. Their values are not texts.
 const (
-	voiceKey   = "voice"   // the tag that the provider's voice has, "" or absent for none
-	denialsKey = "denials" // a list: each is a whole reply that means no
+	voiceKey   = "voice"   // the tag of the provider's voice. Empty or absent: none
+	denialsKey = "denials" // a list of whole replies that mean no
 )
 
-// smsPrefix makes a key of a text that replaces the other one in an SMS.
+// smsPrefix begins the key of a text that an SMS uses instead of the usual text.
 const smsPrefix = "sms_"
 
 // inSMS are the keys that an SMS uses.
@@ -68,7 +67,7 @@ const (
 	longestDenials = 200
 )
 
-// Faults is every fault of the operator's files and of the options, one a line.
+// Faults lists every fault of the options and of the operator's files.
 type Faults []string
 
 // Error implements error.
@@ -87,8 +86,8 @@ type wording struct {
 	tag, voice  string
 	rightToLeft bool
 	texts       map[string]string
-	denials     []string        // as they are written
-	denies      map[string]bool // folded
+	denials     []string        // as written in the file
+	denies      map[string]bool // the same, folded
 }
 
 // sms returns the text that an SMS uses for a key.
@@ -101,7 +100,7 @@ func (w *wording) sms(key string) string {
 
 // embeddedTags are the languages of the embedded files.
 func embeddedTags() []string {
-	entries, _ := catalogue.ReadDir("catalogue") // cannot fail: it is in the binary
+	entries, _ := catalogue.ReadDir("catalogue") // cannot fail: it is embedded
 	tags := make([]string, len(entries))
 	for i, entry := range entries {
 		tags[i] = strings.TrimSuffix(entry.Name(), ".json")
@@ -118,13 +117,13 @@ func embedded(tag string) (*wording, Faults) {
 		faults.add(tag+".json", "", "is not embedded")
 		return w, faults
 	}
-	w.layOver(tag+".json", data, &faults)
+	w.merge(tag+".json", data, &faults)
 	w.complete(tag+".json", &faults)
 	return w, faults
 }
 
-// readFolder reads the operator's files, each laid over the embedded one of the
-// same language where there is one. It returns the languages by tag.
+// readFolder reads the operator's files and returns their languages by tag. The
+// texts of a file replace those of the embedded file of the same language.
 func readFolder(dir string, faults *Faults) map[string]*wording {
 	if dir == "" {
 		return nil
@@ -138,7 +137,7 @@ func readFolder(dir string, faults *Faults) map[string]*wording {
 	for _, entry := range entries {
 		name := entry.Name()
 		if strings.HasPrefix(name, ".") {
-			continue // a mounted volume has such entries of its own
+			continue // mounted volumes have such entries
 		}
 		tag, ok := strings.CutSuffix(name, ".json")
 		if parsed, err := language.All.Parse(tag); !ok || err != nil || tag == "und" {
@@ -161,7 +160,7 @@ func readFolder(dir string, faults *Faults) map[string]*wording {
 		if slices.Contains(embeddedTags(), tag) {
 			w, _ = embedded(tag)
 		}
-		if w.layOver(name, data, faults) {
+		if w.merge(name, data, faults) {
 			w.complete(name, faults)
 			read[tag] = w
 		}
@@ -169,25 +168,25 @@ func readFolder(dir string, faults *Faults) map[string]*wording {
 	return read
 }
 
-// readFile reads at most one byte more than a file may have.
+// readFile reads a file, but at most one byte more than it may have.
 func readFile(name string) (data []byte, err error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // nothing was written
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, fs.ErrInvalid
 	}
 	return io.ReadAll(io.LimitReader(f, largestFile+1))
 }
 
-// layOver takes the keys of a file. It returns false if the file could not be
-// read as JSON at all; whatever else is wrong it adds to the faults.
-func (w *wording) layOver(file string, data []byte, faults *Faults) bool {
+// merge takes over the keys of a file, and adds what is wrong with them to the
+// faults. It returns false if the file is not a JSON object.
+func (w *wording) merge(file string, data []byte, faults *Faults) bool {
 	var members map[string]jsontext.Value
-	// The library refuses repeated keys and bad UTF-8. Its error may quote the
-	// file at length, so it stays out of ours.
+	// The library refuses repeated keys and invalid UTF-8. Its error is not
+	// passed on, because it may quote much of the file.
 	if err := json.Unmarshal(data, &members); err != nil || members == nil {
 		faults.add(file, "", "is not one JSON object in UTF-8 with each key once")
 		return false
@@ -220,7 +219,7 @@ func (w *wording) layOver(file string, data []byte, faults *Faults) bool {
 	return true
 }
 
-// setDenials takes the list of replies that mean no.
+// setDenials takes over the list of replies that mean no.
 func (w *wording) setDenials(file string, value jsontext.Value, faults *Faults) {
 	var list []string
 	if json.Unmarshal(value, &list) != nil || len(list) == 0 || len(list) > longestDenials {
@@ -239,7 +238,7 @@ func (w *wording) setDenials(file string, value jsontext.Value, faults *Faults) 
 	w.denials, w.denies = list, folded
 }
 
-// complete checks what can be told only of all texts together.
+// complete checks all texts together, and sets what follows from them.
 func (w *wording) complete(file string, faults *Faults) {
 	for key := range keys {
 		if _, ok := w.texts[key]; ok || strings.HasPrefix(key, "speech_") && w.voice == "" {
@@ -250,23 +249,23 @@ func (w *wording) complete(file string, faults *Faults) {
 	if w.denials == nil {
 		faults.add(file, denialsKey, "is missing")
 	}
-	// A message that asks for a word which nobody understands would be worse
-	// than one that asks for none.
+	// A message must not ask people to answer with a word that the service does
+	// not understand.
 	for _, key := range []string{"deny", smsPrefix + "deny"} {
 		if text, ok := w.texts[key]; ok && w.denials != nil && !w.asksForDenial(text) {
-			faults.add(file, key, "does not name the first of %q, the word that people are to answer with", denialsKey)
+			faults.add(file, key, "does not name the first entry of %q, the word that people should answer with", denialsKey)
 		}
 	}
 	w.rightToLeft = startsRightToLeft(w.texts["secret"])
 }
 
-// asksForDenial reports whether a text names the first of the words that mean
-// no, which may be spelt with capitals.
+// asksForDenial reports whether a text names the first of the words that mean no,
+// in any capitalisation.
 func (w *wording) asksForDenial(text string) bool {
 	return strings.Contains(fold(text), fold(w.denials[0]))
 }
 
-// checkText returns what is wrong with a text, "" if nothing is.
+// checkText returns what is wrong with a text. Empty: nothing.
 func checkText(key, text string) string {
 	switch {
 	case strings.TrimSpace(text) != text || text == "":
@@ -281,11 +280,11 @@ func checkText(key, text string) string {
 	}
 	names, ok := placeholders(text)
 	if !ok {
-		return "has a { or } that belongs to no placeholder"
+		return "has a { or } that is not part of a placeholder"
 	}
 	for _, name := range names {
 		if !slices.Contains(keys[key], name) {
-			return fmt.Sprintf("has a placeholder {%s} that does not exist here", name)
+			return fmt.Sprintf("has a placeholder {%s} that this text cannot have", name)
 		}
 	}
 	for _, name := range keys[key] {
@@ -304,16 +303,11 @@ func checkText(key, text string) string {
 
 // isVoice reports whether s has the form of a voice's tag: cmn-CN, arb.
 func isVoice(s string) bool {
-	for _, r := range s {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-' {
-			return false
-		}
-	}
-	return len(s) <= longestLocale
+	return len(s) <= longestLocale && strings.Trim(s, latin+"-") == ""
 }
 
-// startsRightToLeft reports whether the first letter of a text that has a
-// direction goes from right to left.
+// startsRightToLeft reports whether the first letter with a direction is a
+// right-to-left one.
 func startsRightToLeft(text string) bool {
 	for _, r := range text {
 		p, _ := bidi.LookupRune(r)

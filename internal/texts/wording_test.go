@@ -26,62 +26,57 @@ func TestLoadNamesEveryFault(t *testing.T) {
 	long := strings.Repeat("x", longestText+1)
 	for _, tc := range []struct {
 		name, file, text string
-		want             []string // without "texts: "
+		want             []string // each after "texts: " and the file's name
 	}{
-		{"unknown key", "de.json", `{"code_logn": "x"}`, []string{"de.json: code_logn is not a key"}},
-		{"a key that no SMS uses", "de.json", `{"sms_ask_code": "{code}"}`, []string{"de.json: sms_ask_code is not a key"}},
-		{"missing placeholder", "de.json", `{"code_login": "{code} ist Ihr Code."}`, []string{"de.json: code_login lacks the placeholder {brand}"}},
-		{"unknown placeholder", "de.json", `{"code_login": "{code} von {brand}, {name}"}`,
-			[]string{"de.json: code_login has a placeholder {name} that does not exist here"}},
-		{"placeholder of another key", "de.json", `{"secret": "{code}"}`, []string{"de.json: secret has a placeholder {code} that does not exist here"}},
+		{"unknown key", "de.json", `{"code_logn": "x"}`, []string{": code_logn is not a key"}},
+		{"a key that no SMS uses", "de.json", `{"sms_ask_code": "{code}"}`, []string{": sms_ask_code is not a key"}},
+		{"missing placeholder", "de.json", `{"code_login": "{code} ist Ihr Code."}`, []string{": code_login lacks the placeholder {brand}"}},
+		{"unknown placeholder", "de.json", `{"code_login": "{code} von {brand}, {name}"}`, []string{": code_login has a placeholder {name} that this text cannot have"}},
+		{"placeholder of another key", "de.json", `{"secret": "{code}"}`, []string{": secret has a placeholder {code} that this text cannot have"}},
 		{"no number of codes", "de.json", `{"alert_recovery": "{brand}: Code verwendet.", "sms_alert_recovery": "{left} übrig."}`, []string{
-			"de.json: alert_recovery lacks the placeholder {left}", "de.json: sms_alert_recovery lacks the placeholder {brand}"}},
-		{"a number of codes elsewhere", "de.json", `{"alert": "{brand}: {left}"}`, []string{"de.json: alert has a placeholder {left} that does not exist here"}},
-		{"a code in an alert", "de.json", `{"sms_alert_recovery": "{brand}: {left}, {code}"}`,
-			[]string{"de.json: sms_alert_recovery has a placeholder {code} that does not exist here"}},
+			": alert_recovery lacks the placeholder {left}", ": sms_alert_recovery lacks the placeholder {brand}"}},
+		{"a number of codes elsewhere", "de.json", `{"alert": "{brand}: {left}"}`, []string{": alert has a placeholder {left} that this text cannot have"}},
+		{"a code in an alert", "de.json", `{"sms_alert_recovery": "{brand}: {left}, {code}"}`, []string{": sms_alert_recovery has a placeholder {code} that this text cannot have"}},
 		{"brace left over", "de.json", `{"secret": "a } b", "valid": "{minutes", "amount": "{{amount}}"}`, []string{
-			"de.json: amount has a { or } that belongs to no placeholder",
-			"de.json: secret has a { or } that belongs to no placeholder",
-			"de.json: valid has a { or } that belongs to no placeholder"}},
-		{"code not first", "de.json", `{"code_login": "Ihr Code bei {brand}: {code}"}`,
-			[]string{"de.json: code_login does not begin with {code} and a space; a lock screen shows only the beginning"}},
-		{"code not first in the SMS", "de.json", `{"sms_code_login": "{brand}: {code} "}`,
-			[]string{"de.json: sms_code_login is empty, or begins or ends with a space"}},
-		{"code not last", "de.json", `{"ask_code": "{code}!"}`, []string{"de.json: ask_code does not end with {code}"}},
-		{"empty", "de.json", `{"secret": ""}`, []string{"de.json: secret is empty, or begins or ends with a space"}},
-		{"too long", "de.json", `{"secret": "` + long + `"}`, []string{"de.json: secret has more than 400 characters"}},
-		{"two lines", "de.json", `{"secret": "a\n@evil.test #1"}`,
-			[]string{"de.json: secret has the character U+000A; a text is one line without control characters"}},
-		{"bidi control", "de.json", `{"secret": "a\u202eb"}`,
-			[]string{"de.json: secret has the character U+202E; a text is one line without control characters"}},
+			": amount has a { or } that is not part of a placeholder",
+			": secret has a { or } that is not part of a placeholder",
+			": valid has a { or } that is not part of a placeholder"}},
+		{"code not first", "de.json", `{"code_login": "Ihr Code bei {brand}: {code}"}`, []string{": code_login does not begin with {code} and a space; a lock screen shows only the beginning"}},
+		{"code not first in the SMS", "de.json", `{"sms_code_login": "{brand}: {code} "}`, []string{": sms_code_login is empty, or begins or ends with a space"}},
+		{"code not last", "de.json", `{"ask_code": "{code}!"}`, []string{": ask_code does not end with {code}"}},
+		{"empty", "de.json", `{"secret": ""}`, []string{": secret is empty, or begins or ends with a space"}},
+		{"too long", "de.json", `{"secret": "` + long + `"}`, []string{": secret has more than 400 characters"}},
+		{"two lines", "de.json", `{"secret": "a\n@evil.test #1"}`, []string{": secret has the character U+000A; a text is one line without control characters"}},
+		{"bidi control", "de.json", `{"secret": "a\u202eb"}`, []string{": secret has the character U+202E; a text is one line without control characters"}},
 		{"no text", "de.json", `{"secret": 5, "voice": 5, "denials": "no"}`, []string{
-			"de.json: denials is not a list of 1 to 200 texts", "de.json: secret is not a text in quotes",
-			`de.json: voice is not a language tag in quotes, such as "de-DE"`}},
-		{"null", "de.json", `{"secret": null}`, []string{"de.json: secret is not a text in quotes"}},
-		{"voice", "de.json", `{"voice": "de DE\""}`, []string{`de.json: voice is not a language tag in quotes, such as "de-DE"`}},
-		{"empty denials", "de.json", `{"denials": []}`, []string{"de.json: denials is not a list of 1 to 200 texts"}},
-		{"a denial of nothing", "de.json", `{"denials": ["nein", "!!"]}`, []string{"de.json: denials has an entry without a letter, or one that is too long"}},
-		{"a word that nobody understands", "de.json", `{"deny": "Nicht Sie? Antworten Sie FALSCH."}`,
-			[]string{`de.json: deny does not name the first of "denials", the word that people are to answer with`}},
-		{"bad JSON", "de.json", `{"secret": "a",}`, []string{"de.json is not one JSON object in UTF-8 with each key once"}},
-		{"a list", "de.json", `[]`, []string{"de.json is not one JSON object in UTF-8 with each key once"}},
-		{"nothing", "de.json", ``, []string{"de.json is not one JSON object in UTF-8 with each key once"}},
-		{"repeated key", "de.json", `{"secret": "a", "secret": "b"}`, []string{"de.json is not one JSON object in UTF-8 with each key once"}},
-		{"bad UTF-8", "de.json", "{\"secret\": \"\xff\"}", []string{"de.json is not one JSON object in UTF-8 with each key once"}},
-		{"too large", "de.json", `{"secret": "` + strings.Repeat("x", 64<<10) + `"}`, []string{"de.json is larger than 64 KiB"}},
-		{"no language tag", "german language.json", `{}`, []string{"german language.json is not named <language tag>.json, such as de.json or pt-BR.json"}},
-		{"undetermined", "und.json", `{}`, []string{"und.json is not named <language tag>.json, such as de.json or pt-BR.json"}},
-		{"another ending", "de.jsn", `{}`, []string{"de.jsn is not named <language tag>.json, such as de.json or pt-BR.json"}},
-		{"another spelling", "pt_br.json", `{}`, []string{"pt_br.json has to be named pt-BR.json"}},
-		{"an old tag", "iw.json", `{}`, []string{"iw.json has to be named he.json"}},
-		{"a voice without words", "fa.json", `{"voice": "fa-IR"}`,
-			[]string{"fa.json: speech_after is missing", "fa.json: speech_again is missing", "fa.json: speech_hello is missing"}},
+			": denials is not a list of 1 to 200 texts", ": secret is not a text in quotes",
+			`: voice is not a language tag in quotes, such as "de-DE"`}},
+		{"null", "de.json", `{"secret": null}`, []string{": secret is not a text in quotes"}},
+		{"voice", "de.json", `{"voice": "de DE\""}`, []string{`: voice is not a language tag in quotes, such as "de-DE"`}},
+		{"empty denials", "de.json", `{"denials": []}`, []string{": denials is not a list of 1 to 200 texts"}},
+		{"a denial of nothing", "de.json", `{"denials": ["nein", "!!"]}`, []string{": denials has an entry without a letter, or one that is too long"}},
+		{"a word that is not on the list", "de.json", `{"deny": "Nicht Sie? Antworten Sie FALSCH."}`, []string{`: deny does not name the first entry of "denials", the word that people should answer with`}},
+		{"bad JSON", "de.json", `{"secret": "a",}`, []string{" is not one JSON object in UTF-8 with each key once"}},
+		{"a list", "de.json", `[]`, []string{" is not one JSON object in UTF-8 with each key once"}},
+		{"nothing", "de.json", ``, []string{" is not one JSON object in UTF-8 with each key once"}},
+		{"repeated key", "de.json", `{"secret": "a", "secret": "b"}`, []string{" is not one JSON object in UTF-8 with each key once"}},
+		{"bad UTF-8", "de.json", "{\"secret\": \"\xff\"}", []string{" is not one JSON object in UTF-8 with each key once"}},
+		{"too large", "de.json", `{"secret": "` + strings.Repeat("x", 64<<10) + `"}`, []string{" is larger than 64 KiB"}},
+		{"no language tag", "german language.json", `{}`, []string{" is not named <language tag>.json, such as de.json or pt-BR.json"}},
+		{"undetermined", "und.json", `{}`, []string{" is not named <language tag>.json, such as de.json or pt-BR.json"}},
+		{"another ending", "de.jsn", `{}`, []string{" is not named <language tag>.json, such as de.json or pt-BR.json"}},
+		{"another spelling", "pt_br.json", `{}`, []string{" has to be named pt-BR.json"}},
+		{"an old tag", "iw.json", `{}`, []string{" has to be named he.json"}},
+		{"a voice without words", "fa.json", `{"voice": "fa-IR"}`, []string{": speech_after is missing", ": speech_again is missing", ": speech_hello is missing"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := Load(Options{Dir: folder(t, map[string]string{tc.file: tc.text})})
-			var faults Faults
-			if !errors.As(err, &faults) || !slices.Equal(faults, tc.want) {
-				t.Errorf("got  %q\nwant %q", faults, tc.want)
+			var want Faults
+			for _, fault := range tc.want {
+				want = append(want, tc.file+fault)
+			}
+			if faults, _ := errors.AsType[Faults](err); !slices.Equal(faults, want) {
+				t.Errorf("got  %q\nwant %q", faults, want)
 			}
 		})
 	}
@@ -127,8 +122,8 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// An operator's file replaces some texts and leaves the others.
-func TestOperatorsFileIsLaidOver(t *testing.T) {
+// An operator's file replaces its texts and keeps all others.
+func TestOperatorsFileReplacesTexts(t *testing.T) {
 	c := load(t, Options{Dir: folder(t, map[string]string{
 		"en.json":   `{"code_login": "{code} opens {brand}.", "sms_valid": "{minutes} min.", "sms_alert_recovery": "{brand}: {left} left.", "denials": ["never", "no"], "deny": "Reply NEVER."}`,
 		".DS_Store": "\x00",
@@ -152,7 +147,7 @@ func TestOperatorsFileIsLaidOver(t *testing.T) {
 	}
 }
 
-// A file of a new language needs every key, and is then found by its locales.
+// A file of a new language needs all keys. The language is then found by its locales.
 func TestOperatorsFileAddsALanguage(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`{"denials": ["ne"], "deny": "Niste vi? Odgovorite NE."`)
@@ -176,14 +171,12 @@ func TestOperatorsFileAddsALanguage(t *testing.T) {
 	if got := c.Language("hr-BA"); got != "hr" {
 		t.Fatalf("Language(hr-BA) = %q", got)
 	}
-	m := login()
-	m.Locale, m.CanDeny = "hr", true
+	m := inLanguage("hr", login())
+	m.CanDeny = true
 	if got, want := c.Chat(m), "482913 Acme 10 secret Niste vi? Odgovorite NE."; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	alert := recovered()
-	alert.Locale = "hr"
-	if got, want := c.SMS(alert), "Acme 7"; got != want {
+	if got, want := c.SMS(inLanguage("hr", recovered())), "Acme 7"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	if got := c.Speech(m); got.Language != "en-US" || !strings.HasPrefix(got.Before, "Hello") {
@@ -191,15 +184,14 @@ func TestOperatorsFileAddsALanguage(t *testing.T) {
 	}
 }
 
-// At the start no embedded file is read but those that an operator's file lies
-// over.
+// Load reads an embedded file only if an operator's file changes it.
 func TestLoadReadsNoMoreThanItNeeds(t *testing.T) {
 	allocations := testing.AllocsPerRun(10, func() {
 		if _, err := Load(Options{Origin: "example.com"}); err != nil {
 			t.Fatal(err)
 		}
 	})
-	if allocations > 200 { // one file alone takes more
+	if allocations > 200 { // reading one file takes more
 		t.Errorf("Load takes %v allocations", allocations)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"hash"
 	"os"
-	"slices"
 	"testing"
 	"time"
 
@@ -30,20 +29,20 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// noon is when most tests begin: a whole second, and the first of a step.
-var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
-
 const (
 	ms   = time.Millisecond
 	step = 30 * time.Second
 )
 
-// phone is an authenticator as it is enrolled: the rest is for Enroll to set.
-var phone = totp.Authenticator{ID: id(1), Name: "Phone", Secret: secret(1)}
+// phone and tablet are authenticators as they are enrolled. Enroll sets the rest.
+var (
+	phone  = totp.Authenticator{ID: id(1), Name: "Phone", Secret: secret(1)}
+	tablet = totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}
+)
 
 func id(n byte) string { return totp.NewID([8]byte{7: n}) }
 
-// secret is 20 bytes that differ for every n.
+// secret returns 20 bytes, other ones for every n.
 func secret(n byte) []byte {
 	s := make([]byte, totp.SecretBytes)
 	for i := range s {
@@ -52,7 +51,7 @@ func secret(n byte) []byte {
 	return s
 }
 
-// code makes codes without the package and its library: RFC 4226, 5.3.
+// code makes codes by RFC 4226, 5.3, without the package and its library.
 func code(a totp.Authenticator, step int64) string {
 	hashes := map[totp.Algorithm]func() hash.Hash{"": sha1.New, totp.SHA1: sha1.New, totp.SHA256: sha256.New, totp.SHA512: sha512.New}
 	mac := hmac.New(hashes[a.Algorithm], a.Secret)
@@ -63,7 +62,7 @@ func code(a totp.Authenticator, step int64) string {
 	return fmt.Sprintf("%010d", n)[10-digits:]
 }
 
-// codeFor is what the app shows at now.
+// codeFor returns the code that the app shows at now.
 func codeFor(a totp.Authenticator, now time.Time) string { return code(a, stepOf(a, now)) }
 
 func stepOf(a totp.Authenticator, now time.Time) int64 {
@@ -74,7 +73,7 @@ func stepOf(a totp.Authenticator, now time.Time) int64 {
 	return now.Unix() / period
 }
 
-// confirmed is a state with these authenticators, confirmed an hour before now.
+// confirmed returns a state with these authenticators, confirmed an hour before now.
 func confirmed(t rapid.TB, now time.Time, list ...totp.Authenticator) totp.State {
 	t.Helper()
 	var s totp.State
@@ -87,8 +86,8 @@ func confirmed(t rapid.TB, now time.Time, list ...totp.Authenticator) totp.State
 	return s
 }
 
-// check checks a code, fails the test unless the kind of the outcome is as
-// wanted ("" for an approval), and returns the new state.
+// check checks a code, makes sure of the kind of the error ("" for none), and
+// returns the new state.
 func check(t rapid.TB, s totp.State, code string, now time.Time, want problem.Kind) totp.State {
 	t.Helper()
 	s, a, err := totp.Check(s, code, now)
@@ -109,7 +108,7 @@ func kind(err error) problem.Kind {
 	if e, ok := errors.AsType[*problem.Error](err); ok {
 		return e.Kind
 	}
-	return problem.Kind("not an *problem.Error: " + err.Error())
+	return problem.Kind("not a *problem.Error: " + err.Error())
 }
 
 func describe(err error) string {
@@ -117,18 +116,4 @@ func describe(err error) string {
 		return fmt.Sprintf("%v %q %v", e, e.Detail, e.Fields)
 	}
 	return fmt.Sprint(err)
-}
-
-// fieldsOf is which fields an error names.
-func fieldsOf(err error) []string {
-	e, ok := errors.AsType[*problem.Error](err)
-	if !ok {
-		return nil
-	}
-	var names []string
-	for _, f := range e.Fields {
-		names = append(names, f.Name)
-	}
-	slices.Sort(names)
-	return names
 }

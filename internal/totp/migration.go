@@ -9,17 +9,18 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// MaxMigrated is how many accounts of one URI are read. Google Authenticator
-// puts ten into a QR code.
+// MaxMigrated is the largest number of accounts in a URI. Google Authenticator puts
+// ten into a QR code.
 const MaxMigrated = 100
 
 // Migrated is one account of an export: an authenticator with the secret and the
-// options, or why it cannot be taken.
+// options, or the reason why the account cannot be imported.
 type Migrated struct {
 	Authenticator
 	Issuer, Account string
-	// Err is of kind InvalidRequest, nil where the account can be taken. The rest
-	// is then zero, but for Issuer and Account if they can be shown.
+	// Err is nil, or of kind InvalidRequest if the account cannot be imported. Then
+	// the Authenticator is zero, and so are Issuer and Account if they cannot be
+	// shown.
 	Err error
 }
 
@@ -27,10 +28,10 @@ type Migrated struct {
 //
 //	otpauth-migration://offline?data=BASE64
 //
-// with a protocol buffer inside, whose schema is known from the app's behaviour
-// only (MigrationPayload below). An export of many accounts is several such URIs,
-// each of which can be read alone. The error is of kind InvalidRequest with the
-// field uri, for what is no such URI; it quotes nothing.
+// The data is a protocol buffer. Its schema (MigrationPayload below) is not
+// published, but known from the app's behaviour. A large export is several such
+// URIs, each of which can be read alone. The error is of kind InvalidRequest with
+// the field uri, and quotes nothing.
 func ParseMigration(uri string) ([]Migrated, error) {
 	kind, label, query, ok := cutURI(uri, "otpauth-migration")
 	if !ok || !strings.EqualFold(kind, "offline") || label != "" {
@@ -56,16 +57,16 @@ func ParseMigration(uri string) ([]Migrated, error) {
 	return list, nil
 }
 
-// readBase64 takes both alphabets, padded or not, and a + that was not
-// percent-encoded, which a query reads as a space.
+// readBase64 reads both alphabets, with or without padding. A space stands for a +
+// that was not percent-encoded in the query.
 func readBase64(text string) ([]byte, bool) {
 	text = strings.NewReplacer(" ", "+", "-", "+", "_", "/").Replace(text)
 	data, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
 	return data, err == nil
 }
 
-// Fields of MigrationPayload. Its version (2) and the batch's size, index and id
-// (3 to 5) tell nothing about an account.
+// Fields of MigrationPayload. The others (2 is its version; 3 to 5 are the batch's
+// size, index and id) say nothing about an account.
 const payloadParameters = 1 // repeated OtpParameters
 
 // Fields of OtpParameters.
@@ -93,7 +94,7 @@ func readPayload(payload []byte) (list []Migrated, ok bool) {
 	return list, ok
 }
 
-// field is one field of a message, with its value in bytes or varint.
+// field is a field of a message. Its value is in bytes or varint.
 type field struct {
 	number protowire.Number
 	kind   protowire.Type
@@ -101,8 +102,8 @@ type field struct {
 	varint uint64
 }
 
-// eachField calls visit for each field of a message, in order, until it returns
-// false. It reports whether all was well.
+// eachField calls visit for each field of a message, in order. It returns false if
+// the message is not valid, or as soon as visit returns false.
 func eachField(message []byte, visit func(field) bool) bool {
 	for len(message) > 0 {
 		number, kind, n := protowire.ConsumeTag(message)
@@ -127,8 +128,8 @@ func eachField(message []byte, visit func(field) bool) bool {
 	return true
 }
 
-// readOTPParameters reports false for bytes that are no such message. Of a field
-// that is there twice the last one counts, as in all protocol buffers.
+// readOTPParameters returns false for bytes that are no such message. If a field is
+// repeated, the last one counts, as in all protocol buffers.
 func readOTPParameters(message []byte) (m Migrated, ok bool) {
 	var secret []byte
 	var name, issuer string
@@ -159,7 +160,7 @@ func readOTPParameters(message []byte) (m Migrated, ok bool) {
 	return migrated(secret, name, issuer, algorithm, digits, kind), true
 }
 
-// migrated judges one account. What is unspecified is as in a key URI.
+// migrated checks one account. Unspecified options have the defaults of a key URI.
 func migrated(secret []byte, name, issuer string, algorithm, digits, kind uint64) Migrated {
 	var m Migrated
 	faults := new(problem.Faults)
@@ -186,7 +187,7 @@ func migrated(secret []byte, name, issuer string, algorithm, digits, kind uint64
 		options.Digits = []int{0, 6, 8}[digits]
 	}
 	options = options.checkURI(faults)
-	if fault := judgeSecret(secret); fault != "" {
+	if fault := checkSecret(secret); fault != "" {
 		faults.Add(uriField, "%s", fault)
 	}
 	if m.Err = faults.Err(); m.Err != nil {

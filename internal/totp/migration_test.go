@@ -16,8 +16,8 @@ import (
 	"twofa/internal/totp"
 )
 
-// account is one OtpParameters; its numbers are left out where they are 0, as
-// in protocol buffers.
+// account is one OtpParameters. Numbers that are 0 are left out, as in protocol
+// buffers.
 type account struct {
 	secret                  []byte
 	name, issuer            string
@@ -41,7 +41,7 @@ func (a account) encode() []byte {
 	return append(b, a.more...)
 }
 
-// export is a URI as Google Authenticator shows it.
+// export returns a URI as Google Authenticator shows it.
 func export(list ...account) string {
 	return "otpauth-migration://offline?data=" + url.QueryEscape(base64.StdEncoding.EncodeToString(payload(list...)))
 }
@@ -59,8 +59,8 @@ func payload(list ...account) []byte {
 	return b
 }
 
-// An export that other readers of the format publish as their example. It says
-// neither algorithm nor digits, and its secret is the well-known one of 80 bits.
+// Other readers of the format publish this export as their example. It has neither
+// algorithm nor digits, and its secret is the well-known one of 80 bits.
 func TestParseMigration_PublishedExample(t *testing.T) {
 	list, err := totp.ParseMigration("otpauth-migration://offline?data=CjEKCkhlbGxvId6tvu8SGEV4YW1wbGU6YWxpY2VAZ29vZ2xlLmNvbRoHRXhhbXBsZTAC")
 	if err != nil || len(list) != 1 {
@@ -120,7 +120,7 @@ func TestParseMigration(t *testing.T) {
 			if !reflect.DeepEqual(list[1], want) || (c.fault == "") != (want.Err == nil) {
 				t.Errorf("%+v, want %+v", list[1], want)
 			}
-			if want.Err != nil && (!strings.Contains(describe(want.Err), c.fault) || !slices.Equal(fieldsOf(want.Err), []string{"uri"})) {
+			if want.Err != nil && (!strings.Contains(describe(want.Err), c.fault) || !slices.Equal(fixture.FieldNames(want.Err), []string{"uri"})) {
 				t.Error(describe(want.Err))
 			}
 		})
@@ -175,7 +175,7 @@ func TestParseMigration_Refuses(t *testing.T) {
 	}
 	for uri, want := range bad {
 		list, err := totp.ParseMigration(uri)
-		if list != nil || !slices.Equal(fieldsOf(err), []string{"uri"}) || !strings.Contains(describe(err), want) {
+		if list != nil || !slices.Equal(fixture.FieldNames(err), []string{"uri"}) || !strings.Contains(describe(err), want) {
 			t.Errorf("%.80s: %d accounts, %s, want %q", uri, len(list), describe(err), want)
 		}
 	}

@@ -9,23 +9,24 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/cryptobyte"
 	"pgregory.net/rapid"
 
 	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/totp"
+	"twofa/internal/user"
 	"twofa/internal/window"
 )
 
-// model is the same rules, written down as naively as can be: it remembers every
-// step that was ever accepted, and looks through all of them.
+// model has the same rules in the simplest form: it keeps every step that was ever
+// accepted, and searches all of them.
 type model struct {
 	devices  []*device
 	failures []time.Time
 }
 
 type device struct {
-	a         totp.Authenticator // as it was given
+	a         totp.Authenticator // as the transition got it
 	confirmed bool
 	created   time.Time
 	wrong     int
@@ -58,13 +59,13 @@ func (m *model) remove(d *device) {
 	m.devices = slices.DeleteFunc(m.devices, func(e *device) bool { return e == d })
 }
 
-// accept reports whether the device takes the code, and notes its steps.
+// accept reports whether the device accepts the code, and notes its steps.
 func (d *device) accept(typed string, now time.Time) bool {
 	var right []int64
 	for w := int64(-1); w <= 1; w++ {
 		step := stepOf(d.a, now) + w
-		spent := slices.ContainsFunc(d.accepted, func(s int64) bool { return s >= step })
-		if typed == code(d.a, step) && !spent {
+		used := slices.ContainsFunc(d.accepted, func(s int64) bool { return s >= step })
+		if typed == code(d.a, step) && !used {
 			right = append(right, step)
 		}
 	}
@@ -82,7 +83,7 @@ func (m *model) wrongCode(now time.Time) {
 	m.failures = append(m.failures, t)
 }
 
-// machine runs the package beside the model.
+// machine runs the package and the model.
 type machine struct {
 	m    model
 	s    totp.State
@@ -91,24 +92,25 @@ type machine struct {
 	next byte   // id
 }
 
-// after compares what the two hold, and makes sure of what has to be true of
-// every transition: it has not changed its arguments, does the same again, is
-// settled, and leaves a state that a row can hold.
+// after compares the state with the model's, and checks the rules of every
+// transition: it does not change its arguments, it does the same when it runs again,
+// and its state is settled and can be kept.
 func (x *machine) after(t *rapid.T, before, copied totp.State, again func() totp.State) {
 	if !reflect.DeepEqual(before, copied) {
 		t.Fatalf("the old state has changed:\n%+v\n%+v", copied, before)
 	}
 	if s := again(); !reflect.DeepEqual(s, x.s) {
-		t.Fatalf("again, the state is another one:\n%+v\n%+v", x.s, s)
+		t.Fatalf("a second run returns another state:\n%+v\n%+v", x.s, s)
 	}
 	if s := x.s.Settle(x.now); !reflect.DeepEqual(s, x.s) {
 		t.Fatalf("the state is not settled:\n%+v\n%+v", x.s, s)
 	}
-	var b cryptobyte.Builder
-	x.s.Append(&b)
-	row := cryptobyte.String(b.BytesOrPanic())
-	if s, ok := totp.Read(&row); !ok || !row.Empty() || !reflect.DeepEqual(s, x.s) {
-		t.Fatalf("the row holds\n%+v\nnot\n%+v", s, x.s)
+	row, err := user.User{Name: "x", TOTP: x.s}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u, err := user.Decode(row); err != nil || !reflect.DeepEqual(u.TOTP, x.s) {
+		t.Fatalf("the row holds\n%+v, %v\nnot\n%+v", u.TOTP, err, x.s)
 	}
 	if got, want := summary(x.s), x.m.summary(); got != want {
 		t.Fatalf("state\n%smodel\n%s", got, want)
@@ -133,7 +135,7 @@ func (m *model) summary() string {
 	return b.String()
 }
 
-// deepCopy shares nothing with s.
+// deepCopy returns a copy that shares no memory with s.
 func deepCopy(s totp.State) totp.State {
 	s.Authenticators = slices.Clone(s.Authenticators)
 	for i := range s.Authenticators {
@@ -143,8 +145,7 @@ func deepCopy(s totp.State) totp.State {
 	return s
 }
 
-// do runs one transition beside the model's, which returns the kind of error
-// that it wants.
+// do runs a transition and the model's, which returns the kind of the error.
 func (x *machine) do(t *rapid.T, want func(m *model) problem.Kind, transition func(s totp.State) (totp.State, error)) {
 	before, copied := x.s, deepCopy(x.s)
 	s, err := transition(before)
@@ -156,7 +157,8 @@ func (x *machine) do(t *rapid.T, want func(m *model) problem.Kind, transition fu
 	x.after(t, before, copied, func() totp.State { s, _ := transition(before); return s })
 }
 
-// typed draws a code: of a device, near the window; the last one; or none.
+// typed draws a code: one of a device for a step near the window, the last accepted
+// one, or a wrong one.
 func (x *machine) typed(t *rapid.T) string {
 	if len(x.m.devices) == 0 || rapid.IntRange(0, 3).Draw(t, "wrong") == 0 {
 		return rapid.SampledFrom([]string{"000000", "00000000", "", "ABCDEF", x.last}).Draw(t, "code")
@@ -177,7 +179,7 @@ func (x *machine) draw(t *rapid.T) totp.Authenticator {
 	return a
 }
 
-// mayAdd is the model's Enroll and Import.
+// mayAdd reports whether the model's Enroll or Import adds a.
 func (m *model) mayAdd(a totp.Authenticator, besides *device) bool {
 	n := 0
 	for _, d := range m.devices {
@@ -193,7 +195,7 @@ func (m *model) mayAdd(a totp.Authenticator, besides *device) bool {
 
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		x := &machine{now: noon}
+		x := &machine{now: fixture.Noon}
 		t.Repeat(map[string]func(*rapid.T){
 			"clock": func(t *rapid.T) {
 				by := rapid.OneOf(
@@ -237,7 +239,7 @@ func TestModel(t *testing.T) {
 					})
 			},
 			"check":  x.check,
-			"check2": x.check, // more often than the others
+			"check2": x.check, // more often than the other transitions
 			"check3": x.check,
 			"remove": func(t *rapid.T) {
 				id := x.anyID(t)

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/totp"
 	"twofa/internal/window"
 )
@@ -19,11 +20,11 @@ func TestR9_SecretsOf160BitsAndNeverUnder128(t *testing.T) {
 	for n := range totp.MaxSecret + 5 {
 		a := phone
 		a.Secret = make([]byte, n)
-		_, err := totp.Enroll(totp.State{}, a, noon)
+		_, err := totp.Enroll(totp.State{}, a, fixture.Noon)
 		if ok := n*8 >= 128 && n <= totp.MaxSecret; (err == nil) != ok {
 			t.Errorf("%d bytes: %s", n, describe(err))
 		}
-		if err != nil && !slices.Equal(fieldsOf(err), []string{"secret"}) {
+		if err != nil && !slices.Equal(fixture.FieldNames(err), []string{"secret"}) {
 			t.Errorf("%d bytes: %s", n, describe(err))
 		}
 	}
@@ -35,7 +36,7 @@ func TestR9_WindowIsOneStepEachWay(t *testing.T) {
 		a := phone
 		a.Period = period
 		p := time.Duration(period) * time.Second
-		c := stepOf(a, noon)
+		c := stepOf(a, fixture.Noon)
 		begin := time.Unix(c*int64(period), 0)
 		for _, at := range []struct {
 			offset time.Duration
@@ -44,7 +45,7 @@ func TestR9_WindowIsOneStepEachWay(t *testing.T) {
 			{-p - 1, problem.WrongCode}, {-p, ""}, {-1, ""}, {0, ""}, {p - 1, ""}, {p, ""}, {2*p - 1, ""}, {2 * p, problem.WrongCode},
 		} {
 			now := begin.Add(at.offset)
-			s := check(t, confirmed(t, noon, a), code(a, c), now, at.want)
+			s := check(t, confirmed(t, fixture.Noon, a), code(a, c), now, at.want)
 			if want := map[problem.Kind]int64{"": c, problem.WrongCode: 0}[at.want]; s.Authenticators[0].Step != want {
 				t.Errorf("%v: step %d, want %d", at.offset, s.Authenticators[0].Step, want)
 			}
@@ -53,48 +54,48 @@ func TestR9_WindowIsOneStepEachWay(t *testing.T) {
 }
 
 func TestR9_AStepIsAcceptedOnce(t *testing.T) {
-	s := confirmed(t, noon, phone)
-	c := codeFor(phone, noon)
-	s = check(t, s, c, noon, "")
+	s := confirmed(t, fixture.Noon, phone)
+	c := codeFor(phone, fixture.Noon)
+	s = check(t, s, c, fixture.Noon, "")
 	for _, later := range []time.Duration{0, 1, step, 2*step - 1, -step} {
-		s = check(t, s, c, noon.Add(later), problem.WrongCode)
+		s = check(t, s, c, fixture.Noon.Add(later), problem.WrongCode)
 	}
 	if len(s.Failures) != 5 {
 		t.Errorf("%d failures are counted, want 5", len(s.Failures))
 	}
-	check(t, s, codeFor(phone, noon.Add(step)), noon, "") // the next one is as good as ever
+	check(t, s, codeFor(phone, fixture.Noon.Add(step)), fixture.Noon, "") // the next step's code is accepted
 }
 
 func TestR9_NoOlderStepAfterANewerOne(t *testing.T) {
-	s := confirmed(t, noon, phone)
-	s = check(t, s, codeFor(phone, noon.Add(step)), noon, "")
-	s = check(t, s, codeFor(phone, noon), noon, problem.WrongCode)
-	check(t, s, codeFor(phone, noon.Add(-step)), noon, problem.WrongCode)
+	s := confirmed(t, fixture.Noon, phone)
+	s = check(t, s, codeFor(phone, fixture.Noon.Add(step)), fixture.Noon, "")
+	s = check(t, s, codeFor(phone, fixture.Noon), fixture.Noon, problem.WrongCode)
+	check(t, s, codeFor(phone, fixture.Noon.Add(-step)), fixture.Noon, problem.WrongCode)
 }
 
-// Not even by a clock that steps back, or a wrong one in between.
+// Not even a clock that goes back, or a wrong clock in between.
 func TestR9_NoClockMakesAStepNewAgain(t *testing.T) {
-	s := confirmed(t, noon, phone)
-	ahead := noon.Add(365 * window.Day)
+	s := confirmed(t, fixture.Noon, phone)
+	ahead := fixture.Noon.Add(365 * window.Day)
 	s = check(t, s, codeFor(phone, ahead), ahead, "")
-	s = s.Settle(noon) // the clock is right again
-	s = check(t, s, codeFor(phone, noon), noon, problem.WrongCode)
+	s = s.Settle(fixture.Noon) // the clock is right again
+	s = check(t, s, codeFor(phone, fixture.Noon), fixture.Noon, problem.WrongCode)
 	check(t, s, codeFor(phone, ahead), ahead, problem.WrongCode)
 }
 
 func TestAttack19_SameStepTwice(t *testing.T) {
-	s, _, err := totp.Confirm(enroll(t, totp.State{}, phone, noon), codeFor(phone, noon), noon)
+	s, _, err := totp.Confirm(enroll(t, totp.State{}, phone, fixture.Noon), codeFor(phone, fixture.Noon), fixture.Noon)
 	if err != nil {
 		t.Fatal(describe(err))
 	}
-	s = check(t, s, codeFor(phone, noon), noon, problem.WrongCode) // the one that confirmed
-	s = check(t, s, codeFor(phone, noon.Add(step)), noon.Add(step), "")
-	check(t, s, codeFor(phone, noon.Add(step)), noon.Add(step), problem.WrongCode)
+	s = check(t, s, codeFor(phone, fixture.Noon), fixture.Noon, problem.WrongCode) // the code that confirmed
+	s = check(t, s, codeFor(phone, fixture.Noon.Add(step)), fixture.Noon.Add(step), "")
+	check(t, s, codeFor(phone, fixture.Noon.Add(step)), fixture.Noon.Add(step), problem.WrongCode)
 }
 
 func TestAttack19_OlderStepAfterNewer(t *testing.T) {
-	now := noon
-	s := confirmed(t, noon, phone)
+	now := fixture.Noon
+	s := confirmed(t, fixture.Noon, phone)
 	var shown []string
 	for range 5 {
 		shown = append(shown, codeFor(phone, now))
@@ -106,37 +107,36 @@ func TestAttack19_OlderStepAfterNewer(t *testing.T) {
 	}
 }
 
-// The two read the same state; the slower one's write fails, and it decides
-// again on what the faster one wrote.
+// Both read the same state. The slower one's write fails, and it decides again on
+// the state that the faster one wrote.
 func TestAttack19_TwoProcessesAtOnce(t *testing.T) {
-	read := confirmed(t, noon, phone)
-	c := codeFor(phone, noon)
-	faster := check(t, read, c, noon, "")
-	check(t, read, c, noon, "") // decided, but never written
-	check(t, faster, c, noon, problem.WrongCode)
+	read := confirmed(t, fixture.Noon, phone)
+	c := codeFor(phone, fixture.Noon)
+	faster := check(t, read, c, fixture.Noon, "")
+	check(t, read, c, fixture.Noon, "") // decided, but not written
+	check(t, faster, c, fixture.Noon, problem.WrongCode)
 }
 
-// The answer does not tell that the code was right.
+// The answer does not reveal that the code was right.
 func TestAttack19_AReplayIsAnsweredAsAWrongCode(t *testing.T) {
-	s := check(t, confirmed(t, noon, phone), codeFor(phone, noon), noon, "")
-	_, _, replay := totp.Check(s, codeFor(phone, noon), noon)
-	_, _, wrong := totp.Check(s, "000000", noon)
+	s := check(t, confirmed(t, fixture.Noon, phone), codeFor(phone, fixture.Noon), fixture.Noon, "")
+	_, _, replay := totp.Check(s, codeFor(phone, fixture.Noon), fixture.Noon)
+	_, _, wrong := totp.Check(s, "000000", fixture.Noon)
 	if describe(replay) != describe(wrong) || *replay.(*problem.Error).ChecksLeft != *wrong.(*problem.Error).ChecksLeft {
 		t.Errorf("%s\n%s", describe(replay), describe(wrong))
 	}
 }
 
-// A pending authenticator's codes open nothing.
-func TestAttack19_PendingOpensNothing(t *testing.T) {
-	check(t, enroll(t, totp.State{}, phone, noon), codeFor(phone, noon), noon, problem.NotFound)
-	tablet := totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}
-	s := enroll(t, confirmed(t, noon, phone), tablet, noon)
-	s = check(t, s, codeFor(tablet, noon), noon, problem.WrongCode)
-	check(t, s, codeFor(phone, noon), noon, "")
+// No check accepts a code of a pending authenticator.
+func TestAttack19_PendingAcceptsNothing(t *testing.T) {
+	check(t, enroll(t, totp.State{}, phone, fixture.Noon), codeFor(phone, fixture.Noon), fixture.Noon, problem.NotFound)
+	s := enroll(t, confirmed(t, fixture.Noon, phone), tablet, fixture.Noon)
+	s = check(t, s, codeFor(tablet, fixture.Noon), fixture.Noon, problem.WrongCode)
+	check(t, s, codeFor(phone, fixture.Noon), fixture.Noon, "")
 }
 
-// By chance two steps of a window have the same code. It is spent for both.
-func TestCheck_ACodeOfTwoStepsIsSpentForBoth(t *testing.T) {
+// These steps of a window have the same code by chance. It is used up for both.
+func TestCheck_ACodeOfTwoStepsIsUsedUpForBoth(t *testing.T) {
 	a := phone
 	a.Secret = []byte(rfcSecret[:20])
 	for _, twins := range []struct{ first, last int64 }{{59061240, 59061241}, {61331809, 61331811}} {
@@ -148,7 +148,7 @@ func TestCheck_ACodeOfTwoStepsIsSpentForBoth(t *testing.T) {
 			now := time.Unix(current*30, 0)
 			s := check(t, confirmed(t, now, a), c, now, "")
 			if s.Authenticators[0].Step != twins.last {
-				t.Errorf("spent up to %d, want %d", s.Authenticators[0].Step, twins.last)
+				t.Errorf("the last step is %d, want %d", s.Authenticators[0].Step, twins.last)
 			}
 			for i := range 3 {
 				check(t, s, c, now.Add(time.Duration(i)*step), problem.WrongCode)
@@ -157,22 +157,22 @@ func TestCheck_ACodeOfTwoStepsIsSpentForBoth(t *testing.T) {
 	}
 }
 
-// By chance two authenticators have the same code, which a pair with one secret
-// stands for here. It is spent for both, and the older one is named.
-func TestCheck_ACodeOfTwoAuthenticatorsIsSpentForBoth(t *testing.T) {
-	s := confirmed(t, noon, phone, totp.Authenticator{ID: id(2), Name: "Twin", Secret: secret(2)})
+// Two authenticators may have the same code by chance; here they have the same
+// secret. The code is used up for both, and Check returns the older one.
+func TestCheck_ACodeOfTwoAuthenticatorsIsUsedUpForBoth(t *testing.T) {
+	s := confirmed(t, fixture.Noon, phone, tablet)
 	s.Authenticators[1].Secret = s.Authenticators[0].Secret
-	next, a, err := totp.Check(s, codeFor(phone, noon), noon)
+	next, a, err := totp.Check(s, codeFor(phone, fixture.Noon), fixture.Noon)
 	if err != nil || a.ID != phone.ID {
 		t.Fatalf("%q, %s", a.ID, describe(err))
 	}
-	if next.Authenticators[1].Step != stepOf(phone, noon) || !next.Authenticators[1].UsedAt.IsZero() {
+	if next.Authenticators[1].Step != stepOf(phone, fixture.Noon) || !next.Authenticators[1].UsedAt.IsZero() {
 		t.Errorf("%+v", next.Authenticators[1])
 	}
-	check(t, next, codeFor(phone, noon), noon, problem.WrongCode)
+	check(t, next, codeFor(phone, fixture.Noon), fixture.Noon, problem.WrongCode)
 }
 
-// What could not be right, or cannot be computed, accepts nothing.
+// An authenticator that is not valid accepts nothing.
 func TestCheck_ABrokenAuthenticatorAcceptsNothing(t *testing.T) {
 	for name, spoil := range map[string]func(a *totp.Authenticator){
 		"no period":         func(a *totp.Authenticator) { a.Period = 0 },
@@ -181,10 +181,10 @@ func TestCheck_ABrokenAuthenticatorAcceptsNothing(t *testing.T) {
 		"no secret":         func(a *totp.Authenticator) { a.Secret = nil },
 		"negative step":     func(a *totp.Authenticator) { a.Step = -1 },
 	} {
-		s := confirmed(t, noon, phone)
+		s := confirmed(t, fixture.Noon, phone)
 		spoil(&s.Authenticators[0])
-		for _, c := range []string{"", "0", codeFor(phone, noon), code(totp.Authenticator{}, stepOf(phone, noon))} {
-			if _, _, err := totp.Check(s, c, noon); kind(err) != problem.WrongCode {
+		for _, c := range []string{"", "0", codeFor(phone, fixture.Noon), code(totp.Authenticator{}, stepOf(phone, fixture.Noon))} {
+			if _, _, err := totp.Check(s, c, fixture.Noon); kind(err) != problem.WrongCode {
 				t.Errorf("%s: %q: %s", name, c, describe(err))
 			}
 		}
@@ -193,24 +193,24 @@ func TestCheck_ABrokenAuthenticatorAcceptsNothing(t *testing.T) {
 
 // Before 1970 there are no steps.
 func TestCheck_NothingBeforeTheFirstStep(t *testing.T) {
-	s := confirmed(t, noon, phone)
+	s := confirmed(t, fixture.Noon, phone)
 	for _, now := range []time.Time{{}, time.Unix(-1, 0), time.Unix(-30, 0)} {
 		for c := int64(-3); c <= 3; c++ {
 			check(t, s, code(phone, c), now, problem.WrongCode)
 		}
 	}
-	check(t, s, code(phone, 0), time.Unix(0, 0), problem.WrongCode) // a step of 0 means none
+	check(t, s, code(phone, 0), time.Unix(0, 0), problem.WrongCode) // step 0 means none
 	check(t, s, code(phone, 1), time.Unix(0, 0), "")
 }
 
 func TestCheck_OnlyTheCodesOfTheWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := anyAuthenticator().Draw(t, "authenticator")
-		now := noon.Add(time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "after noon")))
+		now := fixture.Noon.Add(time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "after fixture.Noon")))
 		offset := rapid.Int64Range(-4, 4).Draw(t, "steps")
 		c := code(a, stepOf(a, now)+offset)
 		want := problem.WrongCode
-		for w := int64(-1); w <= 1; w++ { // by chance a code is another step's, too
+		for w := int64(-1); w <= 1; w++ { // another step may have the same code by chance
 			if c == code(a, stepOf(a, now)+w) {
 				want = ""
 			}
@@ -219,6 +219,6 @@ func TestCheck_OnlyTheCodesOfTheWindow(t *testing.T) {
 		check(t, s, c, now, want)
 		check(t, s, c[1:], now, problem.WrongCode)
 		check(t, s, c+"0", now, problem.WrongCode)
-		check(t, s, " "+c, now, problem.WrongCode) // reading leniently is otp.ReadCode's
+		check(t, s, " "+c, now, problem.WrongCode) // otp.ReadCode removes the space
 	})
 }

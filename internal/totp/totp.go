@@ -1,14 +1,14 @@
-// Package totp is the domain of authenticator apps (RFC 6238): what one is, how
-// a person proves to have it, and how its codes are accepted once. It decides;
-// it never reads, writes or looks at a clock.
+// Package totp decides about authenticator apps (RFC 6238): how a person enrolls
+// one, proves to have it, and uses each code once. It does no I/O, and now is an
+// argument.
 //
-// A transition takes the old State, a request and now, and returns the new State
-// with an outcome or an *problem.Error. The new State is valid, and has to be kept,
-// in either case: a wrong code is a counted code. No transition changes its
-// arguments, so one may run it again on a newer state.
+// A transition takes the old [State], a request and now. It returns the new State
+// with an outcome or a [problem.Error]. The new State is valid and must be kept in
+// either case, because wrong codes are counted. No transition changes its
+// arguments, so it may run again on a newer state.
 //
-// The package must never put a secret, a code, a URI or a name into an error,
-// and must never forget the last step of an authenticator while that is kept.
+// The package must never put a secret, a code, a URI or a name into an error. It
+// must never forget the last step of an authenticator that is kept.
 package totp
 
 import (
@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -32,48 +33,48 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Limits of what one user may have.
+// Limits of one user.
 const (
-	// MaxAuthenticators counts the confirmed ones and the pending one.
+	// MaxAuthenticators limits the confirmed ones and the pending one together.
 	MaxAuthenticators = 5
-	// PendingFor is how long an authenticator waits to be confirmed.
+	// PendingFor is how long an authenticator can be confirmed.
 	PendingFor = 15 * time.Minute
-	// MaxConfirmFailures is the wrong code that ends a pending authenticator.
+	// MaxConfirmFailures is the number of wrong codes that ends a pending
+	// authenticator.
 	MaxConfirmFailures = 10
-	// MaxFailuresPerDay is how many wrong codes of a user are looked at within
-	// window.Day, all authenticators together.
+	// MaxFailuresPerDay is how many wrong codes of a user are compared within
+	// window.Day, with all authenticators together.
 	MaxFailuresPerDay = 10
 	// MaxName is the longest name in characters.
 	MaxName = 64
 )
 
-// SecretBytes is the length of the secrets that we make (RFC 4226, R6
-// recommends 160 bits). Those of others may have MinSecret to MaxSecret bytes:
-// 128 bits is what R6 requires.
+// SecretBytes is the length of the secrets that this service makes: RFC 4226 (R6)
+// recommends 160 bits. An imported secret may have MinSecret to MaxSecret bytes:
+// R6 requires 128 bits.
 const (
 	SecretBytes = 20
 	MinSecret   = 16
 	MaxSecret   = 64
 )
 
-// allowedSteps is how many steps a code may be early or late (RFC 6238, 5.2): the
-// person types slowly, or the phone's clock is off.
+// allowedSteps is how many steps a code may be early or late (RFC 6238, 5.2),
+// because people type slowly and clocks of phones are inaccurate.
 const allowedSteps = 1
 
-// Algorithm is the hash under the HMAC, named as in a key URI.
+// Algorithm is the hash function of the HMAC, named as in a key URI.
 type Algorithm string
 
-// The algorithms. Many apps take SHA1 only, whatever the URI says.
+// The algorithms. Many apps use SHA1 for any URI.
 const (
 	SHA1   Algorithm = "SHA1"
 	SHA256 Algorithm = "SHA256"
 	SHA512 Algorithm = "SHA512"
 )
 
-// algorithms fixes the number of each algorithm in a row. Append only.
 var algorithms = []Algorithm{SHA1, SHA256, SHA512}
 
-// hash is the library's name of the algorithm.
+// hash returns the library's constant for the algorithm.
 func (a Algorithm) hash() pquerna.Algorithm {
 	switch a {
 	case SHA256:
@@ -84,16 +85,16 @@ func (a Algorithm) hash() pquerna.Algorithm {
 	return pquerna.AlgorithmSHA1
 }
 
-// Options is how codes are made from the secret.
+// Options says how codes are made from the secret.
 type Options struct {
 	Algorithm Algorithm
 	Digits    int // 6 or 8
-	Period    int // of one step, 30 or 60 seconds
+	Period    int // the length of a step: 30 or 60 seconds
 }
 
-// Check returns the options with the defaults (SHA1, 6 digits, 30 seconds: the
-// only ones that every app knows) in place of zeros, and notes faults of the
-// fields algorithm, digits and period.
+// Check returns the options with defaults in place of zeros: SHA1, 6 digits and 30
+// seconds, the only options that every app knows. It notes faults of the fields
+// algorithm, digits and period.
 func (o Options) Check(faults *problem.Faults) Options {
 	if o.Algorithm == "" {
 		o.Algorithm = SHA1
@@ -111,69 +112,81 @@ func (o Options) Check(faults *problem.Faults) Options {
 		faults.Add("digits", "A code has 6 or 8 digits.")
 	}
 	if o.Period != 30 && o.Period != 60 {
-		faults.Add("period", "A code holds for 30 or 60 seconds.")
+		faults.Add("period", "The period is 30 or 60 seconds.")
 	}
 	return o
 }
 
-// Authenticator is one app on one device, or one hardware token.
+// Authenticator is an app on one device, or a hardware token.
 type Authenticator struct {
 	ID     string // as NewID makes it
-	Name   string // what the person calls it, as CheckName returns it
+	Name   string // the person's name for it, as CheckName returns it
 	Secret []byte `json:"-"` // MinSecret to MaxSecret bytes
 	Options
-	// Step is the last step that a code was accepted for, 0 for none. No code of
+	// Step is the last step of which a code was accepted, 0 for none. No code of
 	// this step or an earlier one is accepted again.
 	Step int64
 	// The times are kept in milliseconds. ConfirmedAt is zero while the
-	// authenticator is pending, UsedAt until a check has accepted its code.
+	// authenticator is pending. UsedAt is zero until Check accepts a code.
 	CreatedAt, ConfirmedAt, UsedAt time.Time
 	Failed                         int // wrong codes at the confirmation
 }
 
-// Format hides the secret whatever verb prints an Authenticator, or what holds one.
+// Format hides the secret, for any verb and for any value that holds an
+// Authenticator.
 func (a Authenticator) Format(f fmt.State, _ rune) { fmt.Fprint(f, "totp.Authenticator("+a.ID+")") }
 
-// LogValue implements slog.LogValuer for the same reason.
+// LogValue implements slog.LogValuer and hides the secret.
 func (a Authenticator) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(a)) }
 
-// State is all that the service remembers of one user's authenticators.
+// State is all that is kept of a user's authenticators.
 type State struct {
 	Authenticators []Authenticator // oldest first; at most one is pending
 	Failures       []time.Time     // wrong codes of the last window.Day, oldest first
 }
 
-// Pending reports whether the person has yet to prove that the app has the
-// secret. Until then its codes open nothing.
+// Pending reports whether Confirm has not yet proved that the app has the secret.
+// No check accepts a code of a pending authenticator.
 func (a Authenticator) Pending() bool { return a.ConfirmedAt.IsZero() }
 
-const idPrefix = "TA"
+// IDPrefix begins the id of every authenticator.
+const IDPrefix = "TA"
 
 // NewID makes the id of an authenticator from 8 random bytes: "TA" and 16
 // hexadecimal digits.
-func NewID(random [8]byte) string { return idPrefix + hex.EncodeToString(random[:]) }
+func NewID(random [8]byte) string { return IDPrefix + hex.EncodeToString(random[:]) }
 
-// ParseID reads an id as NewID writes it; anything else is an InvalidRequest.
+// ParseID reads an id as NewID writes it. Otherwise the error is of kind
+// InvalidRequest with the field id.
 func ParseID(s string) (string, error) {
-	if random, ok := idBytes(s); !ok || NewID(random) != s {
-		return "", problem.Invalid("id", "An authenticator's id is TA and 16 hexadecimal digits in lower case, as the enrolment answered it.")
+	digits, ok := strings.CutPrefix(s, IDPrefix)
+	if !ok || len(digits) != 16 || strings.Trim(digits, "0123456789abcdef") != "" {
+		return "", problem.Invalid("id", "An authenticator's id is TA and 16 hexadecimal digits in lower case, as the answer to the enrolment has it.")
 	}
 	return s, nil
 }
 
-// idBytes takes capital hexadecimal digits, too.
-func idBytes(id string) (random [8]byte, ok bool) {
-	digits, ok := strings.CutPrefix(id, idPrefix)
-	if !ok || len(digits) != hex.EncodedLen(len(random)) {
-		return random, false
+// Valid reports whether the state can be kept. It does not check how many
+// authenticators there are: that limit may change while rows stay.
+func (s State) Valid() bool {
+	pending := 0
+	for _, a := range s.Authenticators {
+		if _, err := ParseID(a.ID); err != nil || !a.usable() || a.Failed < 0 || a.Failed > math.MaxUint8 {
+			return false
+		}
+		if n := utf8.RuneCountInString(a.Name); n < 1 || n > MaxName || !utf8.ValidString(a.Name) {
+			return false
+		}
+		if a.Pending() {
+			pending++
+		}
 	}
-	_, err := hex.Decode(random[:], []byte(digits))
-	return random, err == nil
+	return pending <= 1
 }
 
-// CheckName returns the name in its one form, NFC (UAX #15), and notes a fault
-// of the field name. A name cannot hold what is not seen, so that two names that
-// look alike are alike.
+// CheckName returns the name in normal form, NFC (UAX #15), and notes a fault of
+// the field name. A name has no invisible characters, because they would make two
+// names look alike.
 func CheckName(name string, faults *problem.Faults) string {
 	const field = "name"
 	if !utf8.ValidString(name) {
@@ -186,7 +199,7 @@ func CheckName(name string, faults *problem.Faults) string {
 		faults.Add(field, "An authenticator app needs a name, such as Phone.")
 	case utf8.RuneCountInString(name) > MaxName:
 		faults.Add(field, "A name has at most %d characters.", MaxName)
-	case strings.ContainsFunc(name, unseen):
+	case strings.ContainsFunc(name, isInvisible):
 		faults.Add(field, "A name has only characters that can be seen, and plain spaces: no line breaks, control, direction, joining or unassigned characters.")
 	case name != strings.Join(strings.Fields(name), " "):
 		faults.Add(field, "A name has single spaces only, and none at its beginning or end.")
@@ -194,13 +207,13 @@ func CheckName(name string, faults *problem.Faults) string {
 	return name
 }
 
-// unseen reports what is not printable, and what is printed as nothing.
-func unseen(r rune) bool {
+// isInvisible reports whether a character is not printable, or is printed as
+// nothing.
+func isInvisible(r rune) bool {
 	return !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
 
-// usable reports what has to hold for an authenticator to be kept, and to accept
-// anything.
+// usable reports whether the authenticator can be kept, and can accept a code.
 func (a Authenticator) usable() bool {
 	var faults problem.Faults
 	if a.Options.Check(&faults) != a.Options || faults.Err() != nil {
@@ -209,27 +222,28 @@ func (a Authenticator) usable() bool {
 	return len(a.Secret) >= MinSecret && len(a.Secret) <= MaxSecret && a.Step >= 0
 }
 
-// noPadding is how secrets are written in URIs, and what hotp reads.
+// noPadding is the encoding of secrets in URIs, and for package hotp.
 var noPadding = base32.StdEncoding.WithPadding(base32.NoPadding)
 
 var errNoCode = errors.New("totp: no code can be made")
 
-// codeAt is the code of a step, the moving factor of RFC 4226.
+// codeAt returns the code of a step, which is the moving factor of RFC 4226.
 func (a Authenticator) codeAt(step int64) (string, error) {
 	code, err := hotp.GenerateCodeCustom(noPadding.EncodeToString(a.Secret), uint64(step), hotp.ValidateOpts{
 		Digits: pquerna.Digits(a.Digits), Algorithm: a.Algorithm.hash(),
 	})
 	if err != nil {
-		return "", errNoCode // the library's text is not ours to pass on
+		return "", errNoCode // the library's text may quote the secret
 	}
 	return code, nil
 }
 
-// match returns the step whose code this is, 0 if there is none in the window
-// or it was spent. All steps are computed and compared, whichever is right.
+// match returns the step of a code. It returns 0 if no step in the window has this
+// code, or if the step was used before. It always computes and compares all steps,
+// so that the time it takes says nothing about the code.
 //
-// Should two steps share the code (one chance in 10^6), it is the later one: the
-// code is then spent for both.
+// If two steps have the same code (a chance of 1 in 10^6), match returns the later
+// step, so that the code is used up for both.
 func (a Authenticator) match(code string, now time.Time) int64 {
 	if !a.usable() || now.Unix() < 0 {
 		return 0
@@ -246,8 +260,8 @@ func (a Authenticator) match(code string, now time.Time) int64 {
 	return matched
 }
 
-// sameKey reports whether two secrets make the same codes. HMAC fills a key up
-// with zeros, so those at its end make no difference.
-func sameKey(a, b []byte) bool {
+// SameSecret reports whether two secrets make the same codes. HMAC pads a key with
+// zeros, so zeros at the end make no difference.
+func SameSecret(a, b []byte) bool {
 	return subtle.ConstantTimeCompare(bytes.TrimRight(a, "\x00"), bytes.TrimRight(b, "\x00")) == 1
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,27 +13,26 @@ import (
 	"twofa/internal/window"
 )
 
-// Settle returns the state as it stands at now: a pending authenticator that is
-// over its time is dropped (so that a clock that steps back cannot revive it),
-// and so are failures that no rule needs any more.
+// Settle returns the state as of now. It drops a pending authenticator whose time
+// is over, so that a clock that goes back cannot revive it. It also drops failures
+// that no limit counts any more.
 //
-// What lies further ahead than window.MaxSkew was written by a clock that is wrong.
-// A failure is pulled back to there, so that it is forgotten in time. A pending
-// authenticator made then is dropped, because its end is wrong too. The last
-// step stays as it is: a step that was accepted once must not be again, and to
-// accept one far ahead takes the code that the app will show then.
+// A time after [window.Latest] was written by a wrong clock. Settle moves a failure
+// back to Latest, so that it ends in time. It drops a pending authenticator from
+// then, whose end would be wrong, too. The last step always stays: no step must be
+// accepted twice, and nobody can make a code of a step far ahead without the app.
 func (s State) Settle(now time.Time) State {
-	latest := window.Stamp(now.Add(window.MaxSkew))
+	latest := window.Latest(now)
 	s.Authenticators = without(s.Authenticators, func(a Authenticator) bool {
 		return a.Pending() && (!now.Before(a.CreatedAt.Add(PendingFor)) || a.CreatedAt.After(latest))
 	})
 	if s.Failures = window.Settle(slices.Clone(s.Failures), now); len(s.Failures) == 0 {
-		s.Failures = nil // as it is read from a row
+		s.Failures = nil // as read from a row
 	}
 	return s
 }
 
-// without returns a new list, nil rather than empty: as it is read from a row.
+// without returns a new list. It is nil if it is empty, as read from a row.
 func without(list []Authenticator, drop func(Authenticator) bool) []Authenticator {
 	var kept []Authenticator
 	for _, a := range list {
@@ -43,10 +43,10 @@ func without(list []Authenticator, drop func(Authenticator) bool) []Authenticato
 	return kept
 }
 
-// Enroll adds an authenticator that Confirm has to prove. It takes the place of
-// an earlier pending one: the person started again. Of a, the id, the name, the
-// secret and the options count. Errors are of kind InvalidRequest; the earlier
-// one then stays.
+// Enroll adds a pending authenticator, which Confirm has to prove. It replaces an
+// earlier pending one, because the person started again. Enroll uses the id, name,
+// secret and options of a. Errors are of kind InvalidRequest, or Internal for a bad
+// id; then the earlier one stays.
 func Enroll(old State, a Authenticator, now time.Time) (State, error) {
 	s := old.Settle(now)
 	confirmed := State{Authenticators: without(s.Authenticators, Authenticator.Pending), Failures: s.Failures}
@@ -58,9 +58,9 @@ func Enroll(old State, a Authenticator, now time.Time) (State, error) {
 	return confirmed, nil
 }
 
-// Import adds an authenticator that another system has confirmed: the person is
-// not there to type a code. Of a, the id, the name, the secret, the options and
-// the last step count. Errors are of kind InvalidRequest.
+// Import adds an authenticator that another system has confirmed, without a code.
+// It uses the id, name, secret, options and last step of a. Errors are those of
+// Enroll.
 func Import(old State, a Authenticator, now time.Time) (State, error) {
 	s := old.Settle(now)
 	a.Failed = 0
@@ -71,13 +71,14 @@ func Import(old State, a Authenticator, now time.Time) (State, error) {
 	return s, nil
 }
 
-// errID: the caller made an id that is none, or is taken.
+// errID: the caller's id is not valid, or is in use.
 var errID = errors.New("totp: the id is not new")
 
-// add appends a, or says why it cannot. s must be its caller's own.
+// add appends a to s, which must be the caller's own, or returns the reason why it
+// cannot.
 //
-// No two authenticators of a user may share a secret: each remembers its own
-// last step, so a code of one would be accepted a second time by the other.
+// No two authenticators of a user may have the same secret: each has its own last
+// step, so both would accept the same code.
 func (s *State) add(a Authenticator) error {
 	faults := new(problem.Faults)
 	a.Name = CheckName(a.Name, faults)
@@ -90,7 +91,7 @@ func (s *State) add(a Authenticator) error {
 		if strings.EqualFold(a.Name, b.Name) {
 			faults.Add("name", nameTaken)
 		}
-		if sameKey(a.Secret, b.Secret) {
+		if SameSecret(a.Secret, b.Secret) {
 			faults.Add("secret", "Another authenticator app of this user has this secret.")
 		}
 	}
@@ -113,22 +114,39 @@ func (s *State) add(a Authenticator) error {
 
 const nameTaken = "Another authenticator app of this user has this name."
 
+// Confirmed returns the authenticators that are not pending.
+func (s State) Confirmed() []Authenticator { return without(s.Authenticators, Authenticator.Pending) }
+
+// FreeName returns a name that no authenticator of the list has: "Authenticator",
+// or "Authenticator 2" and so on.
+func FreeName(list []Authenticator) string {
+	for n := 1; ; n++ {
+		name := "Authenticator"
+		if n > 1 {
+			name += " " + strconv.Itoa(n)
+		}
+		if !slices.ContainsFunc(list, func(a Authenticator) bool { return strings.EqualFold(a.Name, name) }) {
+			return name
+		}
+	}
+}
+
 func (s State) find(id string) int {
 	return slices.IndexFunc(s.Authenticators, func(a Authenticator) bool { return a.ID == id })
 }
 
-// Confirm proves that the pending authenticator makes the right codes; code is
-// as otp.ReadCode returned it. The code that confirms is spent.
+// Confirm confirms the pending authenticator by its first code, which must be as
+// otp.ReadCode returns it. Check does not accept that code again.
 //
-// Errors are of kind NotFound if none is pending, and WrongCode. The wrong code
-// number MaxConfirmFailures ends the authenticator. Wrong codes here are not
-// counted for Check: whoever enrolls has the secret, so there is nothing to guess.
+// Errors are of kind NotFound if none is pending, and WrongCode. Wrong code number
+// MaxConfirmFailures removes the authenticator. Check does not count these wrong
+// codes: whoever enrolls knows the secret and has nothing to guess.
 func Confirm(old State, code string, now time.Time) (State, Authenticator, error) {
 	s := old.Settle(now)
 	i := slices.IndexFunc(s.Authenticators, Authenticator.Pending)
 	if i < 0 {
 		return s, Authenticator{}, &problem.Error{
-			Kind: problem.NotFound, Detail: "No authenticator app waits to be confirmed. Its 15 minutes or its 10 tries may be over, or it may be confirmed: if it is not, enroll it again.",
+			Kind: problem.NotFound, Detail: "No authenticator app is pending. Its 15 minutes or its 10 tries may be over, or it may be confirmed already. If it is not confirmed, enroll it again.",
 		}
 	}
 	a := &s.Authenticators[i]
@@ -148,13 +166,14 @@ func wrongCode(left int) *problem.Error {
 	return &problem.Error{Kind: problem.WrongCode, Detail: "The code is not right.", ChecksLeft: &left}
 }
 
-// Check accepts a code of one of the user's confirmed authenticators, and tells
-// of which; code is as otp.ReadCode returned it.
+// Check accepts a code of a confirmed authenticator, and returns that
+// authenticator. The code must be as otp.ReadCode returns it.
 //
-// Errors are of kind NotFound if the user has none, WrongCode, and TooManyChecks
-// once MaxFailuresPerDay wrong codes came within window.Day: then not even a right
-// one is accepted. A code that was accepted before is a wrong one, in the answer
-// and in the count: who watched it being typed shall not learn that it was right.
+// Errors are of kind NotFound if the user has no confirmed authenticator,
+// WrongCode, and TooManyChecks after MaxFailuresPerDay wrong codes within
+// window.Day: then even a right code is refused. A code that was accepted before is
+// answered and counted as a wrong one, so that somebody who watched the person type
+// it does not learn that it was right.
 func Check(old State, code string, now time.Time) (State, Authenticator, error) {
 	s := old.Settle(now)
 	if !slices.ContainsFunc(s.Authenticators, func(a Authenticator) bool { return !a.Pending() }) {
@@ -169,12 +188,12 @@ func Check(old State, code string, now time.Time) (State, Authenticator, error) 
 		}
 	}
 	found := -1
-	for i := range s.Authenticators { // all of them, whichever is right
+	for i := range s.Authenticators { // always all of them: see match
 		a := &s.Authenticators[i]
 		if a.Pending() {
 			continue
 		}
-		// Should two share the code by chance, it is spent for both.
+		// If two have the same code by chance, it is used up for both.
 		if step := a.match(code, now); step > 0 {
 			a.Step = step
 			if found < 0 {
@@ -190,13 +209,13 @@ func Check(old State, code string, now time.Time) (State, Authenticator, error) 
 	return s, s.Authenticators[found], nil
 }
 
-// Rename gives the authenticator of that id another name. Errors are of kind
+// Rename gives the authenticator with that id another name. Errors are of kind
 // InvalidRequest and NotFound.
 func Rename(old State, id, name string, now time.Time) (State, Authenticator, error) {
 	s := old.Settle(now)
 	i := s.find(id)
 	if i < 0 {
-		return s, Authenticator{}, errNoSuch()
+		return s, Authenticator{}, errUnknownID()
 	}
 	faults := new(problem.Faults)
 	name = CheckName(name, faults)
@@ -212,27 +231,27 @@ func Rename(old State, id, name string, now time.Time) (State, Authenticator, er
 	return s, s.Authenticators[i], nil
 }
 
-// Remove takes away the authenticator of that id, confirmed or pending, and
-// returns it as it was. The error is of kind NotFound.
+// Remove removes the authenticator with that id, confirmed or pending, and returns
+// it. The error is of kind NotFound.
 func Remove(old State, id string, now time.Time) (State, Authenticator, error) {
 	s := old.Settle(now)
 	i := s.find(id)
 	if i < 0 {
-		return s, Authenticator{}, errNoSuch()
+		return s, Authenticator{}, errUnknownID()
 	}
 	removed := s.Authenticators[i]
 	s.Authenticators = without(s.Authenticators, func(a Authenticator) bool { return a.ID == id })
 	return s, removed, nil
 }
 
-// RemoveAll takes away all authenticators. The failures stay: enrolling anew
-// gives nobody new tries.
+// RemoveAll removes all authenticators. The failures stay, so that a new enrolment
+// gives nobody more tries.
 func RemoveAll(old State, now time.Time) State {
 	s := old.Settle(now)
 	s.Authenticators = nil
 	return s
 }
 
-func errNoSuch() *problem.Error {
-	return &problem.Error{Kind: problem.NotFound, Detail: "This user has no authenticator app of that id. A pending one is forgotten after 15 minutes."}
+func errUnknownID() *problem.Error {
+	return &problem.Error{Kind: problem.NotFound, Detail: "This user has no authenticator app with that id. A pending one is forgotten after 15 minutes."}
 }

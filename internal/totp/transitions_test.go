@@ -51,7 +51,7 @@ func TestParseID(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	for _, bad := range []string{"", "TA", good[:17], good + "0", "VE" + good[2:], strings.ToUpper(good), "ta" + good[2:], "TA" + good[3:] + "g", "TA00ff000000000a9\n"} {
-		if got, err := totp.ParseID(bad); got != "" || err == nil || !slices.Equal(fieldsOf(err), []string{"id"}) {
+		if got, err := totp.ParseID(bad); got != "" || err == nil || !slices.Equal(fixture.FieldNames(err), []string{"id"}) {
 			t.Errorf("%q is read as %q, %v", bad, got, err)
 		}
 	}
@@ -72,54 +72,54 @@ func TestCheckName(t *testing.T) {
 	} {
 		var faults problem.Faults
 		totp.CheckName(bad, &faults)
-		if !slices.Equal(fieldsOf(faults.Err()), []string{"name"}) {
+		if !slices.Equal(fixture.FieldNames(faults.Err()), []string{"name"}) {
 			t.Errorf("%q: %v", bad, faults.Err())
 		}
 	}
 }
 
-func TestEnroll_SetsWhatIsNotTheCallers(t *testing.T) {
+func TestEnroll_SetsTheOtherFields(t *testing.T) {
 	a := phone
-	a.Step, a.Failed, a.ConfirmedAt, a.UsedAt = 7, 7, noon, noon
-	s := enroll(t, totp.State{}, a, noon.Add(ms+1))
+	a.Step, a.Failed, a.ConfirmedAt, a.UsedAt = 7, 7, fixture.Noon, fixture.Noon
+	s := enroll(t, totp.State{}, a, fixture.Noon.Add(ms+1))
 	want := phone
 	want.Options = totp.Options{Algorithm: totp.SHA1, Digits: 6, Period: 30}
-	want.CreatedAt = noon.Add(ms)
+	want.CreatedAt = fixture.Noon.Add(ms)
 	if !reflect.DeepEqual(s, totp.State{Authenticators: []totp.Authenticator{want}}) {
 		t.Errorf("%+v", s)
 	}
-	a.Secret[0]++ // the caller may wipe its copy
+	a.Secret[0]++ // the caller may overwrite its copy
 	if s.Authenticators[0].Secret[0] == a.Secret[0] {
 		t.Error("the secret is shared")
 	}
 	a.Secret[0]--
 }
 
-// Another system may know the last step; nothing else of it is taken over.
+// Import keeps the last step, which another system may know.
 func TestImport_IsConfirmedAtOnce(t *testing.T) {
 	a := phone
-	a.Step, a.Failed, a.UsedAt, a.Options = stepOf(phone, noon), 7, noon, totp.Options{Algorithm: totp.SHA1, Digits: 6, Period: 30}
-	pending := enroll(t, totp.State{}, totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}, noon)
-	s, err := totp.Import(pending, a, noon)
+	a.Step, a.Failed, a.UsedAt, a.Options = stepOf(phone, fixture.Noon), 7, fixture.Noon, totp.Options{Algorithm: totp.SHA1, Digits: 6, Period: 30}
+	pending := enroll(t, totp.State{}, tablet, fixture.Noon)
+	s, err := totp.Import(pending, a, fixture.Noon)
 	if err != nil {
 		t.Fatal(describe(err))
 	}
-	a.Failed, a.CreatedAt, a.ConfirmedAt, a.UsedAt = 0, noon, noon, time.Time{}
+	a.Failed, a.CreatedAt, a.ConfirmedAt, a.UsedAt = 0, fixture.Noon, fixture.Noon, time.Time{}
 	if want := append(slices.Clone(pending.Authenticators), a); !reflect.DeepEqual(s.Authenticators, want) {
 		t.Errorf("%+v", s)
 	}
-	s = check(t, s, codeFor(phone, noon), noon, problem.WrongCode)
-	check(t, s, codeFor(phone, noon.Add(step)), noon, "")
+	s = check(t, s, codeFor(phone, fixture.Noon), fixture.Noon, problem.WrongCode)
+	check(t, s, codeFor(phone, fixture.Noon.Add(step)), fixture.Noon, "")
 
 	a.Step = -1
-	if again, err := totp.Import(pending, a, noon); kind(err) != problem.Internal || !reflect.DeepEqual(again, pending) {
+	if again, err := totp.Import(pending, a, fixture.Noon); kind(err) != problem.Internal || !reflect.DeepEqual(again, pending) {
 		t.Errorf("a negative step: %s", describe(err))
 	}
 }
 
-func TestEnroll_TakesThePlaceOfAPendingOne(t *testing.T) {
-	s := enroll(t, confirmed(t, noon, phone), totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}, noon)
-	s = enroll(t, s, totp.Authenticator{ID: id(3), Name: "tablet", Secret: secret(2)}, noon)
+func TestEnroll_ReplacesAPendingOne(t *testing.T) {
+	s := enroll(t, confirmed(t, fixture.Noon, phone), tablet, fixture.Noon)
+	s = enroll(t, s, totp.Authenticator{ID: id(3), Name: "tablet", Secret: secret(2)}, fixture.Noon)
 	if len(s.Authenticators) != 2 || s.Authenticators[0].ID != phone.ID || s.Authenticators[1].ID != id(3) {
 		t.Errorf("%+v", s.Authenticators)
 	}
@@ -131,10 +131,10 @@ func TestEnroll_Refuses(t *testing.T) {
 		for i := range byte(totp.MaxAuthenticators) {
 			list = append(list, totp.Authenticator{ID: id(i + 10), Name: fmt.Sprint("Device ", i), Secret: secret(i + 10)})
 		}
-		return confirmed(t, noon, list...)
+		return confirmed(t, fixture.Noon, list...)
 	}()
 	with := func(change func(a *totp.Authenticator)) totp.Authenticator {
-		a := totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}
+		a := tablet
 		change(&a)
 		return a
 	}
@@ -148,17 +148,17 @@ func TestEnroll_Refuses(t *testing.T) {
 		"the name":             {totp.State{}, with(func(a *totp.Authenticator) { a.Name = "PHONE" }), problem.InvalidRequest, []string{"name"}},
 		"the secret":           {totp.State{}, with(func(a *totp.Authenticator) { a.Secret = secret(1) }), problem.InvalidRequest, []string{"secret"}},
 		"the secret with zero": {totp.State{}, with(func(a *totp.Authenticator) { a.Secret = append(secret(1), 0, 0) }), problem.InvalidRequest, []string{"secret"}},
-		"bad options":          {totp.State{}, with(func(a *totp.Authenticator) { a.Digits = 7; a.Period = 10; a.Name = "" }), problem.InvalidRequest, []string{"digits", "name", "period"}},
+		"bad options":          {totp.State{}, with(func(a *totp.Authenticator) { a.Digits = 7; a.Period = 10; a.Name = "" }), problem.InvalidRequest, []string{"name", "digits", "period"}},
 		"no id":                {totp.State{}, with(func(a *totp.Authenticator) { a.ID = "" }), problem.Internal, nil},
 		"a taken id":           {totp.State{}, with(func(a *totp.Authenticator) { a.ID = phone.ID }), problem.Internal, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			old := c.s
 			if old.Authenticators == nil {
-				old = enroll(t, confirmed(t, noon, phone), totp.Authenticator{ID: id(9), Name: "Earlier", Secret: secret(9)}, noon)
+				old = enroll(t, confirmed(t, fixture.Noon, phone), totp.Authenticator{ID: id(9), Name: "Earlier", Secret: secret(9)}, fixture.Noon)
 			}
-			s, err := totp.Enroll(old, c.a, noon)
-			if kind(err) != c.kind || !slices.Equal(fieldsOf(err), c.fields) {
+			s, err := totp.Enroll(old, c.a, fixture.Noon)
+			if kind(err) != c.kind || !slices.Equal(fixture.FieldNames(err), c.fields) {
 				t.Errorf("%s", describe(err))
 			}
 			if !reflect.DeepEqual(s, old) {
@@ -168,8 +168,8 @@ func TestEnroll_Refuses(t *testing.T) {
 	}
 }
 
-// HMAC pads keys with zeros, so these two secrets have the same codes: the
-// reason why the second is refused.
+// HMAC pads keys with zeros, so these two secrets make the same codes. That is why
+// Enroll refuses the second one.
 func TestEnroll_ZerosAtTheEndMakeNoOtherSecret(t *testing.T) {
 	longer := phone
 	longer.Secret = append(secret(1), 0)
@@ -182,21 +182,21 @@ func TestEnroll_FourConfirmedAndAPendingOne(t *testing.T) {
 	var s totp.State
 	for i := range byte(totp.MaxAuthenticators) {
 		a := totp.Authenticator{ID: id(i), Name: fmt.Sprint("Device ", i), Secret: secret(i)}
-		s = enroll(t, s, totp.Authenticator{ID: id(99), Name: "Abandoned", Secret: secret(99)}, noon)
-		s = enroll(t, s, a, noon)
+		s = enroll(t, s, totp.Authenticator{ID: id(99), Name: "Abandoned", Secret: secret(99)}, fixture.Noon)
+		s = enroll(t, s, a, fixture.Noon)
 		var err error
-		if s, _, err = totp.Confirm(s, codeFor(a, noon), noon); err != nil {
+		if s, _, err = totp.Confirm(s, codeFor(a, fixture.Noon), fixture.Noon); err != nil {
 			t.Fatalf("%d: %s", i, describe(err))
 		}
 	}
-	if _, err := totp.Enroll(s, phone, noon); kind(err) != problem.InvalidRequest {
+	if _, err := totp.Enroll(s, phone, fixture.Noon); kind(err) != problem.InvalidRequest {
 		t.Errorf("a sixth: %s", describe(err))
 	}
 }
 
 func TestConfirm_UntilThePendingTimeIsOver(t *testing.T) {
-	pending := enroll(t, totp.State{}, phone, noon)
-	last := noon.Add(totp.PendingFor - 1)
+	pending := enroll(t, totp.State{}, phone, fixture.Noon)
+	last := fixture.Noon.Add(totp.PendingFor - 1)
 	s, a, err := totp.Confirm(pending, codeFor(phone, last), last)
 	if err != nil || a.Pending() || a.Step != stepOf(phone, last) || !a.ConfirmedAt.Equal(last.Truncate(ms)) || !a.UsedAt.IsZero() {
 		t.Errorf("%+v, %s", a, describe(err))
@@ -204,21 +204,21 @@ func TestConfirm_UntilThePendingTimeIsOver(t *testing.T) {
 	if _, _, err := totp.Confirm(s, codeFor(phone, last.Add(step)), last.Add(step)); kind(err) != problem.NotFound {
 		t.Errorf("again: %s", describe(err))
 	}
-	end := noon.Add(totp.PendingFor)
+	end := fixture.Noon.Add(totp.PendingFor)
 	s, _, err = totp.Confirm(pending, codeFor(phone, end), end)
 	if kind(err) != problem.NotFound || len(s.Authenticators) != 0 {
 		t.Errorf("%+v, %s", s, describe(err))
 	}
-	if _, _, err := totp.Confirm(s, codeFor(phone, noon), noon); kind(err) != problem.NotFound {
-		t.Errorf("a clock that steps back revives it: %s", describe(err))
+	if _, _, err := totp.Confirm(s, codeFor(phone, fixture.Noon), fixture.Noon); kind(err) != problem.NotFound {
+		t.Errorf("a clock that goes back revives it: %s", describe(err))
 	}
 }
 
-func TestConfirm_TenWrongCodesEndIt(t *testing.T) {
-	s := enroll(t, confirmed(t, noon, phone), totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}, noon)
+func TestConfirm_TenWrongCodesRemoveThePendingOne(t *testing.T) {
+	s := enroll(t, confirmed(t, fixture.Noon, phone), tablet, fixture.Noon)
 	for i := range totp.MaxConfirmFailures {
 		var err error
-		s, _, err = totp.Confirm(s, "000000", noon)
+		s, _, err = totp.Confirm(s, "000000", fixture.Noon)
 		if e, ok := err.(*problem.Error); !ok || e.Kind != problem.WrongCode || *e.ChecksLeft != totp.MaxConfirmFailures-1-i {
 			t.Fatalf("%d: %s", i, describe(err))
 		}
@@ -226,24 +226,24 @@ func TestConfirm_TenWrongCodesEndIt(t *testing.T) {
 	if len(s.Authenticators) != 1 || len(s.Failures) != 0 {
 		t.Errorf("%+v", s)
 	}
-	if _, _, err := totp.Confirm(s, "000000", noon); kind(err) != problem.NotFound {
+	if _, _, err := totp.Confirm(s, "000000", fixture.Noon); kind(err) != problem.NotFound {
 		t.Error(describe(err))
 	}
 }
 
-func TestConfirm_OfOnesOwnClockBehind(t *testing.T) {
-	pending := enroll(t, totp.State{}, phone, noon)
+func TestConfirm_WithAClockThatIsLate(t *testing.T) {
+	pending := enroll(t, totp.State{}, phone, fixture.Noon)
 	for behind, want := range map[time.Duration]problem.Kind{window.MaxSkew: "", window.MaxSkew + ms: problem.NotFound} {
-		now := noon.Add(-behind)
+		now := fixture.Noon.Add(-behind)
 		if _, _, err := totp.Confirm(pending, codeFor(phone, now), now); kind(err) != want {
-			t.Errorf("%v behind: %s", behind, describe(err))
+			t.Errorf("%v late: %s", behind, describe(err))
 		}
 	}
 }
 
 func TestCheck_TenFailuresADayExactly(t *testing.T) {
-	s := confirmed(t, noon, phone, totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)})
-	now := noon
+	s := confirmed(t, fixture.Noon, phone, tablet)
+	now := fixture.Noon
 	for i := range totp.MaxFailuresPerDay {
 		var err error
 		s, _, err = totp.Check(s, "000000", now)
@@ -251,7 +251,7 @@ func TestCheck_TenFailuresADayExactly(t *testing.T) {
 			t.Fatalf("%d: %s", i, describe(err))
 		}
 		now = now.Add(time.Hour)
-		if i < totp.MaxFailuresPerDay-1 { // a right one resets nothing
+		if i < totp.MaxFailuresPerDay-1 { // a right code resets nothing
 			s = check(t, s, codeFor(phone, now), now, "")
 		}
 	}
@@ -259,51 +259,50 @@ func TestCheck_TenFailuresADayExactly(t *testing.T) {
 	if e, ok := err.(*problem.Error); !ok || e.Kind != problem.TooManyChecks || *e.ChecksLeft != 0 || e.RetryAfter != 14*time.Hour {
 		t.Fatalf("%+v", err)
 	}
-	// Neither removing nor enrolling gives new tries.
+	// Neither removing nor enrolling gives more tries.
 	s = totp.RemoveAll(s, now)
 	if s, err = totp.Import(s, phone, now); err != nil {
 		t.Fatal(describe(err))
 	}
-	first := noon.Add(window.Day)
+	first := fixture.Noon.Add(window.Day)
 	s = check(t, s, codeFor(phone, first), first.Add(-1), problem.TooManyChecks)
 	s = check(t, s, "000000", first, problem.WrongCode)
 	check(t, s, codeFor(phone, first), first, problem.TooManyChecks)
 	check(t, s, codeFor(phone, first.Add(time.Hour)), first.Add(time.Hour), "")
 }
 
-// A wrong clock locks nobody out for longer than a day and what clocks may differ.
+// A wrong clock locks nobody out for longer than Day and MaxSkew.
 func TestSettle_FailuresFromAWrongClock(t *testing.T) {
-	s := confirmed(t, noon, phone)
+	s := confirmed(t, fixture.Noon, phone)
 	for range totp.MaxFailuresPerDay {
-		s = check(t, s, "000000", noon.Add(400*window.Day), problem.WrongCode)
+		s = check(t, s, "000000", fixture.Noon.Add(400*window.Day), problem.WrongCode)
 	}
-	s, _, err := totp.Check(s, codeFor(phone, noon), noon)
+	s, _, err := totp.Check(s, codeFor(phone, fixture.Noon), fixture.Noon)
 	e, ok := err.(*problem.Error)
 	if !ok || e.Kind != problem.TooManyChecks || e.RetryAfter != window.Day+window.MaxSkew {
 		t.Fatalf("%+v", err)
 	}
-	end := noon.Add(e.RetryAfter)
+	end := fixture.Noon.Add(e.RetryAfter)
 	check(t, s, codeFor(phone, end), end.Add(-1), problem.TooManyChecks)
 	check(t, s, codeFor(phone, end), end, "")
 }
 
 func TestRename(t *testing.T) {
-	tablet := totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}
-	s := enroll(t, confirmed(t, noon, phone), tablet, noon)
+	s := enroll(t, confirmed(t, fixture.Noon, phone), tablet, fixture.Noon)
 	for _, c := range []struct {
 		id, name, want string
 		kind           problem.Kind
 	}{
 		{phone.ID, "New  phone", "", problem.InvalidRequest},
 		{phone.ID, "New phone", "New phone", ""},
-		{phone.ID, "phone", "phone", ""}, // its own name, in another form
+		{phone.ID, "phone", "phone", ""}, // its own name, in another case
 		{phone.ID, "TABLET", "", problem.InvalidRequest},
 		{tablet.ID, "Phone", "", problem.InvalidRequest},
 		{tablet.ID, "Pad", "Pad", ""},
 		{id(3), "Other", "", problem.NotFound},
 		{"", "Other", "", problem.NotFound},
 	} {
-		next, a, err := totp.Rename(s, c.id, c.name, noon)
+		next, a, err := totp.Rename(s, c.id, c.name, fixture.Noon)
 		if kind(err) != c.kind || a.Name != c.want {
 			t.Errorf("%q: %q, %s", c.name, a.Name, describe(err))
 		}
@@ -311,37 +310,36 @@ func TestRename(t *testing.T) {
 			t.Errorf("%q: changed %v", c.name, changed)
 		}
 	}
-	if _, _, err := totp.Rename(s, tablet.ID, "Late", noon.Add(totp.PendingFor)); kind(err) != problem.NotFound {
-		t.Errorf("a dead one: %s", describe(err))
+	if _, _, err := totp.Rename(s, tablet.ID, "Late", fixture.Noon.Add(totp.PendingFor)); kind(err) != problem.NotFound {
+		t.Errorf("an expired one: %s", describe(err))
 	}
 }
 
 func TestRemove(t *testing.T) {
-	tablet := totp.Authenticator{ID: id(2), Name: "Tablet", Secret: secret(2)}
-	s := check(t, confirmed(t, noon, phone, tablet), "000000", noon, problem.WrongCode)
-	next, a, err := totp.Remove(s, phone.ID, noon)
+	s := check(t, confirmed(t, fixture.Noon, phone, tablet), "000000", fixture.Noon, problem.WrongCode)
+	next, a, err := totp.Remove(s, phone.ID, fixture.Noon)
 	if err != nil || a.ID != phone.ID || len(next.Authenticators) != 1 || next.Authenticators[0].ID != tablet.ID {
 		t.Fatalf("%+v, %s", next, describe(err))
 	}
-	check(t, next, codeFor(phone, noon), noon, problem.WrongCode)
-	check(t, next, codeFor(tablet, noon), noon, "")
-	if again, _, err := totp.Remove(next, phone.ID, noon); kind(err) != problem.NotFound || !reflect.DeepEqual(again, next) {
+	check(t, next, codeFor(phone, fixture.Noon), fixture.Noon, problem.WrongCode)
+	check(t, next, codeFor(tablet, fixture.Noon), fixture.Noon, "")
+	if again, _, err := totp.Remove(next, phone.ID, fixture.Noon); kind(err) != problem.NotFound || !reflect.DeepEqual(again, next) {
 		t.Error(describe(err))
 	}
-	if all := totp.RemoveAll(s, noon); len(all.Authenticators) != 0 || len(all.Failures) != 1 {
+	if all := totp.RemoveAll(s, fixture.Noon); len(all.Authenticators) != 0 || len(all.Failures) != 1 {
 		t.Errorf("%+v", all)
 	}
 }
 
-// No error holds a secret, a code or a name.
-func TestErrors_SayNothing(t *testing.T) {
+// No error has a secret, a code or a name.
+func TestErrors_QuoteNothing(t *testing.T) {
 	a := totp.Authenticator{ID: id(1), Name: "Canary", Secret: []byte("canary canary canary")}
-	s := confirmed(t, noon, a)
+	s := confirmed(t, fixture.Noon, a)
 	for _, do := range []func() error{
-		func() error { _, err := totp.Enroll(s, a, noon); return err },
-		func() error { _, _, err := totp.Check(s, "canary", noon); return err },
-		func() error { _, _, err := totp.Rename(s, a.ID, "canary\n", noon); return err },
-		func() error { _, _, err := totp.Remove(s, "canary", noon); return err },
+		func() error { _, err := totp.Enroll(s, a, fixture.Noon); return err },
+		func() error { _, _, err := totp.Check(s, "canary", fixture.Noon); return err },
+		func() error { _, _, err := totp.Rename(s, a.ID, "canary\n", fixture.Noon); return err },
+		func() error { _, _, err := totp.Remove(s, "canary", fixture.Noon); return err },
 		func() error { _, err := totp.ParseSecret("canary 1"); return err },
 		func() error { _, _, _, err := totp.ParseURI("otpauth://totp/canary?secret=canary%zz"); return err },
 		func() error { _, _, _, err := totp.ParseURI("otpauth://totp/canary%zz?secret=canary1"); return err },
@@ -359,7 +357,7 @@ func TestErrors_SayNothing(t *testing.T) {
 
 func TestAuthenticator_IsPrintedWithoutItsSecret(t *testing.T) {
 	a := totp.Authenticator{ID: id(1), Name: "Canary", Secret: []byte("canary canary canary")}
-	s := confirmed(t, noon, a)
+	s := confirmed(t, fixture.Noon, a)
 	migrated := totp.Migrated{Authenticator: s.Authenticators[0]}
 	var b bytes.Buffer
 	for _, v := range []any{a, &a, s, &s, []any{s}, migrated} {

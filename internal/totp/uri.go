@@ -17,16 +17,16 @@ const MaxURI = 4096
 // maxLabel is the longest issuer or account that is read, in characters.
 const maxLabel = 256
 
-// URI is what an app reads from the QR code:
+// URI returns the text that an app reads from the QR code, in the Key URI format of
+// Google Authenticator:
 //
 //	otpauth://totp/ISSUER:ACCOUNT?secret=...&issuer=...&algorithm=...&digits=...&period=...
 //
-// (the Key URI format of Google Authenticator). The issuer is there twice, as
-// the format asks: older apps know only the label. All but unreserved characters
-// are percent-encoded (RFC 3986), a space as %20, because apps show a + as it is.
-// The format allows no colon in issuer and account: one is encoded too, but apps
-// that split the label after decoding it may show the two parts otherwise. An
-// empty issuer is left out.
+// The format has the issuer twice, because older apps know only the label. All but
+// unreserved characters are percent-encoded (RFC 3986), a space as %20, because
+// apps show a + as it is. The format allows no colon in issuer and account. A colon
+// is encoded, too, but an app that decodes the label before it splits it may show
+// the parts differently. An empty issuer is left out.
 func (a Authenticator) URI(issuer, account string) string {
 	var b strings.Builder
 	b.WriteString("otpauth://totp/")
@@ -44,13 +44,15 @@ func (a Authenticator) URI(issuer, account string) string {
 
 func escape(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
 
-// ParseURI reads a URI as URI and other programs write it, and returns an
-// authenticator that has the secret and the options. It is lenient where those
-// differ: the secret's letters may be small, with spaces, hyphens and padding; a
-// + in a parameter is a space; the issuer may be missing, or be in one of its
-// places only (the parameter counts); parameters that do not change the code are
-// ignored. What it cannot keep exactly, it refuses. The faults' field is uri, and
-// they quote nothing.
+// ParseURI reads a URI as URI and other programs write it. It returns an
+// authenticator with the secret and the options, the issuer and the account.
+//
+// It accepts what other programs do differently: a secret in lower case, with
+// spaces, hyphens or padding; a + for a space in a parameter; an issuer in only one
+// of its two places, or in neither (if both differ, the parameter counts). It
+// ignores parameters that do not change the code. It refuses options that this
+// service does not have. The error is of kind InvalidRequest with the field uri,
+// and quotes nothing.
 func ParseURI(uri string) (a Authenticator, issuer, account string, err error) {
 	kind, label, query, ok := cutURI(uri, "otpauth")
 	if !ok {
@@ -98,8 +100,8 @@ func uriFault(format string, args ...any) error {
 	return problem.Invalid(uriField, format, args...)
 }
 
-// cutURI cuts scheme://kind/label?query. url.Parse would decode the label before
-// one can tell a colon from an encoded one, and quotes the URI in its errors.
+// cutURI splits scheme://kind/label?query. url.Parse would decode the label, so that
+// an encoded colon looks like a literal one, and its errors quote the URI.
 func cutURI(uri, scheme string) (kind, label, query string, ok bool) {
 	uri = strings.TrimSpace(uri)
 	if len(uri) > MaxURI || strings.Contains(uri, "#") {
@@ -114,11 +116,11 @@ func cutURI(uri, scheme string) (kind, label, query string, ok bool) {
 	return kind, label, query, true
 }
 
-// readParameters reads a query. One parameter twice is refused: apps differ in
-// which of the two they take.
+// readParameters reads a query. It refuses a repeated parameter, because apps differ
+// in which of the two they use.
 func readParameters(query string) (map[string]string, error) {
 	values, err := url.ParseQuery(query)
-	if err != nil { // it quotes the query
+	if err != nil { // not returned: it quotes the query
 		return nil, uriFault("The URI's parameters are not percent-encoded.")
 	}
 	parameters := make(map[string]string, len(values))
@@ -131,8 +133,8 @@ func readParameters(query string) (map[string]string, error) {
 	return parameters, nil
 }
 
-// readLabel reads [issuer (":" / "%3A")] *"%20" account. A literal colon is the
-// separator, if there is one with an issuer before it.
+// readLabel reads [issuer (":" / "%3A")] *"%20" account. If there is a literal colon
+// after an issuer, it is the separator.
 func readLabel(label string) (issuer, account string, ok bool) {
 	account = label
 	if i := strings.Index(label, ":"); i >= 0 {
@@ -162,13 +164,13 @@ func fitsLabel(text string) bool {
 		})
 }
 
-// readAlgorithm takes the spellings SHA-256 and HmacSHA256, too.
+// readAlgorithm also reads the spellings SHA-256 and HmacSHA256.
 func readAlgorithm(text string) Algorithm {
 	text = strings.ReplaceAll(strings.ToUpper(strings.TrimSpace(text)), "-", "")
 	return Algorithm(strings.TrimPrefix(text, "HMAC"))
 }
 
-// readNumber returns 0 for no number and -1 for what cannot be one of ours.
+// readNumber returns 0 for an empty text, and -1 for a text that is no valid option.
 func readNumber(text string) int {
 	if text == "" {
 		return 0
@@ -180,7 +182,7 @@ func readNumber(text string) int {
 	return int(n)
 }
 
-// checkURI is Check for options that came as a part of a URI.
+// checkURI is Check for the options of a URI: the faults' field is uri.
 func (o Options) checkURI(faults *problem.Faults) Options {
 	var own problem.Faults
 	o = o.Check(&own)
@@ -188,9 +190,9 @@ func (o Options) checkURI(faults *problem.Faults) Options {
 	return o
 }
 
-// ParseSecret reads a secret as people copy it: base32 (RFC 4648), in either
-// case, with spaces, hyphens and padding or without. The fault's field is
-// secret, and it quotes nothing.
+// ParseSecret reads a secret as people copy it: base32 (RFC 4648) in either case,
+// with or without spaces, hyphens and padding. The error is of kind InvalidRequest
+// with the field secret, and quotes nothing.
 func ParseSecret(text string) ([]byte, error) {
 	secret, fault := readSecret(text)
 	if fault != "" {
@@ -199,7 +201,7 @@ func ParseSecret(text string) ([]byte, error) {
 	return secret, nil
 }
 
-// readSecret returns the secret or what is wrong.
+// readSecret returns the secret, or what is wrong with it.
 func readSecret(text string) (secret []byte, fault string) {
 	const notBase32 = "The secret is not base32: A-Z and 2-7."
 	if len(text) > MaxURI {
@@ -216,21 +218,21 @@ func readSecret(text string) (secret []byte, fault string) {
 	}, text)
 	text = strings.TrimRight(text, "=")
 	switch len(text) % 8 {
-	case 1, 3, 6: // no whole byte ends there: some characters are missing
+	case 1, 3, 6: // no byte ends at this length: some characters are missing
 		return nil, notBase32
 	}
 	secret, err := noPadding.DecodeString(text)
 	if err != nil {
 		return nil, notBase32
 	}
-	if fault := judgeSecret(secret); fault != "" {
+	if fault := checkSecret(secret); fault != "" {
 		return nil, fault
 	}
 	return secret, ""
 }
 
-// judgeSecret says what is wrong with another's secret, "" for nothing.
-func judgeSecret(secret []byte) string {
+// checkSecret says what is wrong with an imported secret, "" for nothing.
+func checkSecret(secret []byte) string {
 	switch n := len(secret); {
 	case n == 0:
 		return "The secret is missing."

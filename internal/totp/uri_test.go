@@ -16,7 +16,8 @@ import (
 	"twofa/internal/totp"
 )
 
-// helloSecret is the key of the format's own examples, twice to be long enough.
+// helloSecret is the key of the format's own examples, twice so that it is long
+// enough.
 const helloSecret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 var hello = []byte("Hello!\xde\xad\xbe\xefHello!\xde\xad\xbe\xef")
@@ -42,7 +43,7 @@ func TestURI(t *testing.T) {
 	}
 }
 
-// names are what a person, an operator or an importer may come up with.
+// names draws names as persons, operators and imported files may have them.
 func names() *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
 		parts := rapid.SliceOfN(rapid.OneOf(
@@ -66,14 +67,14 @@ func TestParseURI_ReadsWhatURIWrites(t *testing.T) {
 			t.Fatalf("%s: %+v", uri, got)
 		}
 		if strings.Trim(uri, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?&=%") != "" {
-			t.Errorf("%s has a character that apps may read otherwise", uri)
+			t.Errorf("%s has a character that apps may read differently", uri)
 		}
 	})
 }
 
-// Two other readers: net/url, which decodes the label before it can be split, as
-// many apps do; and the library's.
-func TestURI_IsReadByOthers(t *testing.T) {
+// The other readers are net/url, which decodes the label before it is split, as many
+// apps do, and the library's.
+func TestURI_OtherReadersReadIt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := anyAuthenticator().Draw(t, "authenticator")
 		issuer := strings.ReplaceAll(names().Draw(t, "issuer"), ":", "")
@@ -96,7 +97,7 @@ func TestURI_IsReadByOthers(t *testing.T) {
 	})
 }
 
-func TestParseURI_Lenient(t *testing.T) {
+func TestParseURI_ReadsWhatOtherProgramsWrite(t *testing.T) {
 	plain := totp.Options{Algorithm: totp.SHA1, Digits: 6, Period: 30}
 	for _, c := range []struct {
 		uri, issuer, account string
@@ -185,7 +186,7 @@ func TestParseURI_Refuses(t *testing.T) {
 			t.Errorf("%s: %s, want %q", uri, describe(err), want)
 			continue
 		}
-		if !slices.Equal(slices.Compact(fieldsOf(err)), []string{"uri"}) || issuer != "" || account != "" || !reflect.DeepEqual(a, totp.Authenticator{}) {
+		if !slices.Equal(slices.Compact(fixture.FieldNames(err)), []string{"uri"}) || issuer != "" || account != "" || !reflect.DeepEqual(a, totp.Authenticator{}) {
 			t.Errorf("%s: %v beside %+v, %q, %q", uri, fixture.Fields(err), a, issuer, account)
 		}
 	}
@@ -209,7 +210,7 @@ func TestParseSecret(t *testing.T) {
 		strings.Repeat(" ", 5000) + helloSecret: "not base32", strings.Repeat("A", 112): "over 64",
 	} {
 		got, err := totp.ParseSecret(text)
-		if got != nil || !slices.Equal(fieldsOf(err), []string{"secret"}) || !strings.Contains(describe(err), want) {
+		if got != nil || !slices.Equal(fixture.FieldNames(err), []string{"secret"}) || !strings.Contains(describe(err), want) {
 			t.Errorf("%q: %x, %s", text, got, describe(err))
 		}
 	}
@@ -226,7 +227,7 @@ func FuzzParseURI(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, bad := totp.Import(totp.State{}, totp.Authenticator{ID: id(1), Name: "x", Secret: a.Secret, Options: a.Options}, noon); bad != nil {
+		if _, bad := totp.Import(totp.State{}, totp.Authenticator{ID: id(1), Name: "x", Secret: a.Secret, Options: a.Options}, fixture.Noon); bad != nil {
 			t.Fatalf("%q: cannot be imported: %s", uri, describe(bad))
 		}
 		if issuer == "" && strings.Contains(account, ":") {

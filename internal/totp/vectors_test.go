@@ -86,7 +86,7 @@ func TestCheck_AcceptsWhatOathtoolShows(t *testing.T) {
 	})
 }
 
-// anyAuthenticator draws one with all that Enroll wants.
+// anyAuthenticator draws an authenticator that Enroll accepts.
 func anyAuthenticator() *rapid.Generator[totp.Authenticator] {
 	return rapid.Custom(func(t *rapid.T) totp.Authenticator {
 		return totp.Authenticator{

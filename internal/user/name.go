@@ -13,17 +13,18 @@ import (
 // MaxName is the longest name in characters.
 const MaxName = 128
 
-// ParseName reads a user's name and returns its one form: NFC (UAX #15), the
-// case kept. A name that could be read as another one on its way is refused:
+// ParseName reads a user's name and returns its normal form: NFC (UAX #15), with
+// the case kept. It refuses a name that could arrive as another name:
 //
-//   - a name is part of a path, and the Functions host decodes a path once more
+//   - A name is part of a path, and the Functions host decodes a path once more
 //     than the client has encoded it. A % and two hexadecimal digits would arrive
-//     as the character that they stand for, and %41dmin as Admin;
-//   - the host ends a path at a ? or #, takes a \ for a /, and resolves . and ..;
-//   - what is not assigned yet may change its form with a later Unicode, and what
-//     cannot be seen makes two names look like one.
+//     as the character that they stand for: %41dmin as Admin.
+//   - The host ends a path at a ? or #, takes a \ for a /, and resolves the segments . and .. of it.
+//   - A later Unicode version may change the form of an unassigned character, and
+//     an invisible character makes two names look alike.
 //
-// The fault's field is "user", and it does not quote the name.
+// The error is of kind InvalidRequest with the field user. It does not quote the
+// name.
 func ParseName(name string) (string, error) {
 	fault := func(message string) (string, error) { return "", problem.Invalid("user", "%s", message) }
 	if name == "" {
@@ -40,24 +41,24 @@ func ParseName(name string) (string, error) {
 		return fault("The names . and .. mean a place in a path, so they cannot name a user.")
 	case strings.ContainsAny(name, `/\?#`):
 		return fault(`A user's name has none of / \ ? and #: they would end or change the path that it is part of.`)
-	case strings.ContainsFunc(name, unseen):
+	case strings.ContainsFunc(name, isInvisible):
 		return fault("A user's name has only characters that can be seen, and plain spaces: no line breaks, control, direction, joining or unassigned characters.")
 	case name[0] == ' ' || name[len(name)-1] == ' ':
 		return fault("A user's name has no space at its beginning or end.")
 	case hasEscape(name):
-		return fault("A user's name has no % with two hexadecimal digits behind it: a path is decoded once more on its way, so the name would arrive as another one. If the name has none, it was percent-encoded twice: encode it once.")
+		return fault("A user's name must not have a % before two hexadecimal digits: a path is decoded once more on its way, so another name would arrive. If the name has no such %, it was percent-encoded twice: encode it once.")
 	}
 	return name, nil
 }
 
-// unseen reports what is not printable, and what is printed as nothing. The
-// normal form puts one of the latter (U+034F) into a row of over 30 marks, which
-// is thereby refused too.
-func unseen(r rune) bool {
+// isInvisible reports whether a character is not printable, or is printed as
+// nothing. The normal form puts such a character (U+034F) into a sequence of over
+// 30 marks, so ParseName refuses that sequence, too.
+func isInvisible(r rune) bool {
 	return !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
 
-// hasEscape reports a percent escape.
+// hasEscape reports whether the name has a percent escape.
 func hasEscape(name string) bool {
 	for i := 0; i+2 < len(name); i++ {
 		if name[i] == '%' && isHex(name[i+1]) && isHex(name[i+2]) {

@@ -14,7 +14,7 @@ import (
 	"twofa/internal/user"
 )
 
-func TestParseName_KeepsWhatNamesAUser(t *testing.T) {
+func TestParseName_AcceptsNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"alice":                        "",
 		"Alice":                        "",
@@ -49,8 +49,8 @@ func TestParseName_KeepsWhatNamesAUser(t *testing.T) {
 	}
 }
 
-// Attack 10 and 21: what could arrive as another name is refused, and not quoted.
-func TestParseName_RefusesWhatCouldBeReadAsAnotherName(t *testing.T) {
+// Attacks 10 and 21: a name that could arrive as another name is refused, and not quoted.
+func TestParseName_RefusesWhatCouldArriveAsAnotherName(t *testing.T) {
 	for name, tc := range map[string]struct{ name, says string }{
 		"nothing":                      {"", "missing"},
 		"not UTF-8":                    {"canary\xff", "UTF-8"},
@@ -65,7 +65,7 @@ func TestParseName_RefusesWhatCouldBeReadAsAnotherName(t *testing.T) {
 		"an escape in small letters":   {"canary%c3%a9", "encoded twice"},
 		"an escaped slash":             {"canary%2Fx", "encoded twice"},
 		"an escape at the end":         {"canary%00", "encoded twice"},
-		"an escape behind a percent":   {"canary%%41", "encoded twice"},
+		"an escape after a percent":    {"canary%%41", "encoded twice"},
 		"a line break":                 {"canary\nx", "seen"},
 		"a tab":                        {"canary\tx", "seen"},
 		"a null byte":                  {"canary\x00", "seen"},
@@ -87,8 +87,8 @@ func TestParseName_RefusesWhatCouldBeReadAsAnotherName(t *testing.T) {
 		"an unassigned character":      {"canary\u0378", "seen"},
 		"a private character":          {"canary\ue000", "seen"},
 		"a noncharacter":               {"canary\uffff", "seen"},
-		"a space in front":             {" canary", "space"},
-		"a space behind":               {"canary ", "space"},
+		"a space at the beginning":     {" canary", "space"},
+		"a space at the end":           {"canary ", "space"},
 		"only a space":                 {" ", "space"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,8 +107,8 @@ func TestParseName_RefusesWhatCouldBeReadAsAnotherName(t *testing.T) {
 	}
 }
 
-// What the host makes of a name on its way, if the client encodes it once, is
-// the same name: the host decodes again what still looks like an escape.
+// throughTheHost returns the name that arrives if the client encodes a name once.
+// The host decodes again what still looks like an escape.
 func throughTheHost(name string) string {
 	for i := 0; i+2 < len(name); i++ {
 		if name[i] == '%' && strings.IndexByte("0123456789abcdefABCDEF", name[i+1]) >= 0 && strings.IndexByte("0123456789abcdefABCDEF", name[i+2]) >= 0 {
@@ -137,7 +137,7 @@ func checkParsed(t rapid.TB, name string) {
 		t.Fatalf("%q is read as %q (%d characters)", name, got, n)
 	}
 	if throughTheHost(got) != got || strings.Contains(got, "/") || got == "." || got == ".." {
-		t.Fatalf("%q would not arrive as itself", got)
+		t.Fatalf("%q would arrive as another name", got)
 	}
 	for _, r := range got {
 		if !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r) {

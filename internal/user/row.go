@@ -6,15 +6,13 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
-	"twofa/internal/recovery"
-	"twofa/internal/rowcodec"
-	"twofa/internal/totp"
+	"twofa/internal/row"
 )
 
-// The first byte of a row tells what it holds. A later layout gets a number of
-// its own, and Decode keeps reading the older ones.
+// The first byte of a row is the version of its layout. A later layout gets
+// another number, and Decode keeps reading the older ones.
 const (
-	rowErased  = 0 // nothing follows: there was a user here
+	rowErased  = 0 // the user was erased; nothing follows
 	rowVersion = 1
 )
 
@@ -26,16 +24,17 @@ const (
 )
 
 var (
-	// errRow: the bytes are no user of a version that this program knows.
+	// errRow: the bytes are no user in a version that this program knows.
 	errRow = errors.New("user: not an encoded user")
-	// errUnkept: the user cannot be written so that Decode reads it again.
+	// errUnkept: Decode could not read the encoded user again.
 	errUnkept = errors.New("user: cannot be kept")
 )
 
-// Encode writes the user as bytes: texts and lists behind their length in bytes
-// (two for the name, one for all else), numbers in big-endian order, times in
-// Unix milliseconds; then the factors, as their packages write them. It fails for
-// a user without a name, and for what is too long for its length.
+// Encode writes the user as bytes that Decode reads: texts and lists after their
+// length (two bytes for the name, one for all others), numbers in big-endian
+// order, times in Unix milliseconds. The factors come last. It fails for a user
+// without a name, for a text or a list that is too long for its length, and for
+// factors that are not valid.
 func (u User) Encode() ([]byte, error) {
 	if u.Name == "" {
 		return nil, fmt.Errorf("%w: no name", errUnkept)
@@ -43,14 +42,10 @@ func (u User) Encode() ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, 128+len(u.Name)))
 	b.AddUint8(rowVersion)
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(u.Name)) })
-	rowcodec.AddText(b, u.Phone)
-	rowcodec.AddText(b, u.Email)
-	rowcodec.AddText(b, u.Locale)
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
-		for _, c := range u.Channels {
-			rowcodec.AddText(b, c)
-		}
-	})
+	row.AddText(b, u.Phone)
+	row.AddText(b, u.Email)
+	row.AddText(b, u.Locale)
+	row.AddTexts(b, u.Channels)
 	var flags uint8
 	if u.PhoneVerified {
 		flags |= flagPhoneVerified
@@ -60,49 +55,43 @@ func (u User) Encode() ([]byte, error) {
 	}
 	b.AddUint8(flags)
 	b.AddBytes(u.Revision[:])
-	rowcodec.AddTime(b, u.CreatedAt)
-	rowcodec.AddTime(b, u.UpdatedAt)
-	u.TOTP.Append(b)
-	u.Recovery.Append(b)
-	row, err := b.Bytes()
+	row.AddTime(b, u.CreatedAt)
+	row.AddTime(b, u.UpdatedAt)
+	addTOTP(b, u.TOTP)
+	addRecovery(b, u.Recovery)
+	encoded, err := b.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnkept, err)
 	}
-	return row, nil
+	return encoded, nil
 }
 
-// Decode reads what Encode wrote, and nothing else: an unknown version, an
-// unknown flag, a missing or a spare byte is an error.
-func Decode(row []byte) (User, error) {
-	s := cryptobyte.String(row)
+// Decode reads what Encode wrote. Anything else is an error: an unknown version,
+// an unknown flag, a missing byte or an additional one.
+func Decode(encoded []byte) (User, error) {
+	s := cryptobyte.String(encoded)
 	var version, flags uint8
 	if !s.ReadUint8(&version) || version != rowVersion {
 		return User{}, fmt.Errorf("%w: version %d", errRow, version)
 	}
 	var u User
-	var name, channels cryptobyte.String
+	var name cryptobyte.String
 	ok := s.ReadUint16LengthPrefixed(&name) && !name.Empty() &&
-		rowcodec.ReadText(&s, &u.Phone) &&
-		rowcodec.ReadText(&s, &u.Email) &&
-		rowcodec.ReadText(&s, &u.Locale) &&
-		s.ReadUint8LengthPrefixed(&channels) &&
+		row.ReadText(&s, &u.Phone) &&
+		row.ReadText(&s, &u.Email) &&
+		row.ReadText(&s, &u.Locale) &&
+		row.ReadTexts(&s, &u.Channels) &&
 		s.ReadUint8(&flags) && flags < flagsEnd &&
 		s.CopyBytes(u.Revision[:]) &&
-		rowcodec.ReadTime(&s, &u.CreatedAt) &&
-		rowcodec.ReadTime(&s, &u.UpdatedAt)
+		row.ReadTime(&s, &u.CreatedAt) &&
+		row.ReadTime(&s, &u.UpdatedAt)
 	if ok {
-		u.TOTP, ok = totp.Read(&s)
+		u.TOTP, ok = readTOTP(&s)
 	}
 	if ok {
-		u.Recovery, ok = recovery.Read(&s)
+		u.Recovery, ok = readRecovery(&s)
 	}
-	ok = ok && s.Empty()
-	for ok && !channels.Empty() {
-		var c string
-		ok = rowcodec.ReadText(&channels, &c)
-		u.Channels = append(u.Channels, c)
-	}
-	if !ok {
+	if !ok || !s.Empty() {
 		return User{}, errRow
 	}
 	u.Name = string(name)

@@ -4,32 +4,40 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"twofa/internal/channel"
 	"twofa/internal/store"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/user"
 )
 
-// anyUser draws any user that can be kept, within a service's rules or not.
+// anyTime draws a time as a row keeps it.
+var anyTime = rapid.Custom(func(t *rapid.T) time.Time {
+	if rapid.Bool().Draw(t, "zero") {
+		return time.Time{}
+	}
+	return time.UnixMilli(rapid.Int64Range(-1, 1<<42).Draw(t, "unix ms")).UTC()
+})
+
+// anyUser draws any user without factors that can be kept, valid for the service
+// or not.
 var anyUser = rapid.Custom(func(t *rapid.T) user.User {
 	text := rapid.StringN(0, -1, 255)
-	at := rapid.Custom(func(t *rapid.T) time.Time {
-		if rapid.Bool().Draw(t, "zero") {
-			return time.Time{}
-		}
-		return time.UnixMilli(rapid.Int64Range(-1, 1<<42).Draw(t, "unix ms")).UTC()
-	})
 	u := user.User{
 		Name: rapid.StringN(1, -1, 1000).Draw(t, "name"), Phone: text.Draw(t, "phone"), Email: text.Draw(t, "email"), Locale: text.Draw(t, "locale"),
 		PhoneVerified: rapid.Bool().Draw(t, "phone verified"), EmailVerified: rapid.Bool().Draw(t, "email verified"),
-		CreatedAt: at.Draw(t, "created"), UpdatedAt: at.Draw(t, "updated"),
+		CreatedAt: anyTime.Draw(t, "created"), UpdatedAt: anyTime.Draw(t, "updated"),
 	}
 	if rapid.Bool().Draw(t, "any channels") {
-		u.Channels = rapid.SliceOfN(rapid.StringN(0, -1, 50), 1, 5).Draw(t, "channels")
+		for _, c := range rapid.SliceOfN(rapid.StringN(0, -1, 50), 1, 5).Draw(t, "channels") {
+			u.Channels = append(u.Channels, channel.Channel(c))
+		}
 	}
 	copy(u.Revision[:], rapid.SliceOfN(rapid.Byte(), 8, 8).Draw(t, "revision"))
 	return u
@@ -55,22 +63,22 @@ func TestRow_DecodesToWhatWasEncoded(t *testing.T) {
 
 var sample = user.User{
 	Name: "Am\u00e9lie", Phone: "+14155550123", Email: "amelie@example.com", Locale: "pt-BR",
-	Channels: []string{"sms", "email"}, PhoneVerified: true,
+	Channels: []channel.Channel{"sms", "email"}, PhoneVerified: true,
 	Revision:  [8]byte{1, 2, 3, 4, 5, 6, 7, 8},
-	CreatedAt: noon.Add(7 * time.Millisecond), UpdatedAt: noon.Add(time.Hour),
+	CreatedAt: fixture.Noon.Add(7 * time.Millisecond), UpdatedAt: fixture.Noon.Add(time.Hour),
 }
 
-// A change of these bytes is a change of the layout: rows that are in a table
-// today have to stay readable, so it needs a version of its own.
-// noFactors is how the factors of a user who has none are written.
+// noFactors is the encoding of the factors of a user who has none.
 const noFactors = "0000" + "0000" + "010000"
 
+// A change of these bytes is a change of the layout, which needs another version:
+// the rows that are in a table today have to stay readable.
 func TestRow_LayoutOfVersion1IsFixed(t *testing.T) {
 	text := func(s string) string { return fmt.Sprintf("%02x%x", len(s), s) }
 	want := strings.Join([]string{
 		"01", "0007" + "416dc3a96c6965", text("+14155550123"), text("amelie@example.com"), text("pt-BR"),
 		"0a", text("sms"), text("email"), "01", "0102030405060708",
-		fmt.Sprintf("%016x", noon.UnixMilli()+7), fmt.Sprintf("%016x", noon.UnixMilli()+3600_000),
+		fmt.Sprintf("%016x", fixture.Noon.UnixMilli()+7), fmt.Sprintf("%016x", fixture.Noon.UnixMilli()+3600_000),
 		noFactors,
 	}, "")
 	if got := fmt.Sprintf("%x", mustEncode(t, sample)); got != want {
@@ -79,7 +87,7 @@ func TestRow_LayoutOfVersion1IsFixed(t *testing.T) {
 	both := sample
 	both.EmailVerified = true
 	if got := mustEncode(t, both)[len(want)/2-len(noFactors)/2-8-8-8-1]; got != 3 {
-		t.Errorf("both verified is kept as %d, want 3", got)
+		t.Errorf("both verified is encoded as %d, want 3", got)
 	}
 	none := user.User{Name: "x"}
 	if got, want := fmt.Sprintf("%x", mustEncode(t, none)), "01"+"000178"+"00000000"+"00"+strings.Repeat("00", 8)+strings.Repeat("ffffc77cedd32800", 2)+noFactors; got != want {
@@ -97,10 +105,10 @@ func TestDecode_RefusesWhatEncodeDoesNotWrite(t *testing.T) {
 	}
 	bad := map[string][]byte{
 		"nothing":                      nil,
-		"what an erased user leaves":   {0},
+		"the row of an erased user":    {0},
 		"version 0":                    edit(0, 0),
 		"a later version":              edit(0, 2),
-		"a spare byte":                 append(bytes.Clone(row), 0),
+		"an additional byte":           append(bytes.Clone(row), 0),
 		"an unknown flag":              edit(flags, 4),
 		"half a channel":               edit(flags-6, 6),
 		"an empty row of zero version": make([]byte, 64),
@@ -116,15 +124,15 @@ func TestDecode_RefusesWhatEncodeDoesNotWrite(t *testing.T) {
 	}
 }
 
-// The errors are logged, so they name nothing.
+// The errors are logged, so they must not name anybody.
 func TestEncode_RefusesWhatDecodeCouldNotRead(t *testing.T) {
 	long := strings.Repeat("canary", 43)
 	for name, u := range map[string]user.User{
 		"no name":            {Phone: "canary"},
 		"a long name":        {Name: strings.Repeat(long, 300)},
 		"a long address":     {Name: "canary", Email: long},
-		"a long channel":     {Name: "canary", Channels: []string{long}},
-		"too many channels":  {Name: "canary", Channels: strings.SplitAfter(strings.Repeat("canary", 40), "y")},
+		"a long channel":     {Name: "canary", Channels: []channel.Channel{channel.Channel(long)}},
+		"too many channels":  {Name: "canary", Channels: slices.Repeat([]channel.Channel{"canary"}, 40)},
 		"a long language":    {Name: "canary", Locale: long},
 		"a very long number": {Name: "canary", Phone: long},
 	} {
@@ -137,10 +145,10 @@ func TestEncode_RefusesWhatDecodeCouldNotRead(t *testing.T) {
 	}
 }
 
-// A later version has to have room for an authenticator and recovery codes.
+// A later version needs room for more factors.
 func TestRow_LargestLeavesRoomInTheStore(t *testing.T) {
 	long := strings.Repeat("x", 254)
-	u := user.User{Name: strings.Repeat("\U0001F600", user.MaxName), Phone: long, Email: long, Locale: long, Channels: []string{long}}
+	u := user.User{Name: strings.Repeat("\U0001F600", user.MaxName), Phone: long, Email: long, Locale: long, Channels: []channel.Channel{channel.Channel(long)}}
 	if n := len(mustEncode(t, u)); n > store.MaxData/8 {
 		t.Errorf("the largest row has %d bytes, want %d at most", n, store.MaxData/8)
 	}

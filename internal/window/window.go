@@ -1,9 +1,8 @@
-// Package window counts events in sliding windows, and says what clocks that
-// differ mean for it. Every limit and every lifetime of the service is judged
-// with these functions.
+// Package window counts events in sliding windows, for processes whose clocks
+// differ. All limits and lifetimes of the service use its rules.
 //
-// Events are kept as a list of times, oldest first. The package has no clock of
-// its own: now is an argument.
+// Events are a list of times, oldest first. The package has no clock of its own:
+// now is an argument.
 package window
 
 import (
@@ -11,24 +10,25 @@ import (
 	"time"
 )
 
-// Day is the window of the daily limits, and how long what has ended is
-// remembered.
+// Day is the window of the daily limits. It is also how long a verification is
+// remembered after its end.
 const Day = 24 * time.Hour
 
-// MaxSkew is how far ahead of ours another process's clock may be. A time beyond
-// that was written by a clock that is wrong.
+// MaxSkew is how far another process's clock may be ahead of ours. A later time was
+// written by a wrong clock.
 const MaxSkew = 2 * time.Minute
 
 // Stamp is the form in which times are kept: UTC, whole milliseconds.
 func Stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-// Latest is the latest time that a clock within MaxSkew of now can have written.
+// Latest is the latest time that a clock can have written that is at most MaxSkew
+// ahead.
 func Latest(now time.Time) time.Time { return Stamp(now.Add(MaxSkew)) }
 
-// Settle drops the events that are a Day old or older. It changes the list,
-// which must be its caller's own. An event after Latest is pulled back to it, so
-// that no wrong clock makes a limit last for over Day and MaxSkew; an earlier
-// one in the future keeps its time, which is true if our clock is late.
+// Settle drops the events that are a Day old or older. It changes the list in place.
+// An event after Latest is set to Latest, so that a wrong clock makes no limit last
+// for over Day and MaxSkew. Another event in the future keeps its time, because our
+// clock may be behind.
 func Settle(events []time.Time, now time.Time) []time.Time {
 	events = slices.DeleteFunc(events, func(t time.Time) bool { return now.Sub(t) >= Day })
 	for i, t := range events {
@@ -37,8 +37,8 @@ func Settle(events []time.Time, now time.Time) []time.Time {
 	return events
 }
 
-// Record appends an event of now. It is never before the last one, so that the
-// list stays in order although clocks differ.
+// Record appends an event of now, or of the time of the last event if that is later:
+// the list stays in order although clocks differ.
 func Record(events []time.Time, now time.Time) []time.Time {
 	t := Stamp(now)
 	if n := len(events); n > 0 {
@@ -47,8 +47,8 @@ func Record(events []time.Time, now time.Time) []time.Time {
 	return append(events, t)
 }
 
-// FullFor is how long the window that ends at now goes on to hold limit events
-// or more, 0 if it holds fewer. An event in the future is judged as of now.
+// FullFor is how long the window that ends at now will still hold limit events or
+// more, 0 if it holds fewer now. An event in the future counts as of now.
 func FullFor(events []time.Time, limit int, window time.Duration, now time.Time) time.Duration {
 	if len(events) < limit {
 		return 0

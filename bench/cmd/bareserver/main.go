@@ -1,5 +1,5 @@
-// Command bareserver is what net/http alone costs: it reads the same JSON and
-// answers the same bytes as the service, and does nothing in between.
+// Command bareserver shows the cost of net/http alone: it reads the same JSON and answers the
+// same bytes as the service, and does nothing else.
 package main
 
 import (
@@ -11,8 +11,8 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:0", "where to listen")
-	file := flag.String("answers", "", "the recorded answers")
+	addr := flag.String("addr", "127.0.0.1:0", "the address to listen on")
+	file := flag.String("answers", "", "the file of the recorded answers")
 	flag.Parse()
 	answers, err := bare.Load(*file)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command tableserver serves a Table Storage in memory, and its side door
-// (tableserver.Server.Control) at an address of its own.
+// Command tableserver serves a Table Storage in memory, and its control
+// ([tableserver.Server.Control]) on a second address.
 package main
 
 import (
@@ -12,8 +12,8 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:10002", "where to serve the tables")
-	control := flag.String("control", "127.0.0.1:10003", "where to serve the control")
+	addr := flag.String("addr", "127.0.0.1:10002", "the address of the tables")
+	control := flag.String("control", "127.0.0.1:10003", "the address of the control")
 	flag.Parse()
 	var s tableserver.Server
 	tables, err := net.Listen("tcp", *addr)

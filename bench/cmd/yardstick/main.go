@@ -1,7 +1,6 @@
-// Command yardstick is the least that the service could cost on its storage: the
-// bare server, and between request and answer the same two calls of aztables,
-// over a client that is tuned as internal/store/azuretable's is. No limits, no
-// codes, no sealing, no log.
+// Command yardstick shows the least possible cost of the service on its storage: it is the bare
+// server with the same two calls of aztables, by a client that is tuned like the client of
+// internal/store/azuretable. It has no limits, no codes, no sealing and no log.
 package main
 
 import (
@@ -25,11 +24,11 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:0", "where to listen")
-	file := flag.String("answers", "", "the recorded answers")
+	addr := flag.String("addr", "127.0.0.1:0", "the address to listen on")
+	file := flag.String("answers", "", "the file of the recorded answers")
 	tables := flag.String("tables", "", "the URL of the account, with its name")
 	size := flag.Int("data", 300, "bytes of data in a row")
-	provider := flag.String("provider", "", "the URL that a message is posted to")
+	provider := flag.String("provider", "", "the URL to which messages are posted")
 	flag.Parse()
 	answers, err := bare.Load(*file)
 	if err != nil {
@@ -77,12 +76,12 @@ func (s *service) row(key, marks string) ([]byte, error) {
 
 var noMetadata = aztables.MetadataFormatNone
 
-// send makes the row of a number, after a look whether there is one.
+// send creates the row of a number, after a read that finds no row.
 func (s *service) send(r *http.Request, req bare.Request) error {
 	_, err := s.reads.GetEntity(r.Context(), req.Key(), "r", &aztables.GetEntityOptions{Format: &noMetadata})
 	var re *azcore.ResponseError
 	if !errors.As(err, &re) || re.StatusCode != http.StatusNotFound {
-		return errors.Join(errors.New("the row is there already"), err)
+		return errors.Join(errors.New("the row already exists"), err)
 	}
 	body, err := s.row(req.Key(), mark)
 	if err != nil {
@@ -92,7 +91,7 @@ func (s *service) send(r *http.Request, req bare.Request) error {
 	return err
 }
 
-// sendAndPost also posts a form of the size that a message's has.
+// sendAndPost does the same, and posts a form of the size of a message.
 func (s *service) sendAndPost(r *http.Request, req bare.Request) error {
 	if err := s.send(r, req); err != nil {
 		return err
@@ -120,7 +119,7 @@ func (s *service) sendAndPost(r *http.Request, req bare.Request) error {
 	return err
 }
 
-// check reads a row and replaces it on the condition that it is still the same.
+// check reads a row and replaces it if it has not changed meanwhile.
 func (s *service) check(r *http.Request, req bare.Request) error {
 	got, err := s.reads.GetEntity(r.Context(), req.Key(), "r", &aztables.GetEntityOptions{Format: &noMetadata})
 	if err != nil {
@@ -140,8 +139,8 @@ func (s *service) check(r *http.Request, req bare.Request) error {
 	return err
 }
 
-// newService builds the clients as internal/store/azuretable does (client.go and
-// address.go): whoever changes those changes these.
+// newService builds the clients as internal/store/azuretable does in client.go and address.go.
+// Changes there have to be made here too.
 func newService(tables string, size int, provider string) (*service, error) {
 	pooled := func(idle time.Duration) *http.Transport {
 		return &http.Transport{

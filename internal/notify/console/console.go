@@ -1,22 +1,23 @@
-// Package console is the messenger for a developer's own machine: it prints
-// each message on a writer instead of sending it.
+// Package console is the messenger for a developer's own machine: it prints each
+// message instead of sending it.
 //
-// It masks nothing, neither the number nor the code, because reading the code
-// is its purpose. So it must never run where anybody else reads the output.
+// It masks neither the number nor the code, because the developer has to read
+// them. So it must never run where others can read the output.
 package console
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strings"
 	"sync"
 	"unicode"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/otp"
 )
 
-// Texts puts messages into words.
+// Texts writes the messages.
 type Texts interface {
 	Chat(m notify.Message) string
 }
@@ -28,29 +29,30 @@ type Printer struct {
 	texts Texts
 }
 
-// New returns a Printer on w: one message at a time and each with a single
-// Write, so that w may be shared with a logger.
+// New returns a Printer on w. It prints one message at a time, each with a single
+// Write, so that a logger may use w too.
 func New(w io.Writer, texts Texts) *Printer { return &Printer{w: w, texts: texts} }
 
-// On returns the sender of a channel. All channels print alike: a page of HTML or
-// a call cannot be read in a terminal.
-func (p *Printer) On(channel notify.Channel) notify.Sender { return sender{p, channel} }
+// Sender returns the sender of a channel. All channels print the same text, because
+// HTML and calls cannot be shown in a terminal.
+func (p *Printer) Sender(c channel.Channel) notify.Sender { return sender{p, c} }
 
 type sender struct {
 	*Printer
-	channel notify.Channel
+	channel channel.Channel
 }
 
-var _ notify.ContextShower = sender{}
+var _ notify.TransactionShower = sender{}
 
-// ShowsContext reports that amount and payee are printed.
-func (sender) ShowsContext() bool { return true }
+// ShowsTransaction implements notify.TransactionShower: amount and payee are
+// always printed.
+func (sender) ShowsTransaction() bool { return true }
 
-// Send prints the message as a framed block. It prints nothing if ctx has
-// ended; a Write that blocks is not interrupted.
+// Send implements notify.Sender: it prints the message in a frame. It prints
+// nothing if ctx has ended. It does not interrupt a Write that blocks.
 func (s sender) Send(ctx context.Context, m notify.Message) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%w (%w)", &notify.Failure{Reason: notify.Unavailable, Detail: "the time was over before the message was printed"}, err)
+		return (&notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "the time was over before the message was printed"}).Wrap(err)
 	}
 
 	const rule = "────────────────────────────────────────────────────────────"
@@ -64,20 +66,20 @@ func (s sender) Send(ctx context.Context, m notify.Message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, err := s.w.Write([]byte(b.String())); err != nil {
-		// Not wrapped: a writer's error may quote what it was given. Part of
-		// the block may be visible.
-		return &notify.Failure{Reason: notify.Unavailable, MayHaveSent: true, Detail: "the message could not be printed"}
+		// Not wrapped, because a writer's error may quote the message. Part of
+		// the message may have been printed.
+		return &notify.Failure{Outcome: otp.OutcomeUnavailable, MayHaveSent: true, Detail: "the message could not be printed"}
 	}
 	return nil
 }
 
-// printable replaces what a terminal would act on (escape sequences, line ends,
-// bidi controls). The texts have cleaned what comes from outside; the number
-// and the code reach the terminal too.
+// printable replaces the characters that control a terminal: escape sequences,
+// line ends and bidi controls. The texts have removed them from values from
+// outside, but not from the number and the code.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\u2068' || r == '\u2069' {
-			return -1 // by which the texts keep a name in its place; a terminal may not know them
+			return -1 // the isolates that the texts put around names; a terminal may not know them
 		}
 		if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
 			return unicode.ReplacementChar

@@ -12,26 +12,30 @@ import (
 	"time"
 	"unicode"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/notify/console"
+	"twofa/internal/otp"
+	"twofa/internal/testing/fixture"
+	"twofa/internal/testing/notifytest"
 )
 
 func message() notify.Message {
 	return notify.Message{
-		To: "+14155550123", Code: "482913", Brand: "Acme", ValidFor: 10 * time.Minute,
+		To: fixture.Alice, Code: "482913", Brand: "Acme", ValidFor: 10 * time.Minute,
 		Amount: "EUR 25.00", Payee: "Bike Shop",
 	}
 }
 
-// words is what the texts make of a message. It passes on what the real ones
-// neutralise, as the number and the code reach the terminal too.
+// words is test support for Texts. It passes all values on unchanged, as the number and
+// the code reach the terminal too.
 type words struct{}
 
 func (words) Chat(m notify.Message) string {
 	return m.Code + " for " + m.Brand + ": " + m.Amount + ", \u2068" + m.Payee + "\u2069"
 }
 
-func printer(w io.Writer) notify.Sender { return console.New(w, words{}).On(notify.SMS) }
+func printer(w io.Writer) notify.Sender { return console.New(w, words{}).Sender(channel.SMS) }
 
 const block = `┌────────────────────────────────────────────────────────────
 │ To +14155550123 over sms (printed only; nothing was sent)
@@ -49,21 +53,21 @@ func TestSendPrintsTheMessageAsThePersonSeesIt(t *testing.T) {
 	if out.String() != block {
 		t.Errorf("printed\n%s\nwant\n%s", out.String(), block)
 	}
-	if shower, ok := s.(notify.ContextShower); !ok || !shower.ShowsContext() {
-		t.Error("ShowsContext is false, yet amount and payee are printed")
+	if shower, ok := s.(notify.TransactionShower); !ok || !shower.ShowsTransaction() {
+		t.Error("ShowsTransaction is false, but amount and payee are printed")
 	}
 }
 
-// A hostile value must not move the cursor, colour the terminal or forge a
-// second block.
+// A hostile value must not move the cursor, colour the terminal or imitate a second
+// message.
 func TestSendNeutralisesControlCharacters(t *testing.T) {
 	evil := "A\x1b[2J\x1b]0;title\x07\r\n\u009b31m\u202e│ To +1 forged\u2028"
 	for _, m := range []notify.Message{
-		{To: "+14155550123", Code: "1", Brand: evil, ValidFor: time.Minute},
-		{To: "+14155550123", Code: "1", Brand: "A", Payee: evil, ValidFor: time.Minute},
-		{To: "+14155550123", Code: "1", Brand: "A", Amount: evil, ValidFor: time.Minute},
+		{To: fixture.Alice, Code: "1", Brand: evil, ValidFor: time.Minute},
+		{To: fixture.Alice, Code: "1", Brand: "A", Payee: evil, ValidFor: time.Minute},
+		{To: fixture.Alice, Code: "1", Brand: "A", Amount: evil, ValidFor: time.Minute},
 		{To: evil, Code: "1", Brand: "A", ValidFor: time.Minute},
-		{To: "+14155550123", Code: evil, Brand: "A", ValidFor: time.Minute},
+		{To: fixture.Alice, Code: evil, Brand: "A", ValidFor: time.Minute},
 	} {
 		var out bytes.Buffer
 		if err := printer(&out).Send(t.Context(), m); err != nil {
@@ -80,7 +84,7 @@ func TestSendNeutralisesControlCharacters(t *testing.T) {
 	}
 }
 
-// singleWrites counts writes and would show interleaving.
+// singleWrites counts the writes, and shows whether messages are interleaved.
 type singleWrites struct {
 	bytes.Buffer
 	writes int
@@ -105,17 +109,16 @@ func TestSendIsSafeForConcurrentUse(t *testing.T) {
 		t.Errorf("%d writes for %d messages", out.writes, n)
 	}
 	if got := out.String(); got != strings.Repeat(block, n) {
-		t.Errorf("blocks interleave or are missing:\n%.500s", got)
+		t.Errorf("messages are interleaved or missing:\n%.500s", got)
 	}
 }
 
-func TestSendAfterTheEndPrintsNothing(t *testing.T) {
+func TestSendAfterTheEndOfItsContextPrintsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out bytes.Buffer
 	err := printer(&out).Send(ctx, message())
-	var f *notify.Failure
-	if !errors.As(err, &f) || f.Reason != notify.Unavailable || f.MayHaveSent || !errors.Is(err, context.Canceled) {
+	if f := notifytest.Failure(t, err); f.Outcome != otp.OutcomeUnavailable || f.MayHaveSent || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if out.Len() != 0 {
@@ -129,11 +132,8 @@ func (brokenWriter) Write(p []byte) (int, error) { return 0, fmt.Errorf("cannot 
 
 func TestSendToABrokenWriter(t *testing.T) {
 	err := printer(brokenWriter{}).Send(t.Context(), message())
-	var f *notify.Failure
-	if !errors.As(err, &f) || f.Reason != notify.Unavailable || !f.MayHaveSent {
-		t.Fatalf("got %v", err)
+	if f := notifytest.Failure(t, err); f.Outcome != otp.OutcomeUnavailable || !f.MayHaveSent {
+		t.Errorf("got %v", err)
 	}
-	if s := err.Error(); strings.Contains(s, "482913") || strings.Contains(s, "4155550123") {
-		t.Errorf("the error quotes the message: %s", s)
-	}
+	notifytest.Secrets{"code": "482913", "number": "4155550123"}.CheckError(t, err)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"math"
 	"net/mail"
 	"strings"
 	"time"
@@ -14,27 +15,28 @@ import (
 	"twofa/internal/notify"
 )
 
-// maxSubject bounds the subject, in characters, so that no header line comes
-// near the limit of 998.
+// maxSubject is the longest subject, in characters. It keeps header lines far
+// below the limit of 998.
 const maxSubject = 200
 
-// compose writes the whole mail, before anybody is called: what fails halfway
-// into a conversation would leave half a mail.
+// compose writes the whole mail. Send calls it before it connects, because a
+// fault in the middle of a conversation would leave half a mail.
 func (s *Sender) compose(to string, m notify.Message) ([]byte, error) {
 	subject, text, html := s.texts.Mail(m)
 	if text == "" {
-		return nil, errors.New("email: there is no text")
+		return nil, errors.New("email: the text is empty")
 	}
 
-	// The library would name itself, and the machine in the Message-ID.
+	// By default the library adds its own name, and the host name in the
+	// Message-ID.
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	msg.SetMessageIDWithValue(rand.Text() + "@" + s.domain)
 	msg.SetDateWithValue(time.Now().UTC())
-	// Nobody's holiday reply is wanted (RFC 3834, 5).
+	// This keeps mail programs from sending holiday replies (RFC 3834, 5).
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
 	msg.FromMailAddress(&mail.Address{Name: s.from.Name, Address: s.from.Address})
 	msg.ToMailAddress(&mail.Address{Address: to})
-	msg.Subject(oneLine(subject, maxSubject))
+	msg.Subject(headerText(subject, maxSubject))
 	msg.SetBodyString(gomail.TypeTextPlain, lines(text))
 	if html != "" {
 		msg.AddAlternativeString(gomail.TypeTextHTML, lines(html))
@@ -44,30 +46,16 @@ func (s *Sender) compose(to string, m notify.Message) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// oneLine makes a text safe to stand in a header: one line, nothing invisible,
-// at most limit characters, and no "=?", by which it could pass for a text that
-// is encoded already (RFC 2047) and hide anything from whoever looks at it here.
-func oneLine(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r), unicode.IsControl(r):
-			return ' '
-		case r == '\u200c' || r == '\u200d':
-			return r // the joiners are part of how Persian and Indic names are spelt
-		case unicode.Is(unicode.Cf, r):
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
-	s = strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "=?", "= ?")
-	if runes := []rune(s); len(runes) > limit {
-		s = strings.TrimRight(string(runes[:limit-1]), " ") + "…"
-	}
-	return s
+// headerText makes a text safe for a header: [notify.OneLine], and without "=?".
+// A mail program would decode a text that begins with "=?" (RFC 2047), so that it
+// could show something else than the checks here have seen.
+func headerText(s string, limit int) string {
+	s = strings.ReplaceAll(notify.OneLine(s, math.MaxInt), "=?", "= ?") // which may make it longer
+	return notify.Truncate(s, limit)
 }
 
-// lines makes a text safe to be a body: valid UTF-8 without control characters
-// other than tabs and line ends.
+// lines makes a text safe for a body: valid UTF-8 without control characters,
+// except tabs and line ends.
 func lines(s string) string {
 	s = strings.ReplaceAll(s, "\r\n", "\n")
 	return strings.Map(func(r rune) rune {

@@ -14,7 +14,8 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 )
 
-// step is how far a conversation has come. What an error means depends on it.
+// step is the current step of a conversation. The meaning of an error depends on
+// it.
 type step int
 
 const (
@@ -28,7 +29,7 @@ const (
 	recipient
 	data
 	content
-	final // the dot that ends the mail: from here on it may be on its way
+	final // the dot that ends the mail: from here on the mail may have been sent
 )
 
 // String names the step in logs.
@@ -42,23 +43,23 @@ var (
 	errNoSTARTTLS  = errors.New("email: no STARTTLS")
 	errNoAuth      = errors.New("email: no authentication")
 	errNoMechanism = errors.New("email: no common mechanism")
-	errTooMuch     = errors.New("email: the server talks too much")
+	errTooMuch     = errors.New("email: the server sends too much")
 )
 
-// conversation is one connection, by which one mail is sent. It uses the
-// library's SMTP client step by step and not its DialAndSend, whose errors tell
-// a missing STARTTLS, a refused password and a lost connection apart by their
-// words only, which holds on to a connection that failed halfway, and which
-// makes three further exchanges (NOOP twice, RSET) while a person waits.
+// conversation is one connection that sends one mail. It calls the library's SMTP
+// client step by step instead of DialAndSend, for three reasons: the errors of
+// DialAndSend distinguish a missing STARTTLS, a refused password and a lost
+// connection by their texts only; it keeps a connection that has failed; and it
+// makes three more exchanges (NOOP twice, RSET) while a person waits.
 type conversation struct {
 	s    *Sender
 	at   step
 	link *link
-	// whole is true when the mail was handed over to its last byte.
+	// whole is true if the last byte of the mail was written.
 	whole bool
 }
 
-// run sends the mail. Its error is for judge alone: it quotes the server.
+// run sends the mail. Only judge may use its error, which quotes the server.
 func (c *conversation) run(ctx context.Context, to string, raw []byte) error {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", c.s.server.addr)
@@ -66,9 +67,9 @@ func (c *conversation) run(ctx context.Context, to string, raw []byte) error {
 		return err
 	}
 	c.link = &link{Conn: conn, left: maxFromServer}
-	// Closed without TLS's own farewell, which may wait past ctx.
+	// This closes without TLS's close message, which may block after ctx has ended.
 	defer conn.Close()
-	// All waiting ends with ctx. The past is a deadline that is over already.
+	// The end of ctx ends all reads and writes, by a deadline in the past.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
@@ -77,9 +78,10 @@ func (c *conversation) run(ctx context.Context, to string, raw []byte) error {
 		return err
 	}
 	defer func() {
-		// Inside the mail a command would end it, and half a mail go out.
+		// In the middle of the mail no command may follow: it could complete
+		// half a mail.
 		if c.at != content {
-			// Politeness is not waited for: no answer could change anything.
+			// The answer to QUIT is not awaited, because it changes nothing.
 			_, _ = client.Text.Cmd("QUIT")
 		}
 	}()
@@ -89,7 +91,8 @@ func (c *conversation) run(ctx context.Context, to string, raw []byte) error {
 	return c.deliver(client, to, raw)
 }
 
-// introduce comes to a conversation that is secret (or on loopback) and greeted.
+// introduce sets up TLS, unless the server is in plain text on loopback, and sends
+// the greeting.
 func (c *conversation) introduce(ctx context.Context) (*smtp.Client, error) {
 	var conn net.Conn = c.link
 	if c.s.server.security == implicitTLS {
@@ -106,8 +109,7 @@ func (c *conversation) introduce(ctx context.Context) (*smtp.Client, error) {
 		return nil, err
 	}
 	c.at = hello
-	// The sender's domain, because the machine's own name says nothing to the
-	// server and is nobody's business.
+	// The sender's domain instead of the host name, which must not be disclosed.
 	if err := client.Hello(c.s.domain); err != nil {
 		return nil, err
 	}
@@ -120,8 +122,8 @@ func (c *conversation) introduce(ctx context.Context) (*smtp.Client, error) {
 			return nil, err
 		}
 	}
-	// All headers are in ASCII. With the extension a server that lacks it
-	// further down the way would have to return the mail.
+	// All headers are in ASCII, so the extension is not needed. If a mail asks
+	// for it, a later server without it has to return the mail.
 	client.SkipSMTPUTF8(true)
 	return client, nil
 }
@@ -138,8 +140,8 @@ func (c *conversation) authenticate(client *smtp.Client) error {
 	mechanisms := strings.Fields(strings.ToUpper(offered))
 	user, password, host := c.s.credentials.user, c.s.credentials.password, c.s.server.host
 	unencrypted := c.s.server.security == plainText
-	// Every server on the submission ports has one of these. Under verified TLS
-	// none is safer than another.
+	// Every server on the submission ports offers one of these. With verified TLS
+	// all of them are equally safe.
 	switch {
 	case slices.Contains(mechanisms, "PLAIN"):
 		return client.Auth(smtp.PlainAuth("", user, password, host, unencrypted))
@@ -167,21 +169,22 @@ func (c *conversation) deliver(client *smtp.Client, to string, raw []byte) error
 	}
 	c.at = content
 	if _, err := w.Write(raw); err != nil {
-		return err // w stays open, because closing it would complete half a mail
+		return err // w is not closed: that would complete half a mail
 	}
 	c.at = final
-	err = w.Close() // tells only of the answer
-	c.whole = !c.link.cut
+	err = w.Close() // returns an error for the server's answer, not for the writing
+	c.whole = !c.link.failed
 	var reply *textproto.Error
 	if errors.As(err, &reply) && reply.Code/100 == 2 {
-		return nil // the library expects 250; any 2xx takes the mail (RFC 5321, 4.2.1)
+		return nil // the library expects 250; any 2xx accepts the mail (RFC 5321, 4.2.1)
 	}
 	return err
 }
 
-// ended is context.Canceled or context.DeadlineExceeded where that, and no
-// answer, ended the conversation. A time-out of the connection counts even where
-// ctx does not say so yet: nobody else sets deadlines.
+// ended returns context.Canceled or context.DeadlineExceeded if that ended the
+// conversation, nil if an answer of the server did. A time-out of the connection
+// counts as DeadlineExceeded, even if ctx has not ended yet: only ctx's end sets
+// a deadline.
 func ended(ctx context.Context, err error) error {
 	var reply *textproto.Error
 	switch {
@@ -195,16 +198,16 @@ func ended(ctx context.Context, err error) error {
 	return nil
 }
 
-// maxFromServer bounds what is read in one conversation, certificates included.
-// The library reads answers of any length.
+// maxFromServer is how many bytes are read in one conversation, certificates
+// included. The library itself has no limit.
 const maxFromServer = 256 << 10
 
 // link is the connection below TLS.
 type link struct {
 	net.Conn
 	left int64
-	// cut is true when something that was written did not leave in full.
-	cut bool
+	// failed is true if a write failed, so that not everything was sent.
+	failed bool
 }
 
 func (l *link) Read(p []byte) (int, error) {
@@ -218,6 +221,6 @@ func (l *link) Read(p []byte) (int, error) {
 
 func (l *link) Write(p []byte) (int, error) {
 	n, err := l.Conn.Write(p)
-	l.cut = l.cut || err != nil
+	l.failed = l.failed || err != nil
 	return n, err
 }

@@ -1,13 +1,14 @@
-// Package email sends one-time codes as mails, through an SMTP server that the
-// operator has an account with.
+// Package email sends one-time codes by e-mail, through the operator's account at
+// an SMTP server.
 //
-// A mail that may have gone out is never sent again by itself. This package
-// must never speak in plain text beyond loopback, accept a certificate that the
-// server's name does not match, let anything from outside into a header, or let
-// a code, an address, a password or the server's words into an error or a log.
+// A mail that may have been sent is never sent again automatically. This package
+// must never use plain text beyond loopback, accept a certificate for another
+// host name, or let text from outside add a header field. It must never put a
+// code, an address, a password or the server's words into an error or a log.
 package email
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -28,23 +29,23 @@ type Sender struct {
 	credentials *credentials // nil: without authentication
 	tls         *tls.Config  // nil: without TLS
 	from        mail.Address
-	domain      string // of from
+	domain      string // from's
 	texts       Texts
 	timeout     time.Duration
 	log         *slog.Logger
 }
 
 var (
-	_ notify.Sender        = (*Sender)(nil)
-	_ notify.ContextShower = (*Sender)(nil)
+	_ notify.Sender            = (*Sender)(nil)
+	_ notify.TransactionShower = (*Sender)(nil)
 )
 
 // New returns a Sender, or an error that lists every fault of the options by
-// the name of its environment variable. It connects to nothing.
+// the name of its environment variable. It opens no connection.
 func New(o Options) (*Sender, error) {
 	faults := o.Faults()
 	if o.Texts == nil {
-		faults = append(faults, "there are no texts")
+		faults = append(faults, "Options.Texts is not set")
 	}
 	if o.Timeout < 0 {
 		faults = append(faults, "the time-out must not be negative")
@@ -52,35 +53,33 @@ func New(o Options) (*Sender, error) {
 	if len(faults) > 0 {
 		return nil, errors.New("email: " + strings.Join(faults, "\nemail: "))
 	}
-	s := &Sender{texts: o.Texts, timeout: o.Timeout, log: o.Logger}
+	s := &Sender{
+		texts:   o.Texts,
+		timeout: cmp.Or(o.Timeout, defaultTimeout),
+		log:     cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+	}
 	s.server, s.credentials, _ = parseURL(o.URL)
 	s.from, _ = parseFrom(o.From)
 	s.domain = strings.ToLower(s.from.Address[strings.LastIndexByte(s.from.Address, '@')+1:])
 	if s.server.security != plainText {
 		s.tls = &tls.Config{ServerName: s.server.host, RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12}
 	}
-	if s.timeout == 0 {
-		s.timeout = defaultTimeout
-	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
 	return s, nil
 }
 
-// Format hides the password whatever verb prints a Sender.
+// Format hides the password from all verbs of fmt.
 func (s *Sender) Format(f fmt.State, _ rune) { fmt.Fprint(f, "email.Sender(hidden)") }
 
-// ShowsContext reports that amount and payee reach the person.
-func (s *Sender) ShowsContext() bool { return true }
+// ShowsTransaction implements notify.TransactionShower: a mail always shows amount
+// and payee.
+func (s *Sender) ShowsTransaction() bool { return true }
 
-// Send implements notify.Sender. It opens one connection for the mail and makes
-// one try: a person who waits for a code asks again sooner than a queue would.
+// Send implements notify.Sender. It opens one connection for the mail and tries
+// once: a person who waits for a code asks again sooner than a queue would.
 //
-// The connection is not kept for the next mail. A serverless process is frozen
-// or killed between two requests, so that a kept one would mostly turn out dead
-// when the next person waits, at the very step where it is no longer known
-// whether a mail went out.
+// The connection is not reused for the next mail. A serverless process is frozen
+// or killed between requests, so a kept connection would often be found lost only
+// at the end of the next mail, when it is unknown whether that mail was sent.
 func (s *Sender) Send(ctx context.Context, m notify.Message) error {
 	to, f := refuse(m)
 	if f != nil {
@@ -88,44 +87,40 @@ func (s *Sender) Send(ctx context.Context, m notify.Message) error {
 	}
 	raw, err := s.compose(to, m)
 	if err != nil {
-		return &notify.Failure{Reason: notify.Unavailable, Next: otp.NextChannel, Detail: "the mail cannot be written"}
+		return unavailable("the mail cannot be composed")
 	}
 
 	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
-		return failed(&notify.Failure{Reason: notify.Unavailable, Next: otp.NextChannel, Detail: "the time was over before the first step"}, err)
+		return unavailable("the time was over before the first step").Wrap(err)
 	}
 	c := conversation{s: s}
 	err = c.run(ctx, to, raw)
-	s.log.LogAttrs(ctx, slog.LevelDebug, "email: conversation over",
+	s.log.LogAttrs(ctx, slog.LevelDebug, "email: conversation ended",
 		slog.String("at", c.at.String()),
 		slog.Bool("accepted", err == nil),
 		slog.Int64("ms", time.Since(started).Milliseconds()))
 	if err == nil {
 		return nil
 	}
-	return failed(c.judge(err), ended(ctx, err))
+	return c.judge(err).Wrap(ended(ctx, err))
 }
 
-// refuse catches what must not reach a server, and returns the address in its
-// one form.
+// refuse returns a failure for a message that must not reach a server, otherwise
+// the address in the form of [address.Address.Text].
 func refuse(m notify.Message) (string, *notify.Failure) {
 	to, err := address.ParseEmail(m.To)
 	switch {
 	case err != nil:
-		return "", &notify.Failure{Reason: notify.InvalidAddress, Next: otp.NextChannel, Detail: "the address is no e-mail address"}
+		return "", &notify.Failure{Outcome: otp.OutcomeInvalidAddress, Next: otp.NextChannel, Detail: "the address is not an e-mail address"}
 	case !m.Alert && (m.Code == "" || m.ValidFor <= 0):
-		return "", &notify.Failure{Reason: notify.Unavailable, Next: otp.NextChannel, Detail: "there is no code that still works"}
+		return "", unavailable("the code is empty or has expired")
 	}
 	return to.Text, nil
 }
 
-// failed is f, which also is the context's error that ended the work, if any.
-func failed(f *notify.Failure, ended error) error {
-	if ended == nil {
-		return f
-	}
-	return fmt.Errorf("%w (%w)", f, ended)
+func unavailable(detail string) *notify.Failure {
+	return &notify.Failure{Outcome: otp.OutcomeUnavailable, Next: otp.NextChannel, Detail: detail}
 }

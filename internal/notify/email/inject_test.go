@@ -12,7 +12,7 @@ import (
 	"twofa/internal/testing/smtptest"
 )
 
-// hostile are pieces of which attacks on a mail are made.
+// hostile are parts of attacks on a mail.
 var hostile = []string{
 	"\r\n", "\n", "\r", "\x00", "\r\n.\r\n", "\n.\n", "\r.\r", "\r\n\r\n", "\nBcc: x@evil.example\n", "\r\nContent-Type: text/html\r\n",
 	"\r\n.\r\nMAIL FROM:<x@evil.example>\r\n", "=?utf-8?q?=0d=0aBcc:_x@evil.example?=", "=?", "?=", "=0D=0A", "--", "\r\n--",
@@ -27,11 +27,11 @@ func hostileText() *rapid.Generator[string] {
 	})
 }
 
-// Whatever the texts say, a mail has the header of every mail, to one person,
-// and two parts; the server holds it to lines, characters and fields by itself.
+// For all texts, a mail goes to one person and has the usual header fields and two parts.
+// The server itself checks lines, characters and fields.
 func TestNothingGetsIntoTheHeader(t *testing.T) {
 	var subject, text, html string
-	server, s, _ := start(t, smtptest.Options{Security: smtptest.Plain}, func(o *Options) {
+	r := newRig(t, smtptest.Options{Security: smtptest.Plain}, func(o *Options) {
 		o.Texts = texts(func(notify.Message) (string, string, string) { return subject, text, html })
 	})
 	rapid.Check(t, func(rt *rapid.T) {
@@ -39,13 +39,13 @@ func TestNothingGetsIntoTheHeader(t *testing.T) {
 		text, html = "T"+hostileText().Draw(rt, "text"), "H"+hostileText().Draw(rt, "html")
 		m := message()
 		m.Brand, m.Amount, m.Payee, m.Purpose, m.Locale = subject, subject, subject, subject, subject
-		before := len(server.Mails())
-		if err := s.Send(t.Context(), m); err != nil {
+		before := len(r.Mails())
+		if err := r.Send(t.Context(), m); err != nil {
 			rt.Fatalf("%v", err)
 		}
-		mails := server.Mails()
+		mails := r.Mails()
 		if len(mails) != before+1 {
-			rt.Fatalf("%d mails at once", len(mails)-before)
+			rt.Fatalf("%d mails", len(mails)-before)
 		}
 		got := mails[before]
 		if got.To != to || got.From != from || len(got.Header) != 8 {
@@ -54,7 +54,7 @@ func TestNothingGetsIntoTheHeader(t *testing.T) {
 		if strings.ContainsAny(got.Subject, "\r\n\x00\u2028\u2029\u0085\u202e") || utf8.RuneCountInString(got.Subject) > maxSubject {
 			rt.Errorf("the subject is %q", got.Subject)
 		}
-		if want := oneLine(subject, maxSubject); got.Subject != want {
+		if want := headerText(subject, maxSubject); got.Subject != want {
 			rt.Errorf("the subject is %q, not %q", got.Subject, want)
 		}
 		if got.Text != lines(text) || got.HTML != lines(html) {
@@ -63,7 +63,7 @@ func TestNothingGetsIntoTheHeader(t *testing.T) {
 	})
 }
 
-// The same of the two addresses: what is not refused is alone in its field.
+// The same for the two addresses: an accepted address is the only one in its field.
 func TestNothingGetsIntoAddresses(t *testing.T) {
 	server := smtptest.Start(t, smtptest.Options{Security: smtptest.Plain})
 	rapid.Check(t, func(rt *rapid.T) {
@@ -93,6 +93,6 @@ func TestNothingGetsIntoAddresses(t *testing.T) {
 		}
 	})
 	if len(server.Mails()) == 0 {
-		t.Error("every address was refused: the test shows nothing")
+		t.Error("every address was refused, so this test shows nothing")
 	}
 }

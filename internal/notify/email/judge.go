@@ -13,17 +13,17 @@ import (
 	"twofa/internal/otp"
 )
 
-// judge says what a conversation's error means. Nothing of the error itself
-// goes further, but for numbers.
+// judge turns a conversation's error into a failure. Of the error itself, only
+// numbers are passed on.
 func (c *conversation) judge(err error) *notify.Failure {
-	f := &notify.Failure{Reason: notify.Unavailable, Next: otp.NextChannel}
+	f := &notify.Failure{Outcome: otp.OutcomeUnavailable, Next: otp.NextChannel}
 	var reply *textproto.Error
 	if errors.As(err, &reply) {
 		c.judgeReply(f, reply)
 		return f
 	}
 	if detail := setUpFault(c.s.server.security, err); detail != "" {
-		f.Reason, f.Setting, f.Detail = notify.Misconfigured, urlVariable, detail
+		f.Outcome, f.Setting, f.Detail = otp.OutcomeMisconfigured, urlVariable, detail
 		return f
 	}
 	var dns *net.DNSError
@@ -33,10 +33,10 @@ func (c *conversation) judge(err error) *notify.Failure {
 	case c.at == dialling:
 		f.Detail = "no connection"
 	case c.at == handshaking || c.at == startingTLS:
-		f.Detail = "TLS did not come about"
+		f.Detail = "the TLS handshake failed"
 	case c.at == greeting:
-		f.Detail = "no greeting (a server that speaks TLS from the start takes smtps://)"
-	case c.whole: // what became of it is not known
+		f.Detail = "no greeting (for a server with implicit TLS use smtps://)"
+	case c.whole: // it is unknown whether the server has accepted the mail
 		f.MayHaveSent, f.Detail = true, "no answer to the mail"
 	default:
 		f.Detail = "the connection was lost at the step " + c.at.String()
@@ -44,8 +44,8 @@ func (c *conversation) judge(err error) *notify.Failure {
 	return f
 }
 
-// setUpFault says what a failure without an answer tells of the URL, "" for
-// nothing.
+// setUpFault describes the mistake in the URL that an error without an answer
+// shows. Empty: none.
 func setUpFault(security security, err error) string {
 	var (
 		unknown x509.UnknownAuthorityError
@@ -56,11 +56,11 @@ func setUpFault(security security, err error) string {
 	)
 	switch {
 	case errors.Is(err, errNoSTARTTLS):
-		return "the server offers no STARTTLS, so nothing was said in plain text (port 465 takes smtps://)"
+		return "the server offers no STARTTLS, and plain text is not allowed (for port 465 use smtps://)"
 	case errors.Is(err, errNoAuth):
-		return "the server takes no user and password"
+		return "the server offers no authentication"
 	case errors.Is(err, errNoMechanism):
-		return "the server knows none of PLAIN, LOGIN and CRAM-MD5 for user and password"
+		return "the server offers none of the mechanisms PLAIN, LOGIN and CRAM-MD5"
 	case errors.As(err, &unknown):
 		return "the server's certificate is from an authority that this system does not trust"
 	case errors.As(err, &name):
@@ -70,24 +70,24 @@ func setUpFault(security security, err error) string {
 	case errors.As(err, &invalid), errors.As(err, &other):
 		return "the server's certificate is not valid"
 	case errors.As(err, &noTLS) && security == implicitTLS:
-		return "the server does not speak TLS from the start on this port (port 587 takes smtp://)"
+		return "the server has no implicit TLS on this port (for port 587 use smtp://)"
 	case errors.As(err, &noTLS):
 		return "the server does not speak TLS after STARTTLS"
 	}
 	return ""
 }
 
-// judgeReply completes f for an answer of the server.
+// judgeReply completes f for an error answer of the server.
 func (c *conversation) judgeReply(f *notify.Failure, reply *textproto.Error) {
 	f.Code = reply.Code
 	enhanced := enhancedCode(reply)
 	switch reply.Code / 100 {
 	case 4:
-		f.Detail = "the server does not take it for now at the step " + c.at.String()
+		f.Detail = "the server refuses temporarily at the step " + c.at.String()
 	case 5:
 		c.judgeRefusal(f, enhanced)
 	default:
-		// It answered neither yes nor no to the mail.
+		// The server has neither accepted nor refused the mail.
 		f.MayHaveSent = c.at == final
 		f.Detail = "an unexpected answer at the step " + c.at.String()
 	}
@@ -96,36 +96,36 @@ func (c *conversation) judgeReply(f *notify.Failure, reply *textproto.Error) {
 	}
 }
 
-// judgeRefusal completes f for a code of 5xx: a refusal for good, and what was
-// refused was not sent.
+// judgeRefusal completes f for a code of 5xx: a permanent refusal. A refused mail
+// was not sent.
 func (c *conversation) judgeRefusal(f *notify.Failure, enhanced status) {
 	misconfigured := func(variable, detail string) {
-		f.Reason, f.Setting, f.Detail = notify.Misconfigured, variable, detail
+		f.Outcome, f.Setting, f.Detail = otp.OutcomeMisconfigured, variable, detail
 	}
 	switch {
 	case c.at == greeting || c.at == hello:
-		f.Detail = "the server refuses us at its " + c.at.String()
+		f.Detail = "the server refuses the connection at the step " + c.at.String()
 	case c.at == startingTLS:
-		misconfigured(urlVariable, "the server offers STARTTLS and refuses it")
+		misconfigured(urlVariable, "the server offers STARTTLS, but refuses it")
 	case c.at == authenticating:
 		misconfigured(urlVariable, "user or password is refused, or the account may not send by SMTP")
 	case c.asksForLogin(f.Code, enhanced):
-		misconfigured(urlVariable, "the server wants other credentials than those of the URL")
+		misconfigured(urlVariable, "the server needs other credentials than those in the URL")
 	case c.at == sender || refusesSender(enhanced):
-		misconfigured(fromVariable, "the server does not let us send from this address")
+		misconfigured(fromVariable, "the server does not allow this sender address")
 	case c.at == recipient && (f.Code == 501 || f.Code >= 550), enhanced.class == 5 && (enhanced.subject == 1 || enhanced.subject == 2):
-		f.Reason, f.Detail = notify.Undeliverable, "the address is refused"
+		f.Outcome, f.Detail = otp.OutcomeUndeliverable, "the address is refused"
 	case c.at == recipient:
-		f.Detail = "the server does not understand us at the step recipient"
+		f.Detail = "the server does not understand the command at the step recipient"
 	default:
-		// After the recipient was accepted there is nothing left to dislike but
-		// the mail itself. Providers say here that a sender is not verified.
-		misconfigured(fromVariable, "the server refuses the mail itself: mostly because the sender or its domain is not verified with it, otherwise as spam")
+		// The recipient was accepted, so the reason is the mail itself. Some
+		// providers report an unverified sender only here.
+		misconfigured(fromVariable, "the server refuses the mail itself, mostly because the sender or its domain is not verified there, sometimes as spam")
 	}
 }
 
-// asksForLogin reports whether a refusal is about who we are: no user where one
-// is needed, or one who may not do this.
+// asksForLogin reports whether a refusal is about the user: none is given although
+// one is needed, or the user lacks the permission.
 func (c *conversation) asksForLogin(code int, enhanced status) bool {
 	switch code {
 	case 523, 530, 535, 538: // RFC 4954, 6
@@ -138,7 +138,7 @@ func (c *conversation) asksForLogin(code int, enhanced status) bool {
 	if c.s.credentials != nil {
 		return false
 	}
-	// Without a user: "authenticate first", and "relaying denied".
+	// Without a user, these mean "authenticate first" and "relaying denied".
 	return c.at == sender && (code == 502 || code == 503) || c.at == recipient && enhanced.class == 5 && enhanced.subject == 7
 }
 
@@ -156,17 +156,17 @@ func refusesSender(enhanced status) bool {
 	return false
 }
 
-// status is an enhanced status code (RFC 3463), zero for none.
+// status is an enhanced status code (RFC 3463). Zero: none.
 type status struct{ class, subject, detail int }
 
-// String is the code as servers write it.
+// String returns the code in the form in which servers write it.
 func (s status) String() string {
 	return strconv.Itoa(s.class) + "." + strconv.Itoa(s.subject) + "." + strconv.Itoa(s.detail)
 }
 
-// enhancedCode reads the code that begins an answer (RFC 2034). What is none in
-// every respect counts as none: it goes into logs, and must not be able to
-// carry a code or a number there.
+// enhancedCode reads the enhanced code at the beginning of an answer (RFC 2034). It
+// returns the zero status unless the code is valid in every respect: the code is
+// logged, so it must not be able to carry a one-time code or a phone number.
 func enhancedCode(reply *textproto.Error) status {
 	first, _, _ := strings.Cut(reply.Msg, " ")
 	parts := strings.Split(first, ".")

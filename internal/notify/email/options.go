@@ -1,6 +1,7 @@
 package email
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -18,43 +19,44 @@ import (
 	"twofa/internal/notify"
 )
 
-// Texts writes what a mail says: its subject and the same message as text and
-// as HTML ("" for none). What comes from outside has to be neutralised and, in
-// the HTML, escaped. A catalogue is safe for concurrent use.
+// Texts writes the subject of a mail, and its message as text and as HTML. Empty
+// HTML: text only. Implementations make values from outside safe, escape them in
+// the HTML, and are safe for concurrent use.
 type Texts interface {
 	Mail(notify.Message) (subject, text, html string)
 }
 
-// Options are the settings of a Sender. Every fault names the environment
-// variable that main reads the field from, never a value.
+// Options are the settings of a Sender. Every fault names the field's environment
+// variable, never a value.
 type Options struct {
-	// URL (TWOFA_SMTP_URL) is the server: smtps://user:password@host:465 for TLS
-	// from the start, smtp://user:password@host:587 for STARTTLS, without which
-	// nothing is said then. The ports are the defaults; what user and password
-	// have of /?#[]@:% and spaces is percent-encoded. Without a user nobody is
-	// authenticated. On loopback alone, smtp://host:1025?tls=off speaks in plain
-	// text.
+	// URL (TWOFA_SMTP_URL) is the server. With smtps://user:password@host:465,
+	// TLS begins with the connection. With smtp://user:password@host:587, STARTTLS
+	// is required. 465 and 587 are the default ports. In user and password, the
+	// characters /?#[]@:% and spaces are percent-encoded. Without a user there is
+	// no authentication. smtp://host:1025?tls=off uses plain text and is accepted
+	// for loopback only.
 	URL string `json:"-"`
-	// From (TWOFA_EMAIL_FROM) is the sender, as address or as
-	// Acme <login@acme.example>.
+	// From (TWOFA_EMAIL_FROM) is the sender: an address, or a name and an
+	// address such as Acme <login@acme.example>.
 	From string
-	// Texts is needed.
+	// Texts is required.
 	Texts Texts `json:"-"`
-	// RootCAs verify the server's certificate; nil means the system's.
+	// RootCAs verify the server's certificate. Nil: the system's roots.
 	RootCAs *x509.CertPool `json:"-"`
-	// Timeout bounds a Send, from looking up the server's name to its last
-	// answer; 0 means 10 s. A shorter deadline of the caller's context wins.
+	// Timeout limits a Send, from the lookup of the server's name to its last
+	// answer; 0 means 10 s. If the deadline of the caller's context is earlier,
+	// it applies instead.
 	Timeout time.Duration
-	// Logger is told, at debug level, how far each conversation came and how
-	// long it took; never with whom or about what. Nil means silence: the caller
-	// logs the outcome.
+	// Logger logs, at debug level, which step each conversation reached and how
+	// long it took, never an address or a text. Nil: no log. The caller logs the
+	// outcome.
 	Logger *slog.Logger `json:"-"`
 }
 
-// Format hides the password whatever verb prints Options.
+// Format hides the password from all verbs of fmt.
 func (o Options) Format(f fmt.State, _ rune) { fmt.Fprint(f, "email.Options(hidden)") }
 
-// LogValue implements slog.LogValuer for the same reason.
+// LogValue hides the password from slog.
 func (o Options) LogValue() slog.Value { return slog.StringValue("email.Options(hidden)") }
 
 const (
@@ -63,8 +65,8 @@ const (
 	fromVariable   = "TWOFA_EMAIL_FROM"
 )
 
-// Faults returns all that is wrong with the settings, each text beginning with
-// the name of its environment variable and none with a value in it.
+// Faults returns everything that is wrong with URL and From. Each text begins with
+// the name of its environment variable, and none quotes a value.
 func (o Options) Faults() (faults []string) {
 	if _, _, err := parseURL(o.URL); err != nil {
 		faults = append(faults, urlVariable+" "+err.Error())
@@ -75,17 +77,17 @@ func (o Options) Faults() (faults []string) {
 	return faults
 }
 
-// security is how the conversation becomes secret.
+// security is how the conversation is protected.
 type security int
 
 const (
 	implicitTLS security = iota
 	startTLS
-	plainText // on loopback alone
+	plainText // on loopback only
 )
 
 type server struct {
-	host     string // what the certificate has to be for
+	host     string // the certificate has to be for this name
 	addr     string
 	security security
 }
@@ -94,15 +96,16 @@ type credentials struct{ user, password string }
 
 var errURL = errors.New("has to look like smtps://user:password@host:465 or smtp://user:password@host:587, with special characters of user and password percent-encoded")
 
-// parseURL never repeats its input, which holds a password. Its errors continue
-// the variable's name. The credentials are nil where there is no user.
+// parseURL reads a URL. The credentials are nil if the URL has no user. An error's
+// text continues a sentence that begins with the variable's name. It never quotes
+// the input, which holds a password.
 func parseURL(text string) (server, *credentials, error) {
 	if text == "" {
 		return server{}, nil, errors.New("is not set")
 	}
 	u, err := url.Parse(text)
-	// A / ? or # in a password that is not encoded ends the host early, so
-	// nothing may follow it but the one query that is known.
+	// An unencoded / ? or # in the password ends the host early. So nothing may
+	// follow the host except the query tls=off.
 	if err != nil || u.Path != "" && u.Path != "/" || u.Fragment != "" || u.Opaque != "" || !isHost(u.Hostname()) {
 		return server{}, nil, errURL
 	}
@@ -112,16 +115,16 @@ func parseURL(text string) (server, *credentials, error) {
 	switch {
 	case u.Scheme == "smtps" && u.RawQuery == "":
 		s.security = implicitTLS
-		port = orDefault(port, "465")
+		port = cmp.Or(port, "465")
 	case u.Scheme == "smtp" && u.RawQuery == "":
 		s.security = startTLS
-		port = orDefault(port, "587")
+		port = cmp.Or(port, "587")
 	case u.Scheme == "smtp" && u.RawQuery == "tls=off":
-		if !isLoopback(u.Hostname()) {
+		if !notify.IsLoopback(u.Hostname()) {
 			return server{}, nil, errors.New("may have tls=off for a loopback host only: mails carry codes")
 		}
 		s.security = plainText
-		port = orDefault(port, "587")
+		port = cmp.Or(port, "587")
 	default:
 		return server{}, nil, errURL
 	}
@@ -144,15 +147,8 @@ func parseURL(text string) (server, *credentials, error) {
 	return s, &c, nil
 }
 
-func orDefault(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
-// isHost reports whether a certificate can be for the host: a name in ASCII or
-// an IP address without a zone.
+// isHost reports whether a certificate can name the host: a name in ASCII, or an
+// IP address without a zone.
 func isHost(host string) bool {
 	if net.ParseIP(host) != nil {
 		return true
@@ -161,29 +157,25 @@ func isHost(host string) bool {
 		strings.Trim(strings.ToLower(host), "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
 }
 
-func isLoopback(host string) bool {
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
-}
-
-// maxFromName bounds the sender's name, in characters.
+// maxFromName is the longest name of the sender, in characters.
 const maxFromName = 100
 
-// parseFrom reads the sender. Its errors continue the variable's name. The
-// spelling of the address is kept, because some providers tell cases apart when
-// they look for a verified sender.
+// parseFrom reads the sender. An error's text continues a sentence that begins
+// with the variable's name. The address keeps its spelling, because some providers
+// compare verified senders with regard to case.
 func parseFrom(text string) (mail.Address, error) {
 	if text == "" {
 		return mail.Address{}, errors.New("is not set")
 	}
 	from, err := mail.ParseAddress(text)
 	if err != nil || text != from.Address && !strings.HasSuffix(text, "<"+from.Address+">") {
-		return mail.Address{}, errors.New(`has to look like login@acme.example or Acme <login@acme.example>; a name with commas or the like stands in quotes: "Acme, Inc." <login@acme.example>`)
+		return mail.Address{}, errors.New(`has to look like login@acme.example or Acme <login@acme.example>; a name with commas or other special characters has to be in quotes: "Acme, Inc." <login@acme.example>`)
 	}
 	if _, err := address.ParseEmail(from.Address); err != nil {
-		return mail.Address{}, fmt.Errorf("is not right: %w", err)
+		return mail.Address{}, fmt.Errorf("is not valid: %w", err)
 	}
-	if utf8.RuneCountInString(from.Name) > maxFromName || from.Name != oneLine(from.Name, maxFromName) {
-		return mail.Address{}, fmt.Errorf("has to have a name of one line, at most %d characters and no invisible ones", maxFromName)
+	if utf8.RuneCountInString(from.Name) > maxFromName || from.Name != headerText(from.Name, maxFromName) {
+		return mail.Address{}, fmt.Errorf("has to have a name of one line with at most %d characters, none of them invisible", maxFromName)
 	}
 	return *from, nil
 }

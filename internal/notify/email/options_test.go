@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"twofa/internal/notify"
+
 	"pgregory.net/rapid"
 )
 
@@ -15,14 +17,13 @@ func options() Options {
 }
 
 func TestOptions(t *testing.T) {
-	const theURL, theFrom = "TWOFA_SMTP_URL", "TWOFA_EMAIL_FROM"
 	type change = func(*Options)
 	setURL := func(s string) change { return func(o *Options) { o.URL = s } }
 	setFrom := func(s string) change { return func(o *Options) { o.From = s } }
 	for _, tc := range []struct {
 		name   string
 		change change
-		want   []string // the fault's variables; empty: none
+		want   []string // the faults name these. Empty: no fault
 	}{
 		{"implicit TLS", func(*Options) {}, nil},
 		{"with its port", setURL("smtps://user:pw@mail.example:465"), nil},
@@ -42,7 +43,7 @@ func TestOptions(t *testing.T) {
 		{"no URL", setURL(""), []string{theURL}},
 		{"plain text elsewhere", setURL("smtp://user:canary@mail.example?tls=off"), []string{theURL}},
 		{"plain text to a private address", setURL("smtp://10.0.0.1?tls=off"), []string{theURL}},
-		{"a name that only looks local", setURL("smtp://127.0.0.1.evil.example?tls=off"), []string{theURL}},
+		{"a name that begins like loopback", setURL("smtp://127.0.0.1.evil.example?tls=off"), []string{theURL}},
 		{"smtps without TLS", setURL("smtps://127.0.0.1?tls=off"), []string{theURL}},
 		{"another query", setURL("smtp://127.0.0.1?tls=no"), []string{theURL}},
 		{"the query twice", setURL("smtp://127.0.0.1?tls=off&tls=off"), []string{theURL}},
@@ -51,7 +52,7 @@ func TestOptions(t *testing.T) {
 		{"no scheme", setURL("mail.example:465"), []string{theURL}},
 		{"a path", setURL("smtps://mail.example/x"), []string{theURL}},
 		{"no host", setURL("smtps://user:canary@"), []string{theURL}},
-		{"a host that is none", setURL("smtps://user:canary@mail_server"), []string{theURL}},
+		{"an invalid host", setURL("smtps://user:canary@mail_server"), []string{theURL}},
 		{"a dot at the end", setURL("smtps://user:canary@mail.example."), []string{theURL}},
 		{"a zone", setURL("smtps://[fe80::1%25eth0]"), []string{theURL}},
 		{"port 0", setURL("smtps://mail.example:0"), []string{theURL}},
@@ -80,12 +81,12 @@ func TestOptions(t *testing.T) {
 		{"no dot in the domain", setFrom("canary@localhost"), []string{theFrom}},
 		{"a header", setFrom("Canary <" + from + ">\r\nBcc: x@evil.example"), []string{theFrom}},
 		{"a line end in the name", setFrom("=?utf-8?q?canary=0d=0aBcc:_x?= <" + from + ">"), []string{theFrom}},
-		{"a name that turns around", setFrom("Canary\u202e <" + from + ">"), []string{theFrom}},
+		{"a bidi control in the name", setFrom("Canary\u202e <" + from + ">"), []string{theFrom}},
 		{"a long name", setFrom(strings.Repeat("canary ", 20) + "<" + from + ">"), []string{theFrom}},
 
-		{"no texts", func(o *Options) { o.Texts = nil }, []string{"texts"}},
+		{"no texts", func(o *Options) { o.Texts = nil }, []string{"Texts"}},
 		{"a negative time-out", func(o *Options) { o.Timeout = -time.Second }, []string{"time-out"}},
-		{"all at once", func(o *Options) { *o = Options{URL: "canary", From: "canary"} }, []string{theURL, theFrom, "texts"}},
+		{"all at once", func(o *Options) { *o = Options{URL: "canary", From: "canary"} }, []string{theURL, theFrom, "Texts"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			o := options()
@@ -115,14 +116,14 @@ func TestOptions(t *testing.T) {
 				}
 			}
 			if strings.Contains(strings.ToLower(err.Error()), "canary") {
-				t.Errorf("the error repeats a value: %s", err)
+				t.Errorf("the error quotes a value: %s", err)
 			}
 		})
 	}
 }
 
-// Every user and password can be written, and is used as it is.
-func TestCredentialsSurviveTheURL(t *testing.T) {
+// A URL can hold every user and password, and they are used unchanged.
+func TestCredentialsInURLs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		printable := rapid.StringMatching(`[ -~äöü€]{1,40}`)
 		user, password := printable.Draw(t, "user"), printable.Draw(t, "password")
@@ -146,10 +147,7 @@ func TestDefaults(t *testing.T) {
 	} {
 		o := options()
 		o.URL = text
-		s, err := New(o)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := newSender(t, o)
 		if s.server != want || s.credentials != nil || s.timeout != 10*time.Second {
 			t.Errorf("%s: %+v, %v", text, s.server, s.timeout)
 		}
@@ -159,8 +157,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// A URL that is taken leads to TLS or to loopback, and one that is not is not
-// repeated.
+// An accepted URL leads to TLS or to loopback.
 func FuzzURL(f *testing.F) {
 	for _, seed := range []string{
 		"smtps://user:password@mail.example:465", "smtp://user:password@mail.example", "smtp://127.0.0.1:1025?tls=off",
@@ -173,7 +170,7 @@ func FuzzURL(f *testing.F) {
 		s, c, err := parseURL(text)
 		if err != nil {
 			if s != (server{}) || c != nil {
-				t.Errorf("%q gives %+v beside the error", text, s)
+				t.Errorf("%q gives %+v and an error", text, s)
 			}
 			return
 		}
@@ -181,7 +178,7 @@ func FuzzURL(f *testing.F) {
 			t.Errorf("%q: host %q", text, s.host)
 		}
 		if s.security == plainText && s.host != "localhost" && s.host != "::1" && !strings.HasPrefix(s.host, "127.") &&
-			!isLoopback(s.host) {
+			!notify.IsLoopback(s.host) {
 			t.Errorf("%q: plain text to %q", text, s.host)
 		}
 		if c != nil && (c.user == "" || c.password == "" || strings.ContainsAny(c.user+c.password, "\x00\r\n")) {
@@ -190,7 +187,7 @@ func FuzzURL(f *testing.F) {
 	})
 }
 
-// A sender that is taken is one address, and its header one line.
+// An accepted sender is one address, and its header is one line.
 func FuzzFrom(f *testing.F) {
 	for _, seed := range []string{
 		from, "Acme <" + from + ">", `"Acme, Inc." <` + from + ">", "=?utf-8?q?a=0d=0a?= <" + from + ">", "A: " + from + ";",

@@ -1,37 +1,22 @@
 package email
 
 import (
-	"bytes"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"log"
-	"log/slog"
+	"maps"
 	"net/textproto"
-	"net/url"
 	"strings"
 	"testing"
 
 	"twofa/internal/notify"
+	"twofa/internal/otp"
+	"twofa/internal/testing/notifytest"
 	"twofa/internal/testing/smtptest"
 )
 
-// forms are the ways in which a secret may turn up: as it is, URL-encoded, and
-// in base64 at each of the three places where it can begin.
-func forms(secret string) []string {
-	all := []string{secret, url.QueryEscape(secret), url.PathEscape(secret)}
-	for lead := range 3 {
-		encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", lead) + secret))
-		// The ends also depend on what stands beside the secret.
-		all = append(all, encoded[(lead*8+5)/6:len(encoded)-4])
-	}
-	return all
-}
-
-// Nothing secret may leave through an error or a log, whatever the server does:
-// its words quote the address and the user.
+// Errors and logs hold no secret, whatever the server does: its words quote the address
+// and the user.
 func TestNothingSecretInErrorsAndLogs(t *testing.T) {
-	canaries := map[string]string{
+	secrets := notifytest.Secrets{
 		"address":       to,
 		"local part":    "canary.person",
 		"code":          code,
@@ -42,19 +27,7 @@ func TestNothingSecretInErrorsAndLogs(t *testing.T) {
 		"payee":         "Canary Shop",
 		"server's word": smtptest.Words,
 	}
-	check := func(t *testing.T, where, text string) {
-		t.Helper()
-		for name, secret := range canaries {
-			for _, form := range forms(secret) {
-				if strings.Contains(text, form) {
-					t.Errorf("%s holds the %s: %s", where, name, text)
-				}
-			}
-		}
-	}
-	var global bytes.Buffer
-	defer log.SetOutput(log.Writer()) // as it is now
-	log.SetOutput(&global)
+	global := notifytest.GlobalLog(t)
 
 	actions := map[string]smtptest.Action{
 		"proceed": {}, "hang": smtptest.Hang(), "drop": smtptest.Drop(), "garble": smtptest.Garble(), "flood": smtptest.Flood(),
@@ -65,95 +38,46 @@ func TestNothingSecretInErrorsAndLogs(t *testing.T) {
 		"wrong name": {Certificate: smtptest.WrongName}, "expired": {Certificate: smtptest.Expired},
 		"unknown": {Certificate: smtptest.UnknownAuthority}, "no STARTTLS": {NoSTARTTLS: true}, "no mechanism": {Mechanisms: []string{"X"}},
 	}
-	for name, kind := range ways {
-		kinds[name] = kind
-	}
+	maps.Copy(kinds, servers)
 	try := func(t *testing.T, kind smtptest.Options, step smtptest.Step, action smtptest.Action) {
-		server, s, log := start(t, kind, func(o *Options) {
+		r := newRig(t, kind, func(o *Options) {
 			o.Texts = texts(func(m notify.Message) (string, string, string) { return m.Code + m.Amount, m.Code + m.Payee, m.Code })
 		})
-		server.On(step, action)
+		r.On(step, action)
 		m := message()
-		m.Amount, m.Payee = canaries["amount"], canaries["payee"]
-		err := s.Send(expireAfter(t, server.Hung()), m)
-		if server.Connections() == 0 {
-			t.Fatal("the server was not called: the test shows nothing")
+		m.Amount, m.Payee = secrets["amount"], secrets["payee"]
+		err := r.Send(expireAfter(t, r.Hung()), m)
+		if r.Connections() == 0 {
+			t.Fatal("there was no connection, so this test shows nothing")
 		}
-		if err != nil {
-			for _, format := range []string{"%v", "%+v", "%#v", "%q"} {
-				check(t, "the error in "+format, fmt.Sprintf(format, err))
-			}
-			for e := range everyError(err) {
-				check(t, "a wrapped error", fmt.Sprintf("%v %+v", e, e))
-			}
+		secrets.CheckError(t, err)
+		if !strings.Contains(r.log.String(), "conversation ended") {
+			t.Error("nothing was logged, so this test shows nothing")
 		}
-		if !strings.Contains(log.String(), "conversation over") {
-			t.Error("nothing was logged: the test shows nothing")
-		}
-		check(t, "the log", log.String())
+		secrets.Check(t, "the log", r.log.String())
 	}
-	for way, kind := range kinds {
+	for server, kind := range kinds {
 		for name, action := range actions {
 			for _, step := range steps {
-				t.Run(fmt.Sprintf("%s/%s/%d", way, name, step), func(t *testing.T) { try(t, kind, step, action) })
+				t.Run(fmt.Sprintf("%s/%s/%d", server, name, step), func(t *testing.T) { try(t, kind, step, action) })
 			}
 		}
 	}
-	check(t, "the global log", global.String())
+	secrets.Check(t, "the global log", global.String())
 }
 
-// everyError yields err and all that it wraps.
-func everyError(err error) func(func(error) bool) {
-	return func(yield func(error) bool) {
-		for queue := []error{err}; len(queue) > 0; queue = queue[1:] {
-			if queue[0] == nil {
-				continue
-			}
-			if !yield(queue[0]) {
-				return
-			}
-			switch e := queue[0].(type) {
-			case interface{ Unwrap() error }:
-				queue = append(queue, e.Unwrap())
-			case interface{ Unwrap() []error }:
-				queue = append(queue, e.Unwrap()...)
-			}
-		}
-	}
-}
-
-// Options and Senders end up in a log by accident; their password does not.
+// Options and Senders may be logged by mistake. Their password must not.
 func TestPrintingHidesThePassword(t *testing.T) {
 	o := options()
-	s, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
-		slog.New(h).Info("x", "options", o, "pointer", &o, "sender", s, "nested", struct {
-			O Options
-			S *Sender
-		}{o, s})
-	}
-	for _, v := range []any{o, &o, s, []Options{o}, map[string]*Sender{"s": s}, struct{ O Options }{o}} {
-		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x"} {
-			fmt.Fprintf(&out, format+"\n", v)
-		}
-		b, err := json.Marshal(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out.Write(b)
-	}
-	for _, form := range append(forms("s3cret-canary"), fmt.Sprintf("%x", "s3cret-canary")) {
-		if strings.Contains(out.String(), form) {
-			t.Errorf("the password is printed: %s", out.String())
-		}
-	}
+	s := newSender(t, o)
+	printed := notifytest.Print(t, o, &o, s, []Options{o}, map[string]*Sender{"s": s}, struct{ O Options }{o}, struct {
+		O Options
+		S *Sender
+	}{o, s})
+	notifytest.Secrets{"password": "s3cret-canary"}.Check(t, "the output", printed)
 }
 
-// An enhanced code goes into the log, so nothing else may pass for one.
+// An enhanced code is logged, so nothing else may be read as one.
 func TestEnhancedCode(t *testing.T) {
 	for text, want := range map[string]status{
 		"5.1.1 no such user":       {5, 1, 1},
@@ -197,12 +121,12 @@ func FuzzEnhancedCode(f *testing.F) {
 	})
 }
 
-// An answer that is neither yes nor no to the mail leaves open what became of it.
+// If the server neither accepts nor refuses the mail, it may have been sent.
 func TestUnexpectedAnswers(t *testing.T) {
 	for at := greeting; at <= final; at++ {
 		c := conversation{s: new(Sender), at: at, link: new(link), whole: at == final}
 		f := c.judge(&textproto.Error{Code: 354, Msg: smtptest.Words})
-		if f.Reason != notify.Unavailable || f.Code != 354 || f.MayHaveSent != (at == final) || f.Detail == "" {
+		if f.Outcome != otp.OutcomeUnavailable || f.Code != 354 || f.MayHaveSent != (at == final) || f.Detail == "" {
 			t.Errorf("at %s: %s", at, describe(f))
 		}
 	}

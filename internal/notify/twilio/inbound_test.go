@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/testing/twiliotest"
@@ -20,15 +21,15 @@ func TestInboundMessages(t *testing.T) {
 		from, body, payload string
 		want                notify.Inbound
 	}{
-		"WhatsApp":  {"whatsapp:" + recipient, "NO", "", notify.Inbound{From: recipient, Channel: notify.WhatsApp, Text: "NO"}},
-		"SMS":       {recipient, "no", "", notify.Inbound{From: recipient, Channel: notify.SMS, Text: "no"}},
-		"spaces":    {"whatsapp:+1 (415) 555-0123", "NO", "", notify.Inbound{From: recipient, Channel: notify.WhatsApp, Text: "NO"}},
-		"a button":  {"whatsapp:" + recipient, "Not me", "deny", notify.Inbound{From: recipient, Channel: notify.WhatsApp, Text: "Not me", Payload: "deny"}},
-		"no text":   {recipient, "", "", notify.Inbound{From: recipient, Channel: notify.SMS}},
-		"lines":     {recipient, "a\nb+c&d=e;é\x00", "", notify.Inbound{From: recipient, Channel: notify.SMS, Text: "a\nb+c&d=e;é\x00"}},
-		"not UTF-8": {recipient, "a\xff\xfeb", "p\xff", notify.Inbound{From: recipient, Channel: notify.SMS, Text: "a\uFFFDb", Payload: "p\uFFFD"}},
-		"1,600":     {recipient, strings.Repeat("é", 1600), "", notify.Inbound{From: recipient, Channel: notify.SMS, Text: strings.Repeat("é", 1600)}},
-		"1,601":     {recipient, strings.Repeat("é", 1601), "", notify.Inbound{From: recipient, Channel: notify.SMS, Text: strings.Repeat("é", 1600)}},
+		"WhatsApp":  {"whatsapp:" + recipient, "NO", "", notify.Inbound{From: recipient, Channel: channel.WhatsApp, Text: "NO"}},
+		"SMS":       {recipient, "no", "", notify.Inbound{From: recipient, Channel: channel.SMS, Text: "no"}},
+		"spaces":    {"whatsapp:+1 (415) 555-0123", "NO", "", notify.Inbound{From: recipient, Channel: channel.WhatsApp, Text: "NO"}},
+		"a button":  {"whatsapp:" + recipient, "Not me", "deny", notify.Inbound{From: recipient, Channel: channel.WhatsApp, Text: "Not me", Payload: "deny"}},
+		"no text":   {recipient, "", "", notify.Inbound{From: recipient, Channel: channel.SMS}},
+		"lines":     {recipient, "a\nb+c&d=e;é\x00", "", notify.Inbound{From: recipient, Channel: channel.SMS, Text: "a\nb+c&d=e;é\x00"}},
+		"not UTF-8": {recipient, "a\xff\xfeb", "p\xff", notify.Inbound{From: recipient, Channel: channel.SMS, Text: "a\uFFFDb", Payload: "p\uFFFD"}},
+		"1,600":     {recipient, strings.Repeat("é", 1600), "", notify.Inbound{From: recipient, Channel: channel.SMS, Text: strings.Repeat("é", 1600)}},
+		"1,601":     {recipient, strings.Repeat("é", 1601), "", notify.Inbound{From: recipient, Channel: channel.SMS, Text: strings.Repeat("é", 1600)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			hooks := webhooks(t)
@@ -43,17 +44,12 @@ func TestInboundMessages(t *testing.T) {
 	}
 }
 
-// signedInbound is an inbound message of any parameters, signed.
-func signedInbound(d *twiliotest.Double, form url.Values) statusRequest {
-	return statusRequest{http.MethodPost, InboundPath, "", form.Encode(), "application/x-www-form-urlencoded", []string{d.Sign(ourURL+InboundPath, form)}}
-}
-
-func TestABodylessButton(t *testing.T) {
+func TestAButtonWithoutABody(t *testing.T) {
 	d := twiliotest.New(twiliotest.Account{})
 	defer d.Close()
 	hooks := webhooks(t)
-	got, err := hooks.Inbound(signedInbound(d, url.Values{"From": {"whatsapp:" + recipient}, "ButtonText": {"Not me"}, "ButtonPayload": {"deny"}}).http())
-	if want := (notify.Inbound{From: recipient, Channel: notify.WhatsApp, Text: "Not me", Payload: "deny"}); err != nil || got != want {
+	got, err := hooks.Inbound(signedRequest(d, InboundPath, "", url.Values{"From": {"whatsapp:" + recipient}, "ButtonText": {"Not me"}, "ButtonPayload": {"deny"}}).http())
+	if want := (notify.Inbound{From: recipient, Channel: channel.WhatsApp, Text: "Not me", Payload: "deny"}); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
@@ -63,25 +59,25 @@ func TestInboundRefused(t *testing.T) {
 	defer d.Close()
 	hooks := webhooks(t)
 	for _, from := range []string{"", "whatsapp:", "Acme", "12345", "+1", "whatsapp:whatsapp:" + recipient, "messenger:1234567", recipient + ";ext=1", "tel:" + recipient, "WHATSAPP:" + recipient} {
-		if got, err := hooks.Inbound(signedInbound(d, url.Values{"From": {from}, "Body": {"NO"}}).http()); err != notify.ErrMalformed || got != (notify.Inbound{}) {
+		if got, err := hooks.Inbound(signedRequest(d, InboundPath, "", url.Values{"From": {from}, "Body": {"NO"}}).http()); err != notify.ErrMalformed || got != (notify.Inbound{}) {
 			t.Errorf("from %q: %+v, %v", from, got, err)
 		}
 	}
-	if _, err := hooks.Inbound(signedInbound(d, url.Values{"Body": {"NO"}}).http()); err != notify.ErrMalformed {
-		t.Errorf("from nobody: %v", err)
+	if _, err := hooks.Inbound(signedRequest(d, InboundPath, "", url.Values{"Body": {"NO"}}).http()); err != notify.ErrMalformed {
+		t.Errorf("without From: %v", err)
 	}
 
-	good := signedInbound(d, url.Values{"From": {recipient}, "Body": {"NO"}})
+	good := signedRequest(d, InboundPath, "", url.Values{"From": {recipient}, "Body": {"NO"}})
 	if _, err := hooks.Inbound(good.http()); err != nil {
 		t.Fatal(err)
 	}
-	for name, change := range map[string]func(*statusRequest){
-		"another sender": func(r *statusRequest) { r.body = strings.Replace(r.body, "0123", "0124", 1) },
-		"another text":   func(r *statusRequest) { r.body = strings.Replace(r.body, "NO", "YES", 1) },
-		"a query":        func(r *statusRequest) { r.query = "a=b" },
-		"a sender twice": func(r *statusRequest) { r.body += "&From=%2B447700900123" },
-		"no signature":   func(r *statusRequest) { r.signatures = nil },
-		"a report's signature": func(r *statusRequest) {
+	for name, change := range map[string]func(*webhook){
+		"another sender": func(r *webhook) { r.body = strings.Replace(r.body, "0123", "0124", 1) },
+		"another text":   func(r *webhook) { r.body = strings.Replace(r.body, "NO", "YES", 1) },
+		"a query":        func(r *webhook) { r.query = "a=b" },
+		"a sender twice": func(r *webhook) { r.body += "&From=%2B447700900123" },
+		"no signature":   func(r *webhook) { r.signatures = nil },
+		"a report's signature": func(r *webhook) {
 			r.signatures = []string{d.Sign(ourURL+StatusPath, url.Values{"From": {recipient}, "Body": {"NO"}})}
 		},
 	} {
@@ -118,15 +114,15 @@ func TestReply(t *testing.T) {
 		}
 		switch {
 		case text == "" && (response.Inner != "" || !strings.HasSuffix(string(body), "<Response/>")):
-			t.Errorf("nothing to say: %s", body)
+			t.Errorf("no reply: %s", body)
 		case text != "" && (len(response.Messages) != 1 || response.Messages[0] != want):
 			t.Errorf("%q became %q", text, response.Messages)
 		}
 	}
 }
 
-// FuzzWebhooks reads anything, signed rightly or not: it must not panic, and
-// nothing that is read may be out of bounds.
+// FuzzWebhooks reads arbitrary requests, with valid and invalid signatures. Reading must
+// not panic, and everything that was read must be valid.
 func FuzzWebhooks(f *testing.F) {
 	d := twiliotest.New(twiliotest.Account{})
 	defer d.Close()
@@ -137,10 +133,7 @@ func FuzzWebhooks(f *testing.F) {
 	f.Add(good.query, "MessageStatus=failed&ErrorCode=63024&To=whatsapp%3A%2B1", "", good.contentType, true)
 	f.Add(good.query, "CallStatus=busy", "", good.contentType, true)
 	f.Add("id=a;b", "a=%zz", "x", "application/json", true)
-	hooks, err := NewWebhooks(ourURL, twiliotest.AuthToken)
-	if err != nil {
-		f.Fatal(err)
-	}
+	hooks := webhooks(f)
 	f.Fuzz(func(t *testing.T, query, body, signature, contentType string, sign bool) {
 		for path, read := range map[string]func(*http.Request) error{
 			StatusPath: func(r *http.Request) error {
@@ -149,11 +142,11 @@ func FuzzWebhooks(f *testing.F) {
 					if _, fault := otp.ParseID(string(report.Verification)); fault != nil || report.Attempt < 1 || (report.Failure != nil) != (report.Status == otp.Failed) {
 						t.Errorf("read %+v", report)
 					}
-					if f := report.Failure; f != nil && (f.Reason == 0 || f.Code != errorNumber(f.Code)) {
+					if f := report.Failure; f != nil && (f.Outcome == 0 || f.Code != errorNumber(f.Code)) {
 						t.Errorf("read %+v", f)
 					}
 				} else if report != (notify.Report{}) {
-					t.Errorf("%+v beside %v", report, err)
+					t.Errorf("%+v and the error %v", report, err)
 				}
 				return err
 			},
@@ -165,28 +158,23 @@ func FuzzWebhooks(f *testing.F) {
 							t.Errorf("read %q", text)
 						}
 					}
-					if !isE164(in.From) || in.Channel != notify.WhatsApp && in.Channel != notify.SMS {
+					if !isE164(in.From) || in.Channel != channel.WhatsApp && in.Channel != channel.SMS {
 						t.Errorf("read %+v", in)
 					}
 				} else if in != (notify.Inbound{}) {
-					t.Errorf("%+v beside %v", in, err)
+					t.Errorf("%+v and the error %v", in, err)
 				}
 				return err
 			},
 		} {
-			r := statusRequest{http.MethodPost, path, "", body, contentType, []string{signature}}.http()
-			r.URL.RawQuery = query
+			r := webhook{http.MethodPost, path, query, body, contentType, []string{signature}}
 			if form, err := url.ParseQuery(body); sign && err == nil {
-				address := ourURL + path
-				if query != "" {
-					address += "?" + query
-				}
-				r.Header.Set("X-Twilio-Signature", d.Sign(address, form))
+				r.signatures = signedRequest(d, path, query, form).signatures
 			}
-			if err := read(r); err != nil && err != notify.ErrForged && err != notify.ErrMalformed {
+			if err := read(r.http()); err != nil && err != notify.ErrForged && err != notify.ErrMalformed {
 				t.Errorf("error %v", err)
 			} else if err != notify.ErrForged && !sign && signature != good.signatures[0] {
-				t.Errorf("believed %q", signature)
+				t.Errorf("accepted the signature %q", signature)
 			}
 		}
 	})

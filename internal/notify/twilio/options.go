@@ -5,81 +5,80 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
 )
 
 // Options are the settings of an Account. Every fault that New reports names the
-// environment variable that main reads the field from, never a value.
+// field's environment variable, never a value.
 type Options struct {
-	// AccountSID (TWILIO_ACCOUNT_SID) is always needed: it is part of the
-	// address of every call.
+	// AccountSID (TWILIO_ACCOUNT_SID) is always needed: it is part of the URL
+	// of every API call.
 	AccountSID string
-	// AuthToken (TWILIO_AUTH_TOKEN), or else APIKey and APISecret
-	// (TWILIO_API_KEY, TWILIO_API_SECRET), which can be revoked one by one and
-	// so are used for the calls where both are given: the token may be there
-	// because Twilio signs its webhooks with it.
+	// The credentials are AuthToken (TWILIO_AUTH_TOKEN), or APIKey and APISecret
+	// (TWILIO_API_KEY, TWILIO_API_SECRET). If both are set, API calls use the
+	// key, which can be revoked alone. The token may still be needed, because
+	// Twilio signs its webhooks with it.
 	AuthToken string `json:"-"`
 	APIKey    string
 	APISecret string `json:"-"`
 
-	// WhatsAppFrom (TWILIO_WHATSAPP_FROM) is the WhatsApp sender in E.164,
-	// SMSFrom (TWILIO_SMS_FROM) that of SMS: a number in E.164, a short code, or
-	// a name of at most 11 characters. Without one of them MessagingServiceSID
-	// (TWILIO_MESSAGING_SERVICE_SID) names the service that picks a sender for
-	// the channel; with it, it is used alone. VoiceFrom (TWILIO_VOICE_FROM) is
+	// WhatsAppFrom (TWILIO_WHATSAPP_FROM) is the WhatsApp sender in E.164.
+	// SMSFrom (TWILIO_SMS_FROM) is the SMS sender: a number in E.164, a short
+	// code, or a name of at most 11 characters. If one of them is not set,
+	// MessagingServiceSID (TWILIO_MESSAGING_SERVICE_SID) names the messaging
+	// service that picks the channel's sender. VoiceFrom (TWILIO_VOICE_FROM) is
 	// the number in E.164 that calls come from.
 	WhatsAppFrom        string
 	SMSFrom             string
 	VoiceFrom           string
 	MessagingServiceSID string
-	// Channels are those that the operator's workflow names: each of them must
-	// have its sender. Empty means WhatsApp alone, as with TWOFA_CHANNELS. Other
-	// senders may be set all the same.
-	Channels []notify.Channel
+	// Channels are the channels of the operator's workflow: each of them must
+	// have a sender. Empty: WhatsApp alone, as with TWOFA_CHANNELS. Senders of
+	// other channels may be set too.
+	Channels []channel.Channel
 	// ContentSID (TWILIO_CONTENT_SID) is the approved authentication template
-	// of WhatsApp, which has the code as its only variable, "1". Without it the
-	// text goes as Body, which WhatsApp delivers only in the sandbox and within
-	// 24 hours of the person's last message. AlertContentSID
-	// (TWILIO_ALERT_CONTENT_SID) is the same for alerts; its variable "1" is the
-	// brand.
+	// of WhatsApp. Its only variable, "1", is the code. Empty: messages are sent
+	// as text, which WhatsApp delivers only in the sandbox and within 24 hours
+	// of the person's last message. AlertContentSID (TWILIO_ALERT_CONTENT_SID)
+	// is the template of alerts. Its only variable, "1", is the brand.
 	ContentSID      string
 	AlertContentSID string
-	// Texts words the messages. It is needed.
+	// Texts writes the messages. Required.
 	Texts Texts
 
-	// PublicURL (TWOFA_PUBLIC_URL) is our own address, scheme and host only.
-	// Where it is set Twilio reports what becomes of each message that has a
-	// Verification and an Attempt; that takes the AuthToken, with which Twilio
-	// signs. Plain http is accepted for loopback only.
+	// PublicURL (TWOFA_PUBLIC_URL) is the service's own URL, scheme and host
+	// only. If it is set, Twilio reports on each message that has a Verification
+	// and an Attempt. AuthToken is then required, because Twilio signs its
+	// reports with it. Plain http is accepted for loopback only.
 	PublicURL string
-	// BaseURL (TWILIO_BASE_URL) replaces scheme and host of every call; empty
-	// means https://api.twilio.com. It has no path. Plain http is accepted for
+	// BaseURL (TWILIO_BASE_URL) replaces scheme and host of every API call.
+	// Empty: https://api.twilio.com. It has no path. Plain http is accepted for
 	// loopback only: every call carries the credentials and the code.
 	BaseURL string
-	// Timeout bounds each try, from dialling to the end of the answer; 0 means
-	// 5 s. TotalTimeout bounds a Send with its pauses and repetitions; 0 means
-	// 12 s, which has room for two full tries. A shorter deadline of the
-	// caller's context always wins.
+	// Timeout limits each try, from dialling to the end of the response; 0 means
+	// 5 s. TotalTimeout limits a Send with its pauses and repetitions; 0 means
+	// 12 s, enough for two full tries. If the deadline of the caller's context
+	// is earlier, it applies instead.
 	Timeout, TotalTimeout time.Duration
 	// Transport replaces the Account's own transport, for tests. It must not
-	// repeat requests by itself.
+	// repeat requests.
 	Transport http.RoundTripper
-	// Logger is told of repetitions (reason, error number, pause; never whom or
-	// what). Nil means silence: the caller logs the outcome.
+	// Logger logs repetitions: reason, error number and pause, never a number, a
+	// code or a text. Nil: no log. The caller logs the outcome.
 	Logger *slog.Logger
 }
 
-// Format hides the credentials whatever verb prints Options.
+// Format hides the credentials from all verbs of fmt.
 func (o Options) Format(f fmt.State, _ rune) { fmt.Fprint(f, "twilio.Options(hidden)") }
 
-// LogValue implements slog.LogValuer for the same reason.
+// LogValue hides the credentials from slog.
 func (o Options) LogValue() slog.Value { return slog.StringValue("twilio.Options(hidden)") }
 
 const (
@@ -88,17 +87,16 @@ const (
 	defaultTotal   = 12 * time.Second
 )
 
-// Patterns are spelt out: compiling regular expressions for them would be a part
-// of every cold start.
+// The checks below use no regular expressions, because each cold start would have
+// to compile them.
 
-// isE164 reports whether s is a + and 7 to 15 digits of which the first is not 0.
+// isE164 reports whether s is + and 7 to 15 digits, the first of which is not 0.
 func isE164(s string) bool {
 	return len(s) >= 8 && len(s) <= 16 && s[0] == '+' && s[1] != '0' && strings.Trim(s[1:], "0123456789") == ""
 }
 
-// isAlphanumeric reports whether s holds nothing but letters and digits of
-// ASCII. twilio-go refuses other credentials at every call; here the fault shows
-// at the start.
+// isAlphanumeric reports whether s holds only ASCII letters and digits. twilio-go
+// refuses other credentials, but only when it is called.
 func isAlphanumeric(s string) bool {
 	for _, c := range []byte(s) {
 		letter, digit := c|0x20 >= 'a' && c|0x20 <= 'z', c >= '0' && c <= '9'
@@ -109,13 +107,14 @@ func isAlphanumeric(s string) bool {
 	return true
 }
 
+// isSID reports whether s is the prefix, two letters, and 32 hexadecimal digits.
 func isSID(prefix, s string) bool {
 	_, err := hex.DecodeString(strings.TrimPrefix(s, prefix))
 	return len(s) == 34 && s[:2] == prefix && err == nil
 }
 
-// Faults returns all that is wrong with the options, each text beginning with
-// the name of its environment variable and none with a value in it.
+// Faults returns everything that is wrong with the options. Each text begins with
+// the name of an environment variable, and none quotes a value.
 func (o Options) Faults() (faults []string) {
 	fault := func(text string) { faults = append(faults, text) }
 	sid := func(variable, prefix, value string) {
@@ -162,22 +161,22 @@ func (o Options) Faults() (faults []string) {
 	return faults
 }
 
-// senderFaults is the part of Faults about the numbers that messages come from.
+// senderFaults is the part of Faults about the senders' numbers.
 func (o Options) senderFaults() (faults []string) {
 	needed := o.Channels
 	if len(needed) == 0 {
-		needed = []notify.Channel{notify.WhatsApp}
+		needed = []channel.Channel{channel.WhatsApp}
 	}
 	for _, s := range []struct {
-		channel         notify.Channel
+		channel         channel.Channel
 		from            string
 		ok              func(string) bool
 		serviceSuffices bool
 		whatItHasToBe   string
 	}{
-		{notify.WhatsApp, o.WhatsAppFrom, isE164, true, "the WhatsApp sender's number, like +14155238886"},
-		{notify.SMS, o.SMSFrom, isSMSSender, true, "a number like +14155238886, a short code, or a name of at most 11 letters, digits and spaces"},
-		{notify.Call, o.VoiceFrom, isE164, false, "the number that calls come from, like +14155238886"},
+		{channel.WhatsApp, o.WhatsAppFrom, isE164, true, "the WhatsApp sender's number, like +14155238886"},
+		{channel.SMS, o.SMSFrom, isSMSSender, true, "a number like +14155238886, a short code, or a name of at most 11 letters, digits and spaces"},
+		{channel.Call, o.VoiceFrom, isE164, false, "the number that calls come from, like +14155238886"},
 	} {
 		variable := senderVariables[s.channel]
 		switch {
@@ -195,8 +194,8 @@ func (o Options) senderFaults() (faults []string) {
 	return faults
 }
 
-// isSMSSender reports whether s is what an SMS can come from: a number, a short
-// code, or an alphanumeric sender id, which has a letter.
+// isSMSSender reports whether s can be the sender of an SMS: a number, a short
+// code, or an alphanumeric sender ID with at least one letter.
 func isSMSSender(s string) bool {
 	const digits = "0123456789"
 	if s != "" && strings.Trim(s, digits) == "" {
@@ -223,7 +222,7 @@ func parseBaseURL(s string) (*url.URL, error) {
 	return parseOrigin("TWILIO_BASE_URL", s)
 }
 
-// parsePublicURL returns the address without a slash at its end.
+// parsePublicURL returns the URL without a slash at its end. Empty: not set.
 func parsePublicURL(s string) (string, error) {
 	if s == "" {
 		return "", nil
@@ -233,17 +232,17 @@ func parsePublicURL(s string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Twilio reports to no other hosts, and what it signs is the address letter
-	// by letter, which must not depend on how one is encoded.
-	host := strings.Trim(u.Hostname(), ".-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-	if host != "" && !isLoopback(u.Hostname()) || strings.HasSuffix(u.Host, ":") {
+	// Twilio reports to no other hosts. It signs the URL byte for byte, so the
+	// host must have one spelling only.
+	others := strings.Trim(u.Hostname(), ".-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+	if others != "" && !notify.IsLoopback(u.Hostname()) || strings.HasSuffix(u.Host, ":") {
 		return "", errors.New(variable + " has to have a host of letters, digits, dots and hyphens")
 	}
 	return u.Scheme + "://" + u.Host, nil
 }
 
-// parseOrigin reads scheme and host. It never repeats its input: a URL may hold
-// a password.
+// parseOrigin reads scheme and host. Its errors never quote the input, because a
+// URL may hold a password.
 func parseOrigin(variable, s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
@@ -251,12 +250,19 @@ func parseOrigin(variable, s string) (*url.URL, error) {
 		return nil, errors.New(variable + " has to be an absolute https URL")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Path != "" && u.Path != "/":
 		return nil, errors.New(variable + " has to be scheme and host only")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return nil, errors.New(variable + " has to be https, except on loopback: what goes there is secret")
+	case u.Scheme == "http" && !notify.IsLoopback(u.Hostname()):
+		return nil, errors.New(variable + " has to be https, except on loopback: the requests carry secrets")
 	}
 	return u, nil
 }
 
-func isLoopback(host string) bool {
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
+// Texts writes a message for each channel. Its texts are sent unchanged, except
+// that calls escape and shorten them for TwiML.
+type Texts interface {
+	// Chat is a WhatsApp message, at most 1,600 characters.
+	Chat(notify.Message) string
+	// SMS is a text message, at most 1,600 characters.
+	SMS(notify.Message) string
+	// Speech is what a call says.
+	Speech(notify.Message) notify.Speech
 }

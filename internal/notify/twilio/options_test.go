@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/notify"
+	"twofa/internal/channel"
 	"twofa/internal/testing/twiliotest"
 )
 
@@ -13,13 +13,11 @@ func TestOptions(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		change func(*Options)
-		want   []string // each fault names these; empty: no fault
+		want   []string // the error names these. Empty: no error
 	}{
 		{"token", func(*Options) {}, nil},
-		{"key instead", func(o *Options) {
-			o.AuthToken, o.APIKey, o.APISecret = "", twiliotest.APIKey, twiliotest.APISecret
-		}, nil},
-		{"key and token", func(o *Options) { o.APIKey, o.APISecret = twiliotest.APIKey, twiliotest.APISecret }, nil},
+		{"key instead", func(o *Options) { withKey(o); o.AuthToken = "" }, nil},
+		{"key and token", withKey, nil},
 		{"service instead of a number", func(o *Options) { o.WhatsAppFrom, o.MessagingServiceSID = "", twiliotest.MessagingServiceSID }, nil},
 		{"service and number", func(o *Options) { o.MessagingServiceSID = twiliotest.MessagingServiceSID }, nil},
 		{"no template", func(o *Options) { o.ContentSID = "" }, nil},
@@ -28,15 +26,13 @@ func TestOptions(t *testing.T) {
 		{"http on loopback, IPv6", func(o *Options) { o.BaseURL = "http://[::1]:8080" }, nil},
 		{"http on localhost", func(o *Options) { o.BaseURL = "http://localhost:8080" }, nil},
 
-		{"unused senders", func(o *Options) { o.Channels = []notify.Channel{notify.SMS} }, nil},
-		{"channels of others", func(o *Options) { o.Channels, o.WhatsAppFrom = []notify.Channel{notify.Email, notify.SMS}, "" }, nil},
-		{"service for both", func(o *Options) {
-			o.WhatsAppFrom, o.SMSFrom, o.MessagingServiceSID = "", "", twiliotest.MessagingServiceSID
-		}, nil},
+		{"unused senders", func(o *Options) { o.Channels = []channel.Channel{channel.SMS} }, nil},
+		{"channels of others", func(o *Options) { o.Channels, o.WhatsAppFrom = []channel.Channel{channel.Email, channel.SMS}, "" }, nil},
+		{"service for both", withService, nil},
 		{"alert's template", func(o *Options) { o.AlertContentSID = twiliotest.AlertContentSID }, nil},
 		{"no texts yet", func(o *Options) { o.Texts = nil }, []string{"Texts"}},
 		{"reports", func(o *Options) { o.PublicURL = "https://twofa.example:8443/" }, nil},
-		{"reports, key and token", func(o *Options) { o.PublicURL, o.APIKey, o.APISecret = ourURL, twiliotest.APIKey, twiliotest.APISecret }, nil},
+		{"reports, key and token", func(o *Options) { withKey(o); withReports(o) }, nil},
 		{"reports on loopback", func(o *Options) { o.PublicURL = "http://[::1]:7071" }, nil},
 
 		{"no account", func(o *Options) { o.AccountSID = "" }, []string{"TWILIO_ACCOUNT_SID"}},
@@ -60,12 +56,10 @@ func TestOptions(t *testing.T) {
 		{"no sender of calls", func(o *Options) { o.VoiceFrom, o.MessagingServiceSID = "", twiliotest.MessagingServiceSID }, []string{"TWILIO_VOICE_FROM"}},
 		{"no sender of a default workflow", func(o *Options) { o.WhatsAppFrom, o.Channels = "", nil }, []string{"TWILIO_WHATSAPP_FROM"}},
 		{"a sender of calls that is a name", func(o *Options) { o.VoiceFrom = "Acme" }, []string{"TWILIO_VOICE_FROM"}},
-		{"a sender of calls that is unused and bad", func(o *Options) { o.VoiceFrom, o.Channels = "Acme", nil }, []string{"TWILIO_VOICE_FROM"}},
+		{"a sender of calls that is unused and invalid", func(o *Options) { o.VoiceFrom, o.Channels = "Acme", nil }, []string{"TWILIO_VOICE_FROM"}},
 		{"a sender of SMS with its channel", func(o *Options) { o.SMSFrom = "whatsapp:" + o.SMSFrom }, []string{"TWILIO_SMS_FROM"}},
 		{"alert's template too short", func(o *Options) { o.AlertContentSID = o.ContentSID[:33] }, []string{"TWILIO_ALERT_CONTENT_SID"}},
-		{"reports without the token", func(o *Options) {
-			o.PublicURL, o.AuthToken, o.APIKey, o.APISecret = ourURL, "", twiliotest.APIKey, twiliotest.APISecret
-		}, []string{"TWILIO_AUTH_TOKEN", "TWOFA_PUBLIC_URL"}},
+		{"reports without the token", func(o *Options) { withKey(o); withReports(o); o.AuthToken = "" }, []string{"TWILIO_AUTH_TOKEN", "TWOFA_PUBLIC_URL"}},
 		{"reports by http", func(o *Options) { o.PublicURL = "http://twofa.example" }, []string{"TWOFA_PUBLIC_URL"}},
 		{"reports to a path", func(o *Options) { o.PublicURL = ourURL + "/canary" }, []string{"TWOFA_PUBLIC_URL"}},
 		{"reports to a query", func(o *Options) { o.PublicURL = ourURL + "?canary" }, []string{"TWOFA_PUBLIC_URL"}},
@@ -78,7 +72,7 @@ func TestOptions(t *testing.T) {
 
 		{"http elsewhere", func(o *Options) { o.BaseURL = "http://api.twilio.com" }, []string{"TWILIO_BASE_URL"}},
 		{"http to a private address", func(o *Options) { o.BaseURL = "http://10.0.0.1" }, []string{"TWILIO_BASE_URL"}},
-		{"http to a name that only looks local", func(o *Options) { o.BaseURL = "http://127.0.0.1.evil.test" }, []string{"TWILIO_BASE_URL"}},
+		{"http to a name that begins like loopback", func(o *Options) { o.BaseURL = "http://127.0.0.1.evil.test" }, []string{"TWILIO_BASE_URL"}},
 		{"another scheme", func(o *Options) { o.BaseURL = "ftp://127.0.0.1" }, []string{"TWILIO_BASE_URL"}},
 		{"no scheme", func(o *Options) { o.BaseURL = "api.twilio.com" }, []string{"TWILIO_BASE_URL"}},
 		{"no host", func(o *Options) { o.BaseURL = "https://:443" }, []string{"TWILIO_BASE_URL"}},
@@ -93,7 +87,7 @@ func TestOptions(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			o := options()
 			tc.change(&o)
-			s, err := New(o)
+			a, err := New(o)
 			if len(tc.want) == 0 {
 				if err != nil {
 					t.Fatal(err)
@@ -103,8 +97,8 @@ func TestOptions(t *testing.T) {
 			if err == nil {
 				t.Fatalf("no fault; want one that names %v", tc.want)
 			}
-			if s != nil {
-				t.Error("an Account beside the error")
+			if a != nil {
+				t.Error("New returns an Account and an error")
 			}
 			for _, name := range tc.want {
 				if !strings.Contains(err.Error(), name) {
@@ -113,7 +107,7 @@ func TestOptions(t *testing.T) {
 			}
 			for _, value := range []string{twiliotest.AuthToken, twiliotest.APISecret, twiliotest.APIKey, "canary"} {
 				if strings.Contains(err.Error(), value) {
-					t.Errorf("the error repeats a value: %s", err)
+					t.Errorf("the error quotes a value: %s", err)
 				}
 			}
 		})
@@ -135,14 +129,11 @@ func TestSMSSenders(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	s, err := New(options())
-	if err != nil {
-		t.Fatal(err)
+	a := newAccount(t, options())
+	if a.timeout != 5*time.Second || a.total != 12*time.Second {
+		t.Errorf("time-outs %v and %v", a.timeout, a.total)
 	}
-	if s.timeout != 5*time.Second || s.total != 12*time.Second {
-		t.Errorf("time-outs %v and %v", s.timeout, s.total)
-	}
-	if got := s.base.String(); got != "https://api.twilio.com" {
+	if got := a.base.String(); got != "https://api.twilio.com" {
 		t.Errorf("calls go to %s", got)
 	}
 }

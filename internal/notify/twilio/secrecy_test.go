@@ -1,37 +1,20 @@
 package twilio
 
 import (
-	"bytes"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"log"
-	"log/slog"
-	"net/url"
 	"strings"
 	"testing"
-	"testing/synctest"
 
-	"twofa/internal/notify"
+	"twofa/internal/channel"
+	"twofa/internal/otp"
+	"twofa/internal/testing/notifytest"
 	"twofa/internal/testing/twiliotest"
 )
 
-// forms are the ways in which a secret may turn up: as it is, URL-encoded, and
-// in base64 at each of the three places where it can begin.
-func forms(secret string) []string {
-	all := []string{secret, url.QueryEscape(secret)}
-	for lead := range 3 {
-		encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", lead) + secret))
-		// The ends also depend on what stands beside the secret.
-		all = append(all, encoded[(lead*8+5)/6:len(encoded)-4])
-	}
-	return all
-}
-
-// Nothing secret may leave through an error or a log, whatever the provider
-// answers: its words quote the number and the text.
+// Errors and logs hold no secret, whatever the provider answers: its words quote the
+// number and the text.
 func TestNothingSecretInErrorsAndLogs(t *testing.T) {
-	canaries := map[string]string{
+	secrets := notifytest.Secrets{
 		"number":        strings.TrimPrefix(recipient, "+"),
 		"code":          code,
 		"spoken code":   "<Say language=\"en-GB\">7</Say>",
@@ -44,17 +27,6 @@ func TestNothingSecretInErrorsAndLogs(t *testing.T) {
 		"payee":         "Canary Shop",
 		"provider word": "canary-of-the-provider",
 	}
-	check := func(t *testing.T, where, text string) {
-		t.Helper()
-		for name, secret := range canaries {
-			for _, form := range forms(secret) {
-				if strings.Contains(text, form) {
-					t.Errorf("%s holds the %s: %s", where, name, text)
-				}
-			}
-		}
-	}
-
 	replies := map[string]twiliotest.Reply{
 		"accepted":       twiliotest.Accept(),
 		"failed":         twiliotest.AcceptFailed(63024),
@@ -71,124 +43,72 @@ func TestNothingSecretInErrorsAndLogs(t *testing.T) {
 		replies[fmt.Sprint("error ", status)] = twiliotest.Refuse(status, 29999)
 	}
 	for _, m := range meanings {
-		replies[fmt.Sprint("error ", m.code)] = twiliotest.Refuse(400, m.code)
+		for _, code := range m.codes {
+			replies[fmt.Sprint("error ", code)] = twiliotest.Refuse(400, code)
+		}
 	}
 
-	var global bytes.Buffer           // net/http logs here on its own
-	defer log.SetOutput(log.Writer()) // as it is now
-	log.SetOutput(&global)
-
-	withKey := func(o *Options) { o.APIKey, o.APISecret = twiliotest.APIKey, twiliotest.APISecret }
+	global := notifytest.GlobalLog(t) // net/http writes to it
 	withText := func(o *Options) { o.ContentSID = "" }
 	for kind, k := range map[string]struct {
 		change  func(*Options)
-		channel notify.Channel
+		channel channel.Channel
 		alert   bool
 	}{
-		"token": {nil, notify.WhatsApp, false},
-		"key":   {withKey, notify.WhatsApp, false},
-		"text":  {withText, notify.WhatsApp, false},
-		"alert": {nil, notify.WhatsApp, true},
-		"SMS":   {withReports, notify.SMS, false},
-		"call":  {withReports, notify.Call, false},
+		"token": {nil, channel.WhatsApp, false},
+		"key":   {withKey, channel.WhatsApp, false},
+		"text":  {withText, channel.WhatsApp, false},
+		"alert": {nil, channel.WhatsApp, true},
+		"SMS":   {withReports, channel.SMS, false},
+		"call":  {withReports, channel.Call, false},
 	} {
 		for name, reply := range replies {
 			t.Run(kind+"/"+name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					w := inBubble(t, k.change)
-					w.For(recipient, reply)
-					sender, m := w.account.on(k.channel), tracked()
+				inBubble(t, k.change, func(t *testing.T, r *rig, _ *pipes) {
+					r.For(recipient, reply)
+					sender, m := r.sender(k.channel), tracked()
 					switch {
 					case k.alert:
 						m = alert()
-					case sender.ShowsContext():
-						m.Amount, m.Payee = canaries["amount"], canaries["payee"]
+					case sender.ShowsTransaction():
+						m.Amount, m.Payee = secrets["amount"], secrets["payee"]
 					}
 					err := sender.Send(t.Context(), m)
-					if w.CallCount() == 0 {
-						t.Fatal("the canaries never left: the test shows nothing")
+					if r.CallCount() == 0 {
+						t.Fatal("there was no call, so this test shows nothing")
 					}
-					for _, format := range []string{"%v", "%+v", "%#v", "%q"} {
-						check(t, "the error in "+format, fmt.Sprintf(format, err))
-					}
-					for e := range everyError(err) {
-						check(t, "a wrapped error", e.Error())
-						check(t, "a wrapped error in %+v", fmt.Sprintf("%+v", e))
-					}
-					check(t, "the log", w.log.String())
+					secrets.CheckError(t, err)
+					secrets.Check(t, "the log", r.log.String())
 				})
 			})
 		}
 	}
-	check(t, "the global log", global.String())
+	secrets.Check(t, "the global log", global.String())
 }
 
-// everyError yields err and all that it wraps.
-func everyError(err error) func(func(error) bool) {
-	return func(yield func(error) bool) {
-		for queue := []error{err}; len(queue) > 0; queue = queue[1:] {
-			if queue[0] == nil {
-				continue
-			}
-			if !yield(queue[0]) {
-				return
-			}
-			switch e := queue[0].(type) {
-			case interface{ Unwrap() error }:
-				queue = append(queue, e.Unwrap())
-			case interface{ Unwrap() []error }:
-				queue = append(queue, e.Unwrap()...)
-			}
-		}
-	}
-}
-
-// Options and Accounts end up in a log by accident; their secrets do not.
+// Options and Accounts may be logged by mistake. Their secrets must not.
 func TestPrintingHidesCredentials(t *testing.T) {
 	o := options()
-	o.APIKey, o.APISecret = twiliotest.APIKey, twiliotest.APISecret
-	s, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	withKey(&o)
+	a := newAccount(t, o)
 	hooks, err := NewWebhooks(ourURL, twiliotest.AuthToken)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
-		l := slog.New(h)
-		l.Info("x", "options", o, "pointer", &o, "account", s, "sender", s.on(notify.SMS), "senders", s.Senders(), "hooks", hooks, "hook", *hooks, "nested", struct {
-			O Options
-			S *Account
-		}{o, s})
-	}
-	for _, v := range []any{o, &o, s, s.on(notify.SMS), s.Senders(), hooks, *hooks, []Options{o}, map[string]*Account{"s": s}, struct{ O Options }{o}} {
-		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x"} {
-			fmt.Fprintf(&out, format+"\n", v)
-		}
-		b, err := json.Marshal(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out.Write(b)
-	}
-	for _, secret := range []string{twiliotest.AuthToken, twiliotest.APISecret} {
-		for _, form := range append(forms(secret), fmt.Sprintf("%x", secret)) {
-			if strings.Contains(out.String(), form) {
-				t.Errorf("a secret is printed: %s", out.String())
-			}
-		}
-	}
+	printed := notifytest.Print(t, o, &o, a, a.sender(channel.SMS), a.Senders(), hooks, *hooks, []Options{o}, map[string]*Account{"a": a}, struct {
+		O Options
+		A *Account
+	}{o, a})
+	notifytest.Secrets{"token": twiliotest.AuthToken, "secret of the key": twiliotest.APISecret}.Check(t, "the output", printed)
 }
 
-// A failure is a value: the caller may keep it, and its text is all there is.
+// Each failure is a value of its own, which the caller may change.
 func TestFailuresAreNotShared(t *testing.T) {
-	server, s := start(t, nil)
-	server.Next(twiliotest.Refuse(400, 63024), twiliotest.Refuse(400, 63024))
-	first := failure(t, s.Send(t.Context(), message()))
-	first.Reason, first.Detail = notify.Refused, "changed"
-	if second := failure(t, s.Send(t.Context(), message())); second.Reason != notify.Undeliverable || second.Detail == "changed" {
+	r, _ := newRig(t, nil)
+	r.Next(twiliotest.Refuse(400, 63024), twiliotest.Refuse(400, 63024))
+	first := r.failure(t, channel.WhatsApp, message())
+	first.Outcome, first.Detail = otp.OutcomeRefused, "changed"
+	if second := r.failure(t, channel.WhatsApp, message()); second.Outcome != otp.OutcomeUndeliverable || second.Detail == "changed" {
 		t.Errorf("got %+v", second)
 	}
 }

@@ -3,7 +3,6 @@ package twilio
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -11,40 +10,42 @@ import (
 	"github.com/twilio/twilio-go/client"
 	openapi "github.com/twilio/twilio-go/rest/api/v2010"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/otp"
 )
 
 const (
-	// maxTries bounds the calls for one message, whatever happens.
+	// maxTries bounds the API calls for one message.
 	maxTries = 3
-	// firstPause doubles with each try and is spread over its upper half, so
-	// that instances that failed together do not return together.
+	// firstPause doubles with each try. The actual pause is random, at least
+	// half as long, so that instances that failed together do not retry together.
 	firstPause = 400 * time.Millisecond
-	// maxValidity is Twilio's bound for ValidityPeriod.
+	// maxValidity is Twilio's limit for ValidityPeriod.
 	maxValidity = 36000 * time.Second
 )
 
 // sender sends over one channel of an account.
 type sender struct {
 	account       *Account
-	channel       notify.Channel
+	channel       channel.Channel
 	from, service string // one of them is set
 	names         names
 }
 
 var (
-	_ notify.Sender        = (*sender)(nil)
-	_ notify.ContextShower = (*sender)(nil)
+	_ notify.Sender            = (*sender)(nil)
+	_ notify.TransactionShower = (*sender)(nil)
 )
 
-// ShowsContext reports whether amount and payee reach the person: an
+// ShowsTransaction reports whether amount and payee reach the person: an
 // authentication template has room for the code only.
-func (s *sender) ShowsContext() bool {
-	return s.channel != notify.WhatsApp || s.account.content == ""
+func (s *sender) ShowsTransaction() bool {
+	return s.channel != channel.WhatsApp || s.account.content == ""
 }
 
-// Send implements notify.Sender. It makes at most three calls, and at most one
-// after the first that may have sent the message.
+// Send implements notify.Sender. It makes at most three API calls, and at most
+// one more after the first that may have sent the message.
 func (s *sender) Send(ctx context.Context, m notify.Message) error {
 	if f := s.refuse(m); f != nil {
 		return f
@@ -53,7 +54,7 @@ func (s *sender) Send(ctx context.Context, m notify.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, s.account.total)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
-		return failed(&notify.Failure{Reason: notify.Unavailable, Detail: "the time was over before the first try"}, err)
+		return (&notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "the time was over before the first try"}).Wrap(err)
 	}
 
 	mayHaveSent := false
@@ -62,80 +63,81 @@ func (s *sender) Send(ctx context.Context, m notify.Message) error {
 		if o.failure == nil {
 			return nil
 		}
-		// Whoever failed ambiguously before has had its one repetition. That an
-		// earlier try may have sent stays true whatever a later one says.
+		// After an ambiguous failure there is one repetition, and this try was
+		// it. If an earlier try may have sent the message, that stays true
+		// whatever the result of a later try.
 		last := try == maxTries || mayHaveSent
 		mayHaveSent = mayHaveSent || o.failure.MayHaveSent
 		o.failure.MayHaveSent = mayHaveSent
 
 		pause := pauseAfter(try, o.failure.RetryAfter)
 		if last || !o.again || !s.hasTimeFor(ctx, pause) {
-			return failed(o.failure, o.ended)
+			return o.failure.Wrap(o.ended)
 		}
 		s.account.log.LogAttrs(ctx, slog.LevelWarn, "twilio: trying again",
 			slog.String("channel", string(s.channel)),
 			slog.Int("try", try),
-			slog.String("reason", o.failure.Reason.String()),
+			slog.String("reason", o.failure.Outcome.String()),
 			slog.Int("provider_code", o.failure.Code),
 			slog.String("detail", o.failure.Detail),
 			slog.Int64("pause_ms", pause.Milliseconds()))
 		if err := sleep(ctx, pause); err != nil {
-			return failed(o.failure, err)
+			return o.failure.Wrap(err)
 		}
 	}
 }
 
-// refuse catches what must not reach Twilio.
+// refuse returns a failure for a message that must not reach Twilio.
 func (s *sender) refuse(m notify.Message) *notify.Failure {
 	switch {
 	case !isE164(m.To):
-		return &notify.Failure{Reason: notify.InvalidAddress, Next: addressIsWrong, Detail: "the number is not in E.164"}
+		return &notify.Failure{Outcome: otp.OutcomeInvalidAddress, Next: addressIsWrong, Detail: "the number is not in E.164"}
 	case m.Alert && m.Code != "":
-		// One of the two is a mistake, and an alert goes to whom the code must
-		// not go.
-		return &notify.Failure{Reason: notify.Unavailable, Detail: "an alert has no code"}
+		// One of the two is a mistake. An alert must not carry a code, because
+		// it may go to other addresses than the code.
+		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "an alert has no code"}
 	case m.Alert:
 		return nil
 	case m.Code == "" || m.ValidFor <= 0:
-		// Twilio would take an empty code for a broken template, and an
-		// expired one misleads.
-		return &notify.Failure{Reason: notify.Unavailable, Detail: "there is no code that still works"}
-	case s.channel == notify.Call && len(m.Code) > maxSpokenCode:
-		return &notify.Failure{Reason: notify.Unavailable, Detail: "the code is too long for a call"}
-	case !s.ShowsContext() && (m.Amount != "" || m.Payee != ""):
-		// Without them the person would approve what they cannot see.
-		return &notify.Failure{Reason: notify.Misconfigured, Setting: s.names.variable(template), Detail: "the template cannot show amount and payee"}
+		// Twilio would report an empty code as a broken template, and an
+		// expired code misleads.
+		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "the code is empty or has expired"}
+	case s.channel == channel.Call && len(m.Code) > maxSpokenCode:
+		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "the code is too long for a call"}
+	case !s.ShowsTransaction() && (m.Amount != "" || m.Payee != ""):
+		// Otherwise the person would approve a payment that they cannot see.
+		return &notify.Failure{Outcome: otp.OutcomeMisconfigured, Setting: s.names.variable(template), Detail: "the template cannot show amount and payee"}
 	}
 	return nil
 }
 
-// request is a message in Twilio's terms: either a message or a call.
+// request holds the parameters of one API call: a message's or a call's.
 type request struct {
 	message *openapi.CreateMessageParams
 	call    *openapi.CreateCallParams
 	names   names
-	// expires is when the code dies; zero for an alert that never does.
+	// expires is when the code expires. Zero: never, as for an alert.
 	expires time.Time
 }
 
-// created is what Twilio answers of a Message or a Call.
+// created is the part of Twilio's Message or Call resource that judge reads.
 type created struct {
 	sid, status *string
 	errorNumber *int
 }
 
-// request makes all of the parameters that every try has in common.
+// request makes the parameters that all tries have in common.
 func (s *sender) request(m notify.Message, now time.Time) request {
-	callback := s.account.callback(m)
+	callback := s.account.callbackURL(m)
 	r := request{names: s.names}
 	if m.Alert {
 		r.names.template = alertTemplateVariable
 	}
-	if s.channel == notify.Call {
+	if s.channel == channel.Call {
 		p := (&openapi.CreateCallParams{}).SetTo(m.To).SetFrom(s.from)
 		p.SetTwiml(callTwiML(s.account.texts.Speech(m), m.Code))
 		if callback != "" {
-			// Without StatusCallbackEvent Twilio reports the end of the call.
+			// Without StatusCallbackEvent, Twilio reports only the call's end.
 			p.SetStatusCallback(callback).SetStatusCallbackMethod("POST")
 		}
 		r.call = p
@@ -143,10 +145,10 @@ func (s *sender) request(m notify.Message, now time.Time) request {
 	}
 
 	p, prefix := &openapi.CreateMessageParams{}, ""
-	if s.channel == notify.WhatsApp {
+	if s.channel == channel.WhatsApp {
 		prefix = "whatsapp:"
 	} else {
-		// Twilio's check for SMS pumping, whatever the account's default is.
+		// Twilio's check for SMS pumping, regardless of the account's default.
 		p.SetRiskCheck("enable")
 	}
 	p.SetTo(prefix + m.To)
@@ -166,9 +168,10 @@ func (s *sender) request(m notify.Message, now time.Time) request {
 	return r
 }
 
-// setContent sets the template with its one variable, or else the text.
+// setContent sets the template with its one variable, or the text if there is no
+// template.
 func (s *sender) setContent(p *openapi.CreateMessageParams, m notify.Message) {
-	if s.channel == notify.SMS {
+	if s.channel == channel.SMS {
 		p.SetBody(s.account.texts.SMS(m))
 		return
 	}
@@ -187,13 +190,13 @@ func (s *sender) setContent(p *openapi.CreateMessageParams, m notify.Message) {
 	p.SetContentSid(sid).SetContentVariables(string(variables))
 }
 
-// try makes one call of the API.
+// try makes one API call.
 func (s *sender) try(ctx context.Context, r request) outcome {
 	ctx, cancel := context.WithTimeout(ctx, s.account.timeout)
 	defer cancel()
 	x := &exchange{ctx: ctx, base: s.account.base, next: s.account.transport}
-	// Not NewRequestHandler, which reads TWILIO_EDGE and TWILIO_REGION from the
-	// environment: TWILIO_BASE_URL alone says where calls go.
+	// Not NewRequestHandler: it reads TWILIO_EDGE and TWILIO_REGION from the
+	// environment, but only TWILIO_BASE_URL may decide where calls go.
 	api := openapi.NewApiService(&client.RequestHandler{Client: call{s.account.client, x}})
 	if r.call != nil {
 		c, err := api.CreateCall(r.call)
@@ -203,8 +206,8 @@ func (s *sender) try(ctx context.Context, r request) outcome {
 		return s.judge(x, r.names, &created{c.Sid, c.Status, nil}, err)
 	}
 	if !r.expires.IsZero() {
-		// It keeps Twilio from sending the message after the code has died in
-		// its queue, so it shrinks with every try.
+		// Twilio drops a message that waits in its queue for longer. The period
+		// ends when the code expires, so it is shorter at every try.
 		left := min(time.Until(r.expires), maxValidity)
 		r.message.SetValidityPeriod(max(1, int(left/time.Second)))
 	}
@@ -215,25 +218,18 @@ func (s *sender) try(ctx context.Context, r request) outcome {
 	return s.judge(x, r.names, &created{m.Sid, m.Status, m.ErrorCode}, err)
 }
 
-// pauseAfter is the pause after the given try (from 1).
+// pauseAfter is the pause after the given try (from 1), at least asked, the
+// pause that Twilio asks for.
 func pauseAfter(try int, asked time.Duration) time.Duration {
 	full := firstPause << (try - 1)
 	return max(asked, full/2+rand.N(full/2))
 }
 
-// hasTimeFor reports whether a try after the pause would have a fair chance to
-// be answered. One that is cut off early would only add an ambiguous failure.
+// hasTimeFor reports whether enough time is left for a try after the pause. A
+// try that is cut off early would only add an ambiguous failure.
 func (s *sender) hasTimeFor(ctx context.Context, pause time.Duration) bool {
 	deadline, _ := ctx.Deadline() // Send has set one
 	return ctx.Err() == nil && time.Until(deadline) >= pause+s.account.timeout/2
-}
-
-// failed is f, which also is the context's error that ended the work, if any.
-func failed(f *notify.Failure, ended error) error {
-	if ended == nil {
-		return f
-	}
-	return fmt.Errorf("%w (%w)", f, ended)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -3,6 +3,7 @@ package twilio
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -14,14 +15,23 @@ import (
 	"twofa/internal/testing/twiliotest"
 )
 
-// statusRequest is a good request, signed; a change spoils it.
-type statusRequest struct {
+// webhook is a request of Twilio's.
+type webhook struct {
 	method, path, query, body, contentType string
 	signatures                             []string
 }
 
-func (s statusRequest) http() *http.Request {
-	r := httptest.NewRequest(s.method, "http://127.0.0.1"+s.path+"?"+s.query, strings.NewReader(s.body))
+// signedRequest is a request with a valid signature.
+func signedRequest(d *twiliotest.Double, path, query string, form url.Values) webhook {
+	address := ourURL + path
+	if query != "" {
+		address += "?" + query
+	}
+	return webhook{http.MethodPost, path, query, form.Encode(), "application/x-www-form-urlencoded", []string{d.Sign(address, form)}}
+}
+
+func (s webhook) http() *http.Request {
+	r := httptest.NewRequest(s.method, "http://127.0.0.1"+s.path, strings.NewReader(s.body))
 	r.URL.RawQuery = s.query
 	if s.contentType != "" {
 		r.Header.Set("Content-Type", s.contentType)
@@ -34,19 +44,15 @@ func (s statusRequest) http() *http.Request {
 
 const goodQuery = "id=VE0123456789abcdef0123456789abcdef&attempt=12"
 
-func goodStatus(d *twiliotest.Double) (statusRequest, url.Values) {
+func goodStatus(d *twiliotest.Double) (webhook, url.Values) {
 	form := url.Values{
 		"AccountSid": {twiliotest.AccountSID}, "ApiVersion": {"2010-04-01"}, "MessageSid": {"SM1"}, "MessageStatus": {"delivered"},
 		"To": {recipient}, "From": {twiliotest.SMSFrom},
 	}
-	return statusRequest{
-		method: http.MethodPost, path: StatusPath, query: goodQuery, body: form.Encode(), contentType: "application/x-www-form-urlencoded",
-		signatures: []string{d.Sign(ourURL+StatusPath+"?"+goodQuery, form)},
-	}, form
+	return signedRequest(d, StatusPath, goodQuery, form), form
 }
 
-// Attacks on the signature: each is a request that is not, or not quite, what
-// Twilio has signed.
+// Attacks on the signature: each request differs from what Twilio has signed.
 func TestForgedReports(t *testing.T) {
 	d := twiliotest.New(twiliotest.Account{})
 	defer d.Close()
@@ -55,70 +61,59 @@ func TestForgedReports(t *testing.T) {
 	hooks := webhooks(t)
 	good, form := goodStatus(d)
 	set := func(name, value string) url.Values {
-		f := url.Values{}
-		for k, v := range form {
-			f[k] = v
-		}
+		f := maps.Clone(form)
 		if f.Set(name, value); value == "" {
 			f.Del(name)
 		}
 		return f
 	}
-	body := func(f url.Values) func(*statusRequest) { return func(r *statusRequest) { r.body = f.Encode() } }
-	signed := func(address string, f url.Values) func(*statusRequest) {
-		return func(r *statusRequest) { r.signatures = []string{d.Sign(address, f)} }
+	body := func(f url.Values) func(*webhook) { return func(r *webhook) { r.body = f.Encode() } }
+	signed := func(address string, f url.Values) func(*webhook) {
+		return func(r *webhook) { r.signatures = []string{d.Sign(address, f)} }
 	}
 	signature := good.signatures[0]
 	longQuery := goodQuery + "&x=" + strings.Repeat("x", 1<<10)
-	padded := func(size int) func(*statusRequest) { // a body of so many bytes, signed
-		f := set("Padding", strings.Repeat("x", size-len(good.body)-len("&Padding=")))
-		return func(r *statusRequest) {
-			r.body = f.Encode()
-			signed(ourURL+StatusPath+"?"+goodQuery, f)(r)
-		}
+	// both changes the body and signs it.
+	both := func(f url.Values) func(*webhook) {
+		return func(r *webhook) { body(f)(r); signed(ourURL+StatusPath+"?"+goodQuery, f)(r) }
+	}
+	padded := func(size int) func(*webhook) { // a signed body of this size in bytes
+		return both(set("Padding", strings.Repeat("x", size-len(good.body)-len("&Padding="))))
 	}
 
-	for name, change := range map[string]func(*statusRequest){
-		"no signature":            func(r *statusRequest) { r.signatures = nil },
-		"an empty signature":      func(r *statusRequest) { r.signatures = []string{""} },
-		"a wrong signature":       func(r *statusRequest) { r.signatures = []string{other.Sign(ourURL+StatusPath+"?"+goodQuery, form)} },
-		"a key that is empty":     signed("", nil),
-		"a signature cut short":   func(r *statusRequest) { r.signatures = []string{signature[:len(signature)-1]} },
-		"a signature made longer": func(r *statusRequest) { r.signatures = []string{signature + "="} },
-		"two signatures":          func(r *statusRequest) { r.signatures = []string{signature, signature} },
-		"a good and a bad one":    func(r *statusRequest) { r.signatures = []string{signature, "x"} },
-		"two in one header":       func(r *statusRequest) { r.signatures = []string{signature + "," + signature} },
+	for name, change := range map[string]func(*webhook){
+		"no signature":            func(r *webhook) { r.signatures = nil },
+		"an empty signature":      func(r *webhook) { r.signatures = []string{""} },
+		"a wrong signature":       func(r *webhook) { r.signatures = []string{other.Sign(ourURL+StatusPath+"?"+goodQuery, form)} },
+		"a signature of nothing":  signed("", nil),
+		"a signature cut short":   func(r *webhook) { r.signatures = []string{signature[:len(signature)-1]} },
+		"a signature made longer": func(r *webhook) { r.signatures = []string{signature + "="} },
+		"two signatures":          func(r *webhook) { r.signatures = []string{signature, signature} },
+		"a good and a bad one":    func(r *webhook) { r.signatures = []string{signature, "x"} },
+		"two in one header":       func(r *webhook) { r.signatures = []string{signature + "," + signature} },
 
 		"a changed parameter":       body(set("MessageStatus", "read")),
 		"an added parameter":        body(set("ErrorCode", "30450")),
-		"a parameter less":          body(set("AccountSid", "")),
-		"another verification":      func(r *statusRequest) { r.query = strings.Replace(r.query, "VE0", "VE1", 1) },
-		"another attempt":           func(r *statusRequest) { r.query = strings.Replace(r.query, "12", "13", 1) },
-		"no query":                  func(r *statusRequest) { r.query = "" },
-		"a query in another order":  func(r *statusRequest) { r.query = "attempt=12&id=VE0123456789abcdef0123456789abcdef" },
-		"a query in another form":   func(r *statusRequest) { r.query = strings.Replace(r.query, "VE", "%56E", 1) },
-		"an added query parameter":  func(r *statusRequest) { r.query += "&a=b" },
-		"a query that cannot be":    func(r *statusRequest) { r.query += "&x=%zz"; signed(ourURL+StatusPath+"?"+r.query, form)(r) },
-		"a digit given to the body": func(r *statusRequest) { r.query = goodQuery[:len(goodQuery)-1]; r.body = "2" + r.body },
+		"a missing parameter":       body(set("AccountSid", "")),
+		"another verification":      func(r *webhook) { r.query = strings.Replace(r.query, "VE0", "VE1", 1) },
+		"another attempt":           func(r *webhook) { r.query = strings.Replace(r.query, "12", "13", 1) },
+		"no query":                  func(r *webhook) { r.query = "" },
+		"a query in another order":  func(r *webhook) { r.query = "attempt=12&id=VE0123456789abcdef0123456789abcdef" },
+		"a query in another form":   func(r *webhook) { r.query = strings.Replace(r.query, "VE", "%56E", 1) },
+		"an added query parameter":  func(r *webhook) { r.query += "&a=b" },
+		"an invalid query":          func(r *webhook) { r.query += "&x=%zz"; signed(ourURL+StatusPath+"?"+r.query, form)(r) },
+		"a digit moved to the body": func(r *webhook) { r.query = goodQuery[:len(goodQuery)-1]; r.body = "2" + r.body },
 
-		"a key twice, the good one first": func(r *statusRequest) { r.body += "&MessageStatus=read" },
-		"a key twice, the good one last":  func(r *statusRequest) { r.body = "MessageStatus=read&" + r.body },
-		"a key twice, the same":           func(r *statusRequest) { r.body += "&MessageStatus=delivered" },
-		"a query key twice": func(r *statusRequest) {
+		"a key twice, the good one first": func(r *webhook) { r.body += "&MessageStatus=read" },
+		"a key twice, the good one last":  func(r *webhook) { r.body = "MessageStatus=read&" + r.body },
+		"a key twice, the same":           func(r *webhook) { r.body += "&MessageStatus=delivered" },
+		"a query key twice": func(r *webhook) {
 			r.query += "&attempt=13"
 			signed(ourURL+StatusPath+"?"+r.query, form)(r)
 		},
-		"a query key in the body": func(r *statusRequest) {
-			f := set("attempt", "13")
-			r.body = f.Encode()
-			signed(ourURL+StatusPath+"?"+goodQuery, f)(r)
-		},
-		"a name without letters": func(r *statusRequest) {
-			f := set("2", "x")
-			r.body = f.Encode()
-			signed(ourURL+StatusPath+"?"+goodQuery, f)(r)
-		},
-		"a body that is none": func(r *statusRequest) { r.body += "&%zz=1" },
+		"a query key in the body": both(set("attempt", "13")),
+		"a name without letters":  both(set("2", "x")),
+		"an invalid body":         func(r *webhook) { r.body += "&%zz=1" },
 
 		"signed for another host":   signed("https://twofa.example.test"+StatusPath+"?"+goodQuery, form),
 		"signed for the local host": signed("http://127.0.0.1"+StatusPath+"?"+goodQuery, form),
@@ -127,19 +122,19 @@ func TestForgedReports(t *testing.T) {
 		"signed for the body alone": signed("", form),
 		"signed without the body":   signed(ourURL+StatusPath+"?"+goodQuery, nil),
 		"signed without the query":  signed(ourURL+StatusPath, form),
-		// The library takes such a hash in the query for a signature of the body.
-		"signed by a hash of the body": func(r *statusRequest) {
+		// The library would accept such a hash in the query as a signature of the body.
+		"signed by a hash of the body": func(r *webhook) {
 			r.query += fmt.Sprintf("&bodySHA256=%x", sha256.Sum256([]byte(r.body)))
 			signed(ourURL+StatusPath+"?"+r.query, nil)(r)
 		},
 
-		"GET":                   func(r *statusRequest) { r.method = http.MethodGet },
-		"PUT":                   func(r *statusRequest) { r.method = http.MethodPut },
-		"JSON":                  func(r *statusRequest) { r.contentType = "application/json"; r.body = `{"MessageStatus":"delivered"}` },
-		"as JSON":               func(r *statusRequest) { r.contentType = "application/json" },
-		"multipart":             func(r *statusRequest) { r.contentType = "multipart/form-data; boundary=x" },
-		"no content type":       func(r *statusRequest) { r.contentType = "" },
-		"a broken content type": func(r *statusRequest) { r.contentType = "application/x-www-form-urlencoded;;=" },
+		"GET":                   func(r *webhook) { r.method = http.MethodGet },
+		"PUT":                   func(r *webhook) { r.method = http.MethodPut },
+		"JSON":                  func(r *webhook) { r.contentType = "application/json"; r.body = `{"MessageStatus":"delivered"}` },
+		"as JSON":               func(r *webhook) { r.contentType = "application/json" },
+		"multipart":             func(r *webhook) { r.contentType = "multipart/form-data; boundary=x" },
+		"no content type":       func(r *webhook) { r.contentType = "" },
+		"a broken content type": func(r *webhook) { r.contentType = "application/x-www-form-urlencoded;;=" },
 		"a body of over 16 KiB": padded(16<<10 + 1),
 		"a body without end":    padded(1 << 20),
 	} {
@@ -153,14 +148,15 @@ func TestForgedReports(t *testing.T) {
 		})
 	}
 
-	// What the attacks change is good otherwise, or they would show nothing.
-	for name, change := range map[string]func(*statusRequest){
-		"as it is":                func(*statusRequest) {},
-		"another path to us":      func(r *statusRequest) { r.path = "/HOOKS/Twilio/Status/" },
+	// The same request is accepted without an attack. Otherwise the attacks would show
+	// nothing.
+	for name, change := range map[string]func(*webhook){
+		"unchanged":               func(*webhook) {},
+		"another path to us":      func(r *webhook) { r.path = "/HOOKS/Twilio/Status/" },
 		"a port that Twilio adds": signed(ourURL+":443"+StatusPath+"?"+goodQuery, form),
-		"a character set":         func(r *statusRequest) { r.contentType += "; charset=UTF-8" },
-		"a longer query":          func(r *statusRequest) { r.query = longQuery; signed(ourURL+StatusPath+"?"+longQuery, form)(r) },
-		"parameters in another order": func(r *statusRequest) {
+		"a character set":         func(r *webhook) { r.contentType += "; charset=UTF-8" },
+		"a longer query":          func(r *webhook) { r.query = longQuery; signed(ourURL+StatusPath+"?"+longQuery, form)(r) },
+		"parameters in another order": func(r *webhook) {
 			p := strings.Split(r.body, "&")
 			r.body = p[1] + "&" + p[0] + "&" + strings.Join(p[2:], "&")
 		},
@@ -176,8 +172,8 @@ func TestForgedReports(t *testing.T) {
 	}
 }
 
-// What Host and the forwarding headers say has no say.
-func TestHostHasNoSay(t *testing.T) {
+// Host and the forwarding headers are ignored.
+func TestHostIsIgnored(t *testing.T) {
 	d := twiliotest.New(twiliotest.Account{})
 	defer d.Close()
 	hooks := webhooks(t)

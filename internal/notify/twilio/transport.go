@@ -15,15 +15,16 @@ import (
 	"github.com/twilio/twilio-go/client"
 )
 
-// maxBody bounds what is read of an answer. A Message resource is about 3 KiB.
+// maxBody is how many bytes of a response are read. A Message resource has about
+// 3 KiB.
 const maxBody = 64 << 10
 
-// newTransport is the transport that all senders of an Account share, so that
-// they reuse connections and one Account cannot take all sockets of the process.
+// newTransport makes the transport that all senders of an Account share, so that
+// they reuse connections and one Account cannot use up the sockets of the process.
 func newTransport() *http.Transport {
-	// HTTP/1.1 only. net/http sends a POST again by itself where nothing had
-	// been written, and over HTTP/2 also after some errors of the peer; whether
-	// and when to repeat is decided in Send alone.
+	// HTTP/1.1 only. net/http repeats a POST if nothing had been written, and
+	// over HTTP/2 also after some errors of the server. Only Send may decide
+	// whether and when to repeat.
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	return &http.Transport{
@@ -39,8 +40,8 @@ func newTransport() *http.Transport {
 	}
 }
 
-// call is the twilio-go client of one try. twilio-go has no contexts, so the
-// try brings its own client, whose transport is bound to ctx.
+// call is the twilio-go client of one try. twilio-go does not support contexts,
+// so each try has a client of its own, whose transport uses the try's context.
 type call struct {
 	*client.Client
 	x *exchange
@@ -48,16 +49,16 @@ type call struct {
 
 // SendRequest implements client.BaseClient.
 func (c call) SendRequest(method, rawURL string, data url.Values, headers map[string]any, body ...byte) (*http.Response, error) {
-	bound := *c.Client // shares nothing that SendRequest changes
+	bound := *c.Client // SendRequest changes nothing that the copies share
 	bound.HTTPClient = &http.Client{Transport: c.x}
 	return bound.SendRequest(method, rawURL, data, headers, body...)
 }
 
-// exchange is the transport of one try and remembers what twilio-go drops:
-// whether a connection was had, the true status, Retry-After.
+// exchange is the transport of one try. It records what twilio-go does not
+// report: whether there was a connection, the actual status, and Retry-After.
 //
-// It never logs and adds no header. In particular no Idempotency-Key, which
-// Twilio ignores and which would make net/http repeat the POST.
+// It never logs and adds no header, in particular no Idempotency-Key: Twilio
+// ignores that header, and net/http would repeat the POST because of it.
 type exchange struct {
 	ctx  context.Context
 	base *url.URL
@@ -66,11 +67,11 @@ type exchange struct {
 	// Written by net/http's goroutines, which may outlive the try.
 	wanted, connected atomic.Bool
 
-	status     int // 0 until an answer has begun
+	status     int // 0 until a response has begun
 	retryAfter string
 }
 
-var errNoAnswer = errors.New("not an answer of the API")
+var errNotAPI = errors.New("not a response of the API")
 
 // RoundTrip implements http.RoundTripper.
 func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -87,21 +88,21 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer res.Body.Close()
 	x.status, x.retryAfter = res.StatusCode, res.Header.Get("Retry-After")
 	if res.StatusCode < 200 || res.StatusCode >= 300 && res.StatusCode < 400 {
-		// A redirect would carry the code, and twilio-go takes 3xx for success.
-		return nil, errNoAnswer
+		// A redirected request would carry the code to another host, and
+		// twilio-go treats 3xx as success.
+		return nil, errNotAPI
 	}
 
-	// Read here, because twilio-go never closes the body of an error, and in
-	// full, because net/http reuses only a connection whose answer was read to
-	// the end. A body that is cut short is passed on as far as it came: the
-	// status already says what became of the message.
+	// twilio-go never closes the body of an error response, so the body is read
+	// here. It is read to the end, because net/http reuses a connection only
+	// then. If the body is cut short, what has arrived is passed on: the status
+	// already says whether the message was accepted.
 	body, _ := io.ReadAll(io.LimitReader(res.Body, maxBody))
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	res.ContentLength = int64(len(body))
 	return res, nil
 }
 
-// neverConnected reports that no connection was had, so that nothing can have
-// been sent. It wants positive evidence: with a transport that does not trace,
-// it is false.
+// neverConnected reports whether it is certain that there was no connection, so
+// that nothing can have been sent. It is false for a transport without tracing.
 func (x *exchange) neverConnected() bool { return x.wanted.Load() && !x.connected.Load() }

@@ -1,15 +1,16 @@
 package twilio
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
 
-	"twofa/internal/notify"
+	"twofa/internal/channel"
+	"twofa/internal/otp"
 	"twofa/internal/testing/twiliotest"
 )
 
@@ -17,25 +18,22 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// A transport that does not tell whether it had a connection is not believed to
-// have had none.
+// If the transport does not say whether there was a connection, the failure counts as
+// ambiguous.
 func TestWithoutEvidenceAFailureIsAmbiguous(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		calls := 0
-		w := inBubble(t, func(o *Options) {
-			o.Transport = roundTripper(func(*http.Request) (*http.Response, error) {
-				calls++
-				return nil, errors.New("no such host")
-			})
-		})
-		f := failure(t, w.sender.Send(t.Context(), message()))
-		if !f.MayHaveSent || calls != 2 {
+	calls := 0
+	unknown := roundTripper(func(*http.Request) (*http.Response, error) {
+		calls++
+		return nil, errors.New("no such host")
+	})
+	inBubble(t, func(o *Options) { o.Transport = unknown }, func(t *testing.T, r *rig, _ *pipes) {
+		if f := r.failure(t, channel.WhatsApp, message()); !f.MayHaveSent || calls != 2 {
 			t.Errorf("got %+v after %d calls", f, calls)
 		}
 	})
 }
 
-// What a proxy or a virtual host would see.
+// The URL and the Host header that a proxy or a virtual host would see.
 func TestBaseURLReplacesSchemeAndHost(t *testing.T) {
 	for base, want := range map[string]string{
 		"":                            "https api.twilio.com api.twilio.com",
@@ -46,43 +44,32 @@ func TestBaseURLReplacesSchemeAndHost(t *testing.T) {
 		o.BaseURL = base
 		var got, path string
 		o.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
-			host := r.Host // what is sent; empty means that of the URL
-			if host == "" {
-				host = r.URL.Host
-			}
+			host := cmp.Or(r.Host, r.URL.Host) // the Host header that net/http sends
 			got, path = fmt.Sprint(r.URL.Scheme, " ", r.URL.Host, " ", host), r.URL.RequestURI()
 			return &http.Response{StatusCode: http.StatusCreated, Body: http.NoBody}, nil
 		})
-		a, err := New(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := a.on(notify.WhatsApp).Send(t.Context(), message()); err != nil {
-			t.Fatal(err)
-		}
+		(&rig{Account: newAccount(t, o)}).send(t, channel.WhatsApp, message())
 		if got != want || path != "/2010-04-01/Accounts/"+twiliotest.AccountSID+"/Messages.json" {
 			t.Errorf("%q: calls go to %s%s", base, got, path)
 		}
 	}
 }
 
-// An answer that is not read to its end must give its connection back, by its
-// Close or by the end of the try's context: past the transport's bound all
-// sends would wait for ever.
-func TestEndlessAnswersDoNotLeakConnections(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := inBubble(t, nil)
-		w.For(recipient, twiliotest.Raw(http.StatusBadRequest, strings.Repeat("x", 2*maxBody)))
+// If a response is not read to its end, its Close or the end of the try's context has to
+// release the connection. Otherwise all sends would hang at the transport's limit.
+func TestLongResponsesDoNotLeakConnections(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+		r.For(recipient, twiliotest.Raw(http.StatusBadRequest, strings.Repeat("x", 2*maxBody)))
 		for i := range newTransport().MaxConnsPerHost + 2 {
-			f := failure(t, w.sender.Send(t.Context(), message()))
-			if f.Reason != notify.Unavailable || f.Detail != "refused with status 400" {
+			f := r.failure(t, channel.WhatsApp, message())
+			if f.Outcome != otp.OutcomeUnavailable || f.Detail != "refused with status 400" {
 				t.Fatalf("send %d: got %+v", i, f)
 			}
 		}
 	})
 }
 
-// net/http repeats a POST over HTTP/2 after errors where it would not over
+// Over HTTP/2, net/http repeats a POST after errors after which it does not over
 // HTTP/1.1.
 func TestHTTP1Only(t *testing.T) {
 	var protocol string
@@ -101,14 +88,8 @@ func TestHTTP1Only(t *testing.T) {
 	transport.TLSClientConfig.NextProtos = nil
 	o := options()
 	o.BaseURL, o.Transport = server.URL, transport
-	a, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.on(notify.WhatsApp).Send(t.Context(), message()); err != nil {
-		t.Fatal(err)
-	}
+	(&rig{Account: newAccount(t, o)}).send(t, channel.WhatsApp, message())
 	if protocol != "HTTP/1.1" {
-		t.Errorf("spoke %s", protocol)
+		t.Errorf("used %s", protocol)
 	}
 }

@@ -1,16 +1,16 @@
 // Package twilio sends one-time codes over Twilio: WhatsApp messages and SMS
-// over its Messages API, voice calls over its Calls API. Its Webhooks read what
-// Twilio reports of them and what people answer.
+// over its Messages API, voice calls over its Calls API. [Webhooks] reads
+// Twilio's delivery reports and what people reply.
 //
 // A message costs money and rings a phone, and Twilio has no idempotency for
-// it. So this package must never send one blindly twice: after an ambiguous
-// failure (a time-out, a lost connection, a server error) it tries once more
-// and never again. It must never let a code, a number, a credential or the
-// provider's words into an error or a log, and never believe a request that
-// Twilio has not signed.
+// messages. So after an ambiguous failure (a time-out, a lost connection, a
+// server error) this package tries once more and never again. It must never put
+// a code, a number, a credential or the provider's words into an error or a log,
+// and never accept a request that Twilio has not signed.
 package twilio
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"maps"
@@ -22,18 +22,19 @@ import (
 
 	"github.com/twilio/twilio-go/client"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
 )
 
-// Where Twilio's requests arrive, below Options.PublicURL.
+// The paths of Twilio's requests to this service, below Options.PublicURL.
 const (
 	StatusPath  = "/hooks/twilio/status"
 	InboundPath = "/hooks/twilio/inbound"
 )
 
-// Account is a Twilio account and what it can send with. It is safe for
-// concurrent use. Use New. Its credentials stand behind a pointer, which fmt
-// and slog do not follow.
+// Account is a Twilio account with its senders. It is safe for concurrent use.
+// Use New. Its credentials are behind a pointer, which fmt and slog do not
+// follow.
 type Account struct {
 	client     *client.Client
 	base       *url.URL
@@ -42,24 +43,24 @@ type Account struct {
 
 	texts                 Texts
 	content, alertContent string
-	publicURL             string // without a slash at the end; "" asks for no reports
+	publicURL             string // without a slash at the end. Empty: no delivery reports
 
 	timeout, total time.Duration
 	log            *slog.Logger
 
-	senders map[notify.Channel]notify.Sender
+	senders notify.Senders
 }
 
 // New returns an Account, or an error that lists every fault of the options by
-// the name of its environment variable. It makes no call.
+// the name of its environment variable. It calls nobody.
 func New(o Options) (*Account, error) {
 	if faults := o.Faults(); len(faults) > 0 {
 		return nil, errors.New("twilio: " + strings.Join(faults, "\ntwilio: "))
 	}
 	if o.Texts == nil {
-		return nil, errors.New("twilio: there are no Texts")
+		return nil, errors.New("twilio: Options.Texts is not set")
 	}
-	base, _ := parseBaseURL(o.BaseURL)
+	base, _ := parseBaseURL(o.BaseURL) // Faults has checked both
 	publicURL, _ := parsePublicURL(o.PublicURL)
 	a := &Account{
 		base:         base,
@@ -69,9 +70,9 @@ func New(o Options) (*Account, error) {
 		content:      o.ContentSID,
 		alertContent: o.AlertContentSID,
 		publicURL:    publicURL,
-		timeout:      o.Timeout,
-		total:        o.TotalTimeout,
-		log:          o.Logger,
+		timeout:      cmp.Or(o.Timeout, defaultTimeout),
+		total:        cmp.Or(o.TotalTimeout, defaultTotal),
+		log:          cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 	}
 
 	user, password, credentialsVariable := o.AccountSID, o.AuthToken, "TWILIO_AUTH_TOKEN"
@@ -87,31 +88,22 @@ func New(o Options) (*Account, error) {
 	if a.transport == nil {
 		a.transport = newTransport()
 	}
-	if a.timeout == 0 {
-		a.timeout = defaultTimeout
-	}
-	if a.total == 0 {
-		a.total = defaultTotal
-	}
-	if a.log == nil {
-		a.log = slog.New(slog.DiscardHandler)
-	}
-	a.senders = a.open(o, credentialsVariable)
+	a.senders = a.newSenders(o, credentialsVariable)
 	return a, nil
 }
 
-// open makes a sender for every channel that has what it needs. A number of
-// its own is used alone, because the service may hold senders of other
-// channels only.
-func (a *Account) open(o Options, credentialsVariable string) map[notify.Channel]notify.Sender {
-	senders := make(map[notify.Channel]notify.Sender)
+// newSenders makes a sender for every channel that has a number or a messaging
+// service. If a channel has a number, the messaging service is not used for it,
+// because the service may hold senders of other channels only.
+func (a *Account) newSenders(o Options, credentialsVariable string) notify.Senders {
+	senders := make(notify.Senders)
 	for _, c := range []struct {
-		channel       notify.Channel
+		channel       channel.Channel
 		from, service string
 	}{
-		{notify.WhatsApp, o.WhatsAppFrom, o.MessagingServiceSID},
-		{notify.SMS, o.SMSFrom, o.MessagingServiceSID},
-		{notify.Call, o.VoiceFrom, ""},
+		{channel.WhatsApp, o.WhatsAppFrom, o.MessagingServiceSID},
+		{channel.SMS, o.SMSFrom, o.MessagingServiceSID},
+		{channel.Call, o.VoiceFrom, ""},
 	} {
 		s := &sender{account: a, channel: c.channel, from: c.from}
 		s.names = names{credentials: credentialsVariable, sender: senderVariables[c.channel]}
@@ -127,11 +119,11 @@ func (a *Account) open(o Options, credentialsVariable string) map[notify.Channel
 
 // Senders returns a sender for each channel that the account can send over,
 // whether or not Options.Channels names it.
-func (a *Account) Senders() map[notify.Channel]notify.Sender { return maps.Clone(a.senders) }
+func (a *Account) Senders() notify.Senders { return maps.Clone(a.senders) }
 
-// callback is where Twilio is to report on the message, "" for nowhere. What
-// the report is about stands in the query, which Twilio signs.
-func (a *Account) callback(m notify.Message) string {
+// callbackURL is where Twilio reports on the message. Empty: no report. The
+// query identifies the message, and Twilio signs it.
+func (a *Account) callbackURL(m notify.Message) string {
 	if a.publicURL == "" || m.Verification == "" || m.Attempt < 1 {
 		return ""
 	}

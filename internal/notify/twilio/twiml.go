@@ -9,10 +9,10 @@ import (
 	"twofa/internal/notify"
 )
 
-// Bounds of what a call says. Twilio takes 4,000 characters of TwiML (error
-// 32018); with these, markup and escapes included, there are always fewer. A
-// text that is longer is cut between words. A code is never cut: Send refuses
-// one that is longer than this.
+// Limits of what a call says, in characters unless noted. Twilio accepts 4,000
+// characters of TwiML (error 32018). With these limits there are always fewer,
+// markup and escapes included. A longer text is cut between words. A code is
+// never cut: Send refuses a longer one.
 const (
 	maxTwiML      = 4000
 	maxSpokenCode = 16 // bytes
@@ -22,8 +22,8 @@ const (
 	maxLanguage   = 16
 )
 
-// callTwiML is what a call does: it says the speech and the code in it, one
-// character at a time, so that no voice reads a number in millions.
+// callTwiML returns the TwiML of a call. The call says the code one character at
+// a time, so that no voice reads it as one large number.
 func callTwiML(s notify.Speech, code string) string {
 	var b strings.Builder
 	open := "<Say>"
@@ -37,7 +37,7 @@ func callTwiML(s notify.Speech, code string) string {
 	}
 	spell := func() {
 		for _, r := range code {
-			// A voice reads a small letter as a word where it is one.
+			// Some voices read a lower-case letter such as "a" as a word.
 			say(string(unicode.ToUpper(r)), maxBefore)
 		}
 	}
@@ -54,10 +54,10 @@ func callTwiML(s notify.Speech, code string) string {
 	return b.String()
 }
 
-// escape makes a text safe inside an element of XML: escaped, characters that
-// XML cannot hold replaced, spaces made single. It has at most limit characters
-// as Twilio may count them (UTF-16); if it would have more, it ends with a whole
-// word where one ends near.
+// escape makes a text safe inside an XML element: it escapes it, replaces the
+// characters that XML cannot hold, and turns each run of spaces into one space.
+// The result has at most limit characters, counted in UTF-16 as Twilio may do. A
+// longer text is cut after a whole word, unless that would drop half of it.
 func escape(text string, limit int) string {
 	var b strings.Builder
 	size := 0
@@ -78,12 +78,12 @@ func escape(text string, limit int) string {
 	return b.String()
 }
 
-// escapeText escapes for an element of XML, where it also replaces what XML
-// cannot hold.
+// escapeText escapes a text for an XML element. It replaces the characters that
+// XML cannot hold.
 func escapeText(s string) string {
 	var b strings.Builder
 	if err := xml.EscapeText(&b, []byte(s)); err != nil {
-		panic(err) // a Builder takes everything
+		panic(err) // writing to a Builder never fails
 	}
 	return b.String()
 }

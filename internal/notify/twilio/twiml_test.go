@@ -10,9 +10,10 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/notify"
+	"twofa/internal/testing/fixture"
 )
 
-// spoken is TwiML as Twilio reads it.
+// spoken is the TwiML that Twilio reads.
 type spoken struct {
 	XMLName xml.Name `xml:"Response"`
 	Say     []struct {
@@ -23,10 +24,7 @@ type spoken struct {
 	Pause []struct{}
 }
 
-func parse(t interface {
-	Helper()
-	Fatalf(string, ...any)
-}, twiml string) spoken {
+func parse(t fixture.TB, twiml string) spoken {
 	t.Helper()
 	var s spoken
 	if err := xml.Unmarshal([]byte(twiml), &s); err != nil {
@@ -87,8 +85,8 @@ func TestTwiML(t *testing.T) {
 	}
 }
 
-// Whatever the texts and the code are, as far as Send lets them through, the
-// TwiML is XML, short enough, and says the whole code twice.
+// For all texts and codes that Send accepts, the TwiML is XML, short enough, and says
+// the whole code twice.
 func TestTwiMLProperty(t *testing.T) {
 	text := rapid.OneOf(
 		rapid.String(),
@@ -128,7 +126,7 @@ func TestTwiMLProperty(t *testing.T) {
 	})
 }
 
-// asXML is a character as a parser gives it back.
+// asXML is the character that an XML parser returns.
 func asXML(r rune) string {
 	if r == 0x09 || r == 0x0A || r == 0x0D || r >= 0x20 && r <= 0xD7FF || r >= 0xE000 && r <= 0xFFFD || r >= 0x10000 {
 		return string(r)

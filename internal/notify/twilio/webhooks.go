@@ -11,6 +11,7 @@ import (
 
 	"github.com/twilio/twilio-go/client"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/phone"
@@ -18,26 +19,26 @@ import (
 
 const (
 	signatureHeader = "X-Twilio-Signature"
-	// maxWebhook bounds the body of a request; the longest of Twilio's, with a
-	// text of 1,600 characters, has about 10 KiB.
+	// maxWebhook is the longest body of a request, in bytes. Twilio's longest,
+	// with a text of 1,600 characters, has about 10 KiB.
 	maxWebhook = 16 << 10
 	// maxText is the longest text that Twilio carries, in characters.
 	maxText = 1600
-	// maxAttempt is far more than a verification has.
+	// maxAttempt is far more than the attempts of one verification.
 	maxAttempt = 9999
 )
 
-// Webhooks reads Twilio's requests to us and believes only what Twilio has
-// signed with the account's auth token. A request that was signed can come
-// again at any time: that it has an effect only once is up to the caller. The
-// token stands behind a pointer, which fmt and slog do not follow.
+// Webhooks reads Twilio's requests to this service. It accepts only requests that
+// Twilio has signed with the account's auth token. A signed request can be
+// repeated at any time: the caller has to make sure that it has an effect only
+// once. The token is behind a pointer, which fmt and slog do not follow.
 type Webhooks struct {
 	origin    string
 	validator *client.RequestValidator
 }
 
-// NewWebhooks takes TWOFA_PUBLIC_URL and TWILIO_AUTH_TOKEN, as Options do. The
-// error names what is wrong with them and holds neither.
+// NewWebhooks takes TWOFA_PUBLIC_URL and TWILIO_AUTH_TOKEN, like Options. The
+// error says what is wrong with them and quotes neither.
 func NewWebhooks(publicURL, authToken string) (*Webhooks, error) {
 	origin, err := parsePublicURL(publicURL)
 	switch {
@@ -52,37 +53,36 @@ func NewWebhooks(publicURL, authToken string) (*Webhooks, error) {
 	return &Webhooks{origin: origin, validator: &validator}, nil
 }
 
-// progress is what a status of Twilio's means; reason is why, for otp.Failed,
-// unless an error number says more.
+// progress is what a status of Twilio's means. outcome is set for [otp.Failed]
+// only, and applies if there is no error number with a rule.
 type progress struct {
-	status otp.DeliveryStatus
-	reason notify.Reason
+	status  otp.DeliveryStatus
+	outcome otp.Outcome
 }
 
-// Statuses that are not here change nothing (otp.Queued): Twilio adds some
-// without notice.
+// Other statuses change nothing ([otp.Queued]): Twilio adds some without notice.
 var (
 	messageStatuses = map[string]progress{
 		"sent":        {otp.Sent, 0},
 		"delivered":   {otp.Delivered, 0},
 		"read":        {otp.Read, 0},
-		"undelivered": {otp.Failed, notify.Undeliverable}, // the carrier says so
-		"failed":      {otp.Failed, notify.Unavailable},   // it never left Twilio
-		"canceled":    {otp.Failed, notify.Unavailable},
+		"undelivered": {otp.Failed, otp.OutcomeUndeliverable}, // the carrier says so
+		"failed":      {otp.Failed, otp.OutcomeUnavailable},   // it never left Twilio
+		"canceled":    {otp.Failed, otp.OutcomeUnavailable},
 	}
 	callStatuses = map[string]progress{
 		"ringing":     {otp.Sent, 0},
 		"in-progress": {otp.Sent, 0},
 		"completed":   {otp.Delivered, 0},
-		"busy":        {otp.Failed, notify.Undeliverable},
-		"no-answer":   {otp.Failed, notify.Undeliverable},
-		"failed":      {otp.Failed, notify.Undeliverable},
-		"canceled":    {otp.Failed, notify.Undeliverable},
+		"busy":        {otp.Failed, otp.OutcomeUndeliverable},
+		"no-answer":   {otp.Failed, otp.OutcomeUndeliverable},
+		"failed":      {otp.Failed, otp.OutcomeUndeliverable},
+		"canceled":    {otp.Failed, otp.OutcomeUndeliverable},
 	}
 )
 
-// Report reads what became of a message (a POST to StatusPath). The error is
-// notify.ErrForged or notify.ErrMalformed itself.
+// Report reads a delivery report on a message (a POST to StatusPath). The error
+// is [notify.ErrForged] or [notify.ErrMalformed].
 func (w *Webhooks) Report(r *http.Request) (notify.Report, error) {
 	query, form, err := w.read(r, StatusPath)
 	if err != nil {
@@ -108,43 +108,43 @@ func (w *Webhooks) Report(r *http.Request) (notify.Report, error) {
 	report.Status = p.status
 	if p.status == otp.Failed {
 		code, _ := strconv.Atoi(form.Get("ErrorCode"))
-		report.Failure = &notify.Failure{Reason: p.reason, Code: errorNumber(code), Next: otherChannel, Detail: "reported as " + said}
+		report.Failure = &notify.Failure{Outcome: p.outcome, Code: errorNumber(code), Next: otherChannel, Detail: "reported as " + said}
 		namesOf(form, isCall).apply(report.Failure)
 	}
 	return report, nil
 }
 
-// namesOf finds the settings of a message that Twilio reports on. An alert's
-// template is none of them, because nobody asks for a report on an alert.
+// namesOf returns the variables of the message that Twilio reports on. The
+// template is never an alert's, because alerts have no reports.
 func namesOf(form url.Values, isCall bool) names {
-	// Whatever the calls of the API authenticate with, the token is what an
-	// account always has.
+	// A report does not say which credentials the API call used. Every account
+	// has a token.
 	n := names{credentials: "TWILIO_AUTH_TOKEN"}
 	switch {
 	case isCall:
-		n.sender = senderVariables[notify.Call]
+		n.sender = senderVariables[channel.Call]
 	case form.Get("MessagingServiceSid") != "":
 		n.sender = serviceVariable
 	case strings.HasPrefix(form.Get("To"), "whatsapp:"):
-		n.sender = senderVariables[notify.WhatsApp]
+		n.sender = senderVariables[channel.WhatsApp]
 	default:
-		n.sender = senderVariables[notify.SMS]
+		n.sender = senderVariables[channel.SMS]
 	}
 	return n
 }
 
-// Inbound reads what a person sent to us (a POST to InboundPath). Its texts are
-// valid UTF-8 of at most 1,600 characters and otherwise as the person wrote
-// them. The error is notify.ErrForged or notify.ErrMalformed itself.
+// Inbound reads a person's message to the service (a POST to InboundPath). Its
+// texts are made valid UTF-8 of at most 1,600 characters and are otherwise
+// unchanged. The error is [notify.ErrForged] or [notify.ErrMalformed].
 func (w *Webhooks) Inbound(r *http.Request) (notify.Inbound, error) {
 	_, form, err := w.read(r, InboundPath)
 	if err != nil {
 		return notify.Inbound{}, err
 	}
-	in := notify.Inbound{Channel: notify.SMS, Text: clean(form.Get("Body")), Payload: clean(form.Get("ButtonPayload"))}
+	in := notify.Inbound{Channel: channel.SMS, Text: clean(form.Get("Body")), Payload: clean(form.Get("ButtonPayload"))}
 	number, isWhatsApp := strings.CutPrefix(form.Get("From"), "whatsapp:")
 	if isWhatsApp {
-		in.Channel = notify.WhatsApp
+		in.Channel = channel.WhatsApp
 	}
 	n, err := phone.Parse(number)
 	if err != nil {
@@ -157,8 +157,8 @@ func (w *Webhooks) Inbound(r *http.Request) (notify.Inbound, error) {
 	return in, nil
 }
 
-// Reply is the answer to an inbound message: a text that goes back to the
-// person, at most 1,600 characters of it, or nothing for "".
+// Reply is the response to an inbound message. It sends the text to the person,
+// cut to 1,600 characters. Empty: no reply.
 func (w *Webhooks) Reply(text string) (contentType string, body []byte) {
 	xml := `<?xml version="1.0" encoding="UTF-8"?><Response/>`
 	if text = clean(text); text != "" {
@@ -167,8 +167,8 @@ func (w *Webhooks) Reply(text string) (contentType string, body []byte) {
 	return "text/xml; charset=utf-8", []byte(xml)
 }
 
-// read returns the parameters of a request, in the query and in the body, if
-// Twilio has signed it for this path of ours.
+// read returns the parameters in the query and the body of a request that Twilio
+// has signed for this path. Otherwise it returns [notify.ErrForged].
 func (w *Webhooks) read(r *http.Request, path string) (query, form url.Values, err error) {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	signatures := r.Header[signatureHeader]
@@ -184,12 +184,12 @@ func (w *Webhooks) read(r *http.Request, path string) (query, form url.Values, e
 	if queryErr != nil || formErr != nil {
 		return nil, nil, notify.ErrForged
 	}
-	params, ok := once(query, form)
+	params, ok := signedParams(query, form)
 	if !ok {
 		return nil, nil, notify.ErrForged
 	}
-	// From our own settings and not from Host or the path, which whoever sends
-	// the request writes.
+	// The URL comes from our own settings, not from the request's Host and path,
+	// which the client chooses.
 	address := w.origin + path
 	if r.URL.RawQuery != "" {
 		address += "?" + r.URL.RawQuery
@@ -200,12 +200,12 @@ func (w *Webhooks) read(r *http.Request, path string) (query, form url.Values, e
 	return query, form, nil
 }
 
-// once returns the parameters of the body as the signature covers them. It
-// refuses what the signature leaves open: a parameter that is there twice,
-// because the validator looks at the first alone, and a name that does not
-// begin with a letter, because names and values are signed without a mark
-// between them: the last digits of the query could be given to such a name.
-func once(query, form url.Values) (map[string]string, bool) {
+// signedParams returns the parameters of the body. It refuses two forms that the
+// signature does not protect. One is a repeated parameter: the validator checks
+// the first value only. The other is a name that does not begin with a letter:
+// Twilio signs the URL, names and values without separators, so an attacker could
+// move the last digits of the query into such a name.
+func signedParams(query, form url.Values) (map[string]string, bool) {
 	for name, values := range query {
 		if len(values) != 1 || form.Has(name) {
 			return nil, false
@@ -221,7 +221,7 @@ func once(query, form url.Values) (map[string]string, bool) {
 	return params, true
 }
 
-// clean makes a text from outside valid and not too long.
+// clean makes a text from outside valid UTF-8 of at most maxText characters.
 func clean(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	n := 0

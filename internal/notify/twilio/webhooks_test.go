@@ -4,18 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/testing/twiliotest"
 )
 
-// receiver is an app that does nothing but read Twilio's requests.
+// receiver is a server that reads Twilio's requests and records the results.
 type receiver struct {
 	*Webhooks
 	*httptest.Server
@@ -49,7 +50,7 @@ func webhooks(tb testing.TB) *receiver {
 	return r
 }
 
-// report lets the double report and returns what was read of it.
+// report makes the double send a report and returns what was read.
 func (r *receiver) report(t *testing.T, d *twiliotest.Double, m twiliotest.Message, status string, extra ...string) (notify.Report, error) {
 	t.Helper()
 	res, err := d.Callback(t.Context(), m, ourURL, r.URL, status, 0, extra...)
@@ -62,159 +63,131 @@ func (r *receiver) report(t *testing.T, d *twiliotest.Double, m twiliotest.Messa
 }
 
 func TestReports(t *testing.T) {
-	server, a := startAccount(t, withReports)
+	r, _ := newRig(t, withReports)
 	hooks := webhooks(t)
-	accepted := make(map[notify.Channel]twiliotest.Message)
-	for _, channel := range channels {
-		if err := a.on(channel).Send(t.Context(), tracked()); err != nil {
-			t.Fatal(err)
-		}
-		accepted[channel] = server.Accepted()[len(accepted)]
+	accepted := make(map[channel.Channel]twiliotest.Message)
+	for _, c := range channels {
+		r.send(t, c, tracked())
+		accepted[c] = r.Accepted()[len(accepted)]
 	}
-	texts, calls := []notify.Channel{notify.WhatsApp, notify.SMS}, []notify.Channel{notify.Call}
+	texts, calls := []channel.Channel{channel.WhatsApp, channel.SMS}, []channel.Channel{channel.Call}
 	for _, tc := range []struct {
-		channels []notify.Channel
-		said     string
+		channels []channel.Channel
+		said     string // Twilio's statuses with this meaning, separated by spaces
 		status   otp.DeliveryStatus
-		reason   notify.Reason
+		outcome  otp.Outcome
 	}{
-		{texts, "accepted", otp.Queued, 0},
-		{texts, "scheduled", otp.Queued, 0},
-		{texts, "queued", otp.Queued, 0},
-		{texts, "sending", otp.Queued, 0},
+		// "completed" is a status of calls, "delivered" of messages.
+		{texts, "accepted scheduled queued sending completed unknown-status Delivered ", otp.Queued, 0},
 		{texts, "sent", otp.Sent, 0},
 		{texts, "delivered", otp.Delivered, 0},
 		{texts, "read", otp.Read, 0},
-		{texts, "failed", otp.Failed, notify.Unavailable},
-		{texts, "undelivered", otp.Failed, notify.Undeliverable},
-		{texts, "canceled", otp.Failed, notify.Unavailable},
-		{texts, "completed", otp.Queued, 0}, // not of a message
-		{texts, "invented-tomorrow", otp.Queued, 0},
-		{texts, "", otp.Queued, 0},
-		{texts, "Delivered", otp.Queued, 0},
-		{calls, "queued", otp.Queued, 0},
-		{calls, "initiated", otp.Queued, 0},
-		{calls, "ringing", otp.Sent, 0},
-		{calls, "in-progress", otp.Sent, 0},
+		{texts, "failed canceled", otp.Failed, otp.OutcomeUnavailable},
+		{texts, "undelivered", otp.Failed, otp.OutcomeUndeliverable},
+		{calls, "queued initiated delivered", otp.Queued, 0},
+		{calls, "ringing in-progress", otp.Sent, 0},
 		{calls, "completed", otp.Delivered, 0},
-		{calls, "busy", otp.Failed, notify.Undeliverable},
-		{calls, "no-answer", otp.Failed, notify.Undeliverable},
-		{calls, "failed", otp.Failed, notify.Undeliverable},
-		{calls, "canceled", otp.Failed, notify.Undeliverable},
-		{calls, "delivered", otp.Queued, 0},
+		{calls, "busy no-answer failed canceled", otp.Failed, otp.OutcomeUndeliverable},
 	} {
-		for _, channel := range tc.channels {
-			t.Run(fmt.Sprint(channel, " ", tc.said), func(t *testing.T) {
-				// Numbers that Twilio does not have change nothing.
-				for _, number := range []string{"", "0", "739184", "14155550123", "-21211", "21211x", "29999"} {
-					got, err := hooks.report(t, server.Double, accepted[channel], tc.said, "ErrorCode", number, "NewParameter", "1")
-					if err != nil || got.Verification != verification || got.Attempt != 2 || got.Status != tc.status {
-						t.Fatalf("got %+v, %v", got, err)
+		for _, c := range tc.channels {
+			for said := range strings.SplitSeq(tc.said, " ") {
+				t.Run(fmt.Sprint(c, " ", said), func(t *testing.T) {
+					// Invalid error numbers are dropped.
+					for _, number := range []string{"", "0", "739184", "14155550123", "-21211", "21211x", "29999"} {
+						got, err := hooks.report(t, r.Double, accepted[c], said, "ErrorCode", number, "NewParameter", "1")
+						if err != nil || got.Verification != verification || got.Attempt != 2 || got.Status != tc.status {
+							t.Fatalf("got %+v, %v", got, err)
+						}
+						if (got.Failure != nil) != (tc.outcome != 0) {
+							t.Fatalf("failure %+v", got.Failure)
+						}
+						want := map[bool]int{true: 29999}[number == "29999"]
+						if f := got.Failure; f != nil && (f.Outcome != tc.outcome || f.Next != otp.NextChannel || f.Code != want || f.MayHaveSent || f.Detail == "") {
+							t.Errorf("with %q: %+v", number, *f)
+						}
 					}
-					if (got.Failure != nil) != (tc.reason != 0) {
-						t.Fatalf("failure %+v", got.Failure)
-					}
-					want := map[bool]int{true: 29999}[number == "29999"]
-					if f := got.Failure; f != nil && (f.Reason != tc.reason || f.Next != otp.NextChannel || f.Code != want || f.MayHaveSent || f.Detail == "") {
-						t.Errorf("with %q: %+v", number, *f)
-					}
-				}
-			})
+				})
+			}
 		}
 	}
 }
 
-// The setting at fault is that of the sender that Twilio names.
+// A failure names the setting of the sender that Twilio names in its report.
 func TestReportsNameTheSetting(t *testing.T) {
-	server, a := startAccount(t, func(o *Options) {
-		withReports(o)
-		o.WhatsAppFrom, o.SMSFrom, o.MessagingServiceSID = "", "", twiliotest.MessagingServiceSID
-	})
+	r, _ := newRig(t, func(o *Options) { withReports(o); withService(o) })
 	hooks := webhooks(t)
-	for _, channel := range []notify.Channel{notify.WhatsApp, notify.SMS} {
-		server.Reset()
-		if err := a.on(channel).Send(t.Context(), tracked()); err != nil {
-			t.Fatal(err)
-		}
-		got, err := hooks.report(t, server.Double, server.Accepted()[0], "failed", "ErrorCode", "63007")
+	for _, c := range []channel.Channel{channel.WhatsApp, channel.SMS} {
+		r.Reset()
+		r.send(t, c, tracked())
+		got, err := hooks.report(t, r.Double, r.Accepted()[0], "failed", "ErrorCode", "63007")
 		if err != nil || got.Failure.Setting != "TWILIO_MESSAGING_SERVICE_SID" {
-			t.Errorf("%s: %+v, %v", channel, got.Failure, err)
+			t.Errorf("%s: %+v, %v", c, got.Failure, err)
 		}
 	}
 }
 
 func TestStatusCallback(t *testing.T) {
+	const path = "/hooks/twilio/status?id=VE0123456789abcdef0123456789abcdef&attempt=2"
 	for name, tc := range map[string]struct {
 		public string
 		change func(*notify.Message)
 		want   string
 	}{
-		"all there":              {ourURL, func(*notify.Message) {}, ourURL + "/hooks/twilio/status?id=VE0123456789abcdef0123456789abcdef&attempt=2"},
-		"a slash at the end":     {ourURL + "/", func(*notify.Message) {}, ourURL + "/hooks/twilio/status?id=VE0123456789abcdef0123456789abcdef&attempt=2"},
+		"complete":               {ourURL, func(*notify.Message) {}, ourURL + path},
+		"a slash at the end":     {ourURL + "/", func(*notify.Message) {}, ourURL + path},
 		"no public address":      {"", func(*notify.Message) {}, ""},
 		"no verification":        {ourURL, func(m *notify.Message) { m.Verification = "" }, ""},
 		"no attempt":             {ourURL, func(m *notify.Message) { m.Attempt = 0 }, ""},
 		"an alert":               {ourURL, func(m *notify.Message) { *m = alert() }, ""},
-		"an id that is no such":  {ourURL, func(m *notify.Message) { m.Verification = "a&b=c d" }, ourURL + "/hooks/twilio/status?id=a%26b%3Dc+d&attempt=2"},
-		"loopback without https": {"http://127.0.0.1:7071", func(*notify.Message) {}, "http://127.0.0.1:7071/hooks/twilio/status?id=VE0123456789abcdef0123456789abcdef&attempt=2"},
+		"an id to be encoded":    {ourURL, func(m *notify.Message) { m.Verification = "a&b=c d" }, ourURL + "/hooks/twilio/status?id=a%26b%3Dc+d&attempt=2"},
+		"loopback without https": {"http://127.0.0.1:7071", func(*notify.Message) {}, "http://127.0.0.1:7071" + path},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server, a := startAccount(t, func(o *Options) { o.PublicURL = tc.public })
+			r, _ := newRig(t, func(o *Options) { o.PublicURL = tc.public })
 			m := tracked()
 			tc.change(&m)
-			for _, channel := range channels {
-				server.Reset()
-				if err := a.on(channel).Send(t.Context(), m); err != nil {
-					t.Fatal(err)
+			for _, c := range channels {
+				r.Reset()
+				r.send(t, c, m)
+				if got := r.Accepted()[0].StatusCallback; got != tc.want {
+					t.Errorf("%s: %q, want %q", c, got, tc.want)
 				}
-				if got := server.Accepted()[0].StatusCallback; got != tc.want {
-					t.Errorf("%s: %q, want %q", channel, got, tc.want)
-				}
-				method := server.Calls()[0].Form.Get("StatusCallbackMethod")
-				if want := map[bool]string{true: "POST"}[channel == notify.Call && tc.want != ""]; method != want {
-					t.Errorf("%s: method %q", channel, method)
+				method := r.Calls()[0].Form.Get("StatusCallbackMethod")
+				if want := map[bool]string{true: "POST"}[c == channel.Call && tc.want != ""]; method != want {
+					t.Errorf("%s: method %q", c, method)
 				}
 			}
 		})
 	}
 }
 
-// Signed, and yet not what we asked to be told.
+// These reports are signed, but are not what Twilio was asked to send.
 func TestMalformedReports(t *testing.T) {
 	d := twiliotest.New(twiliotest.Account{})
 	defer d.Close()
 	hooks := webhooks(t)
 	_, form := goodStatus(d)
+	const id = "id=" + string(verification)
 	for name, tc := range map[string]struct{ query, drop, add string }{
 		"no query":                {"", "", ""},
 		"no id":                   {"attempt=2", "", ""},
-		"no attempt":              {"id=" + string(verification), "", ""},
-		"an id that is none":      {"id=VE1&attempt=2", "", ""},
-		"attempt 0":               {"id=" + string(verification) + "&attempt=0", "", ""},
-		"attempt -1":              {"id=" + string(verification) + "&attempt=-1", "", ""},
-		"attempt +1":              {"id=" + string(verification) + "&attempt=%2B1", "", ""},
-		"attempt 01":              {"id=" + string(verification) + "&attempt=01", "", ""},
-		"attempt 10000":           {"id=" + string(verification) + "&attempt=10000", "", ""},
-		"attempt out of range":    {"id=" + string(verification) + "&attempt=99999999999999999999", "", ""},
+		"no attempt":              {id, "", ""},
+		"an invalid id":           {"id=VE1&attempt=2", "", ""},
+		"attempt 0":               {id + "&attempt=0", "", ""},
+		"attempt -1":              {id + "&attempt=-1", "", ""},
+		"attempt +1":              {id + "&attempt=%2B1", "", ""},
+		"attempt 01":              {id + "&attempt=01", "", ""},
+		"attempt 10000":           {id + "&attempt=10000", "", ""},
+		"attempt out of range":    {id + "&attempt=99999999999999999999", "", ""},
 		"no status":               {goodQuery, "MessageStatus", ""},
 		"of a message and a call": {goodQuery, "", "CallStatus"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := url.Values{}
-			for k, v := range form {
-				if k != tc.drop {
-					f[k] = v
-				}
-			}
-			if tc.add != "" {
+			f := maps.Clone(form)
+			if delete(f, tc.drop); tc.add != "" {
 				f.Set(tc.add, "completed")
 			}
-			address := ourURL + StatusPath
-			if tc.query != "" {
-				address += "?" + tc.query
-			}
-			r := statusRequest{http.MethodPost, StatusPath, tc.query, f.Encode(), "application/x-www-form-urlencoded", []string{d.Sign(address, f)}}
-			if got, err := hooks.Report(r.http()); err != notify.ErrMalformed || got != (notify.Report{}) {
+			if got, err := hooks.Report(signedRequest(d, StatusPath, tc.query, f).http()); err != notify.ErrMalformed || got != (notify.Report{}) {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		})
@@ -226,7 +199,7 @@ type brokenBody struct{}
 func (brokenBody) Read([]byte) (int, error) { return 0, errors.New("canary " + recipient) }
 func (brokenBody) Close() error             { return nil }
 
-func TestABodyThatBreaksOff(t *testing.T) {
+func TestABodyThatCannotBeRead(t *testing.T) {
 	d := twiliotest.New(twiliotest.Account{})
 	defer d.Close()
 	hooks := webhooks(t)
@@ -245,17 +218,17 @@ func TestABodyThatBreaksOff(t *testing.T) {
 
 func TestNewWebhooks(t *testing.T) {
 	for name, tc := range map[string]struct{ public, token, fault string }{
-		"good":               {ourURL, twiliotest.AuthToken, ""},
-		"with a slash":       {ourURL + "/", twiliotest.AuthToken, ""},
-		"with a port":        {ourURL + ":8443", twiliotest.AuthToken, ""},
-		"loopback":           {"http://127.0.0.1:7071", twiliotest.AuthToken, ""},
-		"loopback, IPv6":     {"http://[::1]:7071", twiliotest.AuthToken, ""},
-		"no token":           {ourURL, "", "TWILIO_AUTH_TOKEN"},
-		"a token that is no": {ourURL, "canary ", "TWILIO_AUTH_TOKEN"},
-		"no address":         {"", twiliotest.AuthToken, "TWOFA_PUBLIC_URL"},
-		"no scheme":          {"canary.example", twiliotest.AuthToken, "TWOFA_PUBLIC_URL"},
-		"http":               {"http://canary.example", twiliotest.AuthToken, "TWOFA_PUBLIC_URL"},
-		"a path":             {ourURL + "/canary", twiliotest.AuthToken, "TWOFA_PUBLIC_URL"},
+		"good":             {ourURL, twiliotest.AuthToken, ""},
+		"with a slash":     {ourURL + "/", twiliotest.AuthToken, ""},
+		"with a port":      {ourURL + ":8443", twiliotest.AuthToken, ""},
+		"loopback":         {"http://127.0.0.1:7071", twiliotest.AuthToken, ""},
+		"loopback, IPv6":   {"http://[::1]:7071", twiliotest.AuthToken, ""},
+		"no token":         {ourURL, "", "TWILIO_AUTH_TOKEN"},
+		"an invalid token": {ourURL, "canary ", "TWILIO_AUTH_TOKEN"},
+		"no address":       {"", twiliotest.AuthToken, "TWOFA_PUBLIC_URL"},
+		"no scheme":        {"canary.example", twiliotest.AuthToken, "TWOFA_PUBLIC_URL"},
+		"http":             {"http://canary.example", twiliotest.AuthToken, "TWOFA_PUBLIC_URL"},
+		"a path":           {ourURL + "/canary", twiliotest.AuthToken, "TWOFA_PUBLIC_URL"},
 	} {
 		hooks, err := NewWebhooks(tc.public, tc.token)
 		if tc.fault == "" {

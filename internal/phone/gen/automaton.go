@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// A pattern is a regular expression matched against a whole string of digits,
-// made deterministic state by state as it is walked.
+// A pattern is a regular expression that has to match a whole string of digits. It
+// is made deterministic state by state, when a state is used for the first time.
 type pattern struct {
 	prog   *syntax.Prog
 	states []patternState
@@ -22,7 +22,7 @@ type patternState struct {
 	stepped bool // next is filled
 }
 
-// dead is the state that no further digit can save.
+// dead is the state from which no digits lead to a match.
 const dead = 0
 
 func newPattern(expr string) (*pattern, error) {
@@ -36,7 +36,7 @@ func newPattern(expr string) (*pattern, error) {
 	}
 	for _, inst := range prog.Inst {
 		if inst.Op == syntax.InstEmptyWidth {
-			return nil, fmt.Errorf("pattern %q has an anchor or a word boundary in it, which an automaton of digits cannot hold", expr)
+			return nil, fmt.Errorf("pattern %q has an anchor or a word boundary, which an automaton over digits cannot express", expr)
 		}
 	}
 	p := &pattern{prog: prog, byKey: map[string]int{}}
@@ -46,7 +46,7 @@ func newPattern(expr string) (*pattern, error) {
 
 func (p *pattern) start() int { return p.intern([]uint32{uint32(p.prog.Start)}) }
 
-// intern returns the state in which any of insts may come next.
+// intern returns the state in which the instructions insts may follow.
 func (p *pattern) intern(insts []uint32) int {
 	var s patternState
 	seen := map[uint32]bool{}
@@ -100,18 +100,18 @@ func (p *pattern) step(state, digit int) int {
 	return p.states[state].next[digit]
 }
 
-// A node says what the digits read so far are, and where each next digit
-// leads. Node 0 is the dead one: not a number, and nothing leads out of it.
+// A node says what the digits up to it are, and which node follows for each next
+// digit. Node 0 is dead: not a number, and it leads only to itself.
 type node struct {
 	outcome int
 	next    [10]int
 }
 
-// An automaton is acyclic and minimal: equal nodes are one node, whichever
-// country they belong to, so "any seven more digits: mobile" is stored once
-// for the whole world.
+// An automaton is acyclic and minimal: equal nodes are stored once, even for
+// different countries. So "any seven more digits: mobile" is stored once for all
+// countries.
 type automaton struct {
-	nodes []node // a node's successors come before it
+	nodes []node // a node's successors are before it
 	ids   map[node]int
 }
 
@@ -119,9 +119,9 @@ func newAutomaton() *automaton {
 	return &automaton{nodes: []node{{}}, ids: map[node]int{{}: 0}}
 }
 
-// add enters every string of at most maxLen digits and returns the root.
-// outcome tells what a string is from its length and the states to which it
-// brings the patterns; 0 is for a string that is nothing.
+// add adds all strings of at most maxLen digits and returns the root. outcome
+// returns what a string is, from its length and the states of the patterns after
+// it; 0: not a number.
 func (a *automaton) add(patterns []*pattern, maxLen int, outcome func(states []int, length int) int) (root int) {
 	built := map[string]int{}
 	var build func(states []int, length int) int
@@ -159,18 +159,18 @@ func (a *automaton) add(patterns []*pattern, maxLen int, outcome func(states []i
 	return build(start, 0)
 }
 
-// encode writes the automaton in the form that the package's walk reads: for
-// each node a 16-bit header and then, for every run of digits that lead to
-// the same place, the 16-bit address of that place. Bit d-1 of the header
-// says that a run begins at digit d (one always begins at 0); the seven bits
-// from bit 9 up are the outcome. Addresses count 16-bit words, little-endian.
-// It returns every node's address too.
+// encode writes the automaton in the form that package phone reads. Each node is a
+// 16-bit header, then the 16-bit address of the next node for each run of digits
+// that lead to the same node. Bit d-1 of the header says that a run begins at digit
+// d (a run always begins at 0). The seven bits from bit 9 up are the outcome. Words
+// are little-endian, and addresses count words. encode also returns the address of
+// each node.
 func (a *automaton) encode() (data []byte, addresses []int, err error) {
 	const maxAddress, maxOutcome = 1<<16 - 1, 1<<7 - 1
 	for _, n := range a.nodes {
 		address := len(data) / 2
 		if address > maxAddress || n.outcome > maxOutcome {
-			return nil, nil, fmt.Errorf("the metadata has outgrown the encoding: address %d, outcome %d", address, n.outcome)
+			return nil, nil, fmt.Errorf("the metadata is too large for the encoding: address %d, outcome %d", address, n.outcome)
 		}
 		addresses = append(addresses, address)
 		header := uint16(n.outcome) << 9

@@ -2,7 +2,7 @@
 // Google's libphonenumber, into the tables that package phone embeds: an
 // automaton over digits, and a list of the calling codes.
 //
-// The library itself must not be linked into the service: see
+// The library itself must not be linked into the service, see
 // docs/decisions/0002-phone-metadata-at-build-time.md.
 package main
 
@@ -21,7 +21,8 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// The generated files, relative to package phone, where go generate runs.
+// The generated files, relative to the folder of package phone, where go generate
+// runs.
 const (
 	automatonFile = "automaton.bin"
 	tableFile     = "metadata_gen.go"
@@ -53,7 +54,7 @@ func generate() (map[string][]byte, error) {
 	for _, m := range collection.GetMetadata() {
 		g.metadata[metadataKey(m.GetId(), int(m.GetCountryCode()))] = m
 	}
-	// As strings, not as numbers: the package searches them by prefix.
+	// Sorted as strings, not as numbers: the package searches by prefix.
 	codes := map[string]int{}
 	for code := range phonenumbers.GetSupportedCallingCodes() {
 		codes[strconv.Itoa(code)] = code
@@ -77,8 +78,8 @@ func generate() (map[string][]byte, error) {
 	return map[string][]byte{automatonFile: data, tableFile: table}, nil
 }
 
-// metadataKey is the region, or the calling code where the region is that of
-// the non-geographic ones, which they all share.
+// metadataKey is the region. The non-geographic calling codes all have the same
+// region, so for them it is the calling code.
 func metadataKey(region string, callingCode int) string {
 	if region == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY {
 		return strconv.Itoa(callingCode)
@@ -92,8 +93,8 @@ type generator struct {
 	outcomes  []outcome // an outcome's number in the automaton is its index here plus one
 }
 
-// An outcome is what a valid number is: its region, as the index into the
-// regions of its calling code, and its type.
+// An outcome is what a valid number is: its region, as an index into the regions of
+// its calling code, and its type.
 type outcome struct {
 	region   int
 	typeName string // the constant's name in package phone
@@ -107,13 +108,13 @@ type country struct {
 	root    int
 }
 
-// The lengths of a calling code's national numbers, for the errors that tell
-// a person of a digit too few or too many. They are those of the lines that
-// people have: Canada's seven-digit service numbers must not make a number
-// that lacks a digit look like one that is wrong otherwise.
+// The lengths of a calling code's national numbers, for the errors about missing or
+// additional digits. Only people's lines count: because of Canada's seven-digit
+// service numbers, a number without one digit would otherwise not be reported as
+// too short.
 type lengths struct{ min, max int }
 
-// The constants of package phone for the lines that people have.
+// The constants of package phone for people's lines.
 var lineTypes = []string{"FixedLine", "Mobile", "FixedLineOrMobile", "VoIP"}
 
 func (l *lengths) add(length int) {
@@ -123,7 +124,7 @@ func (l *lengths) add(length int) {
 	l.max = max(l.max, length)
 }
 
-// add enters the numbers of one calling code into the automaton.
+// add adds the numbers of one calling code to the automaton.
 func (g *generator) add(text string, code int) (country, error) {
 	c := country{code: text, regions: phonenumbers.GetRegionCodesForCountryCode(code)}
 	set := patternSet{byExpr: map[string]int{}}
@@ -177,14 +178,14 @@ func (g *generator) outcome(o outcome) int {
 	return i + 1
 }
 
-// A desc is the library's PhoneNumberDesc: numbers of these lengths, or of
-// any if there are none, that match this pattern of the patternSet.
+// A desc is the library's PhoneNumberDesc: the numbers that match this pattern of
+// the patternSet and have one of these lengths. Empty lengths: any length.
 type desc struct {
 	pattern int
 	lengths []int32
 }
 
-// none is the desc that no number matches.
+// none is a desc that no number matches.
 var none = desc{pattern: -1}
 
 // A region is the library's PhoneMetadata.
@@ -256,15 +257,14 @@ func (s *patternSet) region(m *phonenumbers.PhoneMetadata) (region, error) {
 	return r, failed
 }
 
-// stripped describes the numbers from which the library's parser strips a
-// national prefix although they were given with a + and are complete as they
-// are: +375 810 5608940 becomes +375 105608940. That happens to a number
-// whose remainder looks like a number of the country as well. Such a number
-// has two spellings to the library, so it is not to be in the tables.
+// stripped describes complete numbers with a + from which the library's parser
+// nevertheless removes a national prefix: +375 810 5608940 becomes +375 105608940.
+// The library does so if the remaining digits also look like a number of the
+// country. Such a number has two spellings, so the tables must not have it.
 //
-// The rules of some countries rewrite a prefix instead. They are not followed
-// here, for none touches a complete number; TestAgreesOnEveryStep and
-// TestAgreesOnRandomNumbers in package phone fail if that ceases to be so.
+// The rules of some countries rewrite a prefix instead. They are ignored here,
+// because none of them changes a complete number. If that changes,
+// TestAgreesOnEveryStep and TestAgreesOnRandomNumbers in package phone fail.
 func (s *patternSet) stripped(main *phonenumbers.PhoneMetadata) (desc, error) {
 	prefix := main.GetNationalPrefixForParsing()
 	if prefix == "" || main.GetNationalPrefixTransformRule() != "" {
@@ -273,7 +273,8 @@ func (s *patternSet) stripped(main *phonenumbers.PhoneMetadata) (desc, error) {
 	return s.desc("(?:"+prefix+")(?:"+main.GetGeneralDesc().GetNationalNumberPattern()+")", nil)
 }
 
-// A nationalNumber is all strings of one length that bring the patterns to the same states.
+// A nationalNumber stands for all strings of one length after which the patterns
+// are in the same states.
 type nationalNumber struct {
 	patterns []*pattern
 	states   []int
@@ -286,9 +287,9 @@ func (n nationalNumber) matches(d desc) bool {
 		n.patterns[d.pattern].states[n.states[d.pattern]].match
 }
 
-// classify returns the index of the number's region and its type, or "" if it
-// is not valid. It is the library's IsValidNumber, GetRegionCodeForNumber and
-// GetNumberType in one, and keeps their order.
+// classify returns the index of the number's region and its type. Empty type: the
+// number is not valid. It combines the library's IsValidNumber,
+// GetRegionCodeForNumber and GetNumberType, and keeps their order.
 func (n nationalNumber) classify(regions []region) (int, string) {
 	if len(regions) == 1 {
 		return 0, n.typeIn(regions[0])
@@ -326,15 +327,15 @@ func (n nationalNumber) typeIn(r region) string {
 	return ""
 }
 
-// table writes the Go file. Everything in it is constant, so that the linker
-// lays it out and nothing runs when the program starts.
+// table returns the Go file. All of its values are constant, so that no code runs
+// for them when the program starts.
 func (g *generator) table(countries []country, addresses []int) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("// Code generated by internal/phone/gen from github.com/nyaruka/phonenumbers; DO NOT EDIT.\n\n")
 	b.WriteString("package phone\n\n")
 	b.WriteString("var countries = [...]country{\n")
 	for _, c := range countries {
-		// Two letters each, run together: one string costs less than a slice.
+		// Two letters each, without separators: one string takes less space than a slice.
 		fmt.Fprintf(&b, "{%q, %d, %d, %d, %q},\n", c.code, addresses[c.root], c.lengths.min, c.lengths.max, strings.Join(c.regions, ""))
 	}
 	b.WriteString("}\n\nvar outcomes = [...]outcome{\n{},\n")

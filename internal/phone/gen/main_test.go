@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// After a new version of the library in go.mod: go generate ./internal/phone
+// After an update of the library in go.mod, run go generate ./internal/phone.
 func TestGeneratedFilesAreUpToDate(t *testing.T) {
 	files, err := generate()
 	if err != nil {
@@ -23,12 +23,12 @@ func TestGeneratedFilesAreUpToDate(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got, want) {
-			t.Errorf("%s is not what the library in go.mod gives: run go generate ./internal/phone", name)
+			t.Errorf("%s does not match the library in go.mod: run go generate ./internal/phone", name)
 		}
 	}
 }
 
-// Every shape of expression that the metadata uses, against package regexp.
+// Compares all forms of expressions in the metadata with package regexp.
 func TestPatternMatchesAsRegexpDoes(t *testing.T) {
 	exprs := []string{
 		``, `1`, `\d*`, `\d{3}`, `[2-46]\d{1,3}`, `1(?:2|34)?`, `(?:1|12)(?:2|23)?3*`, `0?(?:(11|2[0-3])15)?`,
@@ -61,8 +61,8 @@ func TestNewPatternRefuses(t *testing.T) {
 	}
 }
 
-// The library's rules on which today's metadata does not depend, and which
-// the differential tests therefore cannot see.
+// The library's rules that the current metadata does not use, so that the tests against the
+// library do not cover them.
 func TestClassify(t *testing.T) {
 	set := patternSet{byExpr: map[string]int{}}
 	describe := func(expr string, lengths ...int32) desc {
@@ -90,13 +90,13 @@ func TestClassify(t *testing.T) {
 		{"1111", []region{plain, same}, 0, ""},    // the type's lengths
 		{"11111", []region{same, leading}, 1, ""}, // the general lengths
 		{"444", []region{plain, same}, 1, "FixedLineOrMobile"},
-		{"666", []region{plain, same}, 0, ""}, // mobile is not looked at
+		{"666", []region{plain, same}, 0, ""}, // mobile is ignored
 		{"111", []region{leading, plain}, 0, "FixedLine"},
-		{"777", []region{leading, {leadingDigits: none, general: digits, fixedLine: describe(`7\d+`), mobile: none}}, 0, ""}, // the first region's, though the second has it
+		{"777", []region{leading, {leadingDigits: none, general: digits, fixedLine: describe(`7\d+`), mobile: none}}, 0, ""}, // belongs to the first region, although only the second one has it
 		{"222", []region{leading, plain}, 1, "FixedLineOrMobile"},
 		{"199", []region{leading}, 0, "PremiumRate"}, // the first type wins
 		{"1990", []region{leading}, 0, "PremiumRate"},
-		{"333", []region{leading}, 0, "FixedLine"}, // nobody to share the code with: leading digits are not asked
+		{"333", []region{leading}, 0, "FixedLine"}, // the only region of its code: leading digits are ignored
 		{"333", []region{leading, plain}, 0, ""},
 		{"222", []region{leading}, 0, ""},
 	}
@@ -115,7 +115,7 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// Metadata that no longer fits must stop the generator, not wrap around.
+// If the metadata is too large, the generator must fail instead of wrapping around.
 func TestEncodeRefusesWhatDoesNotFit(t *testing.T) {
 	a := newAutomaton()
 	a.nodes = append(a.nodes, node{outcome: 127})
@@ -123,14 +123,14 @@ func TestEncodeRefusesWhatDoesNotFit(t *testing.T) {
 		t.Errorf("outcome 127: %v", err)
 	}
 	a.nodes = append(a.nodes, node{outcome: 128})
-	if _, _, err := a.encode(); err == nil || !strings.Contains(err.Error(), "outgrown") {
+	if _, _, err := a.encode(); err == nil || !strings.Contains(err.Error(), "too large") {
 		t.Errorf("outcome 128: %v", err)
 	}
 	a = newAutomaton()
 	for range 1 << 15 { // two words each
 		a.nodes = append(a.nodes, node{})
 	}
-	if _, _, err := a.encode(); err == nil || !strings.Contains(err.Error(), "outgrown") {
+	if _, _, err := a.encode(); err == nil || !strings.Contains(err.Error(), "too large") {
 		t.Errorf("%d nodes: %v", len(a.nodes), err)
 	}
 }

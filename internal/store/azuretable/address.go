@@ -1,6 +1,7 @@
 package azuretable
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/http"
@@ -17,9 +18,8 @@ const (
 	devKey     = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
 
-// address is where the table service is and how requests prove who sends them:
-// by the account's key, by a shared access signature, or by neither, which means
-// the managed identity.
+// address is the URL and the credentials of the table service: the account's key or
+// a shared access signature. If both are empty, the managed identity is used.
 type address struct {
 	url       string // without a slash at the end
 	account   string
@@ -36,8 +36,8 @@ func parseAddress(o Options) (address, error) {
 	case o.ServiceURL != "":
 		u, err := parseURL(o.ServiceURL)
 		if err != nil || !strings.HasPrefix(u, "https://") {
-			// The SDK would refuse to send a token in the clear, but not
-			// before the first request.
+			// The SDK also refuses to send a token over http, but only at the
+			// first request.
 			return address{}, errors.New("the service URL is not an https URL of a table endpoint")
 		}
 		return address{url: u}, nil
@@ -46,8 +46,8 @@ func parseAddress(o Options) (address, error) {
 	}
 }
 
-// CheckConnectionString returns what is wrong with a connection string, without
-// any of its values.
+// CheckConnectionString returns what is wrong with a connection string. The error
+// quotes none of its values.
 func CheckConnectionString(s string) error {
 	a, err := parseConnectionString(s)
 	if err == nil && a.key != "" {
@@ -57,8 +57,8 @@ func CheckConnectionString(s string) error {
 }
 
 // parseConnectionString reads the form that the portal and the tools print:
-// name=value pairs between semicolons, names in any case. Names that have to do
-// with other services are passed over. Errors quote no values, which are secret.
+// name=value pairs, separated by semicolons, with names in any case. Names of other
+// services are ignored. Errors quote no values, because they are secret.
 func parseConnectionString(s string) (address, error) {
 	values := map[string]string{}
 	for part := range strings.SplitSeq(s, ";") {
@@ -66,7 +66,7 @@ func parseConnectionString(s string) (address, error) {
 		if part == "" {
 			continue
 		}
-		name, value, ok := strings.Cut(part, "=") // a key may end in '=' itself
+		name, value, ok := strings.Cut(part, "=") // a key may end with '=' too
 		if !ok {
 			return address{}, errors.New("the connection string has a part without '='")
 		}
@@ -102,29 +102,24 @@ func parseConnectionString(s string) (address, error) {
 		if a.account == "" {
 			return address{}, errors.New("the connection string has neither AccountName nor TableEndpoint")
 		}
-		scheme, suffix := values["defaultendpointsprotocol"], values["endpointsuffix"]
-		if scheme == "" {
-			scheme = "https"
-		}
-		if suffix == "" {
-			suffix = "core.windows.net"
-		}
-		endpoint = scheme + "://" + a.account + ".table." + suffix
+		endpoint = cmp.Or(values["defaultendpointsprotocol"], "https") + "://" + a.account + ".table." +
+			cmp.Or(values["endpointsuffix"], "core.windows.net")
 	}
 	u, err := parseURL(endpoint)
 	if err != nil {
 		return address{}, errors.New("the connection string's table endpoint is not an http or https URL")
 	}
-	if a.key == "" && !private(u) {
-		// Who sees a signature can use it; a key is never sent.
+	if a.key == "" && !isPrivate(u) {
+		// Everybody who sees a signature can use it. A key is never sent.
 		return address{}, errors.New("the connection string's SharedAccessSignature needs https")
 	}
 	a.url = u
 	return a, nil
 }
 
-// private reports whether nobody on the way can read what is sent to the URL.
-func private(serviceURL string) bool {
+// isPrivate reports whether nobody else on the network can read what is sent to the
+// URL.
+func isPrivate(serviceURL string) bool {
 	u, err := url.Parse(serviceURL)
 	if err != nil {
 		return false
@@ -133,29 +128,29 @@ func private(serviceURL string) bool {
 	return u.Scheme == "https" || u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// parseURL accepts an http or https URL of a host and perhaps a path, and
-// returns it without a slash at the end.
+// parseURL accepts an http or https URL with a host and optionally a path. It
+// returns the URL without a slash at the end.
 func parseURL(s string) (string, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
 		u.Scheme != "http" && u.Scheme != "https" {
-		return "", errors.New("not a service's URL")
+		return "", errors.New("not the URL of a service")
 	}
 	return strings.TrimRight(s, "/"), nil
 }
 
 // newTransport returns the transport to the service at the given URL.
 //
-// MaxIdleConnsPerHost is well above the default of 2: with fewer than there are
-// requests at a time, each burst throws away most of its connections and the
-// next one opens them again, with a TLS handshake each.
+// MaxIdleConnsPerHost is much higher than the default of 2. If it were lower than
+// the number of simultaneous requests, most connections would be closed after each
+// burst and opened again at the next one, with a TLS handshake each.
 //
-// IdleConnTimeout has to be shorter than the service keeps a silent connection.
-// Otherwise requests run into connections that are being closed; a write would
-// then count as unanswered and cost an extra read. Azurite (Node) closes after
-// 5 seconds, and connecting to it costs nothing, so over http it is 4. In front
-// of the real service the load balancer drops what has been silent for 4
-// minutes; a minute saves the handshakes of an evenly used service and is safe.
+// IdleConnTimeout has to be shorter than the time after which the service closes an
+// idle connection. Otherwise requests would use connections that are being closed,
+// and each such write would count as unanswered and need another read. Azurite
+// (Node) closes after 5 seconds, and a connection to it is cheap, so over http the
+// limit is 4 seconds. The real service's load balancer drops connections after 4
+// idle minutes. One minute is safe and avoids most handshakes.
 func newTransport(serviceURL string) *http.Transport {
 	idle := time.Minute
 	if strings.HasPrefix(serviceURL, "http://") {
@@ -169,7 +164,7 @@ func newTransport(serviceURL string) *http.Transport {
 		MaxIdleConns:        0, // the limit per host is enough, as there is one
 		MaxIdleConnsPerHost: 128,
 		IdleConnTimeout:     idle,
-		// What we send and get is sealed or random, so it does not compress.
+		// The data is encrypted or random, so it cannot be compressed.
 		DisableCompression: true,
 	}
 }

@@ -2,11 +2,9 @@ package azuretable
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -20,33 +18,14 @@ import (
 	"twofa/internal/store"
 )
 
-// This file is the only one that knows the SDK. The methods of client are one
-// request each (reads are repeated by the SDK) and return what happened as a
-// fault, never as one of the SDK's errors.
+// Only this file and fault.go use the SDK.
 
-// kind is what a failed request tells about the row.
-type kind int
-
-const (
-	unclear  kind = iota // no answer, or none that tells whether it was applied
-	conflict             // the row is not as the condition said
-	absent               // there is no such row
-	noTable              // there is no such table
-	refused              // not applied, and it would not be at the next try either
-)
-
-// fault is a failed request, reduced to what may be shown to anybody.
-type fault struct {
-	kind       kind
-	status     int    // 0 if there was no answer
-	code       string // the service's error code, or a few words of ours
-	retryAfter time.Duration
-}
-
+// client sends requests to the table: each method sends one, and the SDK repeats
+// reads. The methods return a fault, never an error of the SDK.
 type client struct {
-	// reads are repeated by the SDK. writes are not: a repetition that meets the
-	// traces of the first copy looks like a conflict, and Update can tell one
-	// from the other only if it knows that a conflict is a conflict.
+	// The SDK repeats reads, but not writes: if the first copy of a write was
+	// applied, the answer to a second copy would be a conflict, and Update relies
+	// on a conflict being another write's.
 	reads, writes *aztables.Client
 	// lists are reads that may take longer.
 	lists     *aztables.Client
@@ -54,8 +33,9 @@ type client struct {
 	pageSize  int32
 }
 
-// tryTimeout bounds a single request, so that one that hangs leaves time to find
-// out what became of it. The service answers in milliseconds.
+// tryTimeout is the time limit of a single request. The service answers within
+// milliseconds. If a request hangs, enough time is left to find out whether it was
+// applied.
 const tryTimeout = 1500 * time.Millisecond
 
 func newClient(o Options, table string) (*client, error) {
@@ -90,7 +70,7 @@ func newClient(o Options, table string) (*client, error) {
 	return c, nil
 }
 
-// connect makes a client of the service at an address, with the credential for it.
+// connect makes a client of the service, with its credentials.
 type connect func(*aztables.ClientOptions) (*aztables.ServiceClient, error)
 
 func connector(a address, clientID string) (connect, error) {
@@ -114,7 +94,7 @@ func connector(a address, clientID string) (connect, error) {
 		}
 		cred, err := azidentity.NewManagedIdentityCredential(&o)
 		if err != nil {
-			return nil, errors.New("the managed identity can't be used")
+			return nil, errors.New("the managed identity cannot be used")
 		}
 		return func(o *aztables.ClientOptions) (*aztables.ServiceClient, error) {
 			return aztables.NewServiceClient(a.url, cred, o)
@@ -130,7 +110,7 @@ func newTableClient(connect connect, table string, try transporter, retry policy
 		PerCallPolicies: []policy.Policy{preferNoContent{}, shortAbsence{}},
 	}})
 	if err != nil {
-		return nil, errors.New("the storage client can't be made") // the SDK's text may quote the address
+		return nil, errors.New("the storage client cannot be created") // the SDK's text may quote the address
 	}
 	return service.NewClient(table), nil
 }
@@ -143,14 +123,14 @@ func newSharedKey(a address) (*aztables.SharedKeyCredential, error) {
 	return cred, nil
 }
 
-// transporter sends one try. It goes without http.Client, whose redirects and
-// cookies the service has no use for: a redirect is a fault.
+// transporter sends one request. It does not use http.Client, because the service
+// needs no redirects and no cookies: a redirect is a fault.
 //
-// The time limit of a try is here and not in the SDK's TryTimeout, which would
-// include the wait for a token. At a cold start that takes longer than a try
-// has, and the SDK gives up for good on a token that was cut off; whoever asks
-// next begins anew. So the token's limit is the call's, for reads and writes
-// alike.
+// The time limit of a request is here and not in the SDK's TryTimeout, which would
+// include the wait for a token. At a cold start a token takes longer than one
+// request may take, and if the wait is cut off, the SDK drops the token and the next
+// request starts again. So the wait for a token has the time limit of the call, for
+// reads and writes alike.
 type transporter struct {
 	rt    http.RoundTripper
 	limit time.Duration
@@ -168,7 +148,8 @@ func (t transporter) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// limitedBody is read under the limit of its try, which ends with it.
+// limitedBody is the body of a response, which has to be read within the time limit
+// of its request. Close ends that limit.
 type limitedBody struct {
 	io.ReadCloser
 	cancel context.CancelFunc
@@ -179,8 +160,8 @@ func (b limitedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// preferNoContent asks the service not to send back what we have inserted, which
-// the SDK has no option for.
+// preferNoContent asks the service not to return the inserted entity. The SDK has no
+// option for this.
 type preferNoContent struct{}
 
 func (preferNoContent) Do(req *policy.Request) (*http.Response, error) {
@@ -190,9 +171,9 @@ func (preferNoContent) Do(req *policy.Request) (*http.Response, error) {
 	return req.Next()
 }
 
-// shortAbsence answers a read's 404 with a small error of our own. The first
-// message to an address always meets one, and the SDK would make a text of the
-// whole exchange that nobody is to see.
+// shortAbsence turns the 404 of a read into a small error. The first message to an
+// address always causes a 404, and the SDK would write the whole request and
+// response into an error text that nobody may see.
 type shortAbsence struct{}
 
 func (shortAbsence) Do(req *policy.Request) (*http.Response, error) {
@@ -210,17 +191,17 @@ func (shortAbsence) Do(req *policy.Request) (*http.Response, error) {
 		} `json:"odata.error"`
 	}
 	if json.Unmarshal(body, &answer) != nil || answer.Error.Code == "" {
-		return resp, nil // from something on the way: as the SDK sees it
+		return resp, nil // not from the service: the SDK makes its own error
 	}
 	return nil, absence(answer.Error.Code)
 }
 
-// absence is the error code of a 404.
+// absence is the service's error code in a 404.
 type absence string
 
 func (absence) Error() string { return "not found" }
 
-// noMetadata leaves out of an answer what we know: types and addresses.
+// noMetadata asks for responses without types and URLs, which are known already.
 var noMetadata = aztables.MetadataFormatNone
 
 func (c *client) get(ctx context.Context, key store.Key) (entity, *fault) {
@@ -235,8 +216,8 @@ func (c *client) get(ctx context.Context, key store.Key) (entity, *fault) {
 	return e, nil
 }
 
-// write replaces the entity if its ETag still is etag; if that is "", it inserts
-// the entity if there is none.
+// write replaces the entity if its ETag is still etag. Empty etag: it inserts the
+// entity if there is none.
 func (c *client) write(ctx context.Context, body []byte, etag string) *fault {
 	if etag == "" {
 		_, err := c.writes.AddEntity(ctx, body, &aztables.AddEntityOptions{Format: &noMetadata})
@@ -265,14 +246,14 @@ func (c *client) createTable(ctx context.Context) *fault {
 	return f
 }
 
-// expired asks for one page of the rows with KeepUntil at or before the given
-// Unix time.
+// expired returns one page of the rows with KeepUntil at or before the given Unix
+// time.
 func (c *client) expired(ctx context.Context, before int64, from cursor) ([]store.Ref, cursor, *fault) {
-	// Nothing but our own digits gets into the filter.
+	// The filter contains only digits, never input from outside.
 	filter := "KeepUntil le " + strconv.FormatInt(before, 10) + "L"
 	fields := "PartitionKey"
-	// The ETag of a listed row is in its metadata, and only full metadata is
-	// documented to have it.
+	// The ETag of a listed row is in its metadata. According to the documentation,
+	// only full metadata has it.
 	format := aztables.MetadataFormatFull
 	top := c.pageSize
 	options := &aztables.ListEntitiesOptions{Filter: &filter, Select: &fields, Top: &top, Format: &format}
@@ -312,94 +293,4 @@ func (c *client) close() {
 	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
-}
-
-// faultOf reduces an error of the SDK, whose own text must not get any further:
-// it quotes the URL and with it the row's key.
-func faultOf(err error) *fault {
-	if err == nil {
-		return nil
-	}
-	var missing absence
-	if errors.As(err, &missing) {
-		return notFound(string(missing))
-	}
-	var re *azcore.ResponseError
-	if !errors.As(err, &re) {
-		var auth *azidentity.AuthenticationFailedError
-		if errors.As(err, &auth) {
-			return &fault{kind: refused, code: "no token from the managed identity"}
-		}
-		return &fault{kind: unclear, code: noAnswer(err)}
-	}
-
-	f := &fault{status: re.StatusCode, code: plainCode(re.ErrorCode)}
-	switch code := aztables.TableErrorCode(re.ErrorCode); {
-	case re.StatusCode == http.StatusPreconditionFailed,
-		re.StatusCode == http.StatusConflict && code == aztables.EntityAlreadyExists:
-		f.kind = conflict
-	case re.StatusCode == http.StatusNotFound:
-		f.kind = notFound(re.ErrorCode).kind
-	case re.StatusCode == http.StatusRequestTimeout, re.StatusCode == http.StatusTooManyRequests:
-		f.kind = unclear
-	case re.StatusCode >= 400 && re.StatusCode < 500:
-		f.kind = refused
-	}
-	if re.RawResponse != nil {
-		if s, err := strconv.Atoi(re.RawResponse.Header.Get("Retry-After")); err == nil && s > 0 {
-			f.retryAfter = time.Duration(min(s, 3600)) * time.Second
-		}
-	}
-	return f
-}
-
-// noAnswer says in a few words of ours why there is none. The error's own text
-// has the host or its address in it.
-func noAnswer(err error) string {
-	var (
-		name        *net.DNSError
-		network     *net.OpError
-		certificate *tls.CertificateVerificationError
-		record      tls.RecordHeaderError // what came isn't TLS
-	)
-	switch {
-	case errors.As(err, &name) && name.IsNotFound:
-		return "no such host"
-	case errors.As(err, &network) && (network.Op == "dial" || network.Op == "proxyconnect"):
-		return "no connection"
-	case errors.As(err, &certificate), errors.As(err, &record):
-		return "TLS"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "timed out"
-	default:
-		return "no usable answer"
-	}
-}
-
-// notFound is the fault of a 404. One that doesn't say what is missing comes from
-// something on the way, and to take it for an absent row would be to forget
-// counted failures.
-func notFound(code string) *fault {
-	f := &fault{kind: refused, status: http.StatusNotFound, code: plainCode(code)}
-	switch aztables.TableErrorCode(code) {
-	case aztables.TableNotFound:
-		f.kind = noTable
-	case aztables.ResourceNotFound, aztables.EntityNotFound:
-		f.kind = absent
-	}
-	return f
-}
-
-// plainCode returns an error code if it looks like one. It comes from the
-// answer's body, and something on the way could have put anything there.
-func plainCode(s string) string {
-	if len(s) > 64 {
-		return ""
-	}
-	for i := range len(s) {
-		if c := s[i] | 0x20; c < 'a' || c > 'z' {
-			return ""
-		}
-	}
-	return s
 }

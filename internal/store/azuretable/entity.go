@@ -11,23 +11,22 @@ import (
 	"twofa/internal/store"
 )
 
-// rowKey is the same in all entities: a partition holds one row, so that the
-// service can spread rows as it likes.
+// rowKey is the same in all entities. Each partition holds one row, so that the
+// service can distribute the rows freely.
 const rowKey = "r"
 
-// entity is what is kept of a row, as the service returns it without metadata.
+// entity is the stored form of a row, as the service returns it without metadata.
 // Binary properties are base64, and 64-bit integers are strings.
 type entity struct {
 	Data      []byte
 	Mark      string
 	KeepUntil int64 `json:",string"`
 
-	etag string // from the response's header; "" means that there is no row
+	etag string // from the response's header. Empty: there is no row
 }
 
-// parseEntity reads the body of an answer. It reports false for anything that
-// this package hasn't written; in particular, a body that was cut off or comes
-// from some proxy on the way never passes for a row.
+// parseEntity reads the body of a response. It returns false for everything that
+// this package has not written, such as a truncated body or a proxy's page.
 func parseEntity(body []byte, etag string) (entity, bool) {
 	var e entity
 	if err := json.Unmarshal(body, &e); err != nil {
@@ -40,9 +39,9 @@ func parseEntity(body []byte, etag string) (entity, bool) {
 	return e, true
 }
 
-// appendEntity returns the body of an insert or a replacement. It is put
-// together by hand, as nothing in it needs escaping: the key has been checked,
-// and the rest is base64, hexadecimal and digits.
+// appendEntity returns the body of an insert or a replacement. It does not use
+// package json, because nothing needs escaping: the key has been checked, and the
+// rest is base64, hexadecimal and digits.
 func appendEntity(key store.Key, row store.Row, marks string) []byte {
 	const fixed = `{"PartitionKey":"","RowKey":"","Data@odata.type":"Edm.Binary","Data":"","Mark":"","KeepUntil@odata.type":"Edm.Int64","KeepUntil":""}`
 	b := make([]byte, 0, len(fixed)+len(key)+len(rowKey)+base64.StdEncoding.EncodedLen(len(row.Data))+len(marks)+20)
@@ -57,8 +56,8 @@ func appendEntity(key store.Key, row store.Row, marks string) []byte {
 	return append(b, `"}`...)
 }
 
-// validETag accepts the weak ETags that the service makes. An empty one or "*"
-// would turn a conditional write into an unconditional one.
+// validETag accepts the weak ETags that the service makes. An empty ETag or "*" would
+// turn a conditional write into an unconditional one.
 func validETag(s string) bool {
 	if len(s) < len(`W/""`) || len(s) > 256 || !strings.HasPrefix(s, `W/"`) || s[len(s)-1] != '"' {
 		return false
@@ -71,8 +70,8 @@ func validETag(s string) bool {
 	return true
 }
 
-// Marks: each write leaves 64 random bits in the row, in hexadecimal, in front
-// of those of the writes before.
+// Marks: each write stores 64 random bits in the row, in hexadecimal, before the
+// marks of earlier writes.
 const (
 	markLen  = 16
 	maxMarks = 4
@@ -84,13 +83,13 @@ func newMark() string {
 	return hex.EncodeToString(b[:])
 }
 
-// pushMark puts mark in front of marks and drops the oldest.
+// pushMark puts mark before marks and drops the oldest one.
 func pushMark(marks, mark string) string {
 	return mark + marks[:min(len(marks), (maxMarks-1)*markLen)]
 }
 
-// findMark returns how many writes were made after the one that left mark, or
-// -1 if it isn't among marks.
+// findMark returns how many writes were made after the write with the mark, or -1 if
+// the mark is not among marks.
 func findMark(marks, mark string) int {
 	for i := 0; i+markLen <= len(marks); i += markLen {
 		if marks[i:i+markLen] == mark {
@@ -105,42 +104,42 @@ func newestMark(marks string) string {
 }
 
 // pending is a write that was sent and not answered. It was conditional on the
-// version etag ("": on there being no row), whose newest mark was newest.
+// version etag, whose newest mark was newest. Empty etag: on there being no row.
 type pending struct {
 	etag   string
 	newest string
 }
 
-// fate is what became of a pending write.
+// fate is what happened to a pending write.
 type fate int
 
 const (
-	unknown fate = iota // nobody can tell
-	lost                // it wasn't applied, and can't be any more
-	open                // it hasn't been applied yet, but may be on its way
+	unknown fate = iota // it may or may not have been applied
+	lost                // it was not applied, and never will be
+	open                // it has not been applied yet, but still may be
 )
 
-// fate concludes from the row as it is now (the zero entity: there is none), and
-// in which the write's mark was not found, what became of the write.
+// fate returns what happened to the write, judged by the current row (the zero
+// entity: there is none). The write's mark is not in the row.
 //
-// It relies on two things: ETags never come back, so a write that waits for one
-// that has gone can't be applied; and the marks are a gapless history, so if
-// they reach back to where the write started and it isn't among them, it wasn't
-// applied. The one way for a row to lose its history is to be swept and made
-// anew, which happens only to rows that are worthless by their KeepUntil, and
-// would have to fall within the few seconds that a request can be on its way.
+// It relies on two facts. ETags are never reused, so a write with an ETag that is
+// gone can never be applied. And the marks are a history without gaps: if they reach
+// back to the version that the write started from, and the write's mark is not
+// among them, it was not applied. A row loses its history only if it is deleted by a
+// sweep and created again. Only expired rows are deleted, and it would have to happen
+// within the few seconds for which a request can be on its way.
 func (p *pending) fate(now entity) fate {
 	switch {
 	case p.etag == now.etag:
 		return open
 	case now.etag == "":
-		return unknown // somebody deleted the row: before our write, or after it?
+		return unknown // the row was deleted, either before or after our write
 	case p.etag == "" && len(now.Mark) < maxMarks*markLen:
-		return lost // all writes since the row was made are there to see
+		return lost // the marks show all writes since the row was created
 	case p.etag != "" && findMark(now.Mark, p.newest) >= 0:
-		return lost // all writes since the version we started from are there to see
+		return lost // the marks show all writes since the version we started from
 	default:
-		return unknown // ours may have been among those whose marks were dropped
+		return unknown // our mark may have been dropped
 	}
 }
 

@@ -85,7 +85,7 @@ func TestEntity(t *testing.T) {
 			t.Errorf("%s: read back as %+v, %v", body, e, ok)
 		}
 	}
-	// The buffer is made once, large enough for the largest row.
+	// The buffer is allocated once, large enough for the largest row.
 	row := store.Row{Data: make([]byte, store.MaxData), KeepUntil: time.Unix(math.MinInt64, 0)}
 	key := store.Key(strings.Repeat("a", 64))
 	if n := testing.AllocsPerRun(10, func() { appendEntity(key, row, "0123456789abcdef") }); n > 1 {
@@ -115,7 +115,7 @@ func FuzzCursor(f *testing.F) {
 			return
 		}
 		if (c == cursor{}) != (s == "") {
-			t.Errorf("%q stands for the beginning", s)
+			t.Errorf("%q means the beginning", s)
 		}
 		if back, ok := decodeCursor(c.encode()); !ok || back != c {
 			t.Errorf("%q is read as %+v, which is written as %q", s, c, c.encode())
@@ -130,12 +130,12 @@ func FuzzParseEntity(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		e, ok := parseEntity(body, `W/"x"`)
 		if ok && (len(e.Data) == 0 || len(e.Mark) == 0 || e.etag == "") {
-			t.Errorf("%q passes for a row: %+v", body, e)
+			t.Errorf("%q counts as a row: %+v", body, e)
 		}
 		if !ok && (e.Data != nil || e.etag != "") {
-			t.Errorf("%q is no row and yet %+v", body, e)
+			t.Errorf("%q is not a row, but gives %+v", body, e)
 		}
-		// Whatever marks a row has, the next write's are within bounds.
+		// The marks of the next write are not too long, whatever the marks of the row are.
 		if got := pushMark(e.Mark, "0123456789abcdef"); len(got) > maxMarks*markLen {
 			t.Errorf("marks grow to %d bytes", len(got))
 		}

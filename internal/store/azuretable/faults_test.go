@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"twofa/internal/store"
+	"twofa/internal/testing/fixture"
+	"twofa/internal/testing/storetest"
 )
 
 func TestOverloadedRead(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 0)
-	r.append(t, "k", "x")
+	storetest.Put(t, r.clean, "k", "x", fixture.Noon)
 	reads := 0
 	r.disturb = func(req *http.Request) (*http.Response, error) {
 		if reads++; reads <= 2 {
@@ -35,7 +37,7 @@ func TestOverloadedRead(t *testing.T) {
 		t.Errorf("Get: %q, %v", row.Data, err)
 	}
 	if took := time.Since(began); took < 2*time.Second {
-		t.Errorf("took %v, want 2 seconds or more as the service asked twice for one", took)
+		t.Errorf("took %v, want 2 seconds or more because the service asked twice for one second", took)
 	}
 	if trips.Load() != 3 {
 		t.Errorf("%d round trips, want 3: repetitions count", trips.Load())
@@ -46,66 +48,50 @@ func TestOverloadedWrite(t *testing.T) {
 	t.Parallel()
 	bothWays(t, func(t *testing.T, r *rig, before string) {
 		writes := 0
-		r.disturb = func(req *http.Request) (*http.Response, error) {
-			if isWrite(req) {
-				if writes++; writes == 1 {
-					return answer(req, 503, "", "Retry-After", "1"), nil
-				}
+		r.onWrite(func(req *http.Request) (*http.Response, error) {
+			if writes++; writes == 1 {
+				return answer(req, 503, "", "Retry-After", "1"), nil
 			}
 			return r.next.RoundTrip(req)
-		}
+		})
 		began := time.Now()
-		var n numbered
-		if err := r.faulty.Update(t.Context(), "k", n.fn); err != nil {
-			t.Fatalf("Update: %v", err)
-		}
+		r.wantUpdate(t, t.Context(), before)
 		if took := time.Since(began); took < time.Second {
-			t.Errorf("took %v, want a second or more as the service asked for it", took)
-		}
-		if got := r.data(t, "k"); got != before+"(1)" {
-			t.Errorf("stored %q", got)
+			t.Errorf("took %v, want a second or more because the service asked for it", took)
 		}
 	})
 }
 
-// A service that asks for more time than there is gets no further requests.
+// If the service asks for more time than is left, it gets no further requests.
 func TestOverloadedTooLong(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *rig, before string) {
 		writes := 0
-		r.disturb = func(req *http.Request) (*http.Response, error) {
-			if isWrite(req) {
-				writes++
-				return answer(req, 503, `{"odata.error":{"code":"ServerBusy"}}`, "Retry-After", "30"), nil
-			}
-			return r.next.RoundTrip(req)
-		}
+		r.onWrite(func(req *http.Request) (*http.Response, error) {
+			writes++
+			return answer(req, 503, `{"odata.error":{"code":"ServerBusy"}}`, "Retry-After", "30"), nil
+		})
 		began := time.Now()
-		err := r.faulty.Update(t.Context(), "k", appending("new"))
+		err := r.faulty.Update(t.Context(), "k", storetest.Append("new"))
 		if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "ServerBusy") {
 			t.Errorf("Update: %v, want ErrUnavailable and the reason", err)
 		}
 		if took := time.Since(began); took > 2*time.Second || writes != 1 {
-			t.Errorf("%d writes in %v, want 1 at once", writes, took)
+			t.Errorf("%d writes in %v, want 1 without a pause", writes, took)
 		}
-		if got := r.data(t, "k"); got != before {
-			t.Errorf("stored %q, want %q", got, before)
-		}
+		r.wantData(t, before)
 	})
 }
 
-// Somebody else is always first.
+// Another writer is always first.
 func TestConflictStorm(t *testing.T) {
 	t.Parallel()
 	bothWays(t, func(t *testing.T, r *rig, before string) {
-		r.disturb = func(req *http.Request) (*http.Response, error) {
-			switch {
-			case isWrite(req) && before == "":
+		r.onWrite(func(req *http.Request) (*http.Response, error) {
+			if before == "" {
 				return answer(req, 409, `{"odata.error":{"code":"EntityAlreadyExists"}}`), nil
-			case isWrite(req):
-				return answer(req, 412, `{"odata.error":{"code":"UpdateConditionNotSatisfied"}}`), nil
 			}
-			return r.next.RoundTrip(req)
-		}
+			return answer(req, 412, `{"odata.error":{"code":"UpdateConditionNotSatisfied"}}`), nil
+		})
 		began := time.Now()
 		ctx, trips := store.WithTrips(t.Context())
 		var n numbered
@@ -119,9 +105,7 @@ func TestConflictStorm(t *testing.T) {
 		if trips.Load() > 2*maxAttempts || n.calls > maxAttempts || n.calls < 2 {
 			t.Errorf("%d round trips and %d calls of fn, want several, at most %d attempts", trips.Load(), n.calls, maxAttempts)
 		}
-		if got := r.data(t, "k"); got != before {
-			t.Errorf("stored %q, want %q", got, before)
-		}
+		r.wantData(t, before)
 	})
 }
 
@@ -132,10 +116,10 @@ var calls = map[string]func(context.Context, *Store) error{
 		return err
 	},
 	"Update": func(ctx context.Context, s *Store) error {
-		return s.Update(ctx, "k", appending("new"))
+		return s.Update(ctx, "k", storetest.Append("new"))
 	},
 	"Expired": func(ctx context.Context, s *Store) error {
-		_, err := s.Expired(ctx, epoch, "")
+		_, err := s.Expired(ctx, fixture.Noon, "")
 		return err
 	},
 	"Delete": func(ctx context.Context, s *Store) error {
@@ -144,8 +128,8 @@ var calls = map[string]func(context.Context, *Store) error{
 	},
 }
 
-// The service takes the connection and says nothing. Each call ends at the
-// store's own limit, or at the context's where that is sooner.
+// The service accepts the connection and never answers. Each call ends at the store's own
+// limit or at the context's deadline, whichever is earlier.
 func TestHang(t *testing.T) {
 	const limit = 400 * time.Millisecond
 	for name, c := range map[string]struct{ own, context time.Duration }{
@@ -156,7 +140,7 @@ func TestHang(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, only writes %v", name, onlyWrites), func(t *testing.T) {
 				t.Parallel()
 				r := newRig(t, c.own)
-				r.append(t, "k", "old")
+				storetest.Put(t, r.clean, "k", "old", fixture.Noon)
 				r.disturb = func(req *http.Request) (*http.Response, error) {
 					if onlyWrites && isRead(req) {
 						return r.next.RoundTrip(req)
@@ -180,19 +164,17 @@ func TestHang(t *testing.T) {
 						t.Errorf("%s took %v, want about %v", what, took, limit)
 					}
 				}
-				if got := r.data(t, "k"); got != "old" {
-					t.Errorf("stored %q, want old", got)
-				}
+				r.wantData(t, "old")
 			})
 		}
 	}
 }
 
-// An operator is told what is wrong with the way to the service.
+// The error tells an operator what is wrong with the connection to the service.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshakes that we break off
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // the aborted handshakes
 	secure.StartTLS()
 	defer secure.Close()
 	plain := httptest.NewServer(http.NotFoundHandler())
@@ -216,7 +198,7 @@ func TestUnreachable(t *testing.T) {
 		"dial timeout":      {"https://acme.example", dial(context.DeadlineExceeded), "read: no connection"},
 		"unknown host":      {"https://acme.example", dial(&net.DNSError{Err: "no such host", Name: "acme.example", IsNotFound: true}), "read: no such host"},
 		"no name server":    {"https://acme.example", dial(&net.DNSError{Err: "server misbehaving", Name: "acme.example"}), "read: no connection"},
-		"strange authority": {secure.URL, next, "read: TLS"},
+		"unknown authority": {secure.URL, next, "read: TLS"},
 		"no TLS":            {strings.Replace(plain.URL, "http:", "https:", 1), next, "read: TLS"},
 		"cut off": {"https://acme.example", roundTripper(func(*http.Request) (*http.Response, error) {
 			return nil, &net.OpError{Op: "read", Net: "tcp", Err: errLost}
@@ -232,24 +214,20 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// The service may look for expired rows for longer than any other request takes.
-// That is no fault, up to a limit.
+// The search for expired rows may take longer than any other request, up to a limit.
 func TestSlowList(t *testing.T) {
 	for _, c := range []struct{ delay, want time.Duration }{{6 * time.Second, 6 * time.Second}, {time.Minute, listTimeout}} {
 		synctest.Test(t, func(t *testing.T) {
-			s := openStore(t, Options{
-				ConnectionString: "UseDevelopmentStorage=true", TablePrefix: "twofa",
-				Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
-					select {
-					case <-time.After(c.delay):
-						return answer(req, 200, `{"value":[{"PartitionKey":"k","odata.etag":"W/\"x\""}]}`), nil
-					case <-req.Context().Done():
-						return nil, req.Context().Err()
-					}
-				}),
-			})
+			s := openStore(t, local(func(req *http.Request) (*http.Response, error) {
+				select {
+				case <-time.After(c.delay):
+					return answer(req, 200, `{"value":[{"PartitionKey":"k","odata.etag":"W/\"x\""}]}`), nil
+				case <-req.Context().Done():
+					return nil, req.Context().Err()
+				}
+			}))
 			began := time.Now()
-			page, err := s.Expired(t.Context(), epoch, "")
+			page, err := s.Expired(t.Context(), fixture.Noon, "")
 			if took := time.Since(began); took != c.want {
 				t.Errorf("took %v, want %v", took, c.want)
 			}
@@ -260,25 +238,22 @@ func TestSlowList(t *testing.T) {
 	}
 }
 
-// A continuation token that the service refuses is a bad cursor, so that a sweep
-// begins again instead of failing at it every time.
+// If the service refuses a continuation token, the cursor is invalid. The sweep then starts
+// again, instead of failing each time.
 func TestRefusedContinuation(t *testing.T) {
-	s := openStore(t, Options{
-		ConnectionString: "UseDevelopmentStorage=true", TablePrefix: "twofa",
-		Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
-			return answer(req, 400, `{"odata.error":{"code":"InvalidInput"}}`), nil
-		}),
-	})
-	if _, err := s.Expired(t.Context(), epoch, cursor{"1!4!YWJj", "1!4!cg--"}.encode()); !errors.Is(err, store.ErrInvalid) {
+	s := openStore(t, local(func(req *http.Request) (*http.Response, error) {
+		return answer(req, 400, `{"odata.error":{"code":"InvalidInput"}}`), nil
+	}))
+	if _, err := s.Expired(t.Context(), fixture.Noon, cursor{"1!4!YWJj", "1!4!cg--"}.encode()); !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("with a cursor: %v, want ErrInvalid", err)
 	}
-	if _, err := s.Expired(t.Context(), epoch, ""); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "InvalidInput") {
+	if _, err := s.Expired(t.Context(), fixture.Noon, ""); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "InvalidInput") {
 		t.Errorf("from the beginning: %v, want ErrUnavailable with the code", err)
 	}
 }
 
-// What comes back is not from the service, or not whole. It must not be taken
-// for a row, nor for the absence of one: that would forget counted failures.
+// The answer is not from the service, or not complete. It must not count as a row, nor as
+// the absence of one: counted failures would be lost.
 func TestGarbage(t *testing.T) {
 	const good = `{"Data":"b2xk","Mark":"0123456789abcdef","KeepUntil":"5"}`
 	const etag = `W/"x"`
@@ -310,12 +285,12 @@ func TestGarbage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, 0)
-			r.append(t, "k", "old")
+			storetest.Put(t, r.clean, "k", "old", fixture.Noon)
 			r.disturb = func(req *http.Request) (*http.Response, error) {
 				if isRead(req) {
 					return answer(req, c.status, c.body, "ETag", c.etag, "Location", "http://127.0.0.1:1/"), nil
 				}
-				t.Errorf("sent %s after an answer that is no good", req.Method)
+				t.Errorf("sent %s after an invalid answer", req.Method)
 				return r.next.RoundTrip(req)
 			}
 			row, err := r.faulty.Get(t.Context(), "k")
@@ -329,9 +304,7 @@ func TestGarbage(t *testing.T) {
 			if !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("Update: %v, want ErrUnavailable", err)
 			}
-			if got := r.data(t, "k"); got != "old" {
-				t.Errorf("stored %q, want old", got)
-			}
+			r.wantData(t, "old")
 		})
 	}
 }
@@ -354,14 +327,14 @@ func TestGarbageInList(t *testing.T) {
 		r.disturb = func(req *http.Request) (*http.Response, error) {
 			return answer(req, c.status, c.body), nil
 		}
-		page, err := r.faulty.Expired(t.Context(), epoch, "")
+		page, err := r.faulty.Expired(t.Context(), fixture.Noon, "")
 		if !errors.Is(err, store.ErrUnavailable) || page.Rows != nil || page.Next != "" {
 			t.Errorf("%s: %v, %v, want ErrUnavailable", name, page, err)
 		}
 	}
 }
 
-// A write that is refused for good is not tried again.
+// A permanently refused write is not tried again.
 func TestRefused(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *rig, before string) {
 		for status, code := range map[int]string{
@@ -369,20 +342,15 @@ func TestRefused(t *testing.T) {
 			404: "AccountNotFound", 409: "TableBeingDeleted", 413: "RequestBodyTooLarge",
 		} {
 			writes := 0
-			r.disturb = func(req *http.Request) (*http.Response, error) {
-				if isWrite(req) {
-					writes++
-					return answer(req, status, fmt.Sprintf(`{"odata.error":{"code":%q}}`, code)), nil
-				}
-				return r.next.RoundTrip(req)
-			}
-			err := r.faulty.Update(t.Context(), "k", appending("new"))
+			r.onWrite(func(req *http.Request) (*http.Response, error) {
+				writes++
+				return answer(req, status, fmt.Sprintf(`{"odata.error":{"code":%q}}`, code)), nil
+			})
+			err := r.faulty.Update(t.Context(), "k", storetest.Append("new"))
 			if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), code) || writes != 1 {
 				t.Errorf("%d: %v after %d writes, want ErrUnavailable with the code after one", status, err, writes)
 			}
 		}
-		if got := r.data(t, "k"); got != before {
-			t.Errorf("stored %q, want %q", got, before)
-		}
+		r.wantData(t, before)
 	})
 }

@@ -1,6 +1,7 @@
 package azuretable
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -17,11 +18,12 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"twofa/internal/store"
+	"twofa/internal/testing/fixture"
+	"twofa/internal/testing/storetest"
 )
 
-// secrets are the values that must not get into any error: the account's key,
-// where the service is, and the row's key. It also returns the store that knows
-// them, with faults made by disturb.
+// leakRig returns a store with faults, and the values that its errors must not contain: the
+// account's key, the host of the service, and the row's key. Empty key: the account's own.
 func leakRig(t *testing.T, key string, disturb roundTripper) (s *Store, secrets []string) {
 	t.Helper()
 	o := options(t)
@@ -29,9 +31,7 @@ func leakRig(t *testing.T, key string, disturb roundTripper) (s *Store, secrets 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if key == "" {
-		key = a.key
-	}
+	key = cmp.Or(key, a.key)
 	u, err := url.Parse(a.url)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func leakRig(t *testing.T, key string, disturb roundTripper) (s *Store, secrets 
 func TestErrorsLeakNothing(t *testing.T) {
 	next := newTransport("http://")
 	t.Cleanup(next.CloseIdleConnections)
-	// Servers on the way may put what they were sent into their answers.
+	// Proxies may quote the request in their answers.
 	echo := func(req *http.Request) string {
 		return fmt.Sprintf("%s %s %s %s canary", req.Method, req.URL, req.Header.Get("Authorization"), req.Host)
 	}
@@ -105,14 +105,14 @@ func TestErrorsLeakNothing(t *testing.T) {
 	check := func(t *testing.T, s *Store, secrets []string) {
 		const key = "canaryrow"
 		_, get := s.Get(t.Context(), key)
-		update := s.Update(t.Context(), key, appending("x"))
-		page, expired := s.Expired(t.Context(), epoch, "")
+		update := s.Update(t.Context(), key, storetest.Append("x"))
+		page, expired := s.Expired(t.Context(), fixture.Noon, "")
 		_, del := s.Delete(t.Context(), store.Ref{Key: key, Version: `W/"canary"`})
-		_, cursor := s.Expired(t.Context(), epoch, "canary")
+		_, cursor := s.Expired(t.Context(), fixture.Noon, "canary")
 		_, version := s.Delete(t.Context(), store.Ref{Key: key, Version: "canary"})
 		_, badKey := s.Get(t.Context(), "canary canary")
 		if len(page.Rows) > 0 {
-			t.Errorf("Expired made rows up: %v", page.Rows)
+			t.Errorf("Expired returned rows: %v", page.Rows)
 		}
 		failed := 0
 		for _, err := range []error{get, update, expired, del, cursor, version, badKey} {
@@ -121,11 +121,11 @@ func TestErrorsLeakNothing(t *testing.T) {
 			}
 			failed++
 			if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrInvalid) {
-				t.Errorf("an error of no known kind: %v", err)
+				t.Errorf("an error of an unknown kind: %v", err)
 			}
 			var re *azcore.ResponseError
 			if errors.As(err, &re) {
-				t.Errorf("the SDK's error can be had from ours: %T", err)
+				t.Errorf("the error wraps the SDK's error: %T", err)
 			}
 			text := fmt.Sprintf("%v %+v %#v %q", err, err, err, err)
 			for _, secret := range secrets {
@@ -135,7 +135,7 @@ func TestErrorsLeakNothing(t *testing.T) {
 			}
 		}
 		if failed < 5 {
-			t.Errorf("only %d of 7 calls failed: the fault is none", failed)
+			t.Errorf("only %d of 7 calls failed, so this test shows nothing", failed)
 		}
 	}
 	for name, disturb := range faults {

@@ -14,10 +14,11 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"twofa/internal/store"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/storetest"
 )
 
-// The write is applied and its answer doesn't arrive, or is no answer.
+// The write is applied, and its answer does not arrive or is not valid.
 func TestLostAnswer(t *testing.T) {
 	for name, lose := range map[string]func(*http.Request) (*http.Response, error){
 		"reset": func(*http.Request) (*http.Response, error) { return nil, errLost },
@@ -42,34 +43,24 @@ func TestLostAnswer(t *testing.T) {
 			t.Parallel()
 			bothWays(t, func(t *testing.T, r *rig, before string) {
 				writes := 0
-				r.disturb = func(req *http.Request) (*http.Response, error) {
-					if !isWrite(req) {
-						return r.next.RoundTrip(req)
-					}
+				r.onWrite(func(req *http.Request) (*http.Response, error) {
 					writes++
-					if s := deliver(t, r.next, copyOf(req)); s != http.StatusNoContent {
+					if s := r.deliver(t, copyOf(req)); s != http.StatusNoContent {
 						t.Errorf("write %d: status %d", writes, s)
 					}
 					return lose(req)
-				}
+				})
 				ctx, trips := store.WithTrips(t.Context())
-				var n numbered
-				if err := r.faulty.Update(ctx, "k", n.fn); err != nil {
-					t.Fatalf("Update: %v, want success as the write was applied", err)
-				}
-				if got := r.data(t, "k"); got != before+"(1)" || n.calls != 1 || writes != 1 {
-					t.Errorf("stored %q after %d calls of fn and %d writes, want one of each", got, n.calls, writes)
-				}
-				if trips.Load() != 3 {
-					t.Errorf("%d round trips, want 3: read, write, look", trips.Load())
+				r.wantUpdate(t, ctx, before)
+				if writes != 1 || trips.Load() != 3 {
+					t.Errorf("%d writes and %d round trips, want 1 and 3: read, write, read again", writes, trips.Load())
 				}
 			})
 		})
 	}
 }
 
-// Something below Update repeats the write, as the SDK does by default, and
-// reports that the repetition failed.
+// The SDK repeats the write, as it does by default, and reports that the repetition failed.
 func TestLostAnswerRepeatedBelow(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *rig, before string) {
 		a, err := parseAddress(r.options)
@@ -86,12 +77,9 @@ func TestLostAnswerRepeatedBelow(t *testing.T) {
 			t.Fatal(err)
 		}
 		var statuses []int
-		r.disturb = func(req *http.Request) (*http.Response, error) {
-			if !isWrite(req) {
-				return r.next.RoundTrip(req)
-			}
+		r.onWrite(func(req *http.Request) (*http.Response, error) {
 			if statuses == nil {
-				statuses = append(statuses, deliver(t, r.next, copyOf(req)))
+				statuses = append(statuses, r.deliver(t, copyOf(req)))
 				return nil, errLost
 			}
 			resp, err := r.next.RoundTrip(req)
@@ -99,55 +87,38 @@ func TestLostAnswerRepeatedBelow(t *testing.T) {
 				statuses = append(statuses, resp.StatusCode)
 			}
 			return resp, err
-		}
-		var n numbered
-		if err := r.faulty.Update(t.Context(), "k", n.fn); err != nil {
-			t.Fatalf("Update: %v", err)
-		}
+		})
+		r.wantUpdate(t, t.Context(), before)
 		conflict := map[string]int{"": 409, "old": 412}[before]
 		if fmt.Sprint(statuses) != fmt.Sprint([]int{204, conflict}) {
-			t.Errorf("the service answered %v: the test doesn't test what it is about", statuses)
-		}
-		if got := r.data(t, "k"); got != before+"(1)" || n.calls != 1 {
-			t.Errorf("stored %q after %d calls of fn", got, n.calls)
+			t.Errorf("the service answered %v, so this test shows nothing", statuses)
 		}
 	})
 }
 
-// The write doesn't arrive. It is sent again as it was, for it might arrive yet.
+// The write does not arrive. It is sent again unchanged, because it may still arrive.
 func TestLostRequest(t *testing.T) {
 	bothWays(t, func(t *testing.T, r *rig, before string) {
 		writes := 0
-		r.disturb = func(req *http.Request) (*http.Response, error) {
-			if isWrite(req) {
-				if writes++; writes <= 2 {
-					return nil, errLost
-				}
+		r.onWrite(func(req *http.Request) (*http.Response, error) {
+			if writes++; writes <= 2 {
+				return nil, errLost
 			}
 			return r.next.RoundTrip(req)
-		}
-		var n numbered
-		if err := r.faulty.Update(t.Context(), "k", n.fn); err != nil {
-			t.Fatalf("Update: %v", err)
-		}
-		if got := r.data(t, "k"); got != before+"(1)" || n.calls != 1 {
-			t.Errorf("stored %q after %d calls of fn, want the result of one call", got, n.calls)
-		}
+		})
+		r.wantUpdate(t, t.Context(), before)
 	})
 }
 
-// The write is given up, and arrives when it has been sent again: before the
-// second copy, or after it.
+// The first copy of the write arrives when the second one has been sent: before the second
+// one, or after it.
 func TestLateRequest(t *testing.T) {
 	for _, first := range []bool{true, false} {
 		t.Run(fmt.Sprintf("before the copy %v", first), func(t *testing.T) {
 			bothWays(t, func(t *testing.T, r *rig, before string) {
 				var late *http.Request
 				var statuses []int
-				r.disturb = func(req *http.Request) (*http.Response, error) {
-					if !isWrite(req) {
-						return r.next.RoundTrip(req)
-					}
+				r.onWrite(func(req *http.Request) (*http.Response, error) {
 					if late == nil {
 						late = copyOf(req)
 						return nil, errLost
@@ -156,56 +127,51 @@ func TestLateRequest(t *testing.T) {
 						t.Error("written a third time")
 					}
 					if first {
-						statuses = append(statuses, deliver(t, r.next, late))
+						statuses = append(statuses, r.deliver(t, late))
 						return r.next.RoundTrip(req)
 					}
 					resp, err := r.next.RoundTrip(req)
-					statuses = append(statuses, deliver(t, r.next, late))
+					statuses = append(statuses, r.deliver(t, late))
 					return resp, err
-				}
-				var n numbered
-				if err := r.faulty.Update(t.Context(), "k", n.fn); err != nil {
-					t.Fatalf("Update: %v", err)
-				}
+				})
+				r.wantUpdate(t, t.Context(), before)
 				if len(statuses) != 1 || (statuses[0] == http.StatusNoContent) != first {
 					t.Errorf("the late request was answered with %v", statuses)
-				}
-				if got := r.data(t, "k"); got != before+"(1)" || n.calls != 1 {
-					t.Errorf("stored %q after %d calls of fn", got, n.calls)
 				}
 			})
 		})
 	}
 }
 
-// Others write between a write whose answer is lost and the look at the row. As
-// long as the marks reach back to it, Update knows; beyond, it must not guess.
+// Others write after a write whose answer is lost, and before the row is read again. If the
+// marks reach back to the write, Update knows its outcome. Otherwise it must not guess.
 func TestLostAmongOthers(t *testing.T) {
 	for _, applied := range []bool{true, false} {
 		for others := range 6 {
 			t.Run(fmt.Sprintf("applied %v, %d others", applied, others), func(t *testing.T) {
 				bothWays(t, func(t *testing.T, r *rig, before string) {
 					lost := false
-					r.disturb = func(req *http.Request) (*http.Response, error) {
-						if !isWrite(req) || lost {
+					r.onWrite(func(req *http.Request) (*http.Response, error) {
+						if lost {
 							return r.next.RoundTrip(req)
 						}
 						lost = true
 						if applied {
-							deliver(t, r.next, copyOf(req))
+							r.deliver(t, copyOf(req))
 						}
 						for range others {
-							r.append(t, "k", "o")
+							if err := r.clean.Update(t.Context(), "k", storetest.Append("o")); err != nil {
+								t.Error(err)
+							}
 						}
 						return nil, errLost
-					}
+					})
 					var n numbered
 					err := r.faulty.Update(t.Context(), "k", n.fn)
-					got, o := r.data(t, "k"), strings.Repeat("o", others)
+					got, o := storetest.Data(t, r.clean, "k"), strings.Repeat("o", others)
 
-					// The row holds four marks. Ours is there unless four
-					// came after it; and without ours, the one before is
-					// there, or the row's beginning is, unless four came.
+					// The row has the last four marks. After four other writes, neither the
+					// mark of our write nor the mark before it is left.
 					known := others < maxMarks
 					switch {
 					case known != (err == nil):
@@ -227,56 +193,40 @@ func TestLostAmongOthers(t *testing.T) {
 	}
 }
 
-// The row is deleted after a write whose answer is lost. Nobody can say whether
-// the sweep removed our write or made it impossible.
+// The row is deleted after a write whose answer is lost. It is unknown whether the write
+// was applied before.
 func TestLostAndDeleted(t *testing.T) {
 	r := newRig(t, 0)
-	r.append(t, "k", "old")
+	storetest.Put(t, r.clean, "k", "old", fixture.Noon)
 	var n numbered
-	r.disturb = func(req *http.Request) (*http.Response, error) {
-		if isWrite(req) {
-			e, f := r.clean.client.get(t.Context(), "k")
-			if f != nil {
-				t.Fatalf("get: %+v", f)
-			}
-			if ok, err := r.clean.Delete(t.Context(), store.Ref{Key: "k", Version: e.etag}); !ok {
-				t.Errorf("Delete: %v", err)
-			}
-			return nil, errLost
-		}
-		return r.next.RoundTrip(req)
-	}
+	r.onWrite(func(*http.Request) (*http.Response, error) {
+		r.delete(t)
+		return nil, errLost
+	})
 	err := r.faulty.Update(t.Context(), "k", n.fn)
 	if !errors.Is(err, store.ErrUnavailable) || n.calls != 1 {
 		t.Errorf("Update: %v after %d calls of fn, want ErrUnavailable after 1", err, n.calls)
 	}
-	if got := r.data(t, "k"); got != "" {
-		t.Errorf("stored %q, want nothing", got)
-	}
+	r.wantData(t, "")
 }
 
-// Without a fault, a row that is deleted meanwhile is a conflict like others.
+// Without a fault, the deletion of the row is a conflict like others.
 func TestDeletedMeanwhile(t *testing.T) {
 	r := newRig(t, 0)
-	r.append(t, "k", "old")
-	deleted := false
+	storetest.Put(t, r.clean, "k", "old", fixture.Noon)
+	var once sync.Once
 	err := r.faulty.Update(t.Context(), "k", func(old []byte) (store.Row, error) {
-		if !deleted {
-			deleted = true
-			e, _ := r.clean.client.get(t.Context(), "k")
-			if ok, err := r.clean.Delete(t.Context(), store.Ref{Key: "k", Version: e.etag}); !ok {
-				t.Errorf("Delete: %v", err)
-			}
-		}
-		return appending("new")(old)
+		once.Do(func() { r.delete(t) })
+		return storetest.Append("new")(old)
 	})
-	if got := r.data(t, "k"); err != nil || got != "new" {
-		t.Errorf("Update: %v, stored %q, want new", err, got)
+	if err != nil {
+		t.Errorf("Update: %v", err)
 	}
+	r.wantData(t, "new")
 }
 
-// Faults come at random to 8 writers at a time: answers lost, requests lost,
-// requests that arrive later, overload.
+// Random faults for 8 writers at the same time: lost answers, lost requests, late requests
+// and overload.
 func TestRandomFaults(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 0)
@@ -290,7 +240,7 @@ func TestRandomFaults(t *testing.T) {
 		}
 		switch rand.IntN(10) {
 		case 0, 1: // the answer is lost
-			deliver(t, r.next, copyOf(req))
+			r.deliver(t, copyOf(req))
 			return nil, errLost
 		case 2: // the request is lost
 			return nil, errLost
@@ -298,22 +248,21 @@ func TestRandomFaults(t *testing.T) {
 			c := copyOf(req)
 			late.Go(func() {
 				time.Sleep(rand.N(60 * time.Millisecond))
-				deliver(t, r.next, c)
+				r.deliver(t, c)
 			})
 			return nil, errLost
-		case 5: // the service is overloaded, and may have applied it or not
+		case 5: // the service is overloaded, and may have applied the write
 			if rand.IntN(2) == 0 {
-				deliver(t, r.next, copyOf(req))
+				r.deliver(t, copyOf(req))
 			}
 			return answer(req, 503, `{"odata.error":{"code":"ServerBusy"}}`), nil
 		}
 		return r.next.RoundTrip(req)
 	}
-	settled := settledTable{Table: r.clean, settle: late.Wait}
-	storetest.AppendLog(t, r.faulty, settled, 8, 10)
+	storetest.AppendLog(t, r.faulty, settledTable{r.clean, late.Wait}, 8, 10)
 }
 
-// settledTable is read when no request is on its way any more.
+// settledTable waits before each read until all late requests have arrived.
 type settledTable struct {
 	store.Table
 	settle func()

@@ -12,12 +12,12 @@ import (
 	"time"
 
 	"twofa/internal/store"
+	"twofa/internal/testing/fixture"
+	"twofa/internal/testing/storetest"
 )
 
-// What the tests of faults have in common: they disturb the connection to a real
-// Azurite, and look at what is stored through one that is not disturbed.
-
-var epoch = time.Date(2031, time.March, 4, 5, 6, 7, 0, time.UTC)
+// The tests of faults make a connection to a real Azurite fail, and read the stored rows
+// through another connection.
 
 var errLost = errors.New("connection reset by a test")
 
@@ -31,7 +31,7 @@ func isWrite(req *http.Request) bool {
 
 func isRead(req *http.Request) bool { return req.Method == http.MethodGet }
 
-// answer makes a response that the service didn't send.
+// answer makes a response that the service did not send.
 func answer(req *http.Request, status int, body string, header ...string) *http.Response {
 	resp := &http.Response{
 		StatusCode: status, Status: http.StatusText(status),
@@ -47,7 +47,7 @@ func answer(req *http.Request, status int, body string, header ...string) *http.
 	return resp
 }
 
-// copyOf returns a request that can be sent later and in another context.
+// copyOf returns a request that can be sent later and with another context.
 func copyOf(req *http.Request) *http.Request {
 	c := req.Clone(context.WithoutCancel(req.Context()))
 	if req.Body != nil {
@@ -61,26 +61,18 @@ func copyOf(req *http.Request) *http.Request {
 	return c
 }
 
-// deliver sends a request and says with what status it was answered.
-func deliver(t *testing.T, next http.RoundTripper, req *http.Request) int {
-	t.Helper()
-	resp, err := next.RoundTrip(req)
-	if err != nil {
-		t.Errorf("test: can't reach Azurite: %v", err)
-		return 0
-	}
-	io.Copy(io.Discard, resp.Body)
-	resp.Body.Close()
-	return resp.StatusCode
+// local are options for a service that transport plays.
+func local(transport roundTripper) Options {
+	return Options{ConnectionString: "UseDevelopmentStorage=true", TablePrefix: "twofa", Transport: transport}
 }
 
-// rig is a table, a store without faults on it, and one with faults.
+// rig is a table with two stores: one without faults, and one with faults.
 type rig struct {
 	options Options
 	next    http.RoundTripper // to Azurite
 	clean   *Store
 	faulty  *Store
-	// disturb stands between the faulty store and Azurite.
+	// disturb handles the requests of the faulty store.
 	disturb roundTripper
 }
 
@@ -94,51 +86,84 @@ func newRig(t *testing.T, timeout time.Duration) *rig {
 	r.clean = openStore(t, o)
 	o.Transport = roundTripper(func(req *http.Request) (*http.Response, error) { return r.disturb(req) })
 	r.faulty = openStore(t, o)
-	r.append(t, "bystander", "x") // makes the table
+	storetest.Put(t, r.clean, "bystander", "x", fixture.Noon) // creates the table
 	return r
 }
 
-// append adds to a row behind the faulty store's back.
-func (r *rig) append(t *testing.T, key store.Key, s string) {
+// onWrite makes f handle the writes of the faulty store. Other requests have no faults.
+func (r *rig) onWrite(f roundTripper) {
+	r.disturb = func(req *http.Request) (*http.Response, error) {
+		if isWrite(req) {
+			return f(req)
+		}
+		return r.next.RoundTrip(req)
+	}
+}
+
+// deliver sends a request to Azurite and returns the status of the answer.
+func (r *rig) deliver(t *testing.T, req *http.Request) int {
 	t.Helper()
-	if err := r.clean.Update(t.Context(), key, appending(s)); err != nil {
-		t.Errorf("Update: %v", err)
+	resp, err := r.next.RoundTrip(req)
+	if err != nil {
+		t.Errorf("test: no answer from Azurite: %v", err)
+		return 0
 	}
+	io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	return resp.StatusCode
 }
 
-func appending(s string) func([]byte) (store.Row, error) {
-	return func(old []byte) (store.Row, error) {
-		return store.Row{Data: append(bytes.Clone(old), s...), KeepUntil: epoch}, nil
-	}
-}
-
-// data returns what is stored, "" for no row.
-func (r *rig) data(t *testing.T, key store.Key) string {
+// delete deletes the row k through the store without faults.
+func (r *rig) delete(t *testing.T) {
 	t.Helper()
-	row, err := r.clean.Get(t.Context(), key)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("Get: %v", err)
+	e, f := r.clean.client.get(t.Context(), "k")
+	if f != nil {
+		t.Errorf("get: %+v", f)
 	}
-	return string(row.Data)
+	if ok, err := r.clean.Delete(t.Context(), store.Ref{Key: "k", Version: e.etag}); !ok {
+		t.Errorf("Delete: %v", err)
+	}
 }
 
-// numbered appends the number of its call, so that the stored row tells which
-// call's result was written.
+// wantData checks the stored data of the row k. Empty: there must be no row.
+func (r *rig) wantData(t *testing.T, want string) {
+	t.Helper()
+	if got := storetest.Data(t, r.clean, "k"); got != want {
+		t.Errorf("stored %q, want %q", got, want)
+	}
+}
+
+// wantUpdate calls Update of the row k, which has to write the result of its first call of
+// fn after before, without a second call.
+func (r *rig) wantUpdate(t *testing.T, ctx context.Context, before string) {
+	t.Helper()
+	var n numbered
+	if err := r.faulty.Update(ctx, "k", n.fn); err != nil {
+		t.Fatalf("Update: %v, want success", err)
+	}
+	if n.calls != 1 {
+		t.Errorf("fn was called %d times, want once", n.calls)
+	}
+	r.wantData(t, before+"(1)")
+}
+
+// numbered appends the number of its call, so that the stored row shows whose result was
+// written.
 type numbered struct{ calls int }
 
 func (n *numbered) fn(old []byte) (store.Row, error) {
 	n.calls++
-	return store.Row{Data: fmt.Appendf(bytes.Clone(old), "(%d)", n.calls), KeepUntil: epoch}, nil
+	return storetest.Append(fmt.Sprintf("(%d)", n.calls))(old)
 }
 
-// bothWays runs the test on a row that is not there and on one that is, which
-// are written by different requests.
+// bothWays runs a test with an insert and with a replacement of the row k, which use
+// different requests. before is the data of the row before the test. Empty: no row.
 func bothWays(t *testing.T, test func(t *testing.T, r *rig, before string)) {
 	for name, before := range map[string]string{"insert": "", "replace": "old"} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, 0)
 			if before != "" {
-				r.append(t, "k", before)
+				storetest.Put(t, r.clean, "k", before, fixture.Noon)
 			}
 			test(t, r, before)
 		})

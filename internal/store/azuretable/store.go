@@ -1,12 +1,13 @@
-// Package azuretable keeps rows in Azure Table Storage, one entity per row.
+// Package azuretable stores rows in Azure Table Storage, one entity per row.
 //
-// It never guesses: a write whose answer was lost is looked up by a random mark
-// in the entity, and where even that can't tell what happened the caller gets
-// store.ErrUnavailable. No error that leaves this package quotes the SDK, whose
-// texts contain keys and URLs.
+// It never guesses: if the answer to a write was lost, it looks for the write's
+// random mark in the entity. If the mark does not tell what happened either, the
+// caller gets [store.ErrUnavailable]. The errors of this package never quote the
+// SDK's errors, whose texts contain keys and URLs.
 package azuretable
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,45 +20,46 @@ import (
 )
 
 const (
-	// defaultTimeout is the time limit of one call of the store, everything
-	// included. The Functions host gives a request far longer, but the person
-	// who waits for it doesn't.
+	// defaultTimeout is the time limit of one call, including its repetitions. The
+	// Functions host allows a request much more time, but a person is waiting.
 	defaultTimeout = 5 * time.Second
-	// listTimeout is the time limit of one page, for which the service looks at
-	// rows for up to 5 seconds before it answers with what it has found.
+	// listTimeout is the time limit of one call of Expired. The service searches
+	// for up to 5 seconds before it answers with the rows that it has found.
 	listTimeout = 8 * time.Second
-	// maxAttempts bounds how often Update begins again. With the pauses below
-	// it takes two seconds on average to get there.
+	// maxAttempts is how often Update tries. With the pauses below, that takes two
+	// seconds on average.
 	maxAttempts = 10
 	minPause    = 10 * time.Millisecond
 	maxPause    = 800 * time.Millisecond
-	// pageSize is how many expired rows are asked for at a time. Each takes
-	// a sweep a request of its own, so a page holds what a timer can use up soon.
+	// pageSize is how many expired rows one request asks for. A sweep needs one
+	// request per row to delete them, so larger pages would be of no use.
 	pageSize = 250
 )
 
 // Options say where the table is. Either ConnectionString or ServiceURL is set.
 type Options struct {
-	// ConnectionString is a storage account's, with its key or a shared access
-	// signature, or UseDevelopmentStorage=true for Azurite on this machine.
+	// ConnectionString is the connection string of a storage account, with its key
+	// or a shared access signature, or UseDevelopmentStorage=true for Azurite on
+	// this machine.
 	ConnectionString string
 	// ServiceURL is the table endpoint (https), used with the managed identity.
 	ServiceURL string
-	// ClientID picks a user-assigned managed identity; "" is the system's.
+	// ClientID names a user-assigned managed identity. Empty: the system-assigned
+	// one.
 	ClientID string
 
-	// TablePrefix and Table make up the table's name, 3 to 63 letters and
-	// digits, of which the first is a letter. Table defaults to "recipients".
+	// TablePrefix and Table form the table's name: 3 to 63 letters and digits, the
+	// first of which is a letter. The default of Table is "recipients".
 	TablePrefix string
 	Table       string
 
-	// Timeout bounds each call, over and above the context's own deadline. It
-	// defaults to 5 seconds, and to 8 for Expired.
+	// Timeout limits each call, in addition to the context's deadline. 0 means 5
+	// seconds, and 8 seconds for Expired.
 	Timeout time.Duration
 	// Transport replaces the store's own transport, for tests.
 	Transport http.RoundTripper
 
-	pageSize int32 // in place of pageSize, for tests
+	pageSize int32 // replaces pageSize, for tests
 }
 
 // Store is a store.Table on one table of a storage account.
@@ -69,8 +71,7 @@ type Store struct {
 
 var _ store.Table = (*Store)(nil)
 
-// validTable is the service's rule for names. It keeps "tables", in any case,
-// for itself.
+// validTable is the service's rule for names. "tables" is reserved, in any case.
 func validTable(name string) bool {
 	for i, c := range []byte(name) {
 		letter, digit := c|0x20 >= 'a' && c|0x20 <= 'z', c >= '0' && c <= '9'
@@ -81,26 +82,20 @@ func validTable(name string) bool {
 	return len(name) >= 3 && len(name) <= 63 && !strings.EqualFold(name, "tables")
 }
 
-// Open returns a store without sending a request, so that a cold start doesn't
-// wait for the service. The table is made when a write finds it missing.
+// Open returns a store. It sends no request, so that a cold start does not wait for
+// the service. The first write creates the table.
 //
-// An error says what is wrong with the options and quotes none of them, except
-// the table's name.
+// An error says what is wrong with the options. It quotes only the table's name.
 func Open(o Options) (*Store, error) {
-	if o.Table == "" {
-		o.Table = "recipients"
-	}
-	table := o.TablePrefix + o.Table
+	table := o.TablePrefix + cmp.Or(o.Table, "recipients")
 	if !validTable(table) {
-		return nil, fmt.Errorf("azuretable: %q can't be a table's name: want 3 to 63 letters and digits, a letter first", table)
+		return nil, fmt.Errorf("azuretable: %q is not a valid table name: want 3 to 63 letters and digits, a letter first", table)
 	}
 	timeout, list := o.Timeout, o.Timeout
 	if o.Timeout <= 0 {
 		timeout, list = defaultTimeout, listTimeout
 	}
-	if o.pageSize == 0 {
-		o.pageSize = pageSize
-	}
+	o.pageSize = cmp.Or(o.pageSize, pageSize)
 	c, err := newClient(o, table)
 	if err != nil {
 		return nil, fmt.Errorf("azuretable: %w", err)
@@ -133,30 +128,31 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Row, error) {
 
 // Update implements store.Table.
 //
-// How it knows what was written. Each call draws one random mark, and every
+// How Update finds out what was written: Each call makes one random mark, and every
 // entity holds the marks of its last four writes, newest first. A write is sent
-// once, as the SDK's retries are off for it. So its outcome is one of three:
+// once, because the SDK's retries are turned off for it. So it has one of three
+// outcomes:
 //
-//   - It was answered with success, or that the row is not as expected (412, 409
-//     or 404). Then we know.
-//   - It was refused as malformed or forbidden (other 4xx). Then nothing was
-//     written, and trying again would not help.
-//   - It wasn't answered, or with a 5xx, which the service may also send for a
-//     write that it has applied or is going to. Then it is pending.
+//   - The answer is success, or that the row is not in the expected version (412,
+//     409 or 404). The outcome is known.
+//   - The service refuses the write as malformed or forbidden (other 4xx). Nothing
+//     was written, and another attempt would not help.
+//   - There is no answer, or a 5xx, which the service may also send for a write
+//     that it has applied or will apply. The write is pending.
 //
-// Before every further attempt the row is read again. If our mark is in it, the
-// write was applied. If it isn't, and a write is pending, then either
+// Before every further attempt the row is read again. If it has the call's mark, the
+// write was applied. If it does not, and a write is pending, there are three cases:
 //
-//   - the row is unchanged: the very same bytes are sent again, without calling
-//     fn. Should the first copy still arrive, only one of the two can match the
-//     ETag, and it doesn't matter which.
-//   - or the row has changed and its marks prove that ours was never there: the
-//     pending write waits for an ETag that has gone, and ETags never come back,
-//     so it is dead, and fn may be called anew.
-//   - or the marks don't reach back far enough to tell: store.ErrUnavailable.
+//   - The row is unchanged. The same bytes are sent again, without calling fn. If
+//     the first copy arrives later, only one of the two can match the ETag, and it
+//     does not matter which.
+//   - The row has changed, and its marks prove that the write was not applied. The
+//     pending write can never be applied, because its ETag is gone and ETags are
+//     never reused. So fn may be called again.
+//   - The marks do not reach back far enough to decide: [store.ErrUnavailable].
 //
-// Hence at any time at most one result of fn can still be applied, the last one,
-// and when our mark is found, that is what was written.
+// So at any time only the last result of fn can still be applied. If the call's mark
+// is found, that result was written.
 func (s *Store) Update(ctx context.Context, key store.Key, fn func(old []byte) (store.Row, error)) error {
 	if !key.Valid() {
 		return fmt.Errorf("%w: key", store.ErrInvalid)
@@ -166,9 +162,9 @@ func (s *Store) Update(ctx context.Context, key store.Key, fn func(old []byte) (
 
 	mark := newMark()
 	var (
-		body []byte   // what fn has decided to write
-		sent *pending // the write of body whose outcome is unknown, if there is one
-		last *fault   // why the attempt before failed
+		body []byte   // the last result of fn
+		sent *pending // the write of body whose outcome is unknown; nil: none
+		last *fault   // why the previous attempt failed
 	)
 	for attempt := range maxAttempts {
 		if attempt > 0 {
@@ -178,12 +174,12 @@ func (s *Store) Update(ctx context.Context, key store.Key, fn func(old []byte) (
 		}
 		now, f := s.client.get(ctx, key)
 		if f != nil && f.kind != absent && f.kind != noTable {
-			return unavailable(ctx, "read", f) // the SDK has tried several times
+			return unavailable(ctx, "read", f) // the SDK has tried several times already
 		}
 		tableMissing := f != nil && f.kind == noTable
 
 		if attempt > 0 && findMark(now.Mark, mark) >= 0 {
-			return nil // what went before has been applied, whatever we were told
+			return nil // an earlier attempt was applied, whatever its answer was
 		}
 		if sent != nil {
 			switch sent.fate(now) {
@@ -209,7 +205,7 @@ func (s *Store) Update(ctx context.Context, key store.Key, fn func(old []byte) (
 		}
 		if tableMissing {
 			if f := s.client.createTable(ctx); f != nil {
-				return unavailable(ctx, "make the table", f)
+				return unavailable(ctx, "create the table", f)
 			}
 		}
 
@@ -222,15 +218,15 @@ func (s *Store) Update(ctx context.Context, key store.Key, fn func(old []byte) (
 		case last.kind == unclear:
 			sent = &pending{etag: now.etag, newest: newestMark(now.Mark)}
 		}
-		// Otherwise this copy lost a race, or the table went missing. An
-		// earlier copy of the same body, if there is one, stays pending: it
-		// may be what this copy lost to.
+		// Otherwise another write was first, or the table is missing. If an
+		// earlier copy of the same body is pending, it stays so: the other write
+		// may have been that copy.
 	}
 	return unavailable(ctx, "too much contention", last)
 }
 
-// Expired implements store.Table. The service looks at every row of the table,
-// as KeepUntil is no key, and stops at pageSize results or after a bounded time.
+// Expired implements store.Table. KeepUntil is not a key, so the service searches
+// all rows of the table. It stops at pageSize results or after a limited time.
 func (s *Store) Expired(ctx context.Context, before time.Time, cursor string) (store.Page, error) {
 	from, ok := decodeCursor(cursor)
 	if !ok {
@@ -246,14 +242,14 @@ func (s *Store) Expired(ctx context.Context, before time.Time, cursor string) (s
 		return store.Page{}, nil
 	}
 	if f.status == http.StatusBadRequest && cursor != "" {
-		// The rest of the request is always the same, so it is the token.
+		// The rest of the request is always the same, so the cursor is the reason.
 		return store.Page{}, fmt.Errorf("%w: cursor", store.ErrInvalid)
 	}
 	return store.Page{}, unavailable(ctx, "list", f)
 }
 
-// Delete implements store.Table. A row that is deleted although the answer gets
-// lost is reported as an error or, when a repetition finds it gone, as false.
+// Delete implements store.Table. If a row was deleted but the answer was lost, Delete
+// returns an error, or false if a repetition finds that the row is gone.
 func (s *Store) Delete(ctx context.Context, ref store.Ref) (bool, error) {
 	if !ref.Key.Valid() {
 		return false, fmt.Errorf("%w: key", store.ErrInvalid)
@@ -273,16 +269,16 @@ func (s *Store) Delete(ctx context.Context, ref store.Ref) (bool, error) {
 	return false, unavailable(ctx, "delete", f)
 }
 
-// pause waits before another attempt: a random time out of a window that
-// doubles, and at least as long as the service has asked for. It fails at once
-// if the deadline would pass meanwhile.
+// pause waits before another attempt: a random time, whose maximum doubles with each
+// attempt, in addition to the time that the service has asked for. It fails at once
+// if the deadline would pass in the meantime.
 func pause(ctx context.Context, attempt int, last *fault) error {
 	d := rand.N(min(maxPause, minPause<<attempt))
 	if last != nil {
 		d += last.retryAfter
 	}
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
-		return unavailable(ctx, "no time left to try again", last)
+		return unavailable(ctx, "no time left for another attempt", last)
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -294,7 +290,8 @@ func pause(ctx context.Context, attempt int, last *fault) error {
 	}
 }
 
-// unavailable makes the error of a failed step out of what is safe to show.
+// unavailable returns the error of a failed step. It holds only what is safe to
+// show.
 func unavailable(ctx context.Context, step string, f *fault) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %s: %w", store.ErrUnavailable, step, err)

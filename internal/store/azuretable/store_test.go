@@ -1,8 +1,6 @@
 package azuretable
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"testing"
 
 	"twofa/internal/store"
@@ -10,17 +8,11 @@ import (
 	"twofa/internal/testing/storetest"
 )
 
-// options name a table of this test's own, which doesn't exist yet, in the
-// Azurite of this process. Pages are so small that sweeps need many.
+// options are for a new table, which does not exist yet, in this process's Azurite. Pages
+// are small, so that sweeps need many of them.
 func options(t *testing.T) Options {
 	t.Helper()
-	var b [8]byte
-	rand.Read(b[:])
-	return Options{
-		ConnectionString: azurite.Shared(t),
-		TablePrefix:      "t" + hex.EncodeToString(b[:]),
-		pageSize:         7,
-	}
+	return Options{ConnectionString: azurite.Shared(t), TablePrefix: "t" + newMark(), pageSize: 7}
 }
 
 func openStore(t *testing.T, o Options) *Store {

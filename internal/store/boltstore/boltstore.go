@@ -1,8 +1,8 @@
-// Package boltstore keeps rows in one file of the local disk, for one process.
+// Package boltstore stores rows in one file on the local disk, for one process.
 //
-// It is what the service uses on its own, without an Azure subscription. A write
-// that was reported is on the disk: it is never traded for speed, since a counted
-// failure or a spent code must not come back after a crash.
+// The service uses it without an Azure subscription. When a write has been
+// reported, it is on the disk: a crash must not undo a counted failure or make a
+// used code valid again.
 package boltstore
 
 import (
@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// lockTimeout is how long Open waits for another process that is about to
-	// end, such as the one that this one replaces.
+	// lockTimeout is how long Open waits for another process to end, such as the
+	// one that this process replaces.
 	lockTimeout = 2 * time.Second
 	// callTimeout is the time limit of one call.
 	callTimeout = 5 * time.Second
@@ -32,7 +32,7 @@ const (
 )
 
 // Two buckets: rows by key, and an index of the rows by KeepUntil, so that a
-// sweep reads only what has expired, however many rows there are.
+// sweep reads only the expired rows.
 var (
 	rowsBucket   = []byte("rows")
 	expiryBucket = []byte("expiry")
@@ -42,8 +42,8 @@ var (
 type Store struct {
 	db       *bolt.DB
 	pageSize int
-	// writing has room for one: who put its token in may write. bbolt has a
-	// lock of its own, but waiting for that can't be given up at a deadline.
+	// writing is the lock of the writers, a channel with room for one element.
+	// bbolt has a lock too, but a wait for it cannot end at a deadline.
 	writing chan struct{}
 	// commit is (*bolt.Tx).Commit, except in tests.
 	commit func(*bolt.Tx) error
@@ -51,11 +51,12 @@ type Store struct {
 
 var _ store.Table = (*Store)(nil)
 
-// ErrLocked is in Open's error while the file belongs to another process.
+// ErrLocked is in Open's error while another process has the file open.
 var ErrLocked = errors.New("another process holds the file")
 
-// Open opens the file, or makes it with mode 0600 in a folder that exists. Only
-// one process can hold it at a time; another one gets an error that says so.
+// Open opens the file. If there is none, Open creates it with mode 0600; its folder
+// has to exist. Only one process can have the file open: for others, the error
+// wraps ErrLocked.
 func Open(path string) (*Store, error) {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout})
 	if err != nil {
@@ -82,9 +83,9 @@ func Open(path string) (*Store, error) {
 	}, nil
 }
 
-// Close waits for a write that is under way, and closes the file.
+// Close waits for a write in progress and closes the file.
 func (s *Store) Close() error {
-	s.writing <- struct{}{} // kept: nobody writes any more
+	s.writing <- struct{}{} // never released: no further writes
 	return s.db.Close()
 }
 
@@ -102,7 +103,7 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Row, error) {
 }
 
 // Update implements store.Table. fn is called once, in the transaction that
-// writes its result, so there is nothing to conflict with.
+// writes its result, so there are no conflicts.
 func (s *Store) Update(ctx context.Context, key store.Key, fn func(old []byte) (store.Row, error)) error {
 	if !key.Valid() {
 		return fmt.Errorf("%w: key", store.ErrInvalid)
@@ -114,7 +115,8 @@ func (s *Store) Update(ctx context.Context, key store.Key, fn func(old []byte) (
 	return err
 }
 
-// update is one row's part of a transaction. It returns fn's error, SkipWrite too.
+// update changes one row in a transaction. It returns fn's error, including
+// SkipWrite.
 func update(ctx context.Context, tx *bolt.Tx, key store.Key, fn func(old []byte) (store.Row, error)) error {
 	rows, expiry := tx.Bucket(rowsBucket), tx.Bucket(expiryBucket)
 	var old record
@@ -125,17 +127,17 @@ func update(ctx context.Context, tx *bolt.Tx, key store.Key, fn func(old []byte)
 			return err
 		}
 	}
-	row, err := fn(bytes.Clone(old.data)) // not the memory map itself: writing to it would crash
+	row, err := fn(bytes.Clone(old.data)) // a copy: writing to bbolt's memory map crashes
 	if err != nil {
 		return err
 	}
 	if err := store.CheckRow(key, row); err != nil {
 		return err
 	}
-	store.CountTrip(ctx) // reading was the first
+	store.CountTrip(ctx) // the second trip; reading was the first
 
-	// Versions are drawn from one counter for all rows, which never goes
-	// back, so that a row made anew is not taken for the one it was.
+	// All rows take their versions from one counter that never decreases, so that
+	// a row that is created again has another version than before.
 	version, err := rows.NextSequence()
 	if err != nil {
 		return err
@@ -152,18 +154,18 @@ func update(ctx context.Context, tx *bolt.Tx, key store.Key, fn func(old []byte)
 	return rows.Put([]byte(key), rec.bytes())
 }
 
-// Expired implements store.Table. The cursor is the last index key of the page
-// before.
+// Expired implements store.Table. The cursor is the last index key of the previous
+// page.
 func (s *Store) Expired(ctx context.Context, before time.Time, cursor string) (store.Page, error) {
 	from, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil || len(from) > 0 && (len(from) <= 8 || len(from) > 8+64) {
 		return store.Page{}, fmt.Errorf("%w: cursor", store.ErrInvalid)
 	}
-	limit := expiryKey(before.Unix()+1, "") // KeepUntil at most before.Unix() sorts before it
+	limit := expiryKey(before.Unix()+1, "") // all keys with KeepUntil <= before.Unix() sort before it
 	var page store.Page
 	err = s.view(ctx, "list", func(tx *bolt.Tx) error {
 		c := tx.Bucket(expiryBucket).Cursor()
-		k, v := c.Seek(from) // at the start, if from is empty
+		k, v := c.Seek(from) // the first key, if from is empty
 		if len(from) > 0 && bytes.Equal(k, from) {
 			k, v = c.Next()
 		}
@@ -223,11 +225,11 @@ func (s *Store) Delete(ctx context.Context, ref store.Ref) (bool, error) {
 }
 
 var (
-	errChanged   = errors.New("boltstore: the row is not that version any more")
+	errChanged   = errors.New("boltstore: the row has another version")
 	errMalformed = fmt.Errorf("%w: the file holds a malformed row", store.ErrUnavailable)
 )
 
-// view runs fn in a transaction that reads.
+// view runs fn in a read transaction.
 func (s *Store) view(ctx context.Context, step string, fn func(*bolt.Tx) error) error {
 	if ctx.Err() != nil {
 		return unavailable(ctx, step)
@@ -241,12 +243,12 @@ func (s *Store) view(ctx context.Context, step string, fn func(*bolt.Tx) error) 
 	return fn(tx)
 }
 
-// write runs fn in a transaction that writes, and commits it unless fn returns
-// an error, which it then returns. It counts one trip; a second one, for what fn
-// writes, is fn's to count.
+// write runs fn in a write transaction and commits it. If fn returns an error, write
+// does not commit and returns that error. It counts one trip; fn counts another one
+// for what it writes.
 //
-// It returns by the deadline even when the disk doesn't: the commit then goes on
-// without us, and the outcome is unknown. fn is never called after the return.
+// It returns by the deadline even if the disk hangs: the commit then continues in
+// the background, and the outcome is unknown. fn is never called after the return.
 func (s *Store) write(ctx context.Context, step string, fn func(*bolt.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -302,7 +304,7 @@ func unavailable(ctx context.Context, step string) error {
 	return fmt.Errorf("%w: %s: %w", store.ErrUnavailable, step, ctx.Err())
 }
 
-// record is a row as the file has it: version, KeepUntil, data.
+// record is the stored form of a row: version, KeepUntil, data.
 type record struct {
 	version   uint64
 	keepUntil int64 // Unix seconds
@@ -328,10 +330,20 @@ func parseRecord(raw []byte) (record, error) {
 	}, nil
 }
 
-// expiryKey sorts by time, then by row. The sign bit is turned, as bytes are
-// compared without regard to sign.
+// expiryKey is the index key of a row. The keys sort by time, then by row. The sign
+// bit is inverted, because bbolt compares bytes as unsigned.
 func expiryKey(keepUntil int64, key store.Key) []byte {
 	b := make([]byte, 0, 8+len(key))
 	b = binary.BigEndian.AppendUint64(b, uint64(keepUntil)^1<<63)
 	return append(b, key...)
+}
+
+// Empty reports whether there are no rows.
+func (s *Store) Empty() (empty bool, err error) {
+	err = s.db.View(func(tx *bolt.Tx) error {
+		first, _ := tx.Bucket(rowsBucket).Cursor().First()
+		empty = first == nil
+		return nil
+	})
+	return empty, err
 }

@@ -18,10 +18,11 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"twofa/internal/store"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/storetest"
 )
 
-// TestMain lets this test binary stand in for another process: see TestKill.
+// TestMain lets this test binary run as another process: see TestKill.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("BOLTSTORE_TEST_WRITE"); path != "" {
 		writeUntilKilled(path)
@@ -29,9 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-var epoch = time.Date(2031, time.March, 4, 5, 6, 7, 0, time.UTC)
-
-// openStore opens a store whose pages are so small that sweeps need many.
+// openStore opens a store with small pages, so that sweeps need many of them.
 func openStore(t *testing.T, path string) *Store {
 	t.Helper()
 	s, err := Open(path)
@@ -43,28 +42,16 @@ func openStore(t *testing.T, path string) *Store {
 	return s
 }
 
+func closeStore(t *testing.T, s store.Table) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func file(t *testing.T) string {
 	t.Helper()
 	return filepath.Join(t.TempDir(), "twofa.db")
-}
-
-func put(t *testing.T, s *Store, key store.Key, data string) {
-	t.Helper()
-	err := s.Update(t.Context(), key, func([]byte) (store.Row, error) {
-		return store.Row{Data: []byte(data), KeepUntil: epoch}, nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func data(t *testing.T, s *Store, key store.Key) string {
-	t.Helper()
-	row, err := s.Get(t.Context(), key)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		t.Fatal(err)
-	}
-	return string(row.Data)
 }
 
 func TestConformance(t *testing.T) {
@@ -72,9 +59,7 @@ func TestConformance(t *testing.T) {
 		func(t *testing.T) store.Table { return openStore(t, file(t)) },
 		storetest.Reopen(func(t *testing.T, first store.Table) store.Table {
 			path := first.(*Store).db.Path()
-			if err := first.Close(); err != nil {
-				t.Fatal(err)
-			}
+			closeStore(t, first)
 			return openStore(t, path)
 		}))
 }
@@ -82,33 +67,29 @@ func TestConformance(t *testing.T) {
 func TestReopen(t *testing.T) {
 	path := file(t)
 	s := openStore(t, path)
-	put(t, s, "k", "kept")
-	page, err := s.Expired(t.Context(), epoch, "")
+	storetest.Put(t, s, "k", "kept", fixture.Noon)
+	page, err := s.Expired(t.Context(), fixture.Noon, "")
 	if err != nil || len(page.Rows) != 1 {
 		t.Fatalf("Expired: %v, %v", page, err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	closeStore(t, s)
 	if _, err := s.Get(t.Context(), "k"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Get after Close: %v, want ErrUnavailable", err)
 	}
 
 	s = openStore(t, path)
-	if got := data(t, s, "k"); got != "kept" {
+	if got := storetest.Data(t, s, "k"); got != "kept" {
 		t.Errorf("after reopening: %q, want kept", got)
 	}
-	// Versions go on where they were, or an old sweep could delete a new row.
+	// Versions continue after reopening. Otherwise an old sweep could delete a new row.
 	if ok, err := s.Delete(t.Context(), page.Rows[0]); !ok || err != nil {
 		t.Fatalf("Delete: %v, %v", ok, err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	closeStore(t, s)
 	s = openStore(t, path)
-	put(t, s, "k", "new")
+	storetest.Put(t, s, "k", "new", fixture.Noon)
 	if ok, err := s.Delete(t.Context(), page.Rows[0]); ok || err != nil {
-		t.Errorf("Delete of a row made anew after reopening: %v, %v, want false", ok, err)
+		t.Errorf("Delete of a row that was created again after reopening: %v, %v, want false", ok, err)
 	}
 }
 
@@ -137,8 +118,8 @@ func TestFileMode(t *testing.T) {
 	}
 }
 
-// writeUntilKilled counts a row up and says so, each time it has been told that
-// the new count is stored.
+// writeUntilKilled increases the count in a row, and prints each count when the store has
+// reported it as written.
 func writeUntilKilled(path string) {
 	s, err := Open(path)
 	if err != nil {
@@ -152,7 +133,7 @@ func writeUntilKilled(path string) {
 			if old != nil {
 				n = binary.BigEndian.Uint64(old) + 1
 			}
-			return store.Row{Data: binary.BigEndian.AppendUint64(nil, n), KeepUntil: epoch.Add(time.Duration(n) * time.Second)}, nil
+			return store.Row{Data: binary.BigEndian.AppendUint64(nil, n), KeepUntil: fixture.Noon.Add(time.Duration(n) * time.Second)}, nil
 		})
 		if err != nil {
 			fmt.Println(err)
@@ -162,8 +143,8 @@ func writeUntilKilled(path string) {
 	}
 }
 
-// A process is killed while it writes, again and again. What it said was stored
-// is stored, and at most one write more; and the index fits the rows.
+// A process is killed several times while it writes. Each write that was reported is
+// stored, and at most one more, and the index matches the rows.
 func TestKill(t *testing.T) {
 	path := file(t)
 	exe, err := os.Executable()
@@ -186,7 +167,7 @@ func TestKill(t *testing.T) {
 		for lines.Scan() {
 			n, err := strconv.ParseUint(lines.Text(), 10, 64)
 			if err != nil {
-				t.Fatalf("the other process says: %s", lines.Text())
+				t.Fatalf("the other process prints: %s", lines.Text())
 			}
 			told = n
 			if told == before+3 && round == 0 {
@@ -200,25 +181,23 @@ func TestKill(t *testing.T) {
 		}
 		cmd.Wait()
 		if told < before+10 {
-			t.Fatalf("round %d: the other process ended by itself after %d writes", round, told-before)
+			t.Fatalf("round %d: the other process ended after %d writes, before it was killed", round, told-before)
 		}
 
 		s := openStore(t, path)
-		n := binary.BigEndian.Uint64([]byte(data(t, s, "counter")))
+		n := binary.BigEndian.Uint64([]byte(storetest.Data(t, s, "counter")))
 		if n != told && n != told+1 {
-			t.Errorf("round %d: stored %d after the other process had said %d", round, n, told)
+			t.Errorf("round %d: stored %d after the other process had printed %d", round, n, told)
 		}
-		page, err := s.Expired(t.Context(), epoch.Add(time.Duration(n)*time.Second), "")
+		page, err := s.Expired(t.Context(), fixture.Noon.Add(time.Duration(n)*time.Second), "")
 		if err != nil || len(page.Rows) != 1 {
 			t.Errorf("round %d: Expired: %v, %v, want the row", round, page, err)
 		}
-		page, err = s.Expired(t.Context(), epoch.Add(time.Duration(n-1)*time.Second), "")
+		page, err = s.Expired(t.Context(), fixture.Noon.Add(time.Duration(n-1)*time.Second), "")
 		if err != nil || len(page.Rows) != 0 {
 			t.Errorf("round %d: Expired: %v, %v, want nothing", round, page, err)
 		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+		closeStore(t, s)
 	}
 }
 
@@ -228,17 +207,17 @@ func assertLocked(t *testing.T, path string) {
 	s, err := Open(path)
 	if err == nil {
 		s.Close()
-		t.Fatal("two processes have opened the file")
+		t.Fatal("two processes have the file open")
 	}
 	if !strings.Contains(err.Error(), "another process") || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v, want one that says that another process holds the file", err)
 	}
 	if took := time.Since(began); took > lockTimeout+2*time.Second {
-		t.Errorf("it took %v to say so", took)
+		t.Errorf("the error took %v", took)
 	}
 }
 
-// The process before ends a moment after this one starts, as in a restart.
+// The previous process ends shortly after this one starts, as in a restart.
 func TestOpenWaits(t *testing.T) {
 	path := file(t)
 	first := openStore(t, path)
@@ -253,24 +232,24 @@ func TestOpenWaits(t *testing.T) {
 	s.Close()
 }
 
-// The disk hangs: calls end at their deadline, the write that hangs is in doubt,
-// and its fn is not called afterwards.
+// The disk hangs: calls end at their deadline, the outcome of the write is unknown, and
+// its fn is not called afterwards.
 func TestDiskHangs(t *testing.T) {
 	s := openStore(t, file(t))
-	put(t, s, "k", "old")
+	storetest.Put(t, s, "k", "old", fixture.Noon)
 	hang := make(chan struct{})
 	s.commit = func(tx *bolt.Tx) error {
 		<-hang
 		return tx.Commit()
 	}
-	for _, key := range []store.Key{"k", "other"} { // the second waits for the first
+	for _, key := range []store.Key{"k", "other"} { // the second write waits for the first
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		began := time.Now()
 		err := s.Update(ctx, key, func([]byte) (store.Row, error) {
 			if key == "other" {
-				t.Error("fn was called while another write is under way")
+				t.Error("fn was called during another write")
 			}
-			return store.Row{Data: []byte("new"), KeepUntil: epoch}, nil
+			return store.Row{Data: []byte("new"), KeepUntil: fixture.Noon}, nil
 		})
 		cancel()
 		if !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
@@ -280,61 +259,59 @@ func TestDiskHangs(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 	}
-	if got := data(t, s, "k"); got != "old" {
+	if got := storetest.Data(t, s, "k"); got != "old" {
 		t.Errorf("reading meanwhile: %q, want old", got)
 	}
 	close(hang)
 	s.writing <- struct{}{} // wait for the write that hung
 	<-s.writing
-	if got := data(t, s, "k"); got != "new" {
+	if got := storetest.Data(t, s, "k"); got != "new" {
 		t.Errorf("afterwards: %q, want new", got)
 	}
 	s.commit = (*bolt.Tx).Commit
-	put(t, s, "k", "newer")
-	if got := data(t, s, "k"); got != "newer" {
+	storetest.Put(t, s, "k", "newer", fixture.Noon)
+	if got := storetest.Data(t, s, "k"); got != "newer" {
 		t.Errorf("after another write: %q, want newer", got)
 	}
 }
 
-// The disk refuses: nothing is written, and the store goes on.
+// The disk fails: nothing is written, and the store still works.
 func TestDiskFails(t *testing.T) {
 	s := openStore(t, file(t))
-	put(t, s, "k", "old")
+	storetest.Put(t, s, "k", "old", fixture.Noon)
 	s.commit = func(tx *bolt.Tx) error {
 		tx.Rollback()
 		return errors.New("write /secret/path: no space left on device")
 	}
-	err := s.Update(t.Context(), "k", func([]byte) (store.Row, error) {
-		return store.Row{Data: []byte("new"), KeepUntil: epoch}, nil
-	})
+	err := s.Update(t.Context(), "k", storetest.Set("new", fixture.Noon))
 	if !errors.Is(err, store.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("Update: %v, want ErrUnavailable", err)
 	}
 	s.commit = (*bolt.Tx).Commit
-	if got := data(t, s, "k"); got != "old" {
+	if got := storetest.Data(t, s, "k"); got != "old" {
 		t.Errorf("stored %q, want old", got)
 	}
-	put(t, s, "k", "new")
+	storetest.Put(t, s, "k", "new", fixture.Noon)
 }
 
-// fn takes so long that its time is over: nothing is written.
+// The context ends while fn runs: nothing is written.
 func TestDeadlineInFn(t *testing.T) {
 	s := openStore(t, file(t))
-	put(t, s, "k", "old")
+	storetest.Put(t, s, "k", "old", fixture.Noon)
 	ctx, cancel := context.WithCancel(t.Context())
 	err := s.Update(ctx, "k", func([]byte) (store.Row, error) {
 		cancel()
-		return store.Row{Data: []byte("new"), KeepUntil: epoch}, nil
+		return store.Row{Data: []byte("new"), KeepUntil: fixture.Noon}, nil
 	})
 	if !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Update: %v, want ErrUnavailable", err)
 	}
-	if got := data(t, s, "k"); got != "old" {
+	if got := storetest.Data(t, s, "k"); got != "old" {
 		t.Errorf("stored %q, want old", got)
 	}
 }
 
-// A row that this package hasn't written is neither a row nor the lack of one.
+// A malformed row counts neither as a row nor as a missing one.
 func TestMalformedFile(t *testing.T) {
 	s := openStore(t, file(t))
 	err := s.db.Update(func(tx *bolt.Tx) error {
@@ -351,7 +328,7 @@ func TestMalformedFile(t *testing.T) {
 		t.Error("Update called fn")
 		return store.Row{}, store.SkipWrite
 	})
-	_, expired := s.Expired(t.Context(), epoch, "")
+	_, expired := s.Expired(t.Context(), fixture.Noon, "")
 	_, del := s.Delete(t.Context(), store.Ref{Key: "k", Version: "1"})
 	for _, err := range []error{get, update, expired, del} {
 		if !errors.Is(err, store.ErrUnavailable) {
@@ -360,18 +337,16 @@ func TestMalformedFile(t *testing.T) {
 	}
 }
 
-// The index holds one entry per row, whatever was written and deleted.
+// The index always has one entry per row.
 func TestIndexDoesNotGrow(t *testing.T) {
 	s := openStore(t, file(t))
 	for i := range 20 {
-		err := s.Update(t.Context(), store.Key(fmt.Sprint("k", i%3)), func([]byte) (store.Row, error) {
-			return store.Row{Data: []byte("x"), KeepUntil: epoch.Add(time.Duration(i) * time.Minute)}, nil
-		})
+		err := s.Update(t.Context(), store.Key(fmt.Sprint("k", i%3)), storetest.Set("x", fixture.Noon.Add(time.Duration(i)*time.Minute)))
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	page, err := s.Expired(t.Context(), epoch.Add(time.Hour), "")
+	page, err := s.Expired(t.Context(), fixture.Noon.Add(time.Hour), "")
 	if err != nil || len(page.Rows) != 3 {
 		t.Fatalf("Expired: %v, %v", page, err)
 	}

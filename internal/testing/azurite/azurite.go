@@ -1,8 +1,8 @@
-// Package azurite is test support: it runs Azurite's table service, the
-// emulator of Azure Table Storage, for the tests of one process.
+// Package azurite is test support: it runs Azurite's table service, the emulator of
+// Azure Table Storage, for the tests of one process.
 //
-// It listens on loopback only, keeps everything in memory and dies with the
-// test process, however that ends. It must never be imported outside tests.
+// Azurite listens on loopback only, keeps everything in memory and ends with the test
+// process, even if that is killed. Only tests may import this package.
 package azurite
 
 import (
@@ -22,16 +22,14 @@ import (
 	"time"
 )
 
-// account is the name of the account that every instance serves. Its key is
-// drawn anew for each instance, so that a test of leaks looks for a value that
-// cannot stand anywhere else.
+// account is the name of the account of every instance. Each instance has another random
+// key, so that a test of leaks can search for a value that is nowhere else.
 const account = "devstoreaccount1"
 
-// launcher is run by node in front of Azurite and does two things that
-// Azurite's flags can't: it ends the process as soon as the pipe on its standard
-// input is closed, which the kernel does even if the test process is killed, and
-// it says which port the kernel has given us, so that no port is chosen first
-// and taken by somebody else meanwhile.
+// launcher is a script that node runs before Azurite. It does two things that Azurite's flags
+// cannot do. It ends the process when the pipe on its standard input is closed, which the
+// kernel does even if the test process is killed. And it prints the port that the kernel has
+// chosen, so that no other process can take the port before Azurite listens.
 const launcher = `
 process.stdin.on('end', () => process.exit(0)).resume();
 const { Server } = require('net');
@@ -45,13 +43,12 @@ require(process.argv[1]);
 
 const portMark = "twofa-test-port="
 
-// startTimeout is generous: it takes a second on an idle machine, and many times
-// that where several test processes start at once on few cores.
+// startTimeout is long: a start takes a second on an idle machine, and much longer if several
+// test processes start at the same time on few cores.
 const startTimeout = 60 * time.Second
 
-// Start runs an instance of its own for the test, empty, and returns its
-// connection string. It is stopped when the test ends. The test fails if Azurite
-// is not installed.
+// Start runs an empty instance for one test and returns its connection string. The instance
+// is stopped when the test ends. The test fails if Azurite is not installed.
 func Start(t testing.TB) (connectionString string) {
 	t.Helper()
 	p, err := start()
@@ -64,9 +61,9 @@ func Start(t testing.TB) (connectionString string) {
 
 var shared = sync.OnceValues(start)
 
-// Shared returns the connection string of one instance that all tests of this
-// process share; it is stopped when the process ends. A test that needs to be
-// alone takes a table prefix of its own.
+// Shared returns the connection string of one instance that all tests of this process share.
+// The instance is stopped when the process ends. A test that needs its own tables uses its own
+// table prefix.
 func Shared(t testing.TB) (connectionString string) {
 	t.Helper()
 	p, err := shared()
@@ -83,13 +80,13 @@ type process struct {
 	exited           chan struct{}
 }
 
-// stop closes the pipe that keeps the instance alive and waits for its end.
+// stop closes the pipe, which ends the instance, and waits for the end.
 func (p *process) stop() {
 	p.stdin.Close()
 	select {
 	case <-p.exited:
 	case <-time.After(5 * time.Second):
-		_ = p.cmd.Process.Kill() // fails only if it has just ended
+		_ = p.cmd.Process.Kill() // fails only if the process has just ended
 		<-p.exited
 	}
 }
@@ -101,7 +98,7 @@ func start() (*process, error) {
 	}
 	node, err := exec.LookPath("node")
 	if err != nil {
-		return nil, errors.New("azurite: node is not installed; it is needed by the tests that run Azurite (see `make tools`)")
+		return nil, errors.New("azurite: node is not installed; tests with Azurite need it (see `make tools`)")
 	}
 
 	rawKey := make([]byte, 64)
@@ -132,12 +129,12 @@ func start() (*process, error) {
 	go func() {
 		defer close(p.exited)
 		lines := bufio.NewScanner(stdout)
-		for lines.Scan() { // to the end, or Azurite would block on a full pipe
+		for lines.Scan() { // read everything, or Azurite would block on a full pipe
 			if n, ok := strings.CutPrefix(lines.Text(), portMark); ok {
 				port <- n
 			}
 		}
-		_ = cmd.Wait() // how it ended matters only before it listens, and shows on stderr
+		_ = cmd.Wait() // an error matters only before Azurite listens, and stderr shows it
 	}()
 
 	select {
@@ -154,7 +151,7 @@ func start() (*process, error) {
 	}
 }
 
-// script finds Azurite's entry point beneath the module's root.
+// script finds Azurite's entry point below the module's root.
 func script() (string, error) {
 	dir, err := os.Getwd() // go test runs each package's tests in its folder
 	if err != nil {

@@ -19,8 +19,8 @@ func endpoint(t *testing.T, connectionString string) string {
 	return ""
 }
 
-// answers reports whether the table service answers there. It refuses us, for
-// want of a signature, but with a header that only the real thing sends.
+// answers reports whether Azurite's table service answers at the endpoint. It refuses the
+// request because there is no signature, but the answer has Azurite's Server header.
 func answers(endpoint string) bool {
 	resp, err := http.Get(endpoint + "/Tables")
 	if err != nil {

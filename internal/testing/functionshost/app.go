@@ -15,13 +15,13 @@ import (
 const (
 	defaultRoutePrefix = "api"
 	defaultInitTimeout = 30 * time.Second
-	// defaultFunctionTimeout is that of every plan but Consumption.
+	// defaultFunctionTimeout is the default of every plan except Consumption.
 	defaultFunctionTimeout = 30 * time.Minute
 	// unlimited stands for a functionTimeout of -1.
 	unlimited = 100 * 365 * 24 * time.Hour
 )
 
-// app is what the files of a function app say.
+// app is a function app, as its files describe it.
 type app struct {
 	root            string
 	executable      string // as written in host.json
@@ -76,7 +76,7 @@ type binding struct {
 	Schedule  string   `json:"schedule"`
 }
 
-// load reads the app at root and reports all its faults together.
+// load reads the app at root. It reports all faults together.
 func load(root string) (*app, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -93,7 +93,7 @@ func load(root string) (*app, error) {
 	if p := file.Extensions.HTTP.RoutePrefix; p != nil {
 		prefix = strings.Trim(*p, "/")
 	}
-	// ReadDir sorts by name, and that is the order in which the host loads.
+	// ReadDir sorts by name. The host loads functions in this order.
 	folders, err := os.ReadDir(root)
 	if err != nil {
 		return nil, err
@@ -125,8 +125,8 @@ func load(root string) (*app, error) {
 	return a, nil
 }
 
-// app checks host.json. It returns an app even when there are faults, so that
-// load can go on and find the faults of the functions too.
+// app checks host.json. It returns an app even if there are faults, so that load also
+// finds the faults of the functions.
 func (f *hostFile) app(root string) (*app, error) {
 	var faults []error
 	fault := func(format string, args ...any) {
@@ -154,7 +154,7 @@ func (f *hostFile) app(root string) (*app, error) {
 			a.workDir = filepath.Join(root, d.WorkingDirectory)
 		}
 	}
-	// Proxying wins over forwarding in the host, and both differ from this.
+	// The host prefers proxying over forwarding. This stand-in imitates forwarding only.
 	if !handler.EnableForwardingHTTPRequest || handler.EnableProxyingHTTPRequest {
 		fault("this stand-in covers enableForwardingHttpRequest only")
 	}
@@ -216,11 +216,11 @@ func newFunction(name, prefix string, bindings []binding) (*function, error) {
 		f.timer = true
 		// A schedule has five or six fields (NCRONTAB).
 		if n := len(strings.Fields(trigger.Schedule)); n != 5 && n != 6 {
-			return nil, fmt.Errorf("schedule %q is no NCRONTAB expression", trigger.Schedule)
+			return nil, fmt.Errorf("schedule %q is not an NCRONTAB expression", trigger.Schedule)
 		}
 		return f, nil
 	case strings.EqualFold(trigger.Type, "httpTrigger"):
-		// The host forwards to such functions only; others get a JSON envelope.
+		// The host forwards requests only to such functions. Others get a JSON envelope.
 		if outputs != 1 || len(bindings) != 2 {
 			return nil, errors.New("an HTTP function needs exactly one httpTrigger and one http output to be forwarded to")
 		}
@@ -251,11 +251,11 @@ func (f *function) setHTTP(prefix string, b binding) (err error) {
 	return err
 }
 
-// storageSettings are the settings of which a timer needs one: the host keeps the
-// timer's lock and its schedule there.
+// storageSettings are the settings that name the app's storage. A timer needs one of
+// them, because the host keeps the timer's lock and schedule in that storage.
 var storageSettings = []string{"AzureWebJobsStorage", "AzureWebJobsStorage__accountName", "AzureWebJobsStorage__tableServiceUri"}
 
-// checkStorage refuses a timer for which there is no storage.
+// checkStorage returns an error if there is a timer and no storage.
 func (a *app) checkStorage(env environment) error {
 	for _, name := range storageSettings {
 		if env[name] != "" {
@@ -297,17 +297,17 @@ var timeSpan = regexp.MustCompile(`^(?:(\d{1,5})\.)?(\d{1,2}):(\d{1,2}):(\d{1,2}
 func parseTimeSpan(s string) (time.Duration, error) {
 	m := timeSpan.FindStringSubmatch(s)
 	if m == nil {
-		return 0, fmt.Errorf("%q is no time span (hh:mm:ss)", s)
+		return 0, fmt.Errorf("%q is not a time span (hh:mm:ss)", s)
 	}
 	var parts [3]int
 	for i := range parts {
 		parts[i], _ = strconv.Atoi(m[i+2]) // two digits, as the pattern says
 	}
 	if parts[0] > 23 || parts[1] > 59 || parts[2] > 59 {
-		return 0, fmt.Errorf("%q is no time span (hh:mm:ss)", s)
+		return 0, fmt.Errorf("%q is not a time span (hh:mm:ss)", s)
 	}
-	days, _ := strconv.Atoi(m[1])                       // empty or five digits
-	fraction, _ := time.ParseDuration("0" + m[5] + "s") // empty or up to seven digits
+	days, _ := strconv.Atoi(m[1])                       // empty or at most five digits
+	fraction, _ := time.ParseDuration("0" + m[5] + "s") // empty or at most seven digits
 	return time.Duration(days)*24*time.Hour + time.Duration(parts[0])*time.Hour +
 		time.Duration(parts[1])*time.Minute + time.Duration(parts[2])*time.Second + fraction, nil
 }

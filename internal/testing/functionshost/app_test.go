@@ -58,14 +58,14 @@ func TestRefusedApps(t *testing.T) {
 		{"the host's other route", files{"bad/function.json": httpFunction("Runtime", "anonymous")}, "/runtime"},
 		{"the same route", files{"bad/function.json": httpFunction("/ECHO/{*path}", "function", "get")}, "function echo"},
 		{"unknown constraint", files{"bad/function.json": httpFunction("x/{id:letters}", "anonymous")}, "letters is unknown"},
-		{"unknown constraint behind another", files{"bad/function.json": httpFunction("x/{id:int:letters?}", "anonymous")}, "letters is unknown"},
+		{"unknown constraint after another", files{"bad/function.json": httpFunction("x/{id:int:letters?}", "anonymous")}, "letters is unknown"},
 		{"other constraint", files{"bad/function.json": httpFunction("x/{id:regex(^a$)}", "anonymous")}, "regex(^a$) is not covered"},
-		{"constraint that wants an argument", files{"bad/function.json": httpFunction("x/{id:length}", "anonymous")}, "wrong arguments"},
-		{"constraint that wants none", files{"bad/function.json": httpFunction("x/{id:alpha()}", "anonymous")}, "wrong arguments"},
+		{"constraint without its argument", files{"bad/function.json": httpFunction("x/{id:length}", "anonymous")}, "wrong arguments"},
+		{"constraint with needless brackets", files{"bad/function.json": httpFunction("x/{id:alpha()}", "anonymous")}, "wrong arguments"},
 		{"argument too many", files{"bad/function.json": httpFunction("x/{id:alpha(1)}", "anonymous")}, "wrong arguments"},
-		{"argument that is no number", files{"bad/function.json": httpFunction("x/{id:minlength(a)}", "anonymous")}, "wrong arguments"},
+		{"argument that is not a number", files{"bad/function.json": httpFunction("x/{id:minlength(a)}", "anonymous")}, "wrong arguments"},
 		{"negative argument", files{"bad/function.json": httpFunction("x/{id:maxlength(-1)}", "anonymous")}, "wrong arguments"},
-		{"lengths the wrong way round", files{"bad/function.json": httpFunction("x/{id:length(3,2)}", "anonymous")}, "wrong arguments"},
+		{"lengths in the wrong order", files{"bad/function.json": httpFunction("x/{id:length(3,2)}", "anonymous")}, "wrong arguments"},
 		{"three lengths", files{"bad/function.json": httpFunction("x/{id:length(1,2,3)}", "anonymous")}, "wrong arguments"},
 		{"argument without an end", files{"bad/function.json": httpFunction("x/{id:length(3}", "anonymous")}, "no ) at its end"},
 		{"empty constraint", files{"bad/function.json": httpFunction("x/{id:}", "anonymous")}, "empty constraint"},
@@ -107,8 +107,8 @@ func TestAllFaultsAreReportedTogether(t *testing.T) {
 func TestTimerNeedsStorage(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		env  []string
-		fine bool
+		env   []string
+		valid bool
 	}{
 		{[]string{}, false},
 		{[]string{"AzureWebJobsStorage="}, false},
@@ -120,11 +120,11 @@ func TestTimerNeedsStorage(t *testing.T) {
 		if err == nil {
 			h.Close()
 		}
-		if (err == nil) != c.fine {
+		if (err == nil) != c.valid {
 			t.Errorf("%v: error %v", c.env, err)
 		}
 	}
-	// Without a timer there is no need.
+	// Without a timer, no storage is needed.
 	start(t, functionshost.Options{Root: newApp(t, files{"tick/function.json": ""}), Env: []string{}})
 }
 
@@ -154,7 +154,7 @@ func TestOverlaps(t *testing.T) {
 		{"x/{id:int?}", "x/y", false},
 		{"x/{id:int?}", "x", true},
 		{"x/{id:int}", "x/{*rest}", true},
-		{"x/{id:int}", "x/{name:alpha}", true}, // not asked
+		{"x/{id:int}", "x/{name:alpha}", true}, // constraints are not compared
 	} {
 		apps := newApp(t, files{
 			"a/function.json": httpFunction(c.a, "function", "get", "post"), "b/function.json": httpFunction(c.b, "anonymous"),
@@ -192,7 +192,7 @@ func TestOpenings(t *testing.T) {
 		"x/{kind}":                       "{kind}",
 		"x/{kind?}":                      "{kind?}",
 		"x/{kind}/{id:int}":              "{kind}",
-		"x/{kind:length(3)}":             "{kind:length(3)}", // ..\ is three
+		"x/{kind:length(3)}":             "{kind:length(3)}", // ..\ has three characters
 		"x/{kind:minlength(1)?}":         "{kind:minlength(1)?}",
 		"x/{a}/{b:int}/{c:maxlength(9)}": "{a} {c:maxlength(9)}",
 		"x/../y":                         "..",
@@ -221,8 +221,8 @@ func TestOpenings(t *testing.T) {
 	}
 }
 
-// This repository's own app. Whoever adds an anonymous function keeps to the rule
-// of docs/decisions/0006-anonymous-routes.md.
+// The app of this repository. Its anonymous functions have to follow the rule of
+// docs/decisions/0006-anonymous-routes.md.
 func TestAnonymousFunctionsOfThisRepositoryHaveNoOpenings(t *testing.T) {
 	t.Parallel()
 	found, err := functionshost.Openings("../../..")

@@ -28,17 +28,17 @@ func parseAuthLevel(s string) (authLevel, error) {
 	return 0, fmt.Errorf("authLevel %s is not covered by this stand-in", s)
 }
 
-// Keys are the keys of a function app. The platform makes all of them; so does
-// Start for those left empty.
+// Keys are the keys of a function app. The platform generates all keys. Start generates
+// the keys that are empty.
 type Keys struct {
 	Master    string            // opens every function
 	Host      string            // opens every function of level function
 	Functions map[string]string // by function name: opens that function
 }
 
-// open reports whether the request carries a key for f. The header decides if it
-// is there at all, even when it is wrong and the query has the right key.
-func (k *Keys) open(f *function, r *http.Request) bool {
+// allow reports whether f needs no key or the request has a key for f. If the request has
+// the header, only the header counts, even if the query has a right key.
+func (k *Keys) allow(f *function, r *http.Request) bool {
 	if f.level == anonymous {
 		return true
 	}
@@ -59,8 +59,8 @@ func (k *Keys) open(f *function, r *http.Request) bool {
 	return key == k.Host || key == k.Functions[f.name]
 }
 
-// complete returns the keys with a random one in every empty place. The caller's
-// map is left alone.
+// complete returns the keys with a random key in every empty place. It does not change the
+// caller's map.
 func (k Keys) complete(functions []*function) Keys {
 	if k.Master == "" {
 		k.Master = rand.Text()

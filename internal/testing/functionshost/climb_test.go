@@ -8,8 +8,8 @@ import (
 	"twofa/internal/testing/functionshost"
 )
 
-// planted is an app with one function that asks for a key, and three that do not.
-func planted(t *testing.T) string {
+// appWithRoutes is an app with one function that needs a key and several that do not.
+func appWithRoutes(t *testing.T) string {
 	return newApp(t, files{
 		"do/function.json": "", "echo/function.json": "",
 		"all/function.json":    httpFunction("all/here/{*path}", "anonymous"),
@@ -20,16 +20,16 @@ func planted(t *testing.T) string {
 	})
 }
 
-// What this package imitates is a trap: an anonymous function whose route takes
-// anything lets a path past another function's key.
-func TestPathsClimbOutOfRoutesThatTakeAnything(t *testing.T) {
+// As on the real host, an anonymous function whose route matches any text lets a path reach
+// another function without that function's key.
+func TestPathsClimbOutOfRoutesThatMatchAnyText(t *testing.T) {
 	t.Parallel()
-	h := start(t, functionshost.Options{Root: planted(t)})
+	h := start(t, functionshost.Options{Root: appWithRoutes(t)})
 	for _, c := range []struct {
-		path, want string // what the handler is asked for, "" if it is not asked
+		path, want string // the path that reaches the handler, "" if none does
 	}{
-		// In the clear there is nothing to climb by: Kestrel resolves it first, and
-		// then it is the other function's route that matches, with its key.
+		// Kestrel resolves plain dots first. Then the route of the other function matches,
+		// which needs a key.
 		{"/api/keyed", ""},
 		{"/all/here/../../api/keyed", ""},
 		{"/all/here/%2e%2e/%2e%2e/api/keyed", ""},
@@ -42,7 +42,7 @@ func TestPathsClimbOutOfRoutesThatTakeAnything(t *testing.T) {
 		{"/all/here/%c0%ae%c0%ae/api/keyed", "/all/here/%c0%ae%c0%ae/api/keyed"},
 		{"/all/here/x/..%20", "/all/here/"},
 
-		// One segment is enough, as a backslash does not end it.
+		// One segment is enough, because a backslash does not end the segment.
 		{"/plain/here/..%5C..%5Capi%5Ckeyed", "/api/keyed"},
 		{"/plain/here/%252e%252e%5C%252e%252e%5Capi%5Ckeyed", "/api/keyed"},
 		{"/plain/here/..%5C..%5Capi%5Ckeyed%3Fx", "/api/keyed"},
@@ -51,7 +51,7 @@ func TestPathsClimbOutOfRoutesThatTakeAnything(t *testing.T) {
 		{"/plain/here/..%20?x=1", "/plain/here/..%20?x=1"},
 		{"/plain/here/..%5C..%5Capi/keyed", ""}, // two segments
 
-		// A length is no hindrance.
+		// A maximum length does not prevent it.
 		{"/short/here/..%5C..%5Capi%5Ckeyed", "/api/keyed"},
 
 		{"/closed/here/..%5C..%5Capi%5Ckeyed", ""},
@@ -79,9 +79,9 @@ func TestPathsClimbOutOfRoutesThatTakeAnything(t *testing.T) {
 	}
 }
 
-func TestNothingClimbsOutOfAConstrainedRoute(t *testing.T) {
+func TestNoPathClimbsOutOfAConstrainedRoute(t *testing.T) {
 	t.Parallel()
-	h := start(t, functionshost.Options{Root: planted(t)})
+	h := start(t, functionshost.Options{Root: appWithRoutes(t)})
 	climbed := func(folder string, levels int) (out []string) {
 		for _, climb := range functionshost.Climbs(levels, "api/keyed") {
 			path := folder + climb
@@ -99,19 +99,19 @@ func TestNothingClimbsOutOfAConstrainedRoute(t *testing.T) {
 		return out
 	}
 	for folder, levels := range map[string]int{"/closed/here/": 2, "/closed/here/status": 2, "/closed/here/status/": 3} {
-		for _, way := range climbed(folder, levels) {
-			t.Errorf("out of a constrained route: %s", way)
+		for _, path := range climbed(folder, levels) {
+			t.Errorf("a path climbs out of a constrained route: %s", path)
 		}
 	}
-	// The same ways do lead out of others.
+	// The same texts climb out of other routes.
 	for _, folder := range []string{"/all/here/", "/plain/here/"} {
-		if ways := climbed(folder, 2); len(ways) < 10 {
-			t.Errorf("out of %s lead only %q: the list of climbs is worth nothing", folder, ways)
+		if paths := climbed(folder, 2); len(paths) < 10 {
+			t.Errorf("only %[2]q climb out of %[1]s: the list of climbs does not work", folder, paths)
 		}
 	}
 }
 
-// The key of a function whose route takes anything opens the other functions too.
+// With the key of a function whose route matches any text, a client can use the other functions.
 func TestAFunctionKeyIsNoBoundaryBetweenFunctions(t *testing.T) {
 	t.Parallel()
 	h := start(t, functionshost.Options{Root: newApp(t, files{
@@ -127,7 +127,7 @@ func TestAFunctionKeyIsNoBoundaryBetweenFunctions(t *testing.T) {
 		{"otpsend", "/api/otpverify", ""},
 		{"otpsend", "/api/otpsend/..%5Cotpverify", "/api/otpverify"},
 		{"otpsend", "/api/otpsend/..%5Cusers%5Cdemouser", "/api/users/demouser"},
-		{"otpverify", "/api/otpverify/..%5Cotpsend", ""}, // a literal route leads nowhere
+		{"otpverify", "/api/otpverify/..%5Cotpsend", ""}, // no path climbs out of a literal route
 	} {
 		header := http.Header{"X-Functions-Key": {h.Keys().Functions[c.key]}}
 		response, body := call(t, http.MethodPost, h.URL()+c.path, nil, header)

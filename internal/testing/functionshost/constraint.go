@@ -11,39 +11,38 @@ import (
 	"unicode/utf16"
 )
 
-// A parameter of a route may name inline constraints, as in
-// products/{category:alpha}/{id:int?}: the Functions documentation has this very
-// example, and refers to ASP.NET's routing for the rest.
+// A parameter of a route may have inline constraints, as in
+// products/{category:alpha}/{id:int?}. The Functions documentation has this example, and
+// refers to ASP.NET's routing for the rest.
 //
 // Documented, and read in the source of ASP.NET Core's routing (RouteBase,
 // RouteConstraintBuilder, RoutePatternMatcher and the constraints themselves):
-//   - A constraint looks at the value of its parameter: one segment of the path as
-//     it was decoded once, with %2F left as it was.
-//   - All constraints of a parameter have to hold. An optional parameter that is
-//     not there satisfies them all.
-//   - Names count regardless of case. A route with a constraint whose name or
-//     arguments are wrong can't be made, and the error ends the host's start.
+//   - A constraint checks the value of its parameter: one segment of the path, decoded
+//     once, with %2F left as it is.
+//   - All constraints of a parameter have to hold. They hold for an optional parameter
+//     that is missing.
+//   - Names are not case-sensitive. If the name or an argument of a constraint is wrong,
+//     the host does not start.
 //
-// Inferred: the inputs of .NET's own parsers that those constraints hand the value
-// to, as far as they are not in the documentation of these parsers. Where more
-// may be taken than is certain, more is taken here: a test that nothing climbs is
-// then no weaker than it says.
+// Inferred: which values .NET's own parsers accept for these constraints, as far as their
+// documentation does not say so. In doubt, this package accepts more values than the host
+// might, so that a test that no path climbs is not weaker than it claims.
 
 // constraint is one inline constraint.
 type constraint struct {
 	accepts func(value string) bool
-	// closed is true where no accepted value holds anything that becomes another
-	// path on the way to the handler.
+	// closed is true if no accepted value contains characters that become another path on
+	// the way to the handler.
 	closed bool
 }
 
-// otherConstraints are those that ASP.NET Core has too and that nobody here uses.
+// otherConstraints are constraints of ASP.NET Core that this package does not imitate.
 var otherConstraints = []string{
 	"bool", "datetime", "decimal", "double", "float", "long", "min", "max", "range", "regex", "required", "file", "nonfile",
 }
 
-// parseConstraint reads name or name(argument,argument). ASP.NET Core passes over
-// an empty one, which is refused here: who wrote it has forgotten something.
+// parseConstraint reads name or name(argument,argument). It refuses an empty constraint,
+// which ASP.NET Core ignores, because it is probably a mistake.
 func parseConstraint(text string) (constraint, error) {
 	if text == "" {
 		return constraint{}, errors.New("there is an empty constraint")
@@ -96,10 +95,10 @@ func parseConstraint(text string) (constraint, error) {
 	return c, nil
 }
 
-// isAlpha is alpha: documented as letters from A to Z in either case. Its regular
-// expression is ^[A-Za-z]*$, and the $ of .NET (documented) also holds before a
-// newline that ends the text, so one is taken. On the way to the handler it is
-// dropped or stays escaped; either way the path stays in its folder.
+// isAlpha is the constraint alpha: letters from A to Z in either case (documented). Its
+// regular expression is ^[A-Za-z]*$. In .NET, $ also matches before a newline at the end
+// of the text (documented), so isAlpha accepts one newline there. On the way to the handler
+// the newline is dropped or stays escaped. In both cases the path stays in its folder.
 func isAlpha(value string) bool {
 	for i := range len(value) {
 		c := value[i] | 0x20
@@ -113,8 +112,8 @@ func isAlpha(value string) bool {
 // whiteSpace is what NumberStyles.Integer allows around a number (documented).
 const whiteSpace = " \t\n\v\f\r"
 
-// isInt is int: a number of 32 bits as Int32.TryParse reads it, with a sign and
-// white space around it.
+// isInt is the constraint int: a number of 32 bits as Int32.TryParse reads it, with an
+// optional sign and white space around it.
 func isInt(value string) bool {
 	n, err := strconv.ParseInt(strings.Trim(value, whiteSpace), 10, 64)
 	return err == nil && n >= math.MinInt32 && n <= math.MaxInt32
@@ -125,8 +124,8 @@ var (
 	structGUID = regexp.MustCompile(`^\{0x[0-9a-f]{1,8}(?:,0x[0-9a-f]{1,4}){2},\{0x[0-9a-f]{1,2}(?:,0x[0-9a-f]{1,2}){7}\}\}$`)
 )
 
-// isGUID is guid: any of the formats N, D, B, P and X (documented), with white
-// space around it; X has it anywhere.
+// isGUID is the constraint guid: the formats N, D, B, P and X (documented), with white
+// space around it. Format X may have white space anywhere.
 func isGUID(value string) bool {
 	value = strings.TrimSpace(value)
 	inner := value
@@ -141,5 +140,5 @@ func isGUID(value string) bool {
 	return structGUID.MatchString(strings.ToLower(strings.Join(strings.Fields(value), "")))
 }
 
-// length is that of a .NET string: in units of UTF-16.
+// length is the length of a .NET string, in UTF-16 code units.
 func length(value string) int { return len(utf16.Encode([]rune(value))) }

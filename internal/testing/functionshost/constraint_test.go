@@ -11,7 +11,7 @@ import (
 func TestConstraints(t *testing.T) {
 	t.Parallel()
 	const id = "d85b1407-351d-4694-9392-03acc5870eb1"
-	for text, values := range map[string]struct{ taken, refused []string }{
+	for text, values := range map[string]struct{ accepted, refused []string }{
 		"alpha": {
 			[]string{"a", "status", "ALPHA", "alPHA", "zZ", "a\n"},
 			[]string{"a1pha", "1", "a-b", "a_b", "a.b", ".", "..", "%", "a%2Fb", `a\b`, "a b", "a ", " a", "é", "AlpHA╥", "ａ", "a\nb", "a\n\n", "a\r\n", "@", "[", "`", "{", "a\x80"},
@@ -42,34 +42,34 @@ func TestConstraints(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, value := range values.taken {
+		for _, value := range values.accepted {
 			if !c.accepts(value) {
-				t.Errorf("%s does not take %q", text, value)
+				t.Errorf("%s does not accept %q", text, value)
 			}
 		}
 		for _, value := range values.refused {
 			if c.accepts(value) {
-				t.Errorf("%s takes %q", text, value)
+				t.Errorf("%s accepts %q", text, value)
 			}
 		}
 	}
 }
 
-// stays checks, for a path of a request, that the handler is asked for the path
-// that the route was matched by; only white space at its end may be lost.
-func stays(t interface{ Fatalf(string, ...any) }, r route, escaped string, hasQuery bool) (matched bool) {
+// checkForwarded checks that the handler gets the same path that the route has matched. Only
+// white space at the end may be lost. It reports whether the route has matched.
+func checkForwarded(t interface{ Fatalf(string, ...any) }, r route, escaped string, hasQuery bool) (matched bool) {
 	path, err := decodePath(escaped)
 	if err != nil || !r.match(path) {
 		return false
 	}
 	forwarded := encodePath(path, hasQuery)
 	if seen := unescape(forwarded, false); seen != path && (hasQuery || seen != strings.TrimRight(path, " \t\r\n")) {
-		t.Fatalf("%q was matched as %q, and the handler is asked for %q", escaped, path, forwarded)
+		t.Fatalf("%q was matched as %q, but the handler gets %q", escaped, path, forwarded)
 	}
 	return true
 }
 
-// closedRoutes are routes of which no path may leave, whatever a client writes.
+// closedRoutes are routes out of which no path may climb.
 func closedRoutes(t testing.TB) (routes []route) {
 	for _, template := range []string{
 		"hooks/twilio/{kind:alpha}", "verify/{page:alpha}/{id:int?}", "verify/{id:guid}", "verify/jwks.json", "{kind:length(1,9):alpha}",
@@ -83,18 +83,18 @@ func closedRoutes(t testing.TB) (routes []route) {
 	return routes
 }
 
-// pieces mean something to one of the two decoders, or to the routes.
+// pieces are texts that have a meaning for one of the two decoders, or for the routes.
 var pieces = []string{
 	"", "/", "otpsend", "1", ".", "..", "%2e", "%252e", "%2F", "%252F", `\`, "%5C", "%5c", "%255C", "%c0%af", "%C0%AE", "%EF%BC%8F",
 	";", "?", "%3F", "%23", "%00", "%0A", "%0a", "%20", "%0d", "%7B", "%", "%zz", "%C5%BF", "%E2%84%AA", "é", "+",
 }
 
-// pathsOfClosedRoutes are some that match, and a folder of one.
+// pathsOfClosedRoutes are paths that match closedRoutes, and the folder of one of them.
 var pathsOfClosedRoutes = []string{
 	"/hooks/twilio/", "/hooks/twilio/status", "/HOOKS/twilio/Inbound/", "/verify/done/12", "/verify/done", "/verify/d85b1407351d4694939203acc5870eb1", "/verify/jwks.json", "/status",
 }
 
-// Any two pieces at any place of the last segment.
+// Paths with any two pieces at any place of the last segment.
 func TestPathsOfClosedRoutesStay(t *testing.T) {
 	t.Parallel()
 	routes := closedRoutes(t)
@@ -104,21 +104,21 @@ func TestPathsOfClosedRoutesStay(t *testing.T) {
 			for _, one := range pieces {
 				for _, two := range pieces {
 					for _, r := range routes {
-						if stays(t, r, path[:at]+one+two+path[at:], false) {
+						if checkForwarded(t, r, path[:at]+one+two+path[at:], false) {
 							matched++
-							stays(t, r, path[:at]+one+two+path[at:], true)
+							checkForwarded(t, r, path[:at]+one+two+path[at:], true)
 						}
 					}
 				}
 			}
 		}
 		if matched == 0 {
-			t.Errorf("nothing like %s matched: this test says nothing", path)
+			t.Errorf("no path like %s matched, so this test checks nothing", path)
 		}
 	}
 }
 
-// Pieces anywhere, and each byte in one spelling or another.
+// Paths with pieces at random places and randomly escaped bytes.
 func TestSpellingsOfClosedRoutesStay(t *testing.T) {
 	t.Parallel()
 	routes := closedRoutes(t)
@@ -138,7 +138,7 @@ func TestSpellingsOfClosedRoutesStay(t *testing.T) {
 		}
 		hasQuery := rapid.Bool().Draw(t, "query")
 		for _, r := range routes {
-			stays(t, r, path, hasQuery)
+			checkForwarded(t, r, path, hasQuery)
 		}
 	})
 }
@@ -154,7 +154,7 @@ func FuzzPathsOfClosedRoutesStay(f *testing.F) {
 	routes := closedRoutes(f)
 	f.Fuzz(func(t *testing.T, escaped string, hasQuery bool) {
 		for _, r := range routes {
-			stays(t, r, escaped, hasQuery)
+			checkForwarded(t, r, escaped, hasQuery)
 		}
 	})
 }

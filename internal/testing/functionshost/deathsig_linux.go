@@ -2,8 +2,8 @@ package functionshost
 
 import "syscall"
 
-// bound makes the kernel kill the handler when the test process dies without
-// closing the host, as it does at a panic or when a test runs out of time.
-func bound() *syscall.SysProcAttr {
+// processAttributes makes the kernel kill the handler if the test process ends without
+// closing the host, for example by a panic or a time-out of the test.
+func processAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -4,5 +4,5 @@ package functionshost
 
 import "syscall"
 
-// bound does nothing where the kernel can't tie a child's life to its parent's.
-func bound() *syscall.SysProcAttr { return nil }
+// processAttributes is nil: this kernel cannot end a child together with its parent.
+func processAttributes() *syscall.SysProcAttr { return nil }

@@ -16,25 +16,25 @@ import (
 )
 
 const (
-	// hostVersion is what the stand-in calls itself: the version that it follows.
+	// hostVersion is the version of the host that this package imitates.
 	hostVersion = "4.1052.100"
 	bodyLimit   = 100 << 20
-	// timeoutGrace is how much longer than functionTimeout the host keeps the
-	// connection to the handler: the handler does not learn of the time-out at once.
+	// timeoutGrace is how much longer than functionTimeout the host keeps the connection to
+	// the handler. Until then the handler does not notice the time-out.
 	timeoutGrace = time.Minute
 )
 
 var errFunctionTimeout = errors.New("the function exceeded functionTimeout")
 
-// contentHeaders are those that HttpClient takes for headers of the body and so
-// does not accept among the headers of a request. The host sets Content-Type and
-// Content-Length again if there is a body; the others are lost.
+// contentHeaders are the headers that HttpClient treats as headers of the body and does not
+// accept as headers of a request. The host sets Content-Type and Content-Length again if
+// there is a body. The others are lost.
 var contentHeaders = []string{
 	"Allow", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Length",
 	"Content-Location", "Content-Md5", "Content-Range", "Content-Type", "Expires", "Last-Modified",
 }
 
-// serve serves a client as the host does.
+// serve answers a client as the host does.
 func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 	if h.options.Edge {
 		addEdge(r)
@@ -45,7 +45,7 @@ func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if first, _, _ := strings.Cut(path[1:], "/"); strings.EqualFold(first, "admin") {
-		w.WriteHeader(http.StatusNotFound) // the host's own, not imitated
+		w.WriteHeader(http.StatusNotFound) // paths of the host itself, which this package does not imitate
 		return
 	}
 	f := h.app.match(r.Method, path, h.options.ReverseRoutes)
@@ -53,7 +53,7 @@ func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	if h.options.Mode == Cloud && !h.keys.open(f, r) {
+	if h.options.Mode == Cloud && !h.keys.allow(f, r) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
@@ -74,10 +74,10 @@ func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 	answer.write(w, r.Method)
 }
 
-// forward sends the rebuilt request to the handler, as soon as it is ready.
+// forward sends the rebuilt request to the handler as soon as the handler is ready.
 func (h *Host) forward(r *http.Request, path string) (*reply, error) {
 	var body []byte
-	// A body of unknown length, that is a chunked one, is not copied: it is lost.
+	// A body of unknown length (a chunked one) is not copied: it is lost.
 	if r.ContentLength > 0 {
 		body = make([]byte, r.ContentLength)
 		if _, err := io.ReadFull(r.Body, body); err != nil {
@@ -98,8 +98,8 @@ func (h *Host) forward(r *http.Request, path string) (*reply, error) {
 	}
 	out := &http.Request{Method: r.Method, URL: u, Host: r.Host, Header: rebuildHeader(r.Header)}
 	if len(body) > 0 {
-		// GetBody lets the transport turn to a new connection where the handler had
-		// closed the one it kept before anything was written.
+		// With GetBody, the transport can use a new connection if the handler has closed the
+		// kept one before anything was written.
 		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 		out.Body, _ = out.GetBody()
 		out.ContentLength = r.ContentLength
@@ -111,7 +111,7 @@ func (h *Host) forward(r *http.Request, path string) (*reply, error) {
 	return h.send(context.Background(), worker, out)
 }
 
-// rebuildHeader copies what the host copies. HttpClient writes the values of a
+// rebuildHeader copies the headers that the host copies. HttpClient writes all values of a
 // header on one line.
 func rebuildHeader(in http.Header) http.Header {
 	out := make(http.Header)
@@ -131,8 +131,8 @@ func rebuildHeader(in http.Header) http.Header {
 	return out
 }
 
-// addInvocation adds the host's own headers. It adds and does not replace: an
-// invocation id that the client sent comes first, and the host's own after it.
+// addInvocation adds the host's own headers. It does not replace values of the client: an
+// invocation id of the client comes first, and the host's id follows.
 func addInvocation(header http.Header) {
 	for name, value := range map[string]string{
 		"X-Azure-Functions-Hostversion":  hostVersion,
@@ -144,15 +144,15 @@ func addInvocation(header http.Header) {
 	header.Set("User-Agent", agent)
 }
 
-// reply is the handler's answer, read in full: the host does not stream.
+// reply is the handler's complete answer. The host does not stream.
 type reply struct {
 	*http.Response
 	body []byte
 }
 
-// send calls the handler and waits until functionTimeout. The call does not end
-// with the client's: the host gives its HttpClient no way to know that the client
-// has gone away. ctx only ends the waiting.
+// send calls the handler and waits until functionTimeout. The call goes on after the client
+// has closed its connection, because the host does not tell its HttpClient. ctx ends the
+// wait only.
 func (h *Host) send(ctx context.Context, w *worker, request *http.Request) (*reply, error) {
 	type result struct {
 		*reply
@@ -185,7 +185,7 @@ func (h *Host) send(ctx context.Context, w *worker, request *http.Request) (*rep
 	}
 }
 
-// write hands the answer to the client.
+// write sends the answer to the client.
 func (a *reply) write(w http.ResponseWriter, method string) {
 	for name, values := range a.Header {
 		w.Header()[name] = values
@@ -196,13 +196,12 @@ func (a *reply) write(w http.ResponseWriter, method string) {
 	}
 	w.WriteHeader(a.StatusCode)
 	if hasBody {
-		_, _ = w.Write(a.body) // fails only if the client is gone
+		_, _ = w.Write(a.body) // fails only if the client has closed the connection
 	}
 }
 
-// addEdge adds what Azure's front end adds: it appends the client's address to
-// X-Forwarded-For and keeps what the client sent before it, and it replaces the
-// others.
+// addEdge adds the headers of Azure's front end. It appends the client's address to the
+// client's own X-Forwarded-For, and replaces the other headers.
 func addEdge(r *http.Request) {
 	forwarded := append(r.Header.Values("X-Forwarded-For"), r.RemoteAddr)
 	r.Header.Set("X-Forwarded-For", strings.Join(forwarded, ", "))

@@ -22,7 +22,7 @@ func TestForwardedURL(t *testing.T) {
 		{"plain", "/echo/a/b", "/echo/a/b"},
 		{"no query", "/echo?", "/echo"},
 		{"an escaped slash survives", "/echo/a%2Fb", "/echo/a%2Fb"},
-		{"needless escapes go", "/echo/%61%7E", "/echo/a~"},
+		{"needless escapes are decoded", "/echo/%61%7E", "/echo/a~"},
 		{"needed escapes stay", "/echo/a%20b%C3%BC%25", "/echo/a%20b%C3%BC%25"},
 		{"case stays", "/ECHO/A", "/ECHO/A"},
 		{"repeated keys are joined", "/echo?a=1&b=x&a=2", "/echo?a=1,2&b=x"},
@@ -30,7 +30,7 @@ func TestForwardedURL(t *testing.T) {
 		{"plus is a space", "/echo?a=1+2&b=%2B", "/echo?a=1%202&b=%2B"},
 		{"a key alone gets an empty value", "/echo?a&b=", "/echo?a=&b="},
 		{"a question mark ends the path", "/echo/a%3Fb?c=1", "/echo/a?c=1"},
-		// One function was matched, the handler sees the path of another.
+		// One function was matched, but the handler gets the path of another function.
 		{"escaped twice climbs", "/echo/%252e%252e/other", "/other"},
 		{"backslashes climb", "/echo/..%5C..%5Cother", "/other"},
 	} {
@@ -40,9 +40,7 @@ func TestForwardedURL(t *testing.T) {
 			}
 		})
 	}
-	if status := get(t, h.URL()+"/echo/%00"); status != http.StatusBadRequest {
-		t.Errorf("status %d for a null byte", status)
-	}
+	wantStatus(t, h.URL()+"/echo/%00", http.StatusBadRequest)
 }
 
 func TestForwardedBody(t *testing.T) {
@@ -72,7 +70,7 @@ func TestForwardedBody(t *testing.T) {
 func TestBodyLimit(t *testing.T) {
 	t.Parallel()
 	h := start(t, functionshost.Options{})
-	// The length alone is enough, so the body is never sent.
+	// The host refuses the request by its length, so the body is not sent.
 	c, err := net.Dial("tcp4", strings.TrimPrefix(h.URL(), "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +132,7 @@ func TestForwardedHeaders(t *testing.T) {
 	}
 	again := callEcho(t, http.MethodGet, h.URL()+"/echo", nil, http.Header{"X-Azure-Functions-Invocationid": {"client's"}})
 	if other := again.Header.Get("X-Azure-Functions-InvocationId"); !strings.HasPrefix(other, "client's, ") || strings.HasSuffix(other, id) {
-		t.Errorf("invocation id %q after the client's own", other)
+		t.Errorf("invocation id %q, want the client's id first", other)
 	}
 	if values, ok := again.Header["Accept-Encoding"]; ok {
 		t.Errorf("Accept-Encoding %q, which the client did not send", values)
@@ -166,17 +164,15 @@ func TestFunctionTimeout(t *testing.T) {
 	h := start(t, functionshost.Options{FunctionTimeout: 100 * time.Millisecond})
 	await(t, h, functionshost.Running)
 	gate := filepath.Join(t.TempDir(), "gate")
-	if status := get(t, h.URL()+"/do/wait?for="+gate); status != http.StatusInternalServerError {
-		t.Errorf("status %d", status)
-	}
+	wantStatus(t, h.URL()+"/do/wait?for="+gate, http.StatusInternalServerError)
 	if e := awaitLine(t, h, "exceeded functionTimeout"); e.Level != functionshost.Error {
 		t.Errorf("logged %+v", e)
 	}
-	touch(t, gate) // the handler was left to work on
+	touch(t, gate) // the handler still works on the request
 	awaitLine(t, h, "finished")
 }
 
-func TestTheHandlerIsNotToldThatTheClientLeft(t *testing.T) {
+func TestHandlerDoesNotNoticeThatTheClientHasLeft(t *testing.T) {
 	t.Parallel()
 	h := start(t, functionshost.Options{})
 	gate := filepath.Join(t.TempDir(), "gate")
@@ -190,13 +186,13 @@ func TestTheHandlerIsNotToldThatTheClientLeft(t *testing.T) {
 		defer close(gone)
 		if response, err := client.RoundTrip(r); err == nil {
 			_ = response.Body.Close()
-			t.Error("answered before its time")
+			t.Error("answered before the gate was open")
 		}
 	}()
 	awaitLine(t, h, "waiting")
 	leave()
 	<-gone
-	// Were the handler told, it would take a moment.
+	// The handler would need a moment to notice.
 	time.Sleep(50 * time.Millisecond)
 	touch(t, gate)
 	e, err := h.AwaitLog(timeLimit(t), func(e functionshost.Entry) bool { return slices.Contains([]string{"finished", "canceled"}, e.Text) })
@@ -211,7 +207,7 @@ func TestRouting(t *testing.T) {
 		"host.json":               strings.Replace(hostJSON, `"routePrefix": ""`, `"routePrefix": "api"`, 1),
 		"posts/function.json":     httpFunction("items/{id?}", "anonymous", "post", "Put"),
 		"unnamed/function.json":   httpFunction("", "anonymous"),
-		"everything/readme.txt":   "no function.json: no function",
+		"everything/readme.txt":   "a folder without function.json is no function",
 		"everything/sub/function": "{",
 	})
 	h := start(t, functionshost.Options{Root: dir})
@@ -226,7 +222,7 @@ func TestRouting(t *testing.T) {
 		{"PUT", "/api/items/1", 200},
 		{"GET", "/api/items/1", 404},
 		{"POST", "/api/items/1/2", 404},
-		{"GET", "/api/unnamed", 200}, // a function without route has its name's
+		{"GET", "/api/unnamed", 200}, // without a route, the name is the route
 		{"GET", "/", 404},
 		{"GET", "/api/tick", 404}, // a timer has no route
 		{"GET", "/tick", 404},
@@ -246,9 +242,7 @@ func TestDefaultRoutePrefix(t *testing.T) {
 	t.Parallel()
 	h := start(t, functionshost.Options{Root: newApp(t, files{"host.json": strings.Replace(hostJSON, `"routePrefix": ""`, "", 1)})})
 	for path, want := range map[string]int{"/api/echo": 200, "/echo": 404} {
-		if status := get(t, h.URL()+path); status != want {
-			t.Errorf("%s: %d, want %d", path, status, want)
-		}
+		wantStatus(t, h.URL()+path, want)
 	}
 }
 
@@ -259,9 +253,7 @@ func TestAdminNeverReachesTheHandler(t *testing.T) {
 	for path, want := range map[string]int{
 		"/other": 200, "/administration": 200, "/admin": 404, "/admin/host/status": 404, "/Admin/x": 404, "/%61dmin/x": 404, "/x/../admin/x": 404,
 	} {
-		if status := get(t, h.URL()+path); status != want {
-			t.Errorf("%s: %d, want %d", path, status, want)
-		}
+		wantStatus(t, h.URL()+path, want)
 	}
 }
 
@@ -273,9 +265,7 @@ func TestLoadOrderDecides(t *testing.T) {
 	})
 	for reverse, want := range map[bool]int{false: http.StatusOK, true: http.StatusUnauthorized} {
 		h := start(t, functionshost.Options{Root: dir, ReverseRoutes: reverse})
-		if status := get(t, h.URL()+"/twice/1"); status != want {
-			t.Errorf("reverse %v: %d, want %d", reverse, status, want)
-		}
+		wantStatus(t, h.URL()+"/twice/1", want)
 	}
 }
 
@@ -344,9 +334,7 @@ func TestCoreToolsAsksForNoKeys(t *testing.T) {
 	t.Parallel()
 	dir := newApp(t, files{"keyed/function.json": httpFunction("keyed", "function")})
 	h := start(t, functionshost.Options{Root: dir, Mode: functionshost.CoreTools})
-	if status := get(t, h.URL()+"/keyed"); status != http.StatusOK {
-		t.Errorf("status %d", status)
-	}
+	wantStatus(t, h.URL()+"/keyed", http.StatusOK)
 }
 
 func TestEdge(t *testing.T) {

@@ -16,53 +16,53 @@ import (
 type Mode int
 
 const (
-	// Cloud is Azure: keys are enforced, local.settings.json is not looked at.
+	// Cloud is Azure: keys are required, local.settings.json is not read.
 	Cloud Mode = iota
-	// CoreTools is `func start` on a developer's machine: no keys, and the Values of
-	// local.settings.json are app settings, except where a variable is set already.
+	// CoreTools is `func start` on a developer's machine: no keys are required, and the
+	// Values of local.settings.json are app settings unless a variable is already set.
 	CoreTools
 )
 
-// Options say what to start. Only Root is required.
+// Options are the options of Start. Only Root is required.
 type Options struct {
 	// Root is the app's folder: host.json, the function folders, the handler.
 	Root string
 	// Mode is Cloud or CoreTools.
 	Mode Mode
 	// Env is the host's environment ("NAME=value"), app settings included, which the
-	// handler inherits. Nil means the test's own, an empty slice means none.
+	// handler inherits. nil: the test's own environment. Empty: none.
 	Env []string
-	// Keys are the app's keys; Start makes those that are empty. See Host.Keys.
+	// Keys are the app's keys. Start generates the empty ones. See [Host.Keys].
 	Keys Keys
-	// ReverseRoutes matches routes against the order of loading, to show that an app
-	// does not depend on that order.
+	// ReverseRoutes matches routes in the reverse order of loading, to show that an app does
+	// not depend on that order.
 	ReverseRoutes bool
-	// Edge adds to each request what Azure's front end adds. See addEdge.
+	// Edge adds the headers of Azure's front end to each request. See addEdge.
 	Edge bool
-	// InitializationTimeout and FunctionTimeout replace those of host.json if they
-	// are not zero. The real host accepts none under a second.
+	// InitializationTimeout and FunctionTimeout replace the values of host.json. 0: do not
+	// replace. The real host accepts no value below a second.
 	InitializationTimeout, FunctionTimeout time.Duration
-	// Log is called for every log entry, one at a time and in order, never after
-	// Close. It must not call Close.
+	// Log is called for every log entry, one at a time, in order, and never after Close. It
+	// must not call Close. nil: not called.
 	Log func(Entry)
-	// Now is the clock of the restart rule, by default time.Now.
+	// Now is the clock of the restart rule. nil: time.Now.
 	Now func() time.Time
 }
 
-// State is what the host does at the moment.
+// State is the state of the host.
 type State int
 
 const (
-	// Starting: the handler does not answer yet, for the first time or after a
-	// restart. Requests wait.
+	// Starting: the handler does not answer yet, after the start or a restart. Requests
+	// wait.
 	Starting State = iota
 	// Running: the handler answers.
 	Running
-	// Exited: the handler ended with exit code 0. It is not started again, and every
+	// Exited: the handler ended with exit code 0. The host does not start it again, and every
 	// call fails with status 500.
 	Exited
-	// Stopped: the host gave up after the handler's third error, or was closed. Every
-	// call fails with status 503, which stands for the platform's own answer.
+	// Stopped: the handler failed for the third time, or the host was closed. Every call
+	// fails with status 503, which is the platform's answer.
 	Stopped
 )
 
@@ -73,18 +73,17 @@ func (s State) String() string {
 // Exit is the end of one run of the handler.
 type Exit struct {
 	PID int
-	// Code is the exit code; after a signal it is 128 and the signal's number (137
-	// for SIGKILL). It is -1 if the host killed a handler that did not get ready.
+	// Code is the exit code. After a signal, it is 128 plus the signal's number (137 for
+	// SIGKILL). It is -1 if the host killed a handler that did not become ready.
 	Code int
 }
 
-// Host is a running stand-in for the Functions host. Its methods may be called
-// from several goroutines.
+// Host is a running stand-in for the Functions host. It is safe for concurrent use.
 type Host struct {
 	options Options
 	app     *app
 	env     environment
-	port    int // the handler's, the same for all its runs
+	port    int // the handler's port, the same for all runs
 	keys    Keys
 	journal *journal
 	server  *http.Server
@@ -94,21 +93,21 @@ type Host struct {
 	cancel     context.CancelFunc
 	closing    sync.Once
 	supervised chan struct{} // closed when the last run is over
-	failures   []time.Time   // the errors that the restart rule counts; supervise's own
+	failures   []time.Time   // the errors that the restart rule counts; used by supervise only
 
 	mu      sync.Mutex
 	state   State
 	worker  *worker // the latest run
 	exits   []Exit
-	changed chan struct{} // closed and replaced with every change of the above
+	changed chan struct{} // closed and replaced when state, worker or exits change
 }
 
-// Start reads the app, starts its handler and serves its functions on a free port
-// of 127.0.0.1. It does not wait for the handler to be ready: requests do (see
-// Wait). The host is closed when ctx ends; closing it earlier, or again, is fine.
+// Start reads the app, starts its handler and serves its functions on a free port of
+// 127.0.0.1. It does not wait until the handler is ready; requests do (see [Host.Wait]).
+// The host is closed when ctx ends. It may be closed earlier, and more than once.
 //
-// An error means that the app's files are at fault (all faults are reported
-// together), a timer lacks its storage, or the executable can't be started.
+// Start returns an error if the app's files have faults (it reports all faults together), if
+// there is no storage for a timer, or if the executable cannot be started.
 func Start(ctx context.Context, o Options) (*Host, error) {
 	h, err := start(ctx, o)
 	if err != nil {
@@ -171,32 +170,32 @@ func start(ctx context.Context, o Options) (*Host, error) {
 	return h, nil
 }
 
-// Close stops the host and kills the handler (SIGKILL; the platform sends no
-// SIGTERM), whatever it is doing. It returns when both are gone.
+// Close stops the host and kills the handler at once, by SIGKILL, because the platform sends
+// no SIGTERM. It returns when both have ended.
 func (h *Host) Close() {
 	h.closing.Do(func() {
 		h.cancel()
-		_ = h.server.Close() // nothing is left to do about it
+		_ = h.server.Close() // an error would have no consequence
 		<-h.supervised
 		h.journal.close()
 	})
 }
 
-// URL is the host's own address, without a slash at the end.
+// URL returns the host's address, without a slash at the end.
 func (h *Host) URL() string { return h.url }
 
-// Keys returns the app's keys, those included that Start made.
+// Keys returns the app's keys, including the keys that Start has generated.
 func (h *Host) Keys() Keys { return h.keys }
 
-// State returns what the host does at the moment.
+// State returns the present state.
 func (h *Host) State() State {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.state
 }
 
-// Exits lists how the runs of the handler ended, oldest first. The run that Close
-// ends is not among them.
+// Exits lists the ends of the handler's runs, oldest first, without the run that Close has
+// ended.
 func (h *Host) Exits() []Exit {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -215,8 +214,8 @@ func (h *Host) HandlerPID() int {
 	}
 }
 
-// Wait returns when the host is in the wanted state. It returns an error when ctx
-// ends before, or when that state can't come any more.
+// Wait waits until the host is in the wanted state. It returns an error if ctx ends first, or
+// if the host can no longer reach that state.
 func (h *Host) Wait(ctx context.Context, want State) error {
 	for {
 		h.mu.Lock()
@@ -236,9 +235,9 @@ func (h *Host) Wait(ctx context.Context, want State) error {
 	}
 }
 
-// Kill ends the handler by SIGKILL, as the kernel does when memory runs out. It
-// returns when the host has taken notice, which counts as an error of the
-// handler: the host starts it again, or stops if it was the third error.
+// Kill ends the handler by SIGKILL, as the kernel does when memory runs out. The host counts
+// that as an error of the handler, and starts the handler again or, after the third error,
+// stops. Kill returns when the host has done so.
 func (h *Host) Kill() error {
 	h.mu.Lock()
 	w := h.worker
@@ -263,7 +262,7 @@ func (h *Host) ready(ctx context.Context) (*worker, error) {
 	return h.worker, nil
 }
 
-// set changes the state under the lock and wakes who waits.
+// set changes the state under the lock and wakes all goroutines that wait for a change.
 func (h *Host) set(change func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -39,15 +39,13 @@ func TestAConnectionWithoutAnswerMeansReady(t *testing.T) {
 	for _, how := range []string{"close", "reset"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
-			// The handler breaks off the first connection and serves no second one until
-			// it is told to, so the first has to do.
+			// The handler closes the first connection and accepts no second one before the
+			// gate is open. So the first connection has to make the host ready.
 			gate := filepath.Join(t.TempDir(), "gate")
 			h := start(t, functionshost.Options{Env: []string{storage, "HANDLER_FIRST=" + how, "HANDLER_SECOND=" + gate}})
 			await(t, h, functionshost.Running)
 			touch(t, gate)
-			if status := get(t, h.URL()+"/echo"); status != http.StatusOK {
-				t.Errorf("status %d", status)
-			}
+			wantStatus(t, h.URL()+"/echo", http.StatusOK)
 		})
 	}
 }
@@ -60,24 +58,11 @@ func TestInitializationTimeout(t *testing.T) {
 		InitializationTimeout: 100 * time.Millisecond,
 	})
 	await(t, h, functionshost.Stopped)
-	codes := exitCodes(h)
-	if want := []int{-1, -1, -1}; !slices.Equal(codes, want) {
-		t.Errorf("exits %v, want %v", codes, want)
-	}
-	if status := get(t, h.URL()+"/echo"); status != http.StatusServiceUnavailable {
-		t.Errorf("status %d when stopped", status)
-	}
+	wantExits(t, h, -1, -1, -1)
+	wantStatus(t, h.URL()+"/echo", http.StatusServiceUnavailable)
 }
 
-func exitCodes(h *functionshost.Host) []int {
-	var codes []int
-	for _, e := range h.Exits() {
-		codes = append(codes, e.Code)
-	}
-	return codes
-}
-
-func TestHandlersSurroundings(t *testing.T) {
+func TestEnvironmentOfTheHandler(t *testing.T) {
 	t.Parallel()
 	dir := newApp(t, files{
 		"host.json": strings.Replace(hostJSON, `"arguments": []`, `"arguments": ["--name=%NAME%", "%UNSET%", "plain"]`, 1),
@@ -109,7 +94,7 @@ func TestHandlersSurroundings(t *testing.T) {
 		t.Errorf("worker ids %q", got.Env)
 	}
 	if _, leaked := env["HOME"]; leaked {
-		t.Errorf("the test's own environment came through: %q", got.Env)
+		t.Errorf("the handler has got the test's own environment: %q", got.Env)
 	}
 }
 
@@ -124,7 +109,7 @@ func TestWorkingDirectory(t *testing.T) {
 	}
 }
 
-func TestNoEnvMeansTheTestsOwn(t *testing.T) {
+func TestNoEnvMeansTheEnvironmentOfTheTest(t *testing.T) {
 	t.Setenv("INHERITED", "yes")
 	dir := newApp(t, files{"tick/function.json": ""})
 	for _, c := range []struct {
@@ -155,10 +140,10 @@ func TestLocalSettings(t *testing.T) {
 			t.Errorf("no %s in %q", want, got.Env)
 		}
 	}
-	// The file is not there in Azure, so in Cloud mode it must not help.
+	// Azure does not have the file, so Cloud mode must not read it.
 	_, err := functionshost.Start(t.Context(), functionshost.Options{Root: dir, Env: []string{}})
 	if err == nil || !strings.Contains(err.Error(), "AzureWebJobsStorage") {
-		t.Errorf("Cloud mode took local.settings.json: %v", err)
+		t.Errorf("Cloud mode has read local.settings.json: %v", err)
 	}
 }
 
@@ -168,12 +153,10 @@ func TestExecutableInPath(t *testing.T) {
 	linkHandler(t, filepath.Join(bin, "elsewhere"))
 	dir := newApp(t, files{"host.json": strings.Replace(hostJSON, `"handler"`, `"elsewhere"`, 1)})
 	h := start(t, functionshost.Options{Root: dir, Env: []string{storage, "PATH=/nowhere:" + bin}})
-	if status := get(t, h.URL()+"/echo"); status != http.StatusOK {
-		t.Errorf("status %d", status)
-	}
+	wantStatus(t, h.URL()+"/echo", http.StatusOK)
 	_, err := functionshost.Start(t.Context(), functionshost.Options{Root: dir, Env: []string{storage, "PATH=/nowhere"}})
 	if err == nil || !strings.Contains(err.Error(), "elsewhere") {
-		t.Errorf("started what is nowhere: %v", err)
+		t.Errorf("started a missing executable: %v", err)
 	}
 }
 
@@ -205,12 +188,10 @@ func TestLogLevels(t *testing.T) {
 	}
 }
 
-func TestALastLineWithoutEndIsLogged(t *testing.T) {
+func TestLastLineWithoutALineEndIsLogged(t *testing.T) {
 	t.Parallel()
 	h := start(t, functionshost.Options{})
 	get(t, h.URL()+"/do/say?out=unfinished")
-	if err := h.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	kill(t, h)
 	awaitLine(t, h, "unfinished")
 }

@@ -166,12 +166,12 @@ func TestEncodePath(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: %s, want %s", decoded, got, want)
 		}
-		// It must survive net/url, by which it goes to the handler.
+		// net/url, which sends the path to the handler, must not change it.
 		if u, err := url.Parse("http://h" + got); err != nil || u.EscapedPath() != got {
-			t.Errorf("%s goes out as %v, %v", got, u, err)
+			t.Errorf("%s is sent as %v, %v", got, u, err)
 		}
 	}
-	// With a query behind it the path does not end the text.
+	// With a query, the path is not the end of the text.
 	if got := encodePath("/a/.. \n", true); got != "/a/..%20%0A" {
 		t.Errorf("before a query: %s", got)
 	}

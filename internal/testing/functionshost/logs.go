@@ -19,7 +19,7 @@ const (
 	Error       Level = "Error"
 )
 
-// Stream is where a log line comes from.
+// Stream is the source of a log line.
 type Stream string
 
 // The streams.
@@ -27,7 +27,7 @@ const (
 	Stdout     Stream = "stdout"     // a line that the handler wrote
 	Stderr     Stream = "stderr"     // a line that the handler wrote
 	Invocation Stream = "invocation" // an element of Logs in the reply to a timer
-	FromHost   Stream = "host"       // the host's own words
+	FromHost   Stream = "host"       // a message of the host itself
 )
 
 // Entry is one line of the host's log.
@@ -37,7 +37,7 @@ type Entry struct {
 	Text   string
 }
 
-// journal collects the entries in their order.
+// journal collects the entries in order.
 type journal struct {
 	// callback is called for one entry at a time, in order, under emitting.
 	callback func(Entry)
@@ -66,7 +66,7 @@ func (j *journal) add(level Level, stream Stream, text string) {
 	}
 }
 
-// close sees to it that callback is not called any more.
+// close ends the calls of callback.
 func (j *journal) close() {
 	j.emitting.Lock()
 	defer j.emitting.Unlock()
@@ -84,9 +84,9 @@ func (h *Host) Logs() []Entry {
 	return slices.Clone(h.journal.entries)
 }
 
-// AwaitLog returns the first entry, past or to come, for which match is true. The
-// handler's output reaches the host some time after the handler wrote it, even
-// after its answer to the same request: a test that reads a log line has to wait.
+// AwaitLog returns the first entry for which match is true, and waits for it if necessary. The
+// handler's output may reach the host after the handler's answer to the same request, so a
+// test has to wait for a log line.
 func (h *Host) AwaitLog(ctx context.Context, match func(Entry) bool) (Entry, error) {
 	for seen := 0; ; {
 		h.journal.mu.Lock()
@@ -104,7 +104,7 @@ func (h *Host) AwaitLog(ctx context.Context, match func(Entry) bool) (Entry, err
 	}
 }
 
-// stdoutLine and stderrLine are the host's rules for what a handler writes.
+// stdoutLine and stderrLine apply the host's rules for the output of a handler.
 func (j *journal) stdoutLine(line string) {
 	j.add(Information, Stdout, line)
 }
@@ -117,7 +117,7 @@ func (j *journal) stderrLine(line string) {
 	j.add(level, Stderr, line)
 }
 
-// lineWriter passes on what is written to it line by line.
+// lineWriter calls line for each line that is written to it, without the line end.
 type lineWriter struct {
 	line    func(string)
 	pending []byte
@@ -135,7 +135,7 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 	}
 }
 
-// flush passes on a last line without an end.
+// flush calls line for a last line without a line end.
 func (w *lineWriter) flush() {
 	if len(w.pending) > 0 {
 		w.line(string(w.pending))

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,8 +23,8 @@ import (
 	"twofa/internal/testing/functionshost"
 )
 
-// The test binary is the handler too: the host starts it again, and then the
-// port's variable is set.
+// The test binary is also the handler: the host starts the test binary with the variable of
+// the port.
 func TestMain(m *testing.M) {
 	if port := os.Getenv("FUNCTIONS_CUSTOMHANDLER_PORT"); port != "" {
 		os.Exit(handlerMain(port))
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// seen is what the handler tells of a request that it got.
+// seen describes a request as the handler got it.
 type seen struct {
 	Method, URI, Host, Body string
 	Header                  http.Header
@@ -39,15 +40,15 @@ type seen struct {
 	Chunked                 bool
 }
 
-// about is what the handler tells of itself.
+// about describes the handler's process.
 type about struct {
 	Env  []string
 	Args []string
 	Dir  string
 }
 
-// handlerMain is the handler. What it does before it listens is up to variables,
-// what it answers is up to the path.
+// handlerMain is the handler. Variables control what it does before it listens. The path of a
+// request controls its answer.
 func handlerMain(port string) int {
 	if name := os.Getenv("HANDLER_IDLE"); name != "" {
 		for exists(name) {
@@ -83,8 +84,8 @@ func handlerMain(port string) int {
 	return 1
 }
 
-// breakOff ends the first connection after its first bytes, without an answer:
-// with "reset" or in order.
+// breakOff closes the first connection after its first bytes, without an answer. With how
+// "reset", it resets the connection.
 func breakOff(l net.Listener, how string) {
 	c, err := l.Accept()
 	if err != nil {
@@ -123,7 +124,7 @@ func handle(w http.ResponseWriter, r *http.Request) {
 			fmt.Println("canceled")
 		}
 	case "/do/child":
-		// The child has this process's output and outlives it.
+		// The child inherits the output of this process and lives longer.
 		child := exec.Command(os.Args[0])
 		child.Env = append(os.Environ(), "HANDLER_IDLE="+q.Get("while"))
 		child.Stdout, child.Stderr = os.Stdout, os.Stderr
@@ -162,8 +163,8 @@ func handle(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// awaitFile waits for a file to appear and reports whether it did before ctx
-// ended. No name means no wait.
+// awaitFile waits until a file exists or ctx ends, and reports whether the file exists. With
+// an empty name it does not wait.
 func awaitFile(ctx context.Context, name string) bool {
 	for name != "" {
 		if exists(name) {
@@ -200,8 +201,8 @@ const timerFunction = `{"bindings": [{"type": "timerTrigger", "direction": "in",
 
 type files map[string]string
 
-// newApp makes an app whose handler is this test binary. The files come on top,
-// and an empty text takes one away.
+// newApp makes an app whose handler is this test binary. extra adds or replaces files; an empty
+// text removes a file.
 func newApp(t *testing.T, extra files) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -241,7 +242,7 @@ func linkHandler(t *testing.T, name string) {
 	}
 }
 
-// storage is what a timer asks for.
+// storage is the setting that a timer needs.
 const storage = "AzureWebJobsStorage=UseDevelopmentStorage=true"
 
 // start starts the app, with storage unless an environment is given.
@@ -269,8 +270,7 @@ func start(t *testing.T, o functionshost.Options) *functionshost.Host {
 // client follows no redirects and adds no Accept-Encoding.
 var client = &http.Transport{DisableCompression: true}
 
-// call sends a request and returns the answer with its body read. The URL is
-// used as it is written.
+// call sends a request and returns the answer and its body. It does not change the URL.
 func call(t *testing.T, method, url string, body io.Reader, header http.Header) (*http.Response, []byte) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(timeLimit(t), method, url, body)
@@ -295,15 +295,42 @@ func call(t *testing.T, method, url string, body io.Reader, header http.Header) 
 	return response, text
 }
 
-// get is call for the simplest case; it returns the status.
+// get sends a GET request and returns the status.
 func get(t *testing.T, url string) int {
 	t.Helper()
 	response, _ := call(t, http.MethodGet, url, nil, nil)
 	return response.StatusCode
 }
 
-// getLater is get in the background. A failed request gives 0: only the test's own
-// goroutine may end the test.
+// wantStatus fails the test unless a GET request has that status.
+func wantStatus(t *testing.T, url string, want int) {
+	t.Helper()
+	if status := get(t, url); status != want {
+		t.Errorf("%s: status %d, want %d", url, status, want)
+	}
+}
+
+// wantExits fails the test unless the ended runs have these exit codes.
+func wantExits(t *testing.T, h *functionshost.Host, want ...int) {
+	t.Helper()
+	var codes []int
+	for _, e := range h.Exits() {
+		codes = append(codes, e.Code)
+	}
+	if !slices.Equal(codes, want) {
+		t.Errorf("the exit codes are %v, want %v", codes, want)
+	}
+}
+
+func kill(t *testing.T, h *functionshost.Host) {
+	t.Helper()
+	if err := h.Kill(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// getLater sends a GET request in the background. The status of a failed request is 0, because only
+// the test's own goroutine may end the test.
 func getLater(t *testing.T, url string) <-chan int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(timeLimit(t), http.MethodGet, url, nil)
@@ -323,7 +350,7 @@ func getLater(t *testing.T, url string) <-chan int {
 	return status
 }
 
-// callEcho returns what the handler saw of a request.
+// callEcho returns the request as the handler got it.
 func callEcho(t *testing.T, method, url string, body io.Reader, header http.Header) seen {
 	t.Helper()
 	response, text := call(t, method, url, body, header)
@@ -342,7 +369,7 @@ func decode[T any](t *testing.T, text []byte) T {
 	return v
 }
 
-// timeLimit keeps a test that would wait for ever from doing so.
+// timeLimit returns a context that ends after a minute.
 func timeLimit(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -357,7 +384,7 @@ func await(t *testing.T, h *functionshost.Host, want functionshost.State) {
 	}
 }
 
-// awaitLine waits for a log entry that has the text in it.
+// awaitLine waits for a log entry that contains part.
 func awaitLine(t *testing.T, h *functionshost.Host, part string) functionshost.Entry {
 	t.Helper()
 	e, err := h.AwaitLog(timeLimit(t), func(e functionshost.Entry) bool { return strings.Contains(e.Text, part) })

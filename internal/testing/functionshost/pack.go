@@ -13,10 +13,10 @@ import (
 	"strings"
 )
 
-// Unzip unpacks a deployment package into dir, which it makes if it is missing,
-// with the modes that the package stores: the platform runs what is in the
-// package as it is. It refuses entries that would land outside dir or on top of
-// each other, and anything but plain files and folders.
+// Unzip unpacks a deployment package into dir, with the file modes of the package, because the
+// platform runs the files as they are in the package. It creates dir if necessary. It refuses
+// entries outside dir, two entries with one name, and entries that are neither plain files
+// nor folders.
 func Unzip(zipPath, dir string) error {
 	r, err := zip.OpenReader(zipPath)
 	if err != nil {
@@ -26,7 +26,7 @@ func Unzip(zipPath, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(dir) // symbolic links can't lead out of it either
+	root, err := os.OpenRoot(dir) // no entry can leave this folder, not even by a symbolic link
 	if err != nil {
 		return err
 	}
@@ -41,8 +41,8 @@ func Unzip(zipPath, dir string) error {
 
 func unpack(root *os.Root, entry *zip.File) error {
 	name := strings.TrimSuffix(entry.Name, "/")
-	// The root refuses what leads out of it. Other systems' ways to write a path and
-	// dots inside of one are not for a package either.
+	// The root refuses names that leave it. Backslashes and dot segments inside a name do
+	// not belong into a package either.
 	if path.Clean(name) != name && "./"+path.Clean(name) != name || strings.Contains(name, `\`) {
 		return errors.New("the name is not a plain path inside the package")
 	}
@@ -51,7 +51,7 @@ func unpack(root *os.Root, entry *zip.File) error {
 		return root.MkdirAll(name, 0o755)
 	}
 	if !mode.IsRegular() {
-		return fmt.Errorf("mode %v is not that of a plain file", mode)
+		return fmt.Errorf("mode %v is not the mode of a plain file", mode)
 	}
 	if err := root.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return err
@@ -65,14 +65,13 @@ func unpack(root *os.Root, entry *zip.File) error {
 		_, err = io.Copy(file, content)
 		err = errors.Join(err, content.Close())
 	}
-	// Chmod, not the mode of the opening: the umask would take bits away.
+	// Chmod, because the umask would remove bits from the mode of OpenFile.
 	return errors.Join(err, file.Chmod(mode.Perm()), file.Close())
 }
 
-// CheckPackage reports, all together, what keeps the unpacked package in dir from
-// running on Azure or must not be published: faults of the app's files, a handler
-// that is not a static executable for linux/amd64 at exactly the place that
-// host.json names, Go sources, and local.settings.json.
+// CheckPackage reports all faults of the unpacked package in dir together: faults of the app's
+// files, a handler that is not a static executable for linux/amd64 with exactly the name in
+// host.json, Go sources, and local.settings.json.
 func CheckPackage(dir string) error {
 	var faults []error
 	a, err := load(dir)
@@ -95,8 +94,8 @@ func CheckPackage(dir string) error {
 }
 
 func (a *app) checkHandler() error {
-	// Publishing gives the exec bit to the entry with exactly this name, so
-	// "./name" stays without.
+	// Publishing sets the exec bit of the entry with exactly this name. It would not do so
+	// for "./name".
 	if !filepath.IsLocal(a.executable) || path.Clean(a.executable) != a.executable {
 		return errors.New("defaultExecutablePath must be the entry's plain name")
 	}
@@ -105,9 +104,9 @@ func (a *app) checkHandler() error {
 	if err != nil {
 		return err
 	}
-	// All three bits: the host's user need not be the file's owner.
+	// All three exec bits, because the host's user may differ from the file's owner.
 	if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 != 0o111 {
-		return fmt.Errorf("mode %v is not that of an executable file", info.Mode())
+		return fmt.Errorf("mode %v is not the mode of an executable file", info.Mode())
 	}
 	binary, err := elf.Open(file)
 	if err != nil {

@@ -96,14 +96,14 @@ func TestUnzipRefuses(t *testing.T) {
 				t.Error("no error")
 			}
 			if _, err := os.Lstat(filepath.Join(above, "out")); err == nil {
-				t.Error("the entry landed outside")
+				t.Error("the entry was written outside")
 			}
 		})
 	}
 	if err := functionshost.Unzip(filepath.Join(t.TempDir(), "none.zip"), t.TempDir()); err == nil {
-		t.Error("no error for a package that is not there")
+		t.Error("no error for a missing package")
 	}
-	// What is in the folder already must not lead out of it.
+	// A symbolic link in the folder must not lead out of it.
 	above := t.TempDir()
 	if err := os.Symlink(above, filepath.Join(above, "link")); err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestUnzipRefuses(t *testing.T) {
 	}
 }
 
-// staticBinary is a program such as a package holds, built once.
+// staticBinary builds a program that a package may contain, once.
 var staticBinary = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "functionshost")
 	if err != nil {
@@ -178,7 +178,7 @@ func TestCheckPackage(t *testing.T) {
 		want    []string // parts of the error; none for no error
 	}{
 		{"good", []zipEntry{host, function, handler}, nil},
-		{"made by hand", []zipEntry{host, function, {"handler", 0o755, elfFile(t, elf.ELFOSABI_NONE, elf.EM_X86_64, elf.PT_LOAD)}}, nil},
+		{"handmade ELF header", []zipEntry{host, function, {"handler", 0o755, elfFile(t, elf.ELFOSABI_NONE, elf.EM_X86_64, elf.PT_LOAD)}}, nil},
 		{"no host.json", []zipEntry{function, handler}, []string{"host.json"}},
 		{"no handler", []zipEntry{host, function}, []string{"handler"}},
 		{"other name", []zipEntry{named("./handler"), function, handler}, []string{"plain name"}},

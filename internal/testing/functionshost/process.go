@@ -32,8 +32,8 @@ func newEnvironment(pairs []string) environment {
 	return env
 }
 
-// addLocalSettings adds the Values of local.settings.json, if there is one. What
-// the environment already has, it keeps.
+// addLocalSettings adds the Values of local.settings.json, if the file exists. Variables
+// that are already set keep their values.
 func (env environment) addLocalSettings(root string) error {
 	var file struct {
 		IsEncrypted bool
@@ -68,7 +68,7 @@ func (env environment) list() []string {
 
 var variable = regexp.MustCompile(`%([^%]+)%`)
 
-// expand replaces every %NAME%, by nothing if there is no such variable.
+// expand replaces every %NAME% by the variable's value, or by an empty text if there is none.
 func (env environment) expand(s string) string {
 	return variable.ReplaceAllStringFunc(s, func(m string) string {
 		return env[strings.Trim(m, "%")]
@@ -80,15 +80,15 @@ type worker struct {
 	cmd       *exec.Cmd
 	address   string // host:port at which the handler listens
 	transport *http.Transport
-	stderr    []string // its last error lines, at most three
+	stderr    []string // the last lines of its stderr, at most three
 
-	gone    chan struct{} // closed when the process has ended and all it wrote is logged
+	gone    chan struct{} // closed when the process has ended and its output is logged
 	code    int           // exit code, valid after gone
-	handled chan struct{} // closed when the host has dealt with its end
+	handled chan struct{} // closed when the host has handled the end of the process
 }
 
-// startWorker starts the handler. Every run has its own connections: the next one
-// listens at the same port, and a kept connection would lead nowhere.
+// startWorker starts the handler. Every run has its own connections: all runs listen on the
+// same port, and connections to an ended run are broken.
 func (a *app) startWorker(env environment, port int, j *journal) (*worker, error) {
 	path, err := a.lookPath(env["PATH"])
 	if err != nil {
@@ -120,14 +120,14 @@ func (a *app) startWorker(env environment, port int, j *journal) (*worker, error
 	}}
 	w.cmd.Env, w.cmd.Dir = env.list(), a.workDir
 	w.cmd.Stdout, w.cmd.Stderr = stdout, stderr
-	w.cmd.SysProcAttr = bound()
-	// A child of the handler that still holds its output must not hold us.
+	w.cmd.SysProcAttr = processAttributes()
+	// Do not wait for a child of the handler that still has its output open.
 	w.cmd.WaitDelay = time.Second
 	if err := w.cmd.Start(); err != nil {
 		return nil, err
 	}
 	go func() {
-		_ = w.cmd.Wait() // the exit code says all that matters
+		_ = w.cmd.Wait() // ProcessState has the exit code
 		w.code = exitCode(w.cmd.ProcessState)
 		stdout.flush()
 		stderr.flush()
@@ -137,7 +137,7 @@ func (a *app) startWorker(env environment, port int, j *journal) (*worker, error
 	return w, nil
 }
 
-// exitCode gives a signal its usual number, 128 and more, as .NET does.
+// exitCode returns 128 plus the signal's number for a signal, as .NET does.
 func exitCode(s *os.ProcessState) int {
 	if code := s.ExitCode(); code >= 0 {
 		return code
@@ -145,7 +145,7 @@ func exitCode(s *os.ProcessState) int {
 	return 128 + signalNumber(s)
 }
 
-// lookPath finds the handler: in the app's root, else in PATH.
+// lookPath finds the handler in the app's root, or else in PATH.
 func (a *app) lookPath(path string) (string, error) {
 	candidates := []string{filepath.Join(a.root, a.executable)}
 	if filepath.IsAbs(a.executable) {
@@ -157,20 +157,20 @@ func (a *app) lookPath(path string) (string, error) {
 	}
 	for _, c := range candidates {
 		if info, err := os.Stat(c); err == nil && info.Mode().IsRegular() {
-			// Without an exec bit the start fails: the host doesn't look further.
+			// Without an exec bit the start fails. The host does not search further.
 			return c, nil
 		}
 	}
 	return "", fmt.Errorf("defaultExecutablePath %s: no such file in %s or in PATH", a.executable, a.root)
 }
 
-// kill ends the handler as the platform does, without a word.
+// kill ends the handler by SIGKILL, as the platform does.
 func (w *worker) kill() {
-	_ = w.cmd.Process.Kill() // fails only if it has ended already
+	_ = w.cmd.Process.Kill() // fails only if the process has ended already
 }
 
-// poll asks for / until the handler gives any HTTP answer or breaks the exchange
-// off; only a connection that does not come about means that it has to wait.
+// poll requests / until the handler accepts a connection. The handler's answer does not
+// matter, nor whether there is one.
 func (w *worker) poll(ctx context.Context) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.address+"/", nil)
 	if err != nil {
@@ -192,9 +192,9 @@ func (w *worker) poll(ctx context.Context) error {
 	}
 }
 
-// freePort picks a port for the handler. The host can't hold the port until the
-// handler listens, so the port is taken from below the ephemeral range: no
-// outgoing connection can come by it in between.
+// freePort picks a port for the handler. The host cannot reserve the port until the handler
+// listens. So the port is below the ephemeral range, from which outgoing connections get
+// their ports.
 func freePort() (int, error) {
 	var lastErr error
 	for range 100 {

@@ -4,5 +4,5 @@ package functionshost
 
 import "os"
 
-// signalNumber is 0 where processes do not end by signals.
+// signalNumber is 0: processes do not end by signals on this system.
 func signalNumber(*os.ProcessState) int { return 0 }

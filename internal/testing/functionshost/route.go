@@ -14,22 +14,21 @@ const (
 	literal  segmentKind = iota // text
 	single                      // {name}, {name:constraint}: one segment that is not empty
 	optional                    // {name?}, {name:constraint?}: one segment or none; only at the end
-	catchAll                    // {*name}: all that follows, nothing included; only at the end
+	catchAll                    // {*name}: all following segments, or none; only at the end
 )
 
 type segment struct {
 	kind        segmentKind
-	text        string       // of a literal; of a parameter as it is written
-	constraints []constraint // of a parameter, all of which have to hold
+	text        string       // as written in the route
+	constraints []constraint // of a parameter; all have to hold
 }
 
-// accepts reports whether the constraints take the value.
+// accepts reports whether all constraints hold for the value.
 func (s segment) accepts(value string) bool {
 	return !slices.ContainsFunc(s.constraints, func(c constraint) bool { return !c.accepts(value) })
 }
 
-// closed reports whether every path segment that this one takes reaches the
-// handler as it was matched.
+// closed reports whether every path segment that s matches reaches the handler unchanged.
 func (s segment) closed() bool {
 	if s.kind == literal {
 		return s.text != "." && s.text != ".." && !slices.ContainsFunc([]byte(s.text), func(c byte) bool { return !isUnreserved(c) })
@@ -41,8 +40,8 @@ type route []segment
 
 var parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// parseRoute reads a route template. Default values and segments that mix text and
-// parameters are refused: this stand-in does not imitate them.
+// parseRoute reads a route template. It refuses default values and segments that mix text and
+// parameters, because this stand-in does not imitate them.
 func parseRoute(template string) (route, error) {
 	var r route
 	parts := strings.Split(template, "/")
@@ -96,8 +95,7 @@ func parseSegment(part string) (segment, error) {
 	return s, nil
 }
 
-// match reports whether the route takes the decoded path. A slash at the end
-// does not count.
+// match reports whether the route matches the decoded path. It ignores a slash at the end.
 func (r route) match(path string) bool {
 	var parts []string
 	if path = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"); path != "" {
@@ -123,8 +121,8 @@ func (r route) match(path string) bool {
 	return len(parts) == 0
 }
 
-// overlaps reports whether some path may match both routes. Of two parameters it
-// does not ask whether their constraints exclude each other.
+// overlaps reports whether a path may match both routes. It does not check whether the
+// constraints of two parameters exclude each other.
 func (r route) overlaps(other route) bool {
 	if len(r) == 0 && len(other) == 0 {
 		return true
@@ -138,7 +136,7 @@ func (r route) overlaps(other route) bool {
 	a, b := r[0], other[0]
 	switch {
 	case a.kind == catchAll || b.kind == catchAll:
-		return true // it takes whatever path the other one takes
+		return true // a catch-all matches every path that the other route matches
 	case a.kind == optional:
 		return route(nil).overlaps(other) || route{{kind: single, constraints: a.constraints}}.overlaps(other)
 	case b.kind == optional:
@@ -155,14 +153,13 @@ func (f *function) allows(method string) bool {
 	return f.methods == nil || slices.Contains(f.methods, strings.ToUpper(method))
 }
 
-// sharesMethod reports whether some method is for both functions.
+// sharesMethod reports whether a method is allowed for both functions.
 func (f *function) sharesMethod(other *function) bool {
 	return f.methods == nil || other.methods == nil || slices.ContainsFunc(f.methods, other.allows)
 }
 
-// match returns the first HTTP function, in load order or against it, that takes
-// the method and the decoded path, or nil. There is no precedence: a literal does
-// not win over a parameter.
+// match returns the first HTTP function, in load order or reverse load order, that matches the
+// method and the decoded path, or nil. There is no precedence of literals over parameters.
 func (a *app) match(method, path string, reverse bool) *function {
 	functions := a.functions
 	if reverse {
@@ -177,8 +174,8 @@ func (a *app) match(method, path string, reverse bool) *function {
 	return nil
 }
 
-// sameRoutes refuses what the host itself refuses: two functions with the very
-// same route and a method in common.
+// sameRoutes returns an error for two functions with the same route and a common method. The
+// host refuses them too.
 func sameRoutes(functions []*function) error {
 	var faults []error
 	for i, f := range functions {
@@ -201,9 +198,9 @@ func (o Overlap) String() string {
 	return fmt.Sprintf("%s (%s) and %s (%s)", o.Functions[0], o.Routes[0], o.Functions[1], o.Routes[1])
 }
 
-// Overlaps lists the pairs of functions of the app at root that overlap. The host
-// accepts them, and then the order of loading decides who gets a request: an
-// anonymous function may shadow one that asks for a key. An app should have none.
+// Overlaps lists the pairs of functions of the app at root whose routes overlap. The host
+// accepts them. The order of loading then decides which function gets a request, and an
+// anonymous function may shadow one that needs a key. An app should have no overlaps.
 func Overlaps(root string) ([]Overlap, error) {
 	a, err := load(root)
 	if err != nil {
@@ -230,10 +227,10 @@ func (o Opening) String() string {
 	return fmt.Sprintf("%s (%s): %s", o.Function, o.Route, o.Segment)
 }
 
-// Openings lists those of the app at root. What the handler is asked for is not
-// quite the path that was matched (see url.go), and no key stands before an
-// anonymous function, so an app should have none: a route of plain literals and of
-// parameters that are constrained by alpha, int or guid has none.
+// Openings lists the openings of the app at root. The handler's path may differ from the path
+// that was matched (see url.go), and an anonymous function needs no key. So an app should have
+// no openings. A route that consists of plain literals and of parameters with the constraint
+// alpha, int or guid has none.
 func Openings(root string) ([]Opening, error) {
 	a, err := load(root)
 	if err != nil {

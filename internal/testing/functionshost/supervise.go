@@ -7,13 +7,13 @@ import (
 )
 
 const (
-	exitRestart = 200 // the exit code by which a handler asks to be started again
+	exitRestart = 200 // with this exit code a handler asks for a restart
 	errorLimit  = 3
-	// errorGap: a longer pause between two errors clears the count.
+	// errorGap: after a longer pause between two errors, the count starts again.
 	errorGap = 30 * time.Minute
 )
 
-// supervise sees to the handler's runs, one after the other.
+// supervise watches the handler's runs, one after the other, and restarts the handler.
 func (h *Host) supervise(w *worker) {
 	defer close(h.supervised)
 	for {
@@ -42,8 +42,8 @@ func (h *Host) supervise(w *worker) {
 	}
 }
 
-// watch returns when one run of the handler is over, with the state that follows:
-// Starting if there is to be another one.
+// watch waits for the end of a run and returns the next state: Starting if the handler has to
+// be started again.
 func (h *Host) watch(w *worker) State {
 	ctx, cancel := context.WithTimeout(h.ctx, h.app.initTimeout)
 	defer cancel()
@@ -56,7 +56,7 @@ func (h *Host) watch(w *worker) State {
 			<-w.gone
 			return Stopped
 		case <-w.gone:
-			return h.after(w)
+			return h.nextState(w)
 		case err := <-polled:
 			if err == nil {
 				h.set(func() { h.state = Running })
@@ -67,15 +67,15 @@ func (h *Host) watch(w *worker) State {
 			}
 			w.kill()
 			<-w.gone
-			w.code = -1 // the end that the host itself brought about says nothing
+			w.code = -1 // the host has killed the handler, so the exit code has no meaning
 			h.journal.host(Error, "The handler did not answer within %v", h.app.initTimeout)
 			return h.countError()
 		}
 	}
 }
 
-// after applies the rules for exit codes.
-func (h *Host) after(w *worker) State {
+// nextState applies the rules for exit codes.
+func (h *Host) nextState(w *worker) State {
 	switch w.code {
 	case 0:
 		h.journal.host(Warning, "The handler exited with code 0 and is not started again")
@@ -89,7 +89,7 @@ func (h *Host) after(w *worker) State {
 	}
 }
 
-// countError returns Stopped if this error of the handler was one too many.
+// countError counts an error of the handler and returns the next state.
 func (h *Host) countError() State {
 	now := h.options.Now()
 	if n := len(h.failures); n > 0 && now.Sub(h.failures[n-1]) > errorGap {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,13 +18,9 @@ import (
 func TestExitCodeZeroIsFinal(t *testing.T) {
 	t.Parallel()
 	h := start(t, functionshost.Options{})
-	if status := get(t, h.URL()+"/do/exit?status=0"); status != http.StatusInternalServerError {
-		t.Errorf("status %d of the request during which the handler went away", status)
-	}
+	wantStatus(t, h.URL()+"/do/exit?status=0", http.StatusInternalServerError)
 	await(t, h, functionshost.Exited)
-	if status := get(t, h.URL()+"/echo"); status != http.StatusInternalServerError {
-		t.Errorf("status %d without a handler", status)
-	}
+	wantStatus(t, h.URL()+"/echo", http.StatusInternalServerError)
 	if err := h.FireTimer(timeLimit(t), "tick", functionshost.Timer{}); err == nil {
 		t.Error("the timer succeeded without a handler")
 	}
@@ -33,39 +28,35 @@ func TestExitCodeZeroIsFinal(t *testing.T) {
 		t.Errorf("handler %d runs", pid)
 	}
 	if err := h.Kill(); err == nil {
-		t.Error("killed a handler that is not there")
+		t.Error("killed a handler that does not run")
 	}
-	if codes := exitCodes(h); !slices.Equal(codes, []int{0}) {
-		t.Errorf("exits %v", codes)
-	}
+	wantExits(t, h, 0)
 }
 
 func TestExitCode200Restarts(t *testing.T) {
 	t.Parallel()
 	h := start(t, functionshost.Options{})
 	pids := make(map[int]bool)
-	const rounds = 4 // more than the errors that stop the host
+	const rounds = 4 // more than the number of errors that stop the host
 	for range rounds {
 		await(t, h, functionshost.Running)
 		pids[h.HandlerPID()] = true
 		get(t, h.URL()+"/do/exit?status=200")
-		// The end of the process reaches the host a moment after the broken connection.
+		// The host notices the end of the process after the broken connection.
 		awaitExits(t, h, len(pids))
 	}
-	if status := get(t, h.URL()+"/echo"); status != http.StatusOK {
-		t.Errorf("status %d after restarts", status)
-	}
+	wantStatus(t, h.URL()+"/echo", http.StatusOK)
 	if len(pids) != rounds {
 		t.Errorf("%d runs, want %d", len(pids), rounds)
 	}
 	for _, e := range h.Logs() {
 		if strings.Contains(e.Text, "exited with code") {
-			t.Errorf("a wanted restart was logged as an error: %q", e.Text)
+			t.Errorf("a restart by exit code 200 was logged as an error: %q", e.Text)
 		}
 	}
 }
 
-// awaitExits waits until the host has seen n runs end.
+// awaitExits waits until n runs have ended.
 func awaitExits(t *testing.T, h *functionshost.Host, n int) {
 	t.Helper()
 	ctx := timeLimit(t)
@@ -82,43 +73,31 @@ func TestThirdErrorStopsTheHost(t *testing.T) {
 	h := start(t, functionshost.Options{})
 	await(t, h, functionshost.Running)
 	first := h.HandlerPID()
-	get(t, h.URL()+"/do/say?err=last+words%0A")
-	awaitLine(t, h, "last words")
+	get(t, h.URL()+"/do/say?err=an+error%0A")
+	awaitLine(t, h, "an error")
 	get(t, h.URL()+"/do/exit?status=3")
 	awaitExits(t, h, 1)
-	if e := awaitLine(t, h, "exited with code 3"); e.Level != functionshost.Error || !strings.Contains(e.Text, "last words") {
+	if e := awaitLine(t, h, "exited with code 3"); e.Level != functionshost.Error || !strings.Contains(e.Text, "an error") {
 		t.Errorf("logged %+v", e)
 	}
-	if status := get(t, h.URL()+"/echo"); status != http.StatusOK {
-		t.Errorf("status %d after the first error", status)
-	}
+	wantStatus(t, h.URL()+"/echo", http.StatusOK)
 	if second := h.HandlerPID(); second == first || second == 0 {
 		t.Errorf("handler %d after %d", second, first)
 	}
-	if err := h.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if status := get(t, h.URL()+"/echo"); status != http.StatusOK {
-		t.Errorf("status %d after the second error", status)
-	}
-	if err := h.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	kill(t, h)
+	wantStatus(t, h.URL()+"/echo", http.StatusOK)
+	kill(t, h)
 	if s := h.State(); s != functionshost.Stopped {
 		t.Errorf("state %v after the third error", s)
 	}
-	if status := get(t, h.URL()+"/echo"); status != http.StatusServiceUnavailable {
-		t.Errorf("status %d after the third error", status)
-	}
-	if codes := exitCodes(h); !slices.Equal(codes, []int{3, 137, 137}) {
-		t.Errorf("exits %v", codes)
-	}
+	wantStatus(t, h.URL()+"/echo", http.StatusServiceUnavailable)
+	wantExits(t, h, 3, 137, 137)
 	if err := h.Wait(timeLimit(t), functionshost.Running); err == nil {
-		t.Error("waiting for what can't come")
+		t.Error("Wait returns no error for a state that the host cannot reach")
 	}
 }
 
-func TestErrorsFarApartDoNotStopTheHost(t *testing.T) {
+func TestErrorsWithLongPausesDoNotStopTheHost(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		gap  time.Duration
@@ -138,9 +117,7 @@ func TestErrorsFarApartDoNotStopTheHost(t *testing.T) {
 			}})
 			for range 3 {
 				await(t, h, functionshost.Running)
-				if err := h.Kill(); err != nil {
-					t.Fatal(err)
-				}
+				kill(t, h)
 				mu.Lock()
 				now = now.Add(c.gap)
 				mu.Unlock()
@@ -171,26 +148,22 @@ func TestEarlyExit(t *testing.T) {
 	}
 }
 
-func TestKillFailsTheRequestUnderWay(t *testing.T) {
+func TestKillFailsTheCurrentRequest(t *testing.T) {
 	t.Parallel()
 	h := start(t, functionshost.Options{})
 	answered := getLater(t, h.URL()+"/do/wait?for="+filepath.Join(t.TempDir(), "never"))
 	awaitLine(t, h, "waiting")
-	if err := h.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	kill(t, h)
 	if status := <-answered; status != http.StatusInternalServerError {
 		t.Errorf("status %d", status)
 	}
 }
 
-func TestAChildOfTheHandlerHoldsNothingUp(t *testing.T) {
+func TestAChildOfTheHandlerDoesNotDelayTheHost(t *testing.T) {
 	t.Parallel()
-	while := t.TempDir() // its removal ends the child
+	while := t.TempDir() // the child ends when this folder is removed
 	h := start(t, functionshost.Options{})
-	if status := get(t, h.URL()+"/do/child?while="+while); status != http.StatusOK {
-		t.Fatalf("no child: status %d", status)
-	}
+	wantStatus(t, h.URL()+"/do/child?while="+while, http.StatusOK)
 	killed := make(chan error, 1)
 	go func() { killed <- h.Kill() }()
 	select {
@@ -203,7 +176,7 @@ func TestAChildOfTheHandlerHoldsNothingUp(t *testing.T) {
 	}
 }
 
-func TestCloseKillsWithoutASignalToTheHandler(t *testing.T) {
+func TestCloseSendsNoSIGTERM(t *testing.T) {
 	t.Parallel()
 	mark := filepath.Join(t.TempDir(), "mark")
 	h := start(t, functionshost.Options{Env: []string{storage, "HANDLER_TERM_MARK=" + mark}})
@@ -211,14 +184,12 @@ func TestCloseKillsWithoutASignalToTheHandler(t *testing.T) {
 	pid := h.HandlerPID()
 	h.Close()
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("handler %d is still there: %v", pid, err)
+		t.Errorf("handler %d still runs: %v", pid, err)
 	}
 	if _, err := os.Stat(mark); err == nil {
 		t.Error("the handler got SIGTERM")
 	}
-	if codes := exitCodes(h); len(codes) > 0 {
-		t.Errorf("exits %v, want none", codes)
-	}
+	wantExits(t, h)
 }
 
 func TestTheContextClosesTheHost(t *testing.T) {
@@ -233,6 +204,6 @@ func TestTheContextClosesTheHost(t *testing.T) {
 	cancel()
 	await(t, h, functionshost.Stopped)
 	if pid := h.HandlerPID(); pid != 0 {
-		t.Errorf("handler %d is still there", pid)
+		t.Errorf("handler %d still runs", pid)
 	}
 }

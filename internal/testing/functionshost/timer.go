@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// ErrHangs is wrapped by the errors of FireTimer for replies after which the real
-// host does not end the invocation before functionTimeout: an empty body or null.
+// ErrHangs is in the errors of FireTimer for replies with an empty body or null. After such a
+// reply, the real host does not end the invocation before functionTimeout.
 var ErrHangs = errors.New("the real host hangs on this reply until functionTimeout")
 
-// Timer varies what a timer call carries. The zero value is a call in time with a
-// schedule's status whose times have a zone.
+// Timer varies the content of a timer call. The zero value is a call in time that has the
+// status of the schedule, whose times have a zone.
 type Timer struct {
-	// NoStatus sends null for ScheduleStatus, as for a schedule that is not monitored.
+	// NoStatus sends null as ScheduleStatus, as the host does for a schedule without a monitor.
 	NoStatus bool
-	// Zoneless writes the status's times without a zone and the last one as
-	// 0001-01-01T00:00:00, as before the first run. time.Time refuses such times.
+	// Zoneless writes the times of the status without a zone, and Last and LastUpdated as
+	// 0001-01-01T00:00:00, as before the first run. time.Time does not parse such times.
 	Zoneless bool
-	// PastDue says that the call comes too late.
+	// PastDue reports that the call is late.
 	PastDue bool
 }
 
@@ -40,7 +40,7 @@ type timerInfo struct {
 	IsPastDue      bool
 }
 
-// envelope returns what the host sends for a timer.
+// envelope returns the body that the host sends for a timer.
 func (t Timer) envelope(f *function, now time.Time) ([]byte, error) {
 	now = now.UTC().Truncate(time.Millisecond)
 	layout, last := time.RFC3339Nano, now.Add(-time.Hour)
@@ -66,10 +66,10 @@ func (t Timer) envelope(f *function, now time.Time) ([]byte, error) {
 	})
 }
 
-// FireTimer calls the timer function of that name once, now, and returns when the
-// handler has answered. Like a request it waits for the handler to be ready. An
-// error means that the real host would count the invocation as failed, or that it
-// would hang (ErrHangs).
+// FireTimer calls the timer function of that name once and returns when the handler has
+// answered. Like a request, it waits until the handler is ready. It returns an error if the
+// real host would count the invocation as failed, or if the real host would hang
+// ([ErrHangs]).
 func (h *Host) FireTimer(ctx context.Context, name string, t Timer) error {
 	if err := h.fireTimer(ctx, name, t); err != nil {
 		err = fmt.Errorf("functionshost: timer %s: %w", name, err)
@@ -92,8 +92,8 @@ func (h *Host) fireTimer(ctx context.Context, name string, t Timer) error {
 	if err != nil {
 		return err
 	}
-	// The route prefix does not count here. A reader of unknown length is sent in
-	// chunks, as the host may send it.
+	// A timer's path has no route prefix. The body has an unknown length, so it is sent in
+	// chunks, as the host may do.
 	request, err := http.NewRequest(http.MethodPost, "http://"+worker.address+"/"+f.name, io.NopCloser(bytes.NewReader(body)))
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func (h *Host) fireTimer(ctx context.Context, name string, t Timer) error {
 	return h.readResult(answer)
 }
 
-// readResult applies the host's rules for a reply to anything but HTTP.
+// readResult applies the host's rules for a reply to a trigger other than HTTP.
 func (h *Host) readResult(answer *reply) error {
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
 		return fmt.Errorf("the reply's status is %d, not 2xx", answer.StatusCode)
@@ -116,8 +116,8 @@ func (h *Host) readResult(answer *reply) error {
 	if len(body) == 0 || bytes.Equal(body, []byte("null")) {
 		return fmt.Errorf("the reply's body is empty or null: %w", ErrHangs)
 	}
-	// The host picks its reader by media type and has none for text/plain, which is
-	// what net/http guesses for JSON.
+	// The host chooses a reader by media type. It has none for text/plain, which net/http
+	// guesses for JSON.
 	switch media, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); media {
 	case "application/json", "text/json":
 	default:
@@ -129,7 +129,7 @@ func (h *Host) readResult(answer *reply) error {
 		ReturnValue any
 	}
 	if err := json.Unmarshal(body, &result); err != nil {
-		return fmt.Errorf("the reply is not the JSON object that the host wants: %w", err)
+		return fmt.Errorf("the reply is not the JSON object that the host expects: %w", err)
 	}
 	for _, line := range result.Logs {
 		h.journal.add(Information, Invocation, line)

@@ -12,7 +12,7 @@ import (
 	"twofa/internal/testing/functionshost"
 )
 
-// reply is the environment by which the handler gives a timer this answer.
+// reply is an environment that makes the handler give this answer to a timer.
 func reply(status, contentType, body string) []string {
 	return []string{storage, "TICK_STATUS=" + status, "TICK_TYPE=" + contentType, "TICK_BODY=" + body}
 }
@@ -21,7 +21,7 @@ const goodReply = `{"Outputs": {}, "Logs": ["ten rows", "gone"], "ReturnValue": 
 
 func TestTimerCall(t *testing.T) {
 	t.Parallel()
-	// The prefix is for routes, not for this.
+	// The route prefix does not apply to timers.
 	dir := newApp(t, files{"host.json": strings.Replace(hostJSON, `"routePrefix": ""`, `"routePrefix": "do"`, 1),
 		"do/function.json": httpFunction("{*path}", "anonymous")})
 	now := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
@@ -93,7 +93,7 @@ func TestTimerReplies(t *testing.T) {
 		{"no JSON", reply("200", "application/json", "done"), "not the JSON object"},
 		{"an array", reply("200", "application/json", "[]"), "not the JSON object"},
 		{"a string", reply("200", "application/json", `"done"`), "not the JSON object"},
-		{"logs that are no list", reply("200", "application/json", `{"Logs": "done"}`), "not the JSON object"},
+		{"logs that are not a list", reply("200", "application/json", `{"Logs": "done"}`), "not the JSON object"},
 		{"two objects", reply("200", "application/json", `{} {}`), "not the JSON object"},
 		{"guessed media type", reply("200", "", `{}`), "not JSON"},
 		{"empty", reply("200", "application/json", ""), "hangs"},
@@ -125,7 +125,7 @@ func TestTimerReplies(t *testing.T) {
 	}
 }
 
-func TestTimerThatIsNone(t *testing.T) {
+func TestUnknownTimer(t *testing.T) {
 	t.Parallel()
 	h := start(t, functionshost.Options{})
 	for _, name := range []string{"echo", "unknown"} {
@@ -167,6 +167,6 @@ func TestTimerTimeout(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := h.FireTimer(ctx, "tick", functionshost.Timer{}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v, want that of the context", err)
+		t.Errorf("error %v, want the error of the context", err)
 	}
 }

@@ -6,17 +6,17 @@ import (
 	"unicode/utf8"
 )
 
-// The host takes a URL apart and puts it together again, in two steps: Kestrel
-// decodes the path (decodePath), routes and keys are looked up by that, and then
-// System.Uri encodes it for the handler (encodePath). The two do not agree on
-// everything, so the handler can see another path than the one that was matched.
+// The host decodes and encodes a path in two steps. Kestrel decodes the path (decodePath), and
+// the host finds the route and checks the key for that path. System.Uri then encodes the path
+// for the handler (encodePath). The two steps do not agree on everything, so the handler can
+// get another path than the one that was matched.
 
 const upperHex = "0123456789ABCDEF"
 
-var errNullByte = errors.New("the path holds a null byte")
+var errNullByte = errors.New("the path contains a null byte")
 
-// decodePath decodes the path as Kestrel does: all but %2F, which stays as it is;
-// sequences that are not UTF-8 stay too. Then it resolves dot segments.
+// decodePath decodes the path as Kestrel does, except %2F and sequences that are not UTF-8,
+// which stay as they are. Then it resolves dot segments.
 func decodePath(escaped string) (string, error) {
 	decoded := unescape(escaped, true)
 	if strings.ContainsRune(decoded, 0) {
@@ -25,21 +25,20 @@ func decodePath(escaped string) (string, error) {
 	return removeDotSegments(decoded), nil
 }
 
-// encodePath returns the path that the host asks the handler for. The host takes
-// it from new Uri(request.GetDisplayUrl()) (read in its source), whose text is the
-// decoded path and the query as it came, and that
-//   - drops white space at the end of the text, which is that of the path if there
-//     is no query,
+// encodePath returns the path of the host's request to the handler. The host uses
+// new Uri(request.GetDisplayUrl()) (read in its source). The text of that URI is the decoded
+// path and the query of the client, and System.Uri
+//   - drops white space at the end of the text (the end of the path if there is no query),
 //   - ends the path at a ? or #, which is there if the client sent %3F or %23,
-//   - turns backslashes into slashes,
-//   - decodes the escapes of unreserved characters that are left, which are there
-//     if the client escaped them twice,
-//   - and only then resolves dot segments.
+//   - replaces backslashes by slashes,
+//   - decodes the remaining escapes of unreserved characters, which are there if the client
+//     escaped them twice,
+//   - and then resolves dot segments.
 //
-// By all but the second of these a request that matched one function's parameter
-// or catch-all can arrive at the handler with the path of another one, past that
-// one's key: %252e%252e, ..%5C and ..%20 climb. This is inferred from System.Uri's
-// documented rules and source; it was not seen on a running host.
+// By each of these steps except the second, a request that matched one function's parameter
+// or catch-all can reach the handler with the path of another function, without that
+// function's key: %252e%252e, ..%5C and ..%20 climb. This is inferred from the documented
+// rules and the source of System.Uri. It was not observed on a running host.
 func encodePath(decoded string, hasQuery bool) string {
 	if !hasQuery {
 		decoded = strings.TrimRight(decoded, " \t\n\r")
@@ -77,8 +76,8 @@ type pair struct {
 // query holds parameters in the order of their first appearance.
 type query []pair
 
-// parseQuery reads a query as ASP.NET Core does: names are the same regardless of
-// case, a name without = has an empty value, a broken escape stays.
+// parseQuery reads a query as ASP.NET Core does: names are not case-sensitive, a name without =
+// has an empty value, and a broken escape stays as it is.
 func parseQuery(raw string) query {
 	var q query
 	for part := range strings.SplitSeq(raw, "&") {
@@ -113,8 +112,8 @@ func (q query) get(name string) []string {
 	return nil
 }
 
-// encode writes the query as the host does for the handler: one parameter for
-// each name, its values joined by a comma.
+// encode writes the query as the host does for the handler: one parameter for each name, with
+// its values joined by commas.
 func (q query) encode() string {
 	var b strings.Builder
 	for i, p := range q {
@@ -128,7 +127,7 @@ func (q query) encode() string {
 	return b.String()
 }
 
-// escapeQuery leaves what .NET's UrlEncoder.Default leaves.
+// escapeQuery escapes s as .NET's UrlEncoder.Default does.
 func escapeQuery(b *strings.Builder, s string) {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; isUnreserved(c) || strings.IndexByte("!$()*,;@", c) >= 0 {
@@ -139,8 +138,7 @@ func escapeQuery(b *strings.Builder, s string) {
 	}
 }
 
-// unescape decodes percent escapes once. Bytes beyond ASCII are decoded only
-// where they make up UTF-8.
+// unescape decodes percent escapes once. It decodes bytes beyond ASCII only if they are UTF-8.
 func unescape(s string, keepSlash bool) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
@@ -166,8 +164,8 @@ func unescape(s string, keepSlash bool) string {
 	return b.String()
 }
 
-// escapedRune decodes the rune beyond ASCII whose escapes s begins with, and
-// tells how many bytes of s they take; none if there is no such rune.
+// escapedRune decodes a rune beyond ASCII from the escapes at the beginning of s. It returns
+// the length of these escapes in bytes, 0 if there is no such rune.
 func escapedRune(s string) (rune, int) {
 	var raw []byte
 	for len(raw) < utf8.UTFMax {
@@ -184,7 +182,7 @@ func escapedRune(s string) (rune, int) {
 	return r, 3 * n
 }
 
-// hexByte reads the escape that s begins with.
+// hexByte reads the escape at the beginning of s.
 func hexByte(s string) (byte, bool) {
 	if len(s) < 3 || s[0] != '%' {
 		return 0, false
@@ -209,12 +207,12 @@ func writeEscaped(b *strings.Builder, c byte) {
 	b.WriteByte(upperHex[c&15])
 }
 
-// isUnreserved is RFC 3986, section 2.3.
+// isUnreserved reports whether c is an unreserved character (RFC 3986, section 2.3).
 func isUnreserved(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
 }
 
-// removeDotSegments is RFC 3986, section 5.2.4, for a path that begins with a
+// removeDotSegments removes dot segments (RFC 3986, section 5.2.4) from a path that begins with a
 // slash. Empty segments stay.
 func removeDotSegments(path string) string {
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
@@ -227,7 +225,7 @@ func removeDotSegments(path string) string {
 			fallthrough
 		case ".":
 			if last {
-				kept = append(kept, "") // what remains ends in a slash
+				kept = append(kept, "") // the remaining path ends in a slash
 			}
 		default:
 			kept = append(kept, part)

@@ -1,26 +1,31 @@
-// Package rig is test support: the use cases that send and check codes, over a
-// real store in a temporary folder, with senders that tests script, a clock that
-// they move and a log that they read.
+// Package rig is test support: the whole service over a real store in a temporary
+// folder, with senders whose answers a test sets, a clock that it moves and a log
+// that it reads.
 //
-// It holds two rules in every test that uses it: no message is sent that its
-// recipient's row does not know of, and no log line, request line or error tells
-// a code, an address or a name. It must never be part of the product.
+// It checks two rules in every test that uses it. Each message is stored in its
+// recipient's row before it is sent. No line of the operator's log, log line of a
+// request or error has a code, an address or a name. The package must never be part
+// of the product.
 package rig
 
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"twofa/handler"
+	"twofa/hooks"
+	"twofa/internal/app"
+	"twofa/internal/channel"
+	"twofa/internal/config"
 	"twofa/internal/delivery"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
@@ -30,84 +35,86 @@ import (
 	"twofa/internal/secret"
 	"twofa/internal/store"
 	"twofa/internal/store/boltstore"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/texts"
 	"twofa/internal/user"
 	"twofa/otpsend"
 	"twofa/otpverify"
 )
 
-// People of the tests, and numbers that are sent to. None is anybody's.
-const (
-	Alice     = "+14155550123"
-	Bob       = "+919876543210"
-	AliceMail = "alice.canary@example.com"
-)
-
-// Own is the number that people write to.
+// Own is the service's own number, which people write to.
 const Own = "+14155238886"
 
-// Noon is when tests begin.
-var Noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
-
-// Rig is the services and all that they stand on.
+// Rig is the service, its use cases and its parts.
 type Rig struct {
-	TB      testing.TB
-	Table   *Table
-	Keys    *secret.Keyring
-	Book    *recipient.Book
-	Users   *user.Directory
-	Carrier *delivery.Carrier
-	Send    *otpsend.Service
-	Verify  *otpverify.Service
-	Inbox   *delivery.Inbox
-	// Kept reads what is kept, past all faults.
-	Kept *recipient.Book
+	TB         testing.TB
+	Table      *Table
+	Keys       *secret.Keyring
+	API        *handler.API
+	Recipients *recipient.Store
+	Users      *user.Store
+	Delivery   *delivery.Sender
+	Send       *otpsend.Service
+	Verify     *otpverify.Service
+	Inbox      *delivery.Inbox
+	// Kept reads and writes recipients without the faults of Table.
+	Kept *recipient.Store
+	*fixture.Clock
 
 	mu      sync.Mutex
-	now     time.Time
 	log     bytes.Buffer
 	lines   []*reqlog.Line
 	errors  []string
-	secrets map[string]string // and what each is
+	secrets map[string]string // from the text to what it is
 }
 
-// New makes a rig that sends over the channels, in that order: by default over
-// WhatsApp alone.
-func New(tb testing.TB, channels ...notify.Channel) *Rig {
+// New returns a rig that sends over the channels, in that order. Without channels,
+// it sends over WhatsApp.
+func New(tb testing.TB, channels ...channel.Channel) *Rig {
+	tb.Helper()
+	return With(tb, nil, channels...)
+}
+
+// With is New after a change of the settings and of the service's parts.
+func With(tb testing.TB, change func(*config.Settings, *app.Parts), channels ...channel.Channel) *Rig {
 	tb.Helper()
 	bolt := Open(tb)
-	r := &Rig{TB: tb, Table: &Table{Table: bolt}, Keys: Keys(tb, 1), now: Noon, secrets: make(map[string]string)}
-	r.Book = &recipient.Book{Table: r.Table, Keys: r.Keys}
-	r.Kept = &recipient.Book{Table: bolt, Keys: r.Keys}
-	r.Users = &user.Directory{Table: r.Table, Keys: r.Keys}
-	r.Carrier = &delivery.Carrier{
-		Book: r.Book, Policy: otp.DefaultPolicy(), Senders: make(map[notify.Channel]notify.Sender), Brand: "Acme",
-		Log: slog.New(slog.NewTextHandler(lockedLog{r}, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTime})),
-		Now: r.Now,
-	}
-	r.Send = &otpsend.Service{Carrier: r.Carrier, Users: r.Users}
-	r.Verify = &otpverify.Service{Book: r.Book, Users: r.Users, Policy: r.Carrier.Policy, Alerts: r.Carrier, Now: r.Now}
+	r := &Rig{TB: tb, Table: &Table{Table: bolt}, Keys: fixture.Keys(tb, 1), Clock: fixture.NewClock(), secrets: make(map[string]string)}
+	r.Kept = &recipient.Store{Table: bolt, Keys: r.Keys}
 	catalogue, err := texts.Load(texts.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r.Inbox = &delivery.Inbox{Book: r.Book, Texts: catalogue, Brand: "Acme", Now: r.Now}
-	r.Send.Inbound = &otpsend.Inbound{WhatsApp: Own, SMS: Own, Brand: "Acme", Texts: catalogue}
 	if len(channels) == 0 {
-		channels = []notify.Channel{notify.WhatsApp}
+		channels = []channel.Channel{channel.WhatsApp}
+	}
+	settings := config.Settings{Policy: otp.DefaultPolicy(), Channels: channels, Brand: "Acme"}
+	parts := app.Parts{
+		Table: r.Table, Keys: r.Keys, Texts: catalogue, Now: r.Now,
+		Messenger: app.Messenger{Senders: make(notify.Senders), Provider: noProvider{}, WhatsApp: Own, SMS: Own},
+		Log:       slog.New(slog.NewTextHandler(lockedLog{r}, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTime})),
 	}
 	for _, c := range channels {
-		r.Carrier.Senders[c] = &Sender{rig: r, channel: c}
-		r.Carrier.Workflow = append(r.Carrier.Workflow, c)
+		parts.Senders[c] = &Sender{rig: r, channel: c}
 	}
-	for _, address := range []string{Alice, Bob, AliceMail} {
+	if change != nil {
+		change(&settings, &parts)
+	}
+	r.API = app.New(settings, parts)
+	r.Send, r.Verify, r.Recipients, r.Users = r.API.Send, r.API.Verify, r.API.Verify.Recipients, r.API.Verify.Users
+	r.Delivery = r.API.Hooks.Deliveries.(*delivery.Sender)
+	r.Inbox = r.API.Hooks.Inbox.(*delivery.Inbox)
+	for _, address := range []string{fixture.Alice, fixture.Bob, fixture.AliceMail} {
 		r.Secret("an address", address)
 	}
 	tb.Cleanup(r.findSecrets)
 	return r
 }
 
-// Open is a real store, closed when the test ends.
+// noProvider makes callbacks available, but panics if the provider calls.
+type noProvider struct{ hooks.Provider }
+
+// Open opens a real store, and closes it when the test ends.
 func Open(tb testing.TB) store.Table {
 	tb.Helper()
 	bolt, err := boltstore.Open(filepath.Join(tb.TempDir(), "twofa.db"))
@@ -122,71 +129,46 @@ func Open(tb testing.TB) store.Table {
 	return bolt
 }
 
-// Keys makes a keyring of a secret for each seed, the current one first.
-func Keys(tb testing.TB, seeds ...byte) *secret.Keyring {
-	tb.Helper()
-	var entries []string
-	for _, seed := range seeds {
-		raw := make([]byte, secret.MinBytes)
-		for i := range raw {
-			raw[i] = seed + byte(3*i)
-		}
-		entries = append(entries, base64.StdEncoding.EncodeToString(raw))
-	}
-	keys, err := secret.Parse(strings.Join(entries, ","))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return keys
-}
-
-// Now is the time on the rig's clock.
-func (r *Rig) Now() time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.now
-}
-
-// Wait moves the clock, backwards too.
-func (r *Rig) Wait(d time.Duration) { r.SetTime(r.Now().Add(d)) }
-
-// SetTime sets the clock.
-func (r *Rig) SetTime(t time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.now = t
-}
-
-// Policy changes the rules of all services.
+// Policy changes the policy of all use cases.
 func (r *Rig) Policy(change func(p *otp.Policy)) {
-	change(&r.Carrier.Policy)
-	r.Verify.Policy = r.Carrier.Policy
+	change(&r.Verify.Policy)
+	r.Send.Policy, r.Delivery.Policy = r.Verify.Policy, r.Verify.Policy
 }
 
-// Sender is the one of a channel.
-func (r *Rig) Sender(channel notify.Channel) *Sender {
+// Workflow sets the channels of requests and users without channels of their own.
+func (r *Rig) Workflow(channels ...channel.Channel) {
+	r.Send.Workflow, r.Delivery.Workflow = channels, channels
+}
+
+// TestNumbers sets the test numbers of the service.
+func (r *Rig) TestNumbers(n otp.TestNumbers) {
+	r.Send.TestNumbers, r.Delivery.TestNumbers = n, n
+}
+
+// Sender returns the sender of a channel.
+func (r *Rig) Sender(c channel.Channel) *Sender {
 	r.TB.Helper()
-	s, ok := r.Carrier.Senders[channel].(*Sender)
+	s, ok := r.Delivery.Senders[c].(*Sender)
 	if !ok {
-		r.TB.Fatalf("the rig has no sender for %s", channel)
+		r.TB.Fatalf("the rig has no sender for %s", c)
 	}
 	return s
 }
 
-// Sent is how many messages went out over all channels, in all.
+// Sent returns how many messages were sent over all channels.
 func (r *Rig) Sent() int {
 	n := 0
-	for c := range r.Carrier.Senders {
+	for c := range r.Delivery.Senders {
 		n += len(r.Sender(c).Sent())
 	}
 	return n
 }
 
-// User registers a person.
+// User registers a user, or changes the user of that name.
 func (r *Rig) User(u user.User) {
 	r.TB.Helper()
 	r.Secret("a name", u.Name)
-	_, err := r.Users.Change(r.Ctx(), r.Users.Key(u.Name), func(user.User, bool) (user.User, error) {
+	_, err := r.Users.Put(r.Ctx(), r.Users.Key(u.Name), func(user.User) (user.User, error) {
 		u.CreatedAt, u.UpdatedAt = r.Now(), r.Now()
 		return u, nil
 	})
@@ -195,10 +177,10 @@ func (r *Rig) User(u user.User) {
 	}
 }
 
-// Registered is the user as kept.
+// Registered returns the stored user.
 func (r *Rig) Registered(name string) user.User {
 	r.TB.Helper()
-	kept := &user.Directory{Table: r.Kept.Table, Keys: r.Keys}
+	kept := &user.Store{Table: r.Kept.Table, Keys: r.Keys}
 	u, err := kept.Load(context.Background(), kept.Key(name))
 	if err != nil {
 		r.TB.Fatal(err)
@@ -206,7 +188,7 @@ func (r *Rig) Registered(name string) user.User {
 	return u
 }
 
-// Verification is what is kept of a verification, and of its recipient.
+// Verification returns a stored verification and its recipient.
 func (r *Rig) Verification(id otp.ID) (otp.Recipient, otp.Verification) {
 	r.TB.Helper()
 	kept, err := r.Kept.Load(context.Background(), id.RowKey())
@@ -220,17 +202,17 @@ func (r *Rig) Verification(id otp.ID) (otp.Recipient, otp.Verification) {
 	return kept, v
 }
 
-// Recipient is what is kept of an address.
+// Recipient returns the stored recipient of an address.
 func (r *Rig) Recipient(address string) otp.Recipient {
 	r.TB.Helper()
-	kept, err := r.Kept.Load(context.Background(), r.Kept.RowKey(address))
+	kept, err := r.Kept.Load(context.Background(), r.Kept.Key(address))
 	if err != nil {
 		r.TB.Fatal(err)
 	}
 	return kept
 }
 
-// Code is the code of a verification.
+// Code returns the code of a verification, which becomes a secret of the test.
 func (r *Rig) Code(id otp.ID) string {
 	r.TB.Helper()
 	_, v := r.Verification(id)
@@ -242,7 +224,7 @@ func (r *Rig) Code(id otp.ID) string {
 	return code
 }
 
-// Wrong is a code of the same shape that is not the verification's.
+// Wrong returns a wrong code for a verification, of the same shape.
 func (r *Rig) Wrong(id otp.ID) string {
 	code := []byte(r.Code(id))
 	if code[0]++; code[0] > '9' {
@@ -251,7 +233,24 @@ func (r *Rig) Wrong(id otp.ID) string {
 	return string(code)
 }
 
-// Ctx is the context of one request, whose line is looked through.
+// Rewrite changes the stored recipient of a verification.
+func (r *Rig) Rewrite(id otp.ID, change func(*otp.Recipient)) {
+	r.TB.Helper()
+	_, _, err := r.Kept.Change(r.Ctx(), id.RowKey(), func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		change(&old)
+		return old, otp.Verification{}, nil
+	})
+	r.must(err)
+}
+
+// LoseSecret changes a recipient's first verification as if its secret was taken
+// out of service: its code cannot be made any more.
+func (r *Rig) LoseSecret(id otp.ID) {
+	r.TB.Helper()
+	r.Rewrite(id, func(old *otp.Recipient) { old.Verifications[0].Key = [4]byte{1, 2, 3, 4} })
+}
+
+// Ctx returns the context of one request, whose log line is searched for secrets.
 func (r *Rig) Ctx() context.Context {
 	ctx, line := reqlog.With(context.Background())
 	r.mu.Lock()
@@ -260,20 +259,18 @@ func (r *Rig) Ctx() context.Context {
 	return ctx
 }
 
-// Trips is how many storage round trips a call takes.
+// Trips returns how many storage round trips a call takes.
 func (r *Rig) Trips(call func(ctx context.Context)) int64 {
 	ctx, n := store.WithTrips(r.Ctx())
 	call(ctx)
 	return n.Load()
 }
 
-// Refused is the refusal of that kind that err has to be.
+// Refused ends the test unless err is a problem of that kind, which it returns. The
+// error is searched for secrets.
 func (r *Rig) Refused(err error, kind problem.Kind) *problem.Error {
 	r.TB.Helper()
-	e, ok := errors.AsType[*problem.Error](err)
-	if !ok || e.Kind != kind {
-		r.TB.Fatalf("error %v, want %s", err, kind)
-	}
+	e := fixture.Problem(r.TB, err, kind)
 	r.note(err)
 	return e
 }
@@ -285,14 +282,14 @@ func (r *Rig) note(err error) {
 	text := err.Error()
 	if e, ok := errors.AsType[*problem.Error](err); ok {
 		text += fmt.Sprintf(" %s %v", e.Detail, e.Fields)
-		text = strings.ReplaceAll(text, "as in "+Alice, "") // what a fault gives as an example
+		text = strings.ReplaceAll(text, "as in "+fixture.Alice, "") // an example in a fault
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.errors = append(r.errors, text)
 }
 
-// Secret names one more text that must not be told.
+// Secret adds a text that must not be in a log or an error, and says what it is.
 func (r *Rig) Secret(what, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -301,11 +298,16 @@ func (r *Rig) Secret(what, text string) {
 	}
 }
 
-// Logged is the lines of the operator's log.
-func (r *Rig) Logged() []string {
+// Logged returns the lines of the operator's log that contain all the texts.
+func (r *Rig) Logged(texts ...string) (lines []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return strings.Split(strings.TrimSuffix(r.log.String(), "\n"), "\n")
+	for line := range strings.Lines(r.log.String()) {
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+			lines = append(lines, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	return lines
 }
 
 func (r *Rig) findSecrets() {
@@ -313,14 +315,14 @@ func (r *Rig) findSecrets() {
 	for _, line := range r.lines {
 		told = append(told, fmt.Sprint(line.Attrs()))
 	}
-	ids := regexp.MustCompile(`VE[0-9a-f]{32}`) // which may well have six digits of a code
+	ids := regexp.MustCompile(`VE[0-9a-f]{32}`) // may have the digits of a code by chance
 	for i, line := range told {
 		told[i] = ids.ReplaceAllString(line, "VE")
 	}
 	for text, what := range r.secrets {
 		for _, line := range told {
 			if strings.Contains(line, text) {
-				r.TB.Errorf("%s is told: %s", what, line)
+				r.TB.Errorf("%s is in a log or an error: %s", what, line)
 			}
 		}
 	}

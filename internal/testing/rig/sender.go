@@ -5,13 +5,15 @@ import (
 	"slices"
 	"sync"
 
+	"twofa/internal/channel"
 	"twofa/internal/notify"
 )
 
-// Sender records what it is given and answers what a test says: nil by default.
+// Sender records messages, and answers as a test says. Without an answer it accepts
+// them.
 type Sender struct {
 	rig     *Rig
-	channel notify.Channel
+	channel channel.Channel
 
 	mu     sync.Mutex
 	sent   []notify.Message
@@ -21,42 +23,42 @@ type Sender struct {
 	during func(m notify.Message)
 }
 
-// Answer says what the next messages are answered, one after the other.
+// Answer adds answers for the next messages, one for each. nil: accepted.
 func (s *Sender) Answer(answers ...error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.script = append(s.script, answers...)
 }
 
-// Always says what every message is answered that Answer says nothing of.
+// Always sets the answer to all messages for which Answer has set none.
 func (s *Sender) Always(answer error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.always = answer
 }
 
-// Blind makes a sender that cannot show amount and payee.
+// Blind sets whether the sender cannot show amount and payee.
 func (s *Sender) Blind(blind bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.blind = blind
 }
 
-// During runs while a message is on its way to the provider.
+// During sets a function that runs while a message is on its way to the provider.
 func (s *Sender) During(f func(m notify.Message)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.during = f
 }
 
-// Sent is the messages so far, whatever became of them.
+// Sent returns all messages so far, accepted or not.
 func (s *Sender) Sent() []notify.Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.sent)
 }
 
-// Last is the last message.
+// Last returns the last message.
 func (s *Sender) Last() notify.Message {
 	s.rig.TB.Helper()
 	sent := s.Sent()
@@ -68,7 +70,7 @@ func (s *Sender) Last() notify.Message {
 
 // Send implements notify.Sender.
 func (s *Sender) Send(_ context.Context, m notify.Message) error {
-	s.rig.mustBeKept(s.channel, m)
+	s.rig.mustBeStored(s.channel, m)
 	s.mu.Lock()
 	s.sent = append(s.sent, m)
 	during, answer := s.during, s.always
@@ -82,39 +84,39 @@ func (s *Sender) Send(_ context.Context, m notify.Message) error {
 	return answer
 }
 
-// ShowsContext implements notify.ContextShower.
-func (s *Sender) ShowsContext() bool {
+// ShowsTransaction implements notify.TransactionShower.
+func (s *Sender) ShowsTransaction() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.blind
 }
 
-// mustBeKept holds that a message is one that its recipient's row knows of, and
-// that the row of the address that it goes to has counted it.
-func (r *Rig) mustBeKept(channel notify.Channel, m notify.Message) {
+// mustBeStored fails the test unless the message is stored in its recipient's row,
+// and counted in the row of the address that it goes to.
+func (r *Rig) mustBeStored(by channel.Channel, m notify.Message) {
 	r.Secret("an address", m.To)
 	r.Secret("a code", m.Code)
 	if m.Alert {
 		if m.Code != "" || m.Verification != "" || m.Attempt != 0 || m.Amount != "" || m.Payee != "" || m.CanDeny {
-			r.TB.Errorf("an alert over %s says more than that", channel)
+			r.TB.Errorf("an alert over %s has more than an alert: %+v", by, m)
 		}
 		return
 	}
 	ctx := context.Background()
 	row, err := r.Kept.Load(ctx, m.Verification.RowKey())
 	if err != nil {
-		r.TB.Errorf("a message over %s: its row: %v", channel, err)
+		r.TB.Errorf("a message over %s: its row: %v", by, err)
 		return
 	}
 	v, err := row.Find(m.Verification)
-	if err != nil || m.Attempt < 1 || m.Attempt > len(v.Attempts) || v.Attempts[m.Attempt-1].Channel != string(channel) {
-		r.TB.Errorf("attempt %d over %s is not in its row: %+v, %v", m.Attempt, channel, v.Attempts, err)
+	if err != nil || m.Attempt < 1 || m.Attempt > len(v.Attempts) || v.Attempts[m.Attempt-1].Channel != by {
+		r.TB.Errorf("attempt %d over %s is not in its row: %+v, %v", m.Attempt, by, v.Attempts, err)
 		return
 	}
-	if code, ok := v.Code(r.Keys); !ok || code != m.Code || m.To != row.AddressFor(v, string(channel)) || v.TestCode != "" {
-		r.TB.Errorf("attempt %d over %s is not what its row says", m.Attempt, channel)
+	if code, ok := v.Code(r.Keys); !ok || code != m.Code || m.To != row.AddressFor(v, by) || v.TestCode != "" {
+		r.TB.Errorf("attempt %d over %s is not what its row says", m.Attempt, by)
 	}
-	if other, err := r.Kept.Load(ctx, r.Kept.RowKey(m.To)); err != nil || other.Address != m.To || len(other.Sends) == 0 {
-		r.TB.Errorf("attempt %d over %s was not counted for the address that it goes to: %v", m.Attempt, channel, err)
+	if other, err := r.Kept.Load(ctx, r.Kept.Key(m.To)); err != nil || other.Address != m.To || len(other.Sends) == 0 {
+		r.TB.Errorf("attempt %d over %s was not counted for the address that it goes to: %v", m.Attempt, by, err)
 	}
 }

@@ -13,15 +13,14 @@ import (
 	"time"
 )
 
-// authority is a certification authority with the one certificate that it has
-// issued.
+// authority is a certification authority and the certificate that it has issued.
 type authority struct {
 	roots   *x509.CertPool
 	rootPEM []byte
 	server  tls.Certificate
 }
 
-// newAuthority makes an authority that lives as long as the test.
+// newAuthority makes an authority and a certificate of that kind.
 func newAuthority(kind Certificate) (*authority, error) {
 	root, rootKey, err := newRoot()
 	if err != nil {

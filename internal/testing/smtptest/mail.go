@@ -6,36 +6,36 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/mail"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// Mail is a mail that the server has taken.
+// Mail is a mail that the server has accepted.
 type Mail struct {
-	// Hello is the name by which the client has introduced itself, User whom it
-	// has authenticated as, and TLS whether the mail came over TLS.
-	Hello string
-	User  string
-	TLS   bool
-	// From and To are the envelope's.
+	Hello string // the name in the client's EHLO
+	User  string // the authenticated user
+	TLS   bool   // the mail came over TLS
+	// From and To are from the envelope.
 	From, To string
 
 	Header  mail.Header
 	Subject string // decoded
-	// Text and HTML are the parts, decoded; HTML is "" where there is none.
+	// Text and HTML are the parts, decoded. Empty HTML: there is no such part.
 	Text, HTML string
-	// Raw is all of it as it came, without the dots that SMTP adds.
+	// Raw is the whole mail as received, without the dots that SMTP adds.
 	Raw string
 }
 
-// once are the fields that a mail must have, and not twice (RFC 5322, 3.6).
-var once = []string{"Date", "From", "To", "Subject", "Message-Id", "Mime-Version", "Content-Type"}
+// required are the fields that a mail must have exactly once (RFC 5322, 3.6).
+var required = []string{"Date", "From", "To", "Subject", "Message-Id", "Mime-Version", "Content-Type"}
 
-// parse reads a mail, more strictly than any server in use.
+// parse reads a mail. It is stricter than the servers in use.
 func parse(raw []byte, to string) (Mail, error) {
 	if err := checkLines(raw); err != nil {
 		return Mail{}, err
@@ -49,12 +49,12 @@ func parse(raw []byte, to string) (Mail, error) {
 		return Mail{}, err
 	}
 	if m.Subject, err = new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject")); err != nil {
-		return Mail{}, fmt.Errorf("the Subject: %w", err)
+		return Mail{}, fmt.Errorf("the field Subject: %w", err)
 	}
 
 	kind, parameters, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
 	if err != nil {
-		return Mail{}, fmt.Errorf("the Content-Type: %w", err)
+		return Mail{}, fmt.Errorf("the field Content-Type: %w", err)
 	}
 	if kind != "multipart/alternative" {
 		m.Text, err = readPart("text/plain", m.Header.Get, message.Body)
@@ -78,15 +78,15 @@ func parse(raw []byte, to string) (Mail, error) {
 	return m, nil
 }
 
-// checkLines holds a mail to what passes every server: lines of 998 characters
-// at most that end in CRLF (RFC 5321, 2.3.8 and 4.5.3.1.6), and seven bits.
+// checkLines checks that all servers accept the mail's lines: they have at most 998
+// characters, end with CRLF (RFC 5321, 2.3.8 and 4.5.3.1.6), and are in ASCII.
 func checkLines(raw []byte) error {
 	header := true
 	for line := range bytes.Lines(raw) {
 		text, ok := bytes.CutSuffix(line, []byte("\r\n"))
 		switch {
 		case !ok:
-			return errors.New("a line does not end in CRLF")
+			return errors.New("a line does not end with CRLF")
 		case len(text) > 998:
 			return errors.New("a line of more than 998 characters")
 		case header && len(text) > 0 && len(bytes.TrimSpace(text)) == 0:
@@ -103,18 +103,13 @@ func checkLines(raw []byte) error {
 }
 
 func checkHeader(h mail.Header, to string) error {
-	for _, name := range once {
+	for _, name := range slices.Concat(required, slices.Collect(maps.Keys(h))) {
 		if len(h[name]) != 1 {
-			return fmt.Errorf("%s stands there %d times", name, len(h[name]))
-		}
-	}
-	for name, values := range h {
-		if len(values) != 1 {
-			return fmt.Errorf("%s stands there %d times", name, len(values))
+			return fmt.Errorf("the field %s is there %d times", name, len(h[name]))
 		}
 	}
 	if _, err := h.Date(); err != nil {
-		return fmt.Errorf("the Date: %w", err)
+		return fmt.Errorf("the field Date: %w", err)
 	}
 	if from, err := h.AddressList("From"); err != nil || len(from) != 1 {
 		return fmt.Errorf("the field From is not one address: %v", err)
@@ -123,7 +118,7 @@ func checkHeader(h mail.Header, to string) error {
 		return fmt.Errorf("the field To is not the recipient alone: %v", err)
 	}
 	if id := h.Get("Message-Id"); !strings.HasPrefix(id, "<") || !strings.HasSuffix(id, ">") || strings.Count(id, "@") != 1 {
-		return errors.New("the Message-Id is none")
+		return errors.New("the Message-Id is not valid")
 	}
 	return nil
 }

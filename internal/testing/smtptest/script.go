@@ -9,20 +9,20 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// Step is a point of the conversation at which the server can be told to fail.
+// Step is a step of the conversation at which the server can be scripted.
 type Step int
 
 // The steps in their order.
 const (
-	Greeting  Step = iota // before the greeting, and before TLS if that is implicit
-	Auth                  // instead of judging the credentials
-	MailFrom              // instead of taking the sender
-	Recipient             // instead of taking the recipient
-	Content               // after 354, before the mail is read; can only Hang or Drop
-	End                   // after the final dot; Hang and Drop keep the mail
+	Greeting  Step = iota // before the greeting, and before implicit TLS
+	Auth                  // before the credentials are checked
+	MailFrom              // before the sender is accepted
+	Recipient             // before the recipient is accepted
+	Content               // after 354, before the mail is read; only Hang and Drop are possible
+	End                   // after the final dot; with Hang and Drop the mail is stored
 )
 
-// Action is what the server does at a step. The zero Action is what it should.
+// Action is what the server does at a step. The zero Action is the normal behaviour.
 type Action struct {
 	kind     kind
 	code     int
@@ -40,15 +40,15 @@ const (
 	flood
 )
 
-// Refuse answers with the code, mostly 400 to 599, and with an enhanced code
-// (RFC 3463) like "5.1.1"; "" leaves that out. The mail is not kept.
+// Refuse answers with the code, usually 400 to 599, and with an enhanced code (RFC 3463)
+// such as "5.1.1". Empty: no enhanced code. The mail is not stored.
 func Refuse(code int, enhanced string) Action {
 	a := Action{kind: refuse, code: code, enhanced: smtp.NoEnhancedCode}
 	if enhanced == "" {
 		return a
 	}
 	if _, err := fmt.Sscanf(enhanced, "%d.%d.%d", &a.enhanced[0], &a.enhanced[1], &a.enhanced[2]); err != nil {
-		panic("smtptest: no enhanced code: " + enhanced)
+		panic("smtptest: not an enhanced code: " + enhanced)
 	}
 	return a
 }
@@ -59,24 +59,24 @@ func Hang() Action { return Action{kind: hang} }
 // Drop closes the connection without an answer.
 func Drop() Action { return Action{kind: drop} }
 
-// Garble answers with what is no SMTP, and closes the connection.
+// Garble answers with text that is not SMTP, and closes the connection.
 func Garble() Action { return Action{kind: garble} }
 
-// Flood answers without an end.
+// Flood answers endlessly.
 func Flood() Action { return Action{kind: flood} }
 
-// On tells the server what to do whenever a conversation comes to the step.
+// On sets what the server does whenever a conversation reaches the step.
 func (s *Server) On(step Step, a Action) {
 	if step == Content && a.kind != proceed && a.kind != hang && a.kind != drop {
-		panic("smtptest: the content can be refused at its End only")
+		panic("smtptest: Content can only Hang or Drop; refuse the mail at End")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.script[step] = a
 }
 
-// Hung receives whenever the server has come to a step at which it hangs, if
-// somebody receives or there is room for one.
+// Hung receives a value when the server has reached a step at which it hangs. The channel
+// holds one value; further ones are dropped.
 func (s *Server) Hung() <-chan struct{} { return s.hung }
 
 func (s *Server) action(step Step) Action {
@@ -87,8 +87,8 @@ func (s *Server) action(step Step) Action {
 
 var errDropped = errors.New("dropped")
 
-// play does what the script wants at a step. It returns nil where the
-// conversation goes on.
+// play does what the script says for a step. It returns nil if the conversation continues.
+// about is the user or the address that the answer quotes.
 func (s *Server) play(step Step, conn net.Conn, about string) error {
 	a := s.action(step)
 	switch a.kind {
@@ -108,7 +108,7 @@ func (s *Server) play(step Step, conn net.Conn, about string) error {
 			}
 		}
 	case garble:
-		// What cannot be written was dropped by the client.
+		// If the write fails, the client has closed the connection.
 		_, _ = fmt.Fprintf(conn, "%s <%s>\r\n", Words, about)
 		fallthrough
 	case drop:
@@ -118,7 +118,7 @@ func (s *Server) play(step Step, conn net.Conn, about string) error {
 	return nil
 }
 
-// scriptedListener plays the Greeting, for which go-smtp has no hook.
+// scriptedListener plays the step Greeting, for which go-smtp has no hook.
 type scriptedListener struct {
 	net.Listener
 	s *Server
@@ -150,6 +150,6 @@ func (s *Server) greetBadly(conn net.Conn) {
 	if e := refusal.EnhancedCode; e != smtp.NoEnhancedCode {
 		text = fmt.Sprintf("%d.%d.%d %s", e[0], e[1], e[2], text)
 	}
-	// Two lines, because greetings may have them.
+	// Greetings may have two lines.
 	_, _ = fmt.Fprintf(conn, "%d-%s\r\n%d %s\r\n", refusal.Code, text, refusal.Code, text)
 }

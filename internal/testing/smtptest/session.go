@@ -12,8 +12,7 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// session is one connection, from its EHLO on; go-smtp makes a new one after
-// STARTTLS.
+// session is one connection from its EHLO on. go-smtp makes a new session after STARTTLS.
 type session struct {
 	s        *Server
 	conn     *smtp.Conn
@@ -62,7 +61,7 @@ func (x *session) Auth(mechanism string) (sasl.Server, error) {
 	return nil, smtp.ErrAuthUnknownMechanism
 }
 
-// loginServer is the mechanism that Exchange knows best, which no RFC has.
+// loginServer is the mechanism LOGIN, which Exchange uses. It has no RFC.
 type loginServer struct {
 	login func(user, password string) error
 	step  int
@@ -81,7 +80,7 @@ func (l *loginServer) Next(response []byte) ([]byte, bool, error) {
 	return nil, true, l.login(l.user, string(response))
 }
 
-// cramMD5 is the mechanism of RFC 2195.
+// cramMD5 is the mechanism CRAM-MD5 (RFC 2195).
 type cramMD5 struct {
 	login func(user, password string) error
 	asked bool
@@ -106,7 +105,7 @@ func (c *cramMD5) Next(response []byte) ([]byte, bool, error) {
 
 func (x *session) Mail(from string, o *smtp.MailOptions) error {
 	if o.UTF8 {
-		x.s.complain(errors.New("SMTPUTF8 is asked for, which a later server may not have"))
+		x.s.addMalformed(errors.New("the client asks for SMTPUTF8, which a later server may not support"))
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 6, 7}, Message: Words}
 	}
 	if err := x.s.play(MailFrom, x.conn.Conn(), from); err != nil {
@@ -137,7 +136,7 @@ func (x *session) Data(r io.Reader) error {
 	}
 	m, err := parse(raw, x.to)
 	if err != nil {
-		x.s.complain(err)
+		x.s.addMalformed(err)
 		return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: err.Error()}
 	}
 	_, m.TLS = x.conn.TLSConnectionState()

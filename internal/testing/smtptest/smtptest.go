@@ -1,9 +1,8 @@
-// Package smtptest starts a real SMTP server (emersion/go-smtp) on loopback,
-// with TLS and a certification authority of its own, for tests. It keeps the
-// mails that it takes, is strict about their form, and can be told to fail at
-// any step of the conversation.
+// Package smtptest starts a real SMTP server (emersion/go-smtp) on loopback, with TLS and
+// its own certification authority, for tests. It stores the mails that it accepts, checks
+// their form strictly, and can be scripted to fail at any step of the conversation.
 //
-// It must never be part of a production binary, and it never passes a mail on.
+// It must never be part of a production binary, and it never forwards a mail.
 package smtptest
 
 import (
@@ -23,30 +22,30 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// The account that the server knows. Both texts hold what a URL has to encode.
+// The server's only account. Both texts have characters that a URL has to encode.
 const (
 	User     = "mailer|app@acme.example"
 	Password = "5ec%2Fret/7:0@#?+& c4a1"
 )
 
-// Words stand in every refusal, beside the address in question, as servers do
-// it: none of them may reach a log or an error.
+// Words is in every refusal, together with the address, as with real servers. It must
+// never reach a log or an error.
 const Words = "canary-of-the-server"
 
-// Security is how a connection becomes secret.
+// Security is how a connection is protected.
 type Security int
 
-// The ways: from the start (smtps), by STARTTLS, or not at all.
+// The kinds of protection: STARTTLS, TLS from the start (smtps), or none.
 const (
 	STARTTLS Security = iota
 	ImplicitTLS
 	Plain
 )
 
-// Certificate is what the server shows.
+// Certificate is the server's certificate.
 type Certificate int
 
-// The certificates. All but Good have to be refused by the client.
+// The certificates. Clients have to refuse all of them except Good.
 const (
 	Good Certificate = iota
 	WrongName
@@ -54,31 +53,30 @@ const (
 	UnknownAuthority
 )
 
-// Options say what kind of server it is. The zero Options are a server on the
-// submission port's terms: STARTTLS, then authentication, then mail.
+// Options say what kind of server Start starts. The zero Options are for a usual submission
+// server: STARTTLS, then authentication, then mail.
 type Options struct {
 	Security    Security
 	Certificate Certificate
-	// NoSTARTTLS takes the offer of STARTTLS away, as somebody in between would
-	// do it to have the password in plain text, which is then asked for. The URL
-	// stays the same.
+	// NoSTARTTLS removes the offer of STARTTLS, as an attacker between client and
+	// server would do to get the password in plain text. The server then accepts a
+	// password in plain text. The URL stays the same.
 	NoSTARTTLS bool
-	// Mechanisms are offered for authentication: PLAIN, LOGIN and CRAM-MD5 are
-	// known. Nil means PLAIN and LOGIN.
+	// Mechanisms are offered for authentication. PLAIN, LOGIN and CRAM-MD5 work. Nil:
+	// PLAIN and LOGIN.
 	Mechanisms []string
-	// Open lets everybody send, and the URL holds no user.
+	// Open lets everybody send. The URL then has no user.
 	Open bool
 }
 
 // Server is a running server. It is stopped when the test ends.
 type Server struct {
-	// URL is the server's, with user and password, in the form of
-	// TWOFA_SMTP_URL.
+	// URL has the form of TWOFA_SMTP_URL, with user and password.
 	URL string
-	// Addr is its host and port.
+	// Addr is the server's host and port.
 	Addr string
-	// Roots verify the certificate, unless it is from an UnknownAuthority.
-	// RootsFile is the same in PEM, for the SSL_CERT_FILE of another process.
+	// Roots verify the certificate, unless it is from an UnknownAuthority. RootsFile
+	// holds the same roots in PEM, for the SSL_CERT_FILE of another process.
 	Roots     *x509.CertPool
 	RootsFile string
 
@@ -94,8 +92,8 @@ type Server struct {
 	logins      int
 }
 
-// Start starts a server on a free port of 127.0.0.1. A mail that is not well
-// formed is refused and fails the test at its end.
+// Start starts a server on a free port of 127.0.0.1. The server refuses a malformed mail,
+// and the test then fails at its end.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	if o.Mechanisms == nil {
@@ -128,7 +126,7 @@ func Start(t testing.TB, o Options) *Server {
 	server.MaxLineLength = 1000 // RFC 5321, 4.5.3.1.6
 	server.MaxRecipients = 1
 	server.EnableSMTPUTF8 = true
-	server.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are what some tests are about
+	server.ErrorLog = log.New(io.Discard, "", 0) // some tests refuse handshakes
 	server.AllowInsecureAuth = o.Security == Plain || o.NoSTARTTLS
 	config := &tls.Config{Certificates: []tls.Certificate{a.server}, MinVersion: tls.VersionTLS12}
 	var listener net.Listener = inner
@@ -146,19 +144,19 @@ func Start(t testing.TB, o Options) *Server {
 		if err := server.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			t.Errorf("smtptest: %v", err)
 		}
-		_ = inner.Close() // go-smtp knows of it only once it serves
-		<-served          // its error says only that the listener was closed
+		_ = inner.Close() // server.Close does nothing if Serve has not started yet
+		<-served          // the error only says that the listener was closed
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, err := range s.malformed {
-			t.Errorf("smtptest: a mail is not well formed: %v", err)
+			t.Errorf("smtptest: a mail is malformed: %v", err)
 		}
 	})
 	return s
 }
 
-// complain fails the test at its end.
-func (s *Server) complain(err error) {
+// addMalformed makes the test fail at its end.
+func (s *Server) addMalformed(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.malformed = append(s.malformed, err)
@@ -178,22 +176,22 @@ func (s *Server) url() string {
 	return u.String()
 }
 
-// Mails returns the mails that the server has taken, in order.
+// Mails returns the mails that the server has accepted, in order.
 func (s *Server) Mails() []Mail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.mails)
 }
 
-// Connections is how often somebody has connected.
+// Connections is how many connections the server has accepted.
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.connections
 }
 
-// Logins is how often somebody has begun to authenticate, which shows the
-// password to whoever listens if there is no TLS.
+// Logins is how often a client has begun to authenticate. Without TLS, everybody on the
+// network can then read the password.
 func (s *Server) Logins() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

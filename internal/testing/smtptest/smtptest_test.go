@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// What the server is told by a client of another make than the product's.
+// These tests use another SMTP client than the product does.
 
 const (
 	sender    = "login@acme.example"
@@ -29,7 +29,7 @@ const (
 		"--b\r\nContent-Type: text/html; charset=UTF-8\r\nContent-Transfer-Encoding: base64\r\n\r\nPGI+eDwvYj4=\r\n--b--\r\n"
 )
 
-// talk sends one mail as the URL of the server says.
+// talk sends one mail to the server at the URL.
 func talk(s *Server, raw string) error {
 	u, err := url.Parse(s.URL)
 	if err != nil {
@@ -62,7 +62,7 @@ func talk(s *Server, raw string) error {
 			return err
 		}
 	}
-	// Not c.Mail, which asks for SMTPUTF8 wherever that is offered.
+	// Not c.Mail, which asks for SMTPUTF8 if the server offers it.
 	if err := c.Text.PrintfLine("MAIL FROM:<%s>", sender); err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func talk(s *Server, raw string) error {
 	return w.Close()
 }
 
-func TestKeepsMails(t *testing.T) {
+func TestStoresMails(t *testing.T) {
 	for _, o := range []Options{{}, {Security: ImplicitTLS}, {Security: Plain}, {Open: true}, {Security: Plain, Open: true}} {
 		s := Start(t, o)
 		if err := talk(s, good); err != nil {
@@ -103,7 +103,7 @@ func TestKeepsMails(t *testing.T) {
 	}
 }
 
-// The password is asked for, and asked for rightly.
+// The server requires and checks the password.
 func TestAuthenticates(t *testing.T) {
 	s := Start(t, Options{})
 	for _, tc := range []struct {
@@ -115,7 +115,7 @@ func TestAuthenticates(t *testing.T) {
 		{"another user", strings.Replace(s.URL, "mailer", "nailer", 1), 535},
 	} {
 		if tc.url == s.URL {
-			t.Fatalf("%s: the URL is as it was", tc.name)
+			t.Fatalf("%s: the URL has not changed", tc.name)
 		}
 		other := &Server{URL: tc.url, Roots: s.Roots}
 		var reply *textproto.Error
@@ -124,7 +124,7 @@ func TestAuthenticates(t *testing.T) {
 		}
 	}
 	if len(s.Mails()) != 0 {
-		t.Error("a mail was taken")
+		t.Error("a mail was accepted")
 	}
 }
 
@@ -153,7 +153,7 @@ func TestRootsFile(t *testing.T) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(b) || !pool.Equal(s.Roots) {
-		t.Error("the file holds other roots")
+		t.Error("the file has other roots")
 	}
 }
 
@@ -176,7 +176,7 @@ func TestScript(t *testing.T) {
 		}
 		s.On(step, Action{})
 		if err := talk(s, good); err != nil {
-			t.Errorf("step %d: not as it was: %v", step, err)
+			t.Errorf("step %d: the normal behaviour is not restored: %v", step, err)
 		}
 	}
 }
@@ -192,26 +192,26 @@ func TestHangs(t *testing.T) {
 			select {
 			case <-s.Hung():
 			case err := <-ended:
-				t.Fatalf("ended before: %v", err)
+				t.Fatalf("ended before it hung: %v", err)
 			}
 		})
 		if t.Failed() {
 			return
 		}
 		if err := <-ended; err == nil {
-			t.Errorf("step %d: the mail was taken", step)
+			t.Errorf("step %d: the mail was accepted", step)
 		}
 	}
 }
 
-// A mail that a server might stumble over is refused.
+// The server refuses mails that another server might not accept.
 func TestStrictness(t *testing.T) {
 	if _, err := parse([]byte(good), recipient); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string][2]string{
 		"no date":                  {"Date: Fri, 21 Nov 2025 09:00:00 +0000\r\n", ""},
-		"no date that is one":      {"Fri, 21 Nov 2025 09:00:00 +0000", "today"},
+		"an invalid date":          {"Fri, 21 Nov 2025 09:00:00 +0000", "today"},
 		"no sender":                {"From:", "X-From:"},
 		"two senders":              {"<login@acme.example>", "<login@acme.example>, b@acme.example"},
 		"the sender twice":         {"To:", "From: <x@acme.example>\r\nTo:"},
@@ -240,7 +240,7 @@ func TestStrictness(t *testing.T) {
 			t.Fatalf("%s: nothing changed", name)
 		}
 		if _, err := parse([]byte(raw), recipient); err == nil {
-			t.Errorf("%s: taken", name)
+			t.Errorf("%s: accepted", name)
 		}
 	}
 }

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"twofa/internal/store"
+	"twofa/internal/testing/fixture"
 )
 
 func testCanceledContext(t *testing.T, s *suite) {
 	table := s.open(t)
-	put(t, table, "k", "kept", epoch)
-	ref := listed(t, table, epoch)[0]
+	Put(t, table, "k", "kept", fixture.Noon)
+	ref := listed(t, table, fixture.Noon)[0]
 
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -25,7 +26,7 @@ func testCanceledContext(t *testing.T, s *suite) {
 		check := func(what string, err error) {
 			t.Helper()
 			if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrNotFound) {
-				t.Errorf("%s with a context that is over: %v, want ErrUnavailable", what, err)
+				t.Errorf("%s with a context that has ended: %v, want ErrUnavailable", what, err)
 			}
 			if !errors.Is(err, ctx.Err()) {
 				t.Errorf("%s: %v does not wrap %v", what, err, ctx.Err())
@@ -35,33 +36,33 @@ func testCanceledContext(t *testing.T, s *suite) {
 		check("Get", err)
 		for _, key := range []store.Key{"k", "absent"} {
 			check("Update", table.Update(ctx, key, func([]byte) (store.Row, error) {
-				t.Error("Update called fn although the context is over")
-				return store.Row{Data: []byte("late"), KeepUntil: epoch}, nil
+				t.Error("Update called fn although the context has ended")
+				return store.Row{Data: []byte("late"), KeepUntil: fixture.Noon}, nil
 			}))
 		}
-		_, err = table.Expired(ctx, epoch, "")
+		_, err = table.Expired(ctx, fixture.Noon, "")
 		check("Expired", err)
 		ok, err := table.Delete(ctx, ref)
 		check("Delete", err)
 		if ok {
-			t.Error("Delete says that it deleted")
+			t.Error("Delete returned true")
 		}
 	}
-	want(t, table, "k", "kept", epoch)
+	want(t, table, "k", "kept", fixture.Noon)
 	want(t, table, "absent", "", time.Time{})
 }
 
-// While one Update is stuck in fn, another one on the same row either gets
-// through or gives up when its time is over.
+// While one Update hangs in fn, another one on the same row either succeeds or ends when
+// its time is over.
 func testDeadlineWhileBlocked(t *testing.T, s *suite) {
 	table := s.open(t)
-	put(t, table, "k", "x", epoch)
+	Put(t, table, "k", "x", fixture.Noon)
 	inFn, leaveFn, left := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	var once sync.Once
 	go func() {
 		left <- table.Update(t.Context(), "k", func(old []byte) (store.Row, error) {
 			once.Do(func() { close(inFn); <-leaveFn })
-			return store.Row{Data: append(old, 'a'), KeepUntil: epoch}, nil
+			return Append("a")(old)
 		})
 	}()
 	<-inFn
@@ -70,19 +71,17 @@ func testDeadlineWhileBlocked(t *testing.T, s *suite) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	began := time.Now()
-	err := table.Update(ctx, "k", func(old []byte) (store.Row, error) {
-		return store.Row{Data: append(old, 'b'), KeepUntil: epoch}, nil
-	})
+	err := table.Update(ctx, "k", Append("b"))
 	if took := time.Since(began); took > limit+2*time.Second {
 		t.Errorf("returned after %v, want at most about %v", took, limit)
 	}
 	close(leaveFn)
 	if err := <-left; err != nil {
-		t.Fatalf("the Update that was stuck: %v", err)
+		t.Fatalf("the Update that hung: %v", err)
 	}
 	switch {
 	case err == nil:
-		want(t, table, "k", "xba", epoch)
+		want(t, table, "k", "xba", fixture.Noon)
 	case errors.Is(err, store.ErrUnavailable):
 		row, err := table.Get(t.Context(), "k")
 		if err != nil {
@@ -96,38 +95,31 @@ func testDeadlineWhileBlocked(t *testing.T, s *suite) {
 	}
 }
 
-// Another write comes between the reading and the writing of an Update, if the
-// store lets it, on a row that is there and on one that isn't.
+// Another write happens between the read and the write of an Update, if the store allows
+// it. The row exists, or it does not.
 func testConflict(t *testing.T, s *suite) {
 	for _, before := range []string{"", "x"} {
 		t.Run(fmt.Sprintf("%q", before), func(t *testing.T) {
 			table := s.open(t)
-			put(t, table, "bystander", "x", epoch)
+			Put(t, table, "bystander", "x", fixture.Noon)
 			if before != "" {
-				put(t, table, "k", before, epoch)
-			}
-			appendTo := func(c byte, hook func()) error {
-				return table.Update(t.Context(), "k", func(old []byte) (store.Row, error) {
-					data := append(append([]byte(nil), old...), c)
-					if hook != nil {
-						hook()
-					}
-					return store.Row{Data: data, KeepUntil: epoch}, nil
-				})
+				Put(t, table, "k", before, fixture.Noon)
 			}
 			calls, other := 0, make(chan error, 1)
-			err := appendTo('a', func() {
+			err := table.Update(t.Context(), "k", func(old []byte) (store.Row, error) {
+				row, err := Append("a")(old)
 				if calls++; calls > 1 {
-					return
+					return row, err
 				}
 				done := make(chan error, 1)
-				go func() { done <- appendTo('b', nil) }()
+				go func() { done <- table.Update(t.Context(), "k", Append("b")) }()
 				select {
 				case err := <-done:
 					other <- err
-				case <-time.After(500 * time.Millisecond): // a store that locks
+				case <-time.After(500 * time.Millisecond): // a store with locks
 					go func() { other <- <-done }()
 				}
+				return row, err
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -139,12 +131,12 @@ func testConflict(t *testing.T, s *suite) {
 			if calls > 1 {
 				order = "ba"
 			}
-			want(t, table, "k", before+order, epoch)
+			want(t, table, "k", before+order, fixture.Noon)
 		})
 	}
 }
 
-// race runs n goroutines that begin together.
+// race runs n goroutines that start at the same time.
 func race(n int, run func(i int)) {
 	var wg sync.WaitGroup
 	start := make(chan struct{})
@@ -158,14 +150,14 @@ func race(n int, run func(i int)) {
 	wg.Wait()
 }
 
-// Of 64 compare-and-swaps from the same state exactly one succeeds, and the
-// others learn that they have lost. This is what makes a code work once.
+// Of 64 compare-and-swaps of the same state exactly one succeeds, and the others see the
+// new state. Because of this, a code works only once.
 func testOneWinner(t *testing.T, s *suite) {
 	table := s.open(t)
-	put(t, table, "bystander", "x", epoch)
+	Put(t, table, "bystander", "x", fixture.Noon)
 	const n = 64
-	lost := errors.New("somebody else was first")
-	state := "" // no row; then, whoever won last
+	lost := errors.New("another goroutine was first")
+	state := "" // at first there is no row; then it names the last winner
 	for range 3 {
 		errs := make([]error, n)
 		race(n, func(i int) {
@@ -173,7 +165,7 @@ func testOneWinner(t *testing.T, s *suite) {
 				if string(old) != state {
 					return store.Row{}, lost
 				}
-				return store.Row{Data: fmt.Appendf(nil, "%s.%d", state, i), KeepUntil: epoch}, nil
+				return store.Row{Data: fmt.Appendf(nil, "%s.%d", state, i), KeepUntil: fixture.Noon}, nil
 			})
 		})
 		winner := -1
@@ -191,7 +183,7 @@ func testOneWinner(t *testing.T, s *suite) {
 			t.Fatal("nobody won")
 		}
 		state = fmt.Sprintf("%s.%d", state, winner)
-		want(t, table, "k", state, epoch)
+		want(t, table, "k", state, fixture.Noon)
 	}
 }
 
@@ -200,15 +192,14 @@ func testNoUpdateLostOrDoubled(t *testing.T, s *suite) {
 	AppendLog(t, table, table, 32, 3)
 }
 
-// AppendLog lets many goroutines append to one log through table, each as often
-// as it says. Each append writes a number that is used once, even when it is done
-// again because the one before is in doubt. So afterwards, each number that was
-// reported as written has to be there once, at the very place where its last fn
-// saw the log's end, and each number in doubt at most once: nothing is lost,
-// doubled or misreported.
+// AppendLog checks that no update is lost, applied twice or reported wrongly. Many
+// goroutines append to one log through table. Each append writes a new number, also if it
+// repeats an append with an unknown outcome. So at the end, each number that was reported
+// as written has to be in the log once, at the position where its last fn saw the log's
+// end, and each number with an unknown outcome at most once.
 //
-// A store's own tests call it with a table whose connection is disturbed;
-// the outcome is read through undisturbed.
+// The tests of a store call it with a table whose connection has faults. undisturbed is
+// the same table without faults, through which the log is read.
 func AppendLog(t *testing.T, table, undisturbed store.Table, writers, each int) {
 	t.Helper()
 	type written struct {
@@ -222,14 +213,13 @@ func AppendLog(t *testing.T, table, undisturbed store.Table, writers, each int) 
 		deadline := time.Now().Add(time.Minute)
 		for id := uint32(w) << 16; len(results[w]) < each; id++ {
 			if time.Now().After(deadline) {
-				t.Errorf("writer %d got %d of %d updates through within a minute", w, len(results[w]), each)
+				t.Errorf("writer %d finished %d of %d updates within a minute", w, len(results[w]), each)
 				return
 			}
 			var at int
 			err := table.Update(t.Context(), "log", func(old []byte) (store.Row, error) {
 				at = len(old) / 4
-				data := append([]byte(nil), old...)
-				return store.Row{Data: binary.BigEndian.AppendUint32(data, id), KeepUntil: epoch}, nil
+				return Append(string(binary.BigEndian.AppendUint32(nil, id)))(old)
 			})
 			switch {
 			case err == nil:
@@ -261,14 +251,14 @@ func AppendLog(t *testing.T, table, undisturbed store.Table, writers, each int) 
 		for _, r := range results[w] {
 			sure++
 			if count[r.id] != 1 {
-				t.Errorf("%x was reported as written and is there %d times", r.id, count[r.id])
+				t.Errorf("%x was reported as written and is in the log %d times", r.id, count[r.id])
 			} else if r.at >= len(log) || log[r.at] != r.id {
-				t.Errorf("%x is not where its last fn put it, at %d", r.id, r.at)
+				t.Errorf("%x is not at the position of its last fn, %d", r.id, r.at)
 			}
 		}
 		for id := range doubt[w] {
 			if count[id] > 1 {
-				t.Errorf("%x is there %d times", id, count[id])
+				t.Errorf("%x is in the log %d times", id, count[id])
 			}
 			doubtful += count[id]
 		}
@@ -280,24 +270,21 @@ func AppendLog(t *testing.T, table, undisturbed store.Table, writers, each int) 
 	for w := range doubt {
 		inDoubt += len(doubt[w])
 	}
-	t.Logf("%d appends reported as done; %d in doubt, of which %d were done", sure, inDoubt, doubtful)
+	t.Logf("%d appends reported as written; %d with an unknown outcome, of which %d were written", sure, inDoubt, doubtful)
 }
 
-// The very first writes to a new store come at the same time.
+// The first writes to a new store happen at the same time.
 func testFirstWrites(t *testing.T, s *suite) {
 	table := s.open(t)
 	const n = 16
 	race(n, func(i int) {
 		key := store.Key(fmt.Sprintf("k%d", i))
-		err := table.Update(t.Context(), key, func([]byte) (store.Row, error) {
-			return store.Row{Data: []byte(key), KeepUntil: epoch}, nil
-		})
-		if err != nil {
+		if err := table.Update(t.Context(), key, Set(string(key), fixture.Noon)); err != nil {
 			t.Errorf("Update(%s): %v", key, err)
 		}
 	})
 	for i := range n {
 		key := store.Key(fmt.Sprintf("k%d", i))
-		want(t, table, key, string(key), epoch)
+		want(t, table, key, string(key), fixture.Noon)
 	}
 }

@@ -9,32 +9,33 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/store"
+	"twofa/internal/testing/fixture"
 )
 
-// modelRow is what the model knows of a row. generation stands for the version:
-// it is new for each write.
+// modelRow is a row of the model. generation stands for the version: each write has a new
+// one.
 type modelRow struct {
 	data       string
 	keepUntil  int64
 	generation int
 }
 
-// testModel runs random operations on the store and on a map, and expects the
-// same of both.
+// testModel runs random operations on the store and on a map, and expects the same results
+// from both.
 func testModel(t *testing.T, s *suite) {
 	table := s.open(t)
 	names := []store.Key{"a", "b", "c", "0123456789abcdef"}
-	start := epoch.Unix()
+	start := fixture.Noon.Unix()
 
 	rapid.Check(t, func(rt *rapid.T) {
-		for _, ref := range listed(rt, table, epoch.Add(time.Hour)) {
+		for _, ref := range listed(rt, table, fixture.Noon.Add(time.Hour)) {
 			if ok, err := table.Delete(rt.Context(), ref); err != nil || !ok {
 				rt.Fatalf("clearing: Delete(%v) = %v, %v", ref, ok, err)
 			}
 		}
 		model := map[store.Key]modelRow{}
-		seen := map[store.Ref]int{} // the generation that each version stood for
-		var refs []store.Ref        // the keys of seen, in the order of their coming
+		seen := map[store.Ref]int{} // the generation of each version
+		var refs []store.Ref        // the keys of seen, in the order of their first appearance
 		generation := 0
 
 		key := rapid.SampledFrom(names)
@@ -69,11 +70,11 @@ func testModel(t *testing.T, s *suite) {
 				generation++
 				model[k] = modelRow{written, sec, generation}
 			},
-			"leave": func(rt *rapid.T) {
+			"return an error": func(rt *rapid.T) {
 				k := key.Draw(rt, "key")
 				own := rapid.SampledFrom([]error{store.SkipWrite, errors.New("own")}).Draw(rt, "error")
 				err := table.Update(rt.Context(), k, func([]byte) (store.Row, error) {
-					return store.Row{Data: []byte("never"), KeepUntil: epoch}, own
+					return store.Row{Data: []byte("never"), KeepUntil: fixture.Noon}, own
 				})
 				if own == store.SkipWrite && err != nil || own != store.SkipWrite && err != own {
 					rt.Fatalf("Update: %v after fn returned %v", err, own)

@@ -1,9 +1,8 @@
-// Package storetest is the conformance suite of store.Table. Every store runs it
-// in its own tests, so that the rest of the service can rely on the contract
-// whichever store it is given.
+// Package storetest checks the contract of store.Table. Every store runs it in its own
+// tests, so that the rest of the service can rely on the contract with every store.
 //
-// It asserts only what the contract promises. In particular it takes
-// store.ErrUnavailable for an unknown outcome, never for "not written".
+// It checks only what the contract promises. In particular, [store.ErrUnavailable] means
+// an unknown outcome, not "not written".
 package storetest
 
 import (
@@ -17,14 +16,14 @@ import (
 	"time"
 
 	"twofa/internal/store"
+	"twofa/internal/testing/fixture"
 )
 
 // Option changes what Run does.
 type Option func(*suite)
 
-// Reopen makes Run also check that a sweep begun by one handle can be carried on
-// by another. The function returns a second handle on the table of the first,
-// which it may have to close before.
+// Reopen makes Run also check that another handle can continue a sweep. fn returns a
+// second handle on the table of the first one. It may close the first one.
 func Reopen(fn func(t *testing.T, first store.Table) store.Table) Option {
 	return func(s *suite) { s.reopen = fn }
 }
@@ -34,8 +33,8 @@ type suite struct {
 	reopen func(*testing.T, store.Table) store.Table
 }
 
-// Run checks the contract. Each call of open returns a handle on a table of its
-// own, without rows, and sees to its closing.
+// Run checks the contract. Each call of open returns a handle on a new table without
+// rows. open also makes sure that the handle is closed.
 func Run(t *testing.T, open func(t *testing.T) store.Table, options ...Option) {
 	s := &suite{open: open}
 	for _, o := range options {
@@ -75,31 +74,47 @@ func Run(t *testing.T, open func(t *testing.T) store.Table, options ...Option) {
 	}
 }
 
-// epoch is the time that the suite's rows are kept until, give or take: a whole
-// second, so that nothing depends on rounding unless it is meant to.
-var epoch = time.Date(2031, time.March, 4, 5, 6, 7, 0, time.UTC)
+// Change is the function of an Update.
+type Change = func(old []byte) (store.Row, error)
 
-// testingT is what *testing.T and *rapid.T have in common, as far as it is used.
-type testingT interface {
-	Helper()
-	Fatal(args ...any)
-	Fatalf(format string, args ...any)
+// Set returns a Change that writes a row, whatever the old one is.
+func Set(data string, keepUntil time.Time) Change {
+	return func([]byte) (store.Row, error) { return store.Row{Data: []byte(data), KeepUntil: keepUntil}, nil }
+}
+
+// Append returns a Change that appends to a row.
+func Append(text string) Change {
+	return func(old []byte) (store.Row, error) {
+		return store.Row{Data: append(bytes.Clone(old), text...), KeepUntil: fixture.Noon}, nil
+	}
+}
+
+// TB is the part of testing.TB that rapid's T has too.
+type TB interface {
+	fixture.TB
 	Context() context.Context
 }
 
-// put writes data under key, whatever is there.
-func put(tb testingT, s store.Table, key store.Key, data string, keepUntil time.Time) {
+// Put writes a row, whatever the old one is.
+func Put(tb TB, table store.Table, key store.Key, data string, keepUntil time.Time) {
 	tb.Helper()
-	err := s.Update(tb.Context(), key, func([]byte) (store.Row, error) {
-		return store.Row{Data: []byte(data), KeepUntil: keepUntil}, nil
-	})
-	if err != nil {
+	if err := table.Update(tb.Context(), key, Set(data, keepUntil)); err != nil {
 		tb.Fatalf("Update(%s): %v", key, err)
 	}
 }
 
-// want checks what is kept under key; data "" stands for no row.
-func want(tb testingT, s store.Table, key store.Key, data string, keepUntil time.Time) {
+// Data returns the data of a row. Empty: there is no row.
+func Data(tb TB, table store.Table, key store.Key) string {
+	tb.Helper()
+	row, err := table.Get(tb.Context(), key)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		tb.Fatalf("Get(%s): %v", key, err)
+	}
+	return string(row.Data)
+}
+
+// want checks a row. Empty data: there must be no row.
+func want(tb TB, s store.Table, key store.Key, data string, keepUntil time.Time) {
 	tb.Helper()
 	row, err := s.Get(tb.Context(), key)
 	switch {
@@ -108,7 +123,7 @@ func want(tb testingT, s store.Table, key store.Key, data string, keepUntil time
 			tb.Fatalf("Get(%s) = %q, %v; want ErrNotFound", key, clip(row.Data), err)
 		}
 		if row.Data != nil || !row.KeepUntil.IsZero() {
-			tb.Fatalf("Get(%s) returned a row together with ErrNotFound", key)
+			tb.Fatalf("Get(%s) returned a row and ErrNotFound", key)
 		}
 	case err != nil:
 		tb.Fatalf("Get(%s): %v", key, err)
@@ -129,7 +144,7 @@ func clip(b []byte) string {
 func testEmpty(t *testing.T, s *suite) {
 	table := s.open(t)
 	want(t, table, "nothing", "", time.Time{})
-	page, err := table.Expired(t.Context(), epoch, "")
+	page, err := table.Expired(t.Context(), fixture.Noon, "")
 	if err != nil || len(page.Rows) != 0 || page.Next != "" {
 		t.Errorf("Expired on an empty table = %v, %v", page, err)
 	}
@@ -141,7 +156,7 @@ func testInsertReplaceGet(t *testing.T, s *suite) {
 	for i := range 256 {
 		all.WriteByte(byte(i))
 	}
-	put(t, table, "bystander", "unmoved", epoch)
+	Put(t, table, "bystander", "unmoved", fixture.Noon)
 	want(t, table, "k", "", time.Time{})
 	for i, data := range []string{"one", "two", all.String(), "x"} {
 		var seen []byte
@@ -149,28 +164,28 @@ func testInsertReplaceGet(t *testing.T, s *suite) {
 		err := table.Update(t.Context(), "k", func(old []byte) (store.Row, error) {
 			calls++
 			seen = bytes.Clone(old)
-			return store.Row{Data: []byte(data), KeepUntil: epoch.Add(time.Duration(i) * time.Minute)}, nil
+			return store.Row{Data: []byte(data), KeepUntil: fixture.Noon.Add(time.Duration(i) * time.Minute)}, nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if calls != 1 {
-			t.Errorf("fn was called %d times although nobody else wrote", calls)
+			t.Errorf("fn was called %d times without other writes", calls)
 		}
 		switch before := []string{"", "one", "two", all.String()}[i]; {
 		case i == 0 && seen != nil:
-			t.Errorf("fn saw %q, want nil as there was no row", seen)
+			t.Errorf("fn saw %q, want nil because there was no row", seen)
 		case string(seen) != before:
 			t.Errorf("fn saw %q, want %q", seen, before)
 		}
-		want(t, table, "k", data, epoch.Add(time.Duration(i)*time.Minute))
+		want(t, table, "k", data, fixture.Noon.Add(time.Duration(i)*time.Minute))
 	}
-	want(t, table, "bystander", "unmoved", epoch)
+	want(t, table, "bystander", "unmoved", fixture.Noon)
 }
 
 func testRoundTrips(t *testing.T, s *suite) {
 	table := s.open(t)
-	put(t, table, "first", "makes what is made once", epoch)
+	Put(t, table, "first", "makes what is made once", fixture.Noon)
 
 	check := func(what string, want int64, do func(context.Context) error) {
 		t.Helper()
@@ -183,9 +198,7 @@ func testRoundTrips(t *testing.T, s *suite) {
 		}
 	}
 	write := func(ctx context.Context) error {
-		return table.Update(ctx, "k", func(old []byte) (store.Row, error) {
-			return store.Row{Data: append(old, 'x'), KeepUntil: epoch}, nil
-		})
+		return table.Update(ctx, "k", Append("x"))
 	}
 	get := func(ctx context.Context) error {
 		_, err := table.Get(ctx, "k")
@@ -202,7 +215,7 @@ func testRoundTrips(t *testing.T, s *suite) {
 	check("Get", 1, get)
 	var page store.Page
 	check("Expired", 1, func(ctx context.Context) (err error) {
-		page, err = table.Expired(ctx, epoch, "")
+		page, err = table.Expired(ctx, fixture.Noon, "")
 		return err
 	})
 	check("Delete", 1, func(ctx context.Context) error {
@@ -216,47 +229,47 @@ func testRoundTrips(t *testing.T, s *suite) {
 
 func testSkipWrite(t *testing.T, s *suite) {
 	table := s.open(t)
-	put(t, table, "there", "kept", epoch)
-	before := listed(t, table, epoch)
+	Put(t, table, "there", "kept", fixture.Noon)
+	before := listed(t, table, fixture.Noon)
 	for _, key := range []store.Key{"absent", "there"} {
 		ctx, trips := store.WithTrips(t.Context())
 		err := table.Update(ctx, key, func([]byte) (store.Row, error) {
-			return store.Row{Data: []byte("not to be written"), KeepUntil: epoch}, store.SkipWrite
+			return store.Row{Data: []byte("not to be written"), KeepUntil: fixture.Noon}, store.SkipWrite
 		})
 		if err != nil {
 			t.Errorf("Update(%s) = %v, want nil", key, err)
 		}
 		if trips.Load() != 1 {
-			t.Errorf("Update(%s) took %d round trips, want 1 as it only reads", key, trips.Load())
+			t.Errorf("Update(%s) took %d round trips, want 1 because it only reads", key, trips.Load())
 		}
 	}
 	want(t, table, "absent", "", time.Time{})
-	want(t, table, "there", "kept", epoch)
-	if after := listed(t, table, epoch); !slices.Equal(after, before) {
+	want(t, table, "there", "kept", fixture.Noon)
+	if after := listed(t, table, fixture.Noon); !slices.Equal(after, before) {
 		t.Errorf("versions changed from %v to %v", before, after)
 	}
 }
 
 func testErrorOfFn(t *testing.T, s *suite) {
 	table := s.open(t)
-	put(t, table, "there", "kept", epoch)
-	own := errors.New("the caller's own")
+	Put(t, table, "there", "kept", fixture.Noon)
+	own := errors.New("the caller's own error")
 	for _, key := range []store.Key{"absent", "there"} {
 		err := table.Update(t.Context(), key, func([]byte) (store.Row, error) {
-			return store.Row{Data: []byte("not to be written"), KeepUntil: epoch}, own
+			return store.Row{Data: []byte("not to be written"), KeepUntil: fixture.Noon}, own
 		})
 		if err != own {
-			t.Errorf("Update(%s) = %v, want the very error of fn", key, err)
+			t.Errorf("Update(%s) = %v, want the error of fn itself", key, err)
 		}
 	}
 	want(t, table, "absent", "", time.Time{})
-	want(t, table, "there", "kept", epoch)
+	want(t, table, "there", "kept", fixture.Noon)
 }
 
-// A handler that recovers from a panic goes on to use the store.
+// A handler that recovers from a panic continues to use the store.
 func testPanicOfFn(t *testing.T, s *suite) {
 	table := s.open(t)
-	put(t, table, "k", "kept", epoch)
+	Put(t, table, "k", "kept", fixture.Noon)
 	func() {
 		defer func() {
 			if recover() == nil {
@@ -266,9 +279,9 @@ func testPanicOfFn(t *testing.T, s *suite) {
 		err := table.Update(t.Context(), "k", func([]byte) (store.Row, error) { panic("fn") })
 		t.Errorf("Update returned %v although fn panicked", err)
 	}()
-	want(t, table, "k", "kept", epoch)
-	put(t, table, "k", "still in use", epoch)
-	want(t, table, "k", "still in use", epoch)
+	want(t, table, "k", "kept", fixture.Noon)
+	Put(t, table, "k", "still in use", fixture.Noon)
+	want(t, table, "k", "still in use", fixture.Noon)
 }
 
 func testKeys(t *testing.T, s *suite) {
@@ -281,7 +294,7 @@ func testKeys(t *testing.T, s *suite) {
 		}
 		err := table.Update(t.Context(), key, func([]byte) (store.Row, error) {
 			t.Errorf("Update(%q) called fn", key)
-			return store.Row{Data: []byte("x"), KeepUntil: epoch}, nil
+			return store.Row{Data: []byte("x"), KeepUntil: fixture.Noon}, nil
 		})
 		if !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("Update(%q): %v, want ErrInvalid", key, err)
@@ -291,26 +304,26 @@ func testKeys(t *testing.T, s *suite) {
 		}
 	}
 	for _, key := range []store.Key{"a", "0", "z9", store.Key(strings.Repeat("z", 64))} {
-		put(t, table, key, "data of "+string(key), epoch)
+		Put(t, table, key, "data of "+string(key), fixture.Noon)
 	}
 	for _, key := range []store.Key{"a", "0", "z9", store.Key(strings.Repeat("z", 64))} {
-		want(t, table, key, "data of "+string(key), epoch)
+		want(t, table, key, "data of "+string(key), fixture.Noon)
 	}
 }
 
 func testSizes(t *testing.T, s *suite) {
 	table := s.open(t)
 	full := strings.Repeat("\xff", store.MaxData) // the worst case of some encodings
-	put(t, table, "k", "x", epoch)
-	put(t, table, "k", full, epoch)
-	want(t, table, "k", full, epoch)
-	put(t, table, "inserted", full, epoch)
-	want(t, table, "inserted", full, epoch)
+	Put(t, table, "k", "x", fixture.Noon)
+	Put(t, table, "k", full, fixture.Noon)
+	want(t, table, "k", full, fixture.Noon)
+	Put(t, table, "inserted", full, fixture.Noon)
+	want(t, table, "inserted", full, fixture.Noon)
 
 	for name, row := range map[string]store.Row{
-		"a byte too many": {Data: []byte(full + "y"), KeepUntil: epoch},
-		"no data":         {Data: []byte{}, KeepUntil: epoch},
-		"nil data":        {KeepUntil: epoch},
+		"a byte too many": {Data: []byte(full + "y"), KeepUntil: fixture.Noon},
+		"no data":         {Data: []byte{}, KeepUntil: fixture.Noon},
+		"nil data":        {KeepUntil: fixture.Noon},
 		"no KeepUntil":    {Data: []byte("y")},
 	} {
 		for _, key := range []store.Key{"k", "absent"} {
@@ -320,62 +333,63 @@ func testSizes(t *testing.T, s *suite) {
 			}
 		}
 	}
-	want(t, table, "k", full, epoch)
+	want(t, table, "k", full, fixture.Noon)
 	want(t, table, "absent", "", time.Time{})
 }
 
 func testKeepUntil(t *testing.T, s *suite) {
 	table := s.open(t)
 	for _, c := range []struct{ in, out time.Time }{
-		{epoch, epoch},
-		{epoch.Add(1), epoch.Add(time.Second)},
-		{epoch.Add(time.Second - 1), epoch.Add(time.Second)},
-		{epoch.In(time.FixedZone("east", 5*3600+1800)), epoch},
+		{fixture.Noon, fixture.Noon},
+		{fixture.Noon.Add(1), fixture.Noon.Add(time.Second)},
+		{fixture.Noon.Add(time.Second - 1), fixture.Noon.Add(time.Second)},
+		{fixture.Noon.In(time.FixedZone("east", 5*3600+1800)), fixture.Noon},
 		{time.Unix(-5, 1), time.Unix(-4, 0)},
 		{time.Unix(0, 0), time.Unix(0, 0)},
 		{time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)},
 	} {
-		put(t, table, "k", "x", c.in)
+		Put(t, table, "k", "x", c.in)
 		want(t, table, "k", "x", c.out)
 	}
 }
 
 func testAliasing(t *testing.T, s *suite) {
 	table := s.open(t)
-	// bbolt hands out copies from small buckets, and its memory map from others.
-	put(t, table, "bystander", strings.Repeat("x", store.MaxData), epoch)
+	// bbolt returns copies from small buckets, and its memory map from large ones.
+	Put(t, table, "bystander", strings.Repeat("x", store.MaxData), fixture.Noon)
 	data := []byte("abc")
 	err := table.Update(t.Context(), "k", func([]byte) (store.Row, error) {
-		return store.Row{Data: data, KeepUntil: epoch}, nil
+		return store.Row{Data: data, KeepUntil: fixture.Noon}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	copy(data, "zzz") // what was handed in is the caller's again
-	want(t, table, "k", "abc", epoch)
+	copy(data, "zzz") // the caller may change the slice that it has passed
+	want(t, table, "k", "abc", fixture.Noon)
 
 	row, err := table.Get(t.Context(), "k")
 	if err != nil {
 		t.Fatal(err)
 	}
-	copy(row.Data, "yyy") // and so is what was handed out
-	want(t, table, "k", "abc", epoch)
+	copy(row.Data, "yyy") // the caller may change the slice that it has got
+	want(t, table, "k", "abc", fixture.Noon)
 
-	// fn may return what it was given, or something that shares its memory.
+	// fn may return the slice that it was given, or one that shares its memory.
 	var kept []byte
 	for range 3 {
 		err = table.Update(t.Context(), "k", func(old []byte) (store.Row, error) {
 			kept = old
-			return store.Row{Data: append(old[1:], old[0]), KeepUntil: epoch}, nil
+			return store.Row{Data: append(old[1:], old[0]), KeepUntil: fixture.Noon}, nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	want(t, table, "k", "abc", epoch)
-	put(t, table, "k", "other", epoch)
-	// fn must not keep old; but if it does, it sees no other row's bytes there.
+	want(t, table, "k", "abc", fixture.Noon)
+	Put(t, table, "k", "other", fixture.Noon)
+	// fn must not keep old. If it does nevertheless, it must not see the bytes of another
+	// row there.
 	if string(kept) != "cab" {
-		t.Errorf("the memory of old was used again: %q", kept)
+		t.Errorf("the memory of old was reused: %q", kept)
 	}
 }

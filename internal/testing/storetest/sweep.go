@@ -9,15 +9,16 @@ import (
 	"time"
 
 	"twofa/internal/store"
+	"twofa/internal/testing/fixture"
 )
 
-// listed sweeps the whole table and returns what has expired, sorted.
-func listed(tb testingT, table store.Table, before time.Time) []store.Ref {
+// listed sweeps the whole table and returns the expired rows, sorted by key.
+func listed(tb TB, table store.Table, before time.Time) []store.Ref {
 	tb.Helper()
 	return listedFrom(tb, table, before, "")
 }
 
-func listedFrom(tb testingT, table store.Table, before time.Time, cursor string) []store.Ref {
+func listedFrom(tb TB, table store.Table, before time.Time, cursor string) []store.Ref {
 	tb.Helper()
 	var all []store.Ref
 	for range 1000 {
@@ -27,12 +28,16 @@ func listedFrom(tb testingT, table store.Table, before time.Time, cursor string)
 		}
 		all = append(all, page.Rows...)
 		if cursor = page.Next; cursor == "" {
-			slices.SortFunc(all, func(a, b store.Ref) int { return strings.Compare(string(a.Key), string(b.Key)) })
+			sortRefs(all)
 			return all
 		}
 	}
-	tb.Fatal("Expired does not come to an end")
+	tb.Fatalf("Expired does not reach the end")
 	return nil
+}
+
+func sortRefs(refs []store.Ref) {
+	slices.SortFunc(refs, func(a, b store.Ref) int { return strings.Compare(string(a.Key), string(b.Key)) })
 }
 
 func keys(refs []store.Ref) string {
@@ -45,25 +50,25 @@ func keys(refs []store.Ref) string {
 
 func testExpired(t *testing.T, s *suite) {
 	table := s.open(t)
-	put(t, table, "a", "x", epoch.Add(-time.Hour))
-	put(t, table, "b", "x", epoch)
-	put(t, table, "c", "x", epoch.Add(1)) // kept until a second later
-	put(t, table, "d", "x", epoch.Add(time.Second))
-	put(t, table, "e", "x", epoch.Add(time.Hour))
-	put(t, table, "f", "x", time.Unix(-1, 0))
+	Put(t, table, "a", "x", fixture.Noon.Add(-time.Hour))
+	Put(t, table, "b", "x", fixture.Noon)
+	Put(t, table, "c", "x", fixture.Noon.Add(1)) // rounded up to the next second
+	Put(t, table, "d", "x", fixture.Noon.Add(time.Second))
+	Put(t, table, "e", "x", fixture.Noon.Add(time.Hour))
+	Put(t, table, "f", "x", time.Unix(-1, 0))
 	for _, c := range []struct {
 		before time.Time
 		want   string
 	}{
 		{time.Unix(-2, 0), ""},
 		{time.Unix(-1, 0), "f"},
-		{epoch.Add(-time.Hour - 1), "f"},
-		{epoch.Add(-time.Hour), "a f"},
-		{epoch.Add(-1), "a f"},
-		{epoch, "a b f"},
-		{epoch.Add(time.Second - 1), "a b f"},
-		{epoch.Add(time.Second), "a b c d f"},
-		{epoch.Add(24 * time.Hour).In(time.FixedZone("west", -8*3600)), "a b c d e f"},
+		{fixture.Noon.Add(-time.Hour - 1), "f"},
+		{fixture.Noon.Add(-time.Hour), "a f"},
+		{fixture.Noon.Add(-1), "a f"},
+		{fixture.Noon, "a b f"},
+		{fixture.Noon.Add(time.Second - 1), "a b f"},
+		{fixture.Noon.Add(time.Second), "a b c d f"},
+		{fixture.Noon.Add(24 * time.Hour).In(time.FixedZone("west", -8*3600)), "a b c d e f"},
 	} {
 		if got := keys(listed(t, table, c.before)); got != c.want {
 			t.Errorf("expired at %v: %q, want %q", c.before, got, c.want)
@@ -71,16 +76,14 @@ func testExpired(t *testing.T, s *suite) {
 	}
 }
 
-// fill writes n rows that have expired at epoch and as many that haven't.
+// fill writes n rows that have expired at noon, and n rows that have not. It returns the
+// keys of the expired ones.
 func fill(t *testing.T, table store.Table, n int) (expired string) {
 	t.Helper()
 	race(8, func(w int) {
 		for i := w; i < n; i += 8 {
-			for prefix, keepUntil := range map[string]time.Time{"old": epoch.Add(-time.Duration(i%3) * time.Second), "new": epoch.Add(time.Hour)} {
-				err := table.Update(t.Context(), store.Key(fmt.Sprintf("%s%04d", prefix, i)), func([]byte) (store.Row, error) {
-					return store.Row{Data: []byte("x"), KeepUntil: keepUntil}, nil
-				})
-				if err != nil {
+			for prefix, keepUntil := range map[string]time.Time{"old": fixture.Noon.Add(-time.Duration(i%3) * time.Second), "new": fixture.Noon.Add(time.Hour)} {
+				if err := table.Update(t.Context(), store.Key(fmt.Sprintf("%s%04d", prefix, i)), Set("x", keepUntil)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -93,21 +96,21 @@ func fill(t *testing.T, table store.Table, n int) (expired string) {
 	return strings.Join(all, " ")
 }
 
-// sweepSize is many times the page size that a store's tests choose.
+// sweepSize is many times the page size in a store's tests.
 const sweepSize = 60
 
-// A sweep lists each expired row once, also when its rows are deleted as it
-// goes, which is how the purge works.
+// A sweep lists each expired row once, also if the rows are deleted during the sweep, as
+// the purge does.
 func testExpiredPages(t *testing.T, s *suite) {
 	table := s.open(t)
 	all := fill(t, table, sweepSize)
-	if got := keys(listed(t, table, epoch)); got != all {
+	if got := keys(listed(t, table, fixture.Noon)); got != all {
 		t.Errorf("listed %s", got)
 	}
 
 	deleted, cursor := 0, ""
 	for range 1000 {
-		page, err := table.Expired(t.Context(), epoch, cursor)
+		page, err := table.Expired(t.Context(), fixture.Noon, cursor)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,28 +128,28 @@ func testExpiredPages(t *testing.T, s *suite) {
 	if deleted != sweepSize {
 		t.Errorf("deleted %d rows in one sweep, want %d", deleted, sweepSize)
 	}
-	if rest := listed(t, table, epoch); len(rest) != 0 {
-		t.Errorf("left behind: %v", rest)
+	if rest := listed(t, table, fixture.Noon); len(rest) != 0 {
+		t.Errorf("not listed: %v", rest)
 	}
-	if rest := listed(t, table, epoch.Add(time.Hour)); len(rest) != sweepSize {
+	if rest := listed(t, table, fixture.Noon.Add(time.Hour)); len(rest) != sweepSize {
 		t.Errorf("%d rows that had not expired are left, want %d", len(rest), sweepSize)
 	}
 }
 
 func testExpiredFollowsUpdates(t *testing.T, s *suite) {
 	table := s.open(t)
-	put(t, table, "k", "x", epoch)
-	put(t, table, "k", "x", epoch.Add(time.Hour))
-	if got := listed(t, table, epoch); len(got) != 0 {
-		t.Errorf("listed %v although its time was put off", got)
+	Put(t, table, "k", "x", fixture.Noon)
+	Put(t, table, "k", "x", fixture.Noon.Add(time.Hour))
+	if got := listed(t, table, fixture.Noon); len(got) != 0 {
+		t.Errorf("listed %v although its KeepUntil is later", got)
 	}
-	put(t, table, "k", "x", epoch.Add(-time.Hour))
-	if got := listed(t, table, epoch); len(got) != 1 || got[0].Key != "k" {
-		t.Errorf("listed %v although its time was brought forward", got)
+	Put(t, table, "k", "x", fixture.Noon.Add(-time.Hour))
+	if got := listed(t, table, fixture.Noon); len(got) != 1 || got[0].Key != "k" {
+		t.Errorf("listed %v although its KeepUntil has passed", got)
 	}
-	first := listed(t, table, epoch)
-	put(t, table, "k", "x", epoch.Add(-time.Hour))
-	if second := listed(t, table, epoch); slices.Equal(first, second) {
+	first := listed(t, table, fixture.Noon)
+	Put(t, table, "k", "x", fixture.Noon.Add(-time.Hour))
+	if second := listed(t, table, fixture.Noon); slices.Equal(first, second) {
 		t.Errorf("a row that was written again has the same version as before: %v", second)
 	}
 }
@@ -155,23 +158,23 @@ func testExpiredCursor(t *testing.T, s *suite) {
 	table := s.open(t)
 	all := fill(t, table, sweepSize)
 	for _, bad := range []string{"?", "not a cursor", "AA", "' or true", strings.Repeat("A", 100_000)} {
-		if _, err := table.Expired(t.Context(), epoch, bad); !errors.Is(err, store.ErrInvalid) {
+		if _, err := table.Expired(t.Context(), fixture.Noon, bad); !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("Expired with cursor %.20q: %v, want ErrInvalid", bad, err)
 		}
 	}
 	if s.reopen == nil {
 		return
 	}
-	page, err := table.Expired(t.Context(), epoch, "")
+	page, err := table.Expired(t.Context(), fixture.Noon, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if page.Next == "" {
-		t.Fatalf("all of %d rows came in one page: open the store with a smaller page size", sweepSize)
+		t.Fatalf("all %d rows are on one page: open the store with a smaller page size", sweepSize)
 	}
-	rest := listedFrom(t, s.reopen(t, table), epoch, page.Next)
+	rest := listedFrom(t, s.reopen(t, table), fixture.Noon, page.Next)
 	got := append(page.Rows, rest...)
-	slices.SortFunc(got, func(a, b store.Ref) int { return strings.Compare(string(a.Key), string(b.Key)) })
+	sortRefs(got)
 	if keys(got) != all {
 		t.Errorf("listed by two handles: %s", keys(got))
 	}
@@ -179,9 +182,9 @@ func testExpiredCursor(t *testing.T, s *suite) {
 
 func testDelete(t *testing.T, s *suite) {
 	table := s.open(t)
-	put(t, table, "a", "x", epoch)
-	put(t, table, "b", "y", epoch)
-	refs := listed(t, table, epoch)
+	Put(t, table, "a", "x", fixture.Noon)
+	Put(t, table, "b", "y", fixture.Noon)
+	refs := listed(t, table, fixture.Noon)
 	if keys(refs) != "a b" {
 		t.Fatalf("listed %v", refs)
 	}
@@ -192,52 +195,52 @@ func testDelete(t *testing.T, s *suite) {
 		}
 	}
 	want(t, table, "a", "", time.Time{})
-	want(t, table, "b", "y", epoch)
-	if got := keys(listed(t, table, epoch)); got != "b" {
+	want(t, table, "b", "y", fixture.Noon)
+	if got := keys(listed(t, table, fixture.Noon)); got != "b" {
 		t.Errorf("listed %q, want b", got)
 	}
 	ok, err := table.Delete(t.Context(), store.Ref{Key: "absent", Version: refs[1].Version})
 	if err != nil || ok {
-		t.Errorf("Delete of a row that never was: %v, %v", ok, err)
+		t.Errorf("Delete of a row that never existed: %v, %v", ok, err)
 	}
 }
 
-// A person comes back just as the purge is about to remove the row.
+// The row is written again just before the purge deletes it.
 func testDeleteChanged(t *testing.T, s *suite) {
 	table := s.open(t)
-	put(t, table, "k", "x", epoch)
-	ref := listed(t, table, epoch)[0]
-	put(t, table, "k", "x", epoch) // even the same bytes are another version
+	Put(t, table, "k", "x", fixture.Noon)
+	ref := listed(t, table, fixture.Noon)[0]
+	Put(t, table, "k", "x", fixture.Noon) // even the same bytes are another version
 	if ok, err := table.Delete(t.Context(), ref); err != nil || ok {
 		t.Errorf("Delete of a changed row: %v, %v, want false", ok, err)
 	}
-	want(t, table, "k", "x", epoch)
+	want(t, table, "k", "x", fixture.Noon)
 }
 
 func testDeleteRemade(t *testing.T, s *suite) {
 	table := s.open(t)
-	put(t, table, "k", "x", epoch)
-	ref := listed(t, table, epoch)[0]
+	Put(t, table, "k", "x", fixture.Noon)
+	ref := listed(t, table, fixture.Noon)[0]
 	if ok, err := table.Delete(t.Context(), ref); err != nil || !ok {
 		t.Fatalf("Delete: %v, %v", ok, err)
 	}
-	put(t, table, "k", "x", epoch)
+	Put(t, table, "k", "x", fixture.Noon)
 	if ok, err := table.Delete(t.Context(), ref); err != nil || ok {
-		t.Errorf("Delete of a row made anew: %v, %v, want false", ok, err)
+		t.Errorf("Delete of a row that was created again: %v, %v, want false", ok, err)
 	}
-	want(t, table, "k", "x", epoch)
+	want(t, table, "k", "x", fixture.Noon)
 }
 
-// No version may come to mean "whatever is there".
+// No version may match all versions of a row.
 func testDeleteVersion(t *testing.T, s *suite) {
 	table := s.open(t)
-	put(t, table, "k", "x", epoch)
-	version := listed(t, table, epoch)[0].Version
+	Put(t, table, "k", "x", fixture.Noon)
+	version := listed(t, table, fixture.Noon)[0].Version
 	for _, bad := range []string{"", "*", " ", version + "\r\nX: y", version + "é"} {
 		ok, err := table.Delete(t.Context(), store.Ref{Key: "k", Version: bad})
 		if ok || !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("Delete with version %q: %v, %v, want ErrInvalid", bad, ok, err)
 		}
 	}
-	want(t, table, "k", "x", epoch)
+	want(t, table, "k", "x", fixture.Noon)
 }

@@ -1,5 +1,5 @@
-// Package tooltest is test support: the programs of others that tests compare
-// with, installed by `make tools`.
+// Package tooltest is test support: it runs other programs with which tests compare results.
+// `make tools` installs the programs.
 //
 // It must never be part of a production binary.
 package tooltest
@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// Path is where a program is. Without it the test fails: one that is skipped
-// shows nothing.
+// Path returns the path of a program. If the program is missing, the test fails: a skipped test
+// would not be noticed.
 func Path(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -23,7 +23,7 @@ func Path(t testing.TB, name string) string {
 	return path
 }
 
-// ReadQR is what zbar, the reader of many scanners, finds in a PNG.
+// ReadQR returns the text of the QR code in a PNG, as zbar reads it.
 func ReadQR(t testing.TB, picture []byte) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "qr.png")
@@ -32,12 +32,12 @@ func ReadQR(t testing.TB, picture []byte) string {
 	}
 	out, err := exec.Command(Path(t, "zbarimg"), "--quiet", "--raw", "--nodbus", "-Sdisable", "-Sqrcode.enable", file).Output()
 	if err != nil {
-		t.Fatalf("zbarimg finds nothing: %v", err)
+		t.Fatalf("zbarimg finds no QR code: %v", err)
 	}
 	return strings.TrimSuffix(string(out), "\n")
 }
 
-// DrawSVG is a drawing as a PNG, some hundreds of pixels wide.
+// DrawSVG draws an SVG as a PNG of that width in pixels.
 func DrawSVG(t testing.TB, drawing, width string) []byte {
 	t.Helper()
 	cmd := exec.Command(Path(t, "rsvg-convert"), "--width="+width)

@@ -15,19 +15,18 @@ import (
 	"strconv"
 	"strings"
 
-	"twofa/internal/notify"
+	"twofa/internal/channel"
 )
 
-// InboundPath is where Inbound goes to.
+// InboundPath is the path of Inbound's requests.
 const InboundPath = "/hooks/twilio/inbound"
 
-// Sign returns the X-Twilio-Signature of a POST of form to an address, query
-// included, as Twilio documents it: HMAC-SHA1, keyed by the auth token, over the
-// address and then every name and value in the order of the names. It is
-// written apart from the library with which signatures are checked.
+// Sign returns the X-Twilio-Signature of a POST of form to a URL with its query, as Twilio
+// documents it: HMAC-SHA1 with the auth token, over the URL and then all names and values,
+// sorted by name. It does not use the library that checks signatures in the product.
 func (d *Double) Sign(address string, form url.Values) string {
 	h := hmac.New(sha1.New, []byte(d.account.AuthToken))
-	_, _ = io.WriteString(h, address) // a hash takes everything
+	_, _ = io.WriteString(h, address) // writing to a hash never fails
 	for _, name := range slices.Sorted(maps.Keys(form)) {
 		for _, value := range form[name] {
 			_, _ = io.WriteString(h, name+value)
@@ -36,12 +35,11 @@ func (d *Double) Sign(address string, form url.Values) string {
 	return base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
-// Callback reports a status of m, as Twilio would to m.StatusCallback, which has
-// to lie below publicURL: the request is signed over that address, but goes to
-// the same path at target, the loopback address of the app under test, because
-// the public host does not exist in a test. code is the ErrorCode, 0 for none;
-// extra are further parameters, names and values in turns, which replace those
-// that the double would send. The caller closes the answer's body.
+// Callback reports a status of m, as Twilio does to m.StatusCallback, which has to be below
+// publicURL. The signature is for that URL, but the request goes to the same path at
+// target, the loopback URL of the app under test, because the public host does not exist in
+// a test. code is the ErrorCode (0: none). extra are further parameters, alternately names
+// and values, which replace the double's own. The caller closes the response's body.
 func (d *Double) Callback(ctx context.Context, m Message, publicURL, target, status string, code int, extra ...string) (*http.Response, error) {
 	path, ok := strings.CutPrefix(m.StatusCallback, strings.TrimSuffix(publicURL, "/"))
 	if !ok || !strings.HasPrefix(path, "/") {
@@ -66,15 +64,15 @@ func (d *Double) statusForm(m Message, status string, code int) url.Values {
 			form.Set(pairs[i], pairs[i+1])
 		}
 	}
-	if m.Channel == notify.Call {
+	if m.Channel == channel.Call {
 		set("CallSid", m.SID, "CallStatus", status, "Called", m.To, "Caller", m.From, "Direction", "outbound-api",
 			"CallDuration", "0", "CallbackSource", "call-progress-events", "SequenceNumber", "0", "Timestamp", "Sun, 01 Mar 2026 12:00:00 +0000")
 		return form
 	}
 	set("MessageSid", m.SID, "MessageStatus", status, "SmsSid", m.SID, "SmsStatus", status)
-	if m.From == "" { // the service has chosen one meanwhile
+	if m.From == "" { // the service has chosen a sender in the meantime
 		from := d.account.SMSFrom
-		if m.Channel == notify.WhatsApp {
+		if m.Channel == channel.WhatsApp {
 			from = whatsAppPrefix + d.account.WhatsAppFrom
 		}
 		set("From", from)
@@ -82,7 +80,7 @@ func (d *Double) statusForm(m Message, status string, code int) url.Values {
 	if m.MessagingServiceSID != "" {
 		set("MessagingServiceSid", m.MessagingServiceSID)
 	}
-	if m.Channel == notify.WhatsApp {
+	if m.Channel == channel.WhatsApp {
 		set("ChannelPrefix", "whatsapp", "ChannelToAddress", strings.TrimPrefix(m.To, whatsAppPrefix))
 	}
 	if code != 0 {
@@ -91,11 +89,10 @@ func (d *Double) statusForm(m Message, status string, code int) url.Values {
 	return form
 }
 
-// Inbound posts what Twilio would when a person sends a message: from and to
-// have "whatsapp:" in front on that channel. A buttonPayload makes it a press of
-// a button whose text is body. It is signed over publicURL and goes to target,
-// as in Callback. The TwiML that comes back is checked to be some, unless the
-// status is not 200.
+// Inbound sends the request that Twilio sends when a person has sent a message. from and to
+// have the prefix "whatsapp:" on that channel. With a buttonPayload, the person has pressed
+// a button with the text body. The request is signed for publicURL and goes to target, as
+// with Callback. If the status is 200, the response has to be TwiML.
 func (d *Double) Inbound(ctx context.Context, target, publicURL, from, to, body, buttonPayload string) (status int, twiml string, err error) {
 	d.mu.Lock()
 	d.sids++
@@ -125,12 +122,12 @@ func (d *Double) Inbound(ctx context.Context, target, publicURL, from, to, body,
 		return res.StatusCode, "", err
 	}
 	if res.StatusCode == http.StatusOK && !wellFormed(string(answer)) {
-		return res.StatusCode, string(answer), errors.New("twiliotest: the answer is no TwiML")
+		return res.StatusCode, string(answer), errors.New("twiliotest: the response is not TwiML")
 	}
 	return res.StatusCode, string(answer), nil
 }
 
-// post signs a form for one address and sends it to another.
+// post signs a form for one URL and sends it to another one.
 func (d *Double) post(ctx context.Context, signed, address string, form url.Values) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -139,8 +136,8 @@ func (d *Double) post(ctx context.Context, signed, address string, form url.Valu
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")
 	r.Header.Set("User-Agent", "TwilioProxy/1.1")
 	r.Header.Set("X-Twilio-Signature", d.Sign(signed, form))
-	// Not through a proxy of the environment: the app is on loopback. Redirects
-	// are the test's to see.
+	// The transport uses no proxy, because the app is on loopback, and follows no
+	// redirects, so that tests see them.
 	return direct.RoundTrip(r)
 }
 

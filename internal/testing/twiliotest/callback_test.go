@@ -10,7 +10,7 @@ import (
 
 	"github.com/twilio/twilio-go/client"
 
-	"twofa/internal/notify"
+	"twofa/internal/channel"
 	"twofa/internal/testing/twiliotest"
 )
 
@@ -19,7 +19,7 @@ const (
 	status    = publicURL + "/hooks/twilio/status?id=VE0123456789abcdef0123456789abcdef&attempt=2"
 )
 
-// The vector of Twilio's own library, which is keyed with 12345.
+// The test vector of Twilio's own library. Its key is 12345.
 func TestSignKnownVector(t *testing.T) {
 	d := twiliotest.New(twiliotest.Account{AuthToken: "12345"})
 	defer d.Close()
@@ -32,7 +32,7 @@ func TestSignKnownVector(t *testing.T) {
 	}
 }
 
-// app records what reaches it, with the signature checked by Twilio's library.
+// app records its last request. Twilio's library checks the signature.
 type app struct {
 	*httptest.Server
 	path   string
@@ -71,15 +71,15 @@ func TestCallback(t *testing.T) {
 		extra []string
 		want  map[string]string // "-": not there
 	}{
-		"WhatsApp": {twiliotest.Message{Channel: notify.WhatsApp, SID: "SM1", To: to, From: from}, 63024, nil,
+		"WhatsApp": {twiliotest.Message{Channel: channel.WhatsApp, SID: "SM1", To: to, From: from}, 63024, nil,
 			map[string]string{"MessageSid": "SM1", "MessageStatus": "failed", "SmsStatus": "failed", "ErrorCode": "63024", "To": to, "From": from, "CallStatus": "-", "MessagingServiceSid": "-"}},
-		"SMS of a service": {twiliotest.Message{Channel: notify.SMS, SID: "SM1", To: number, MessagingServiceSID: twiliotest.MessagingServiceSID}, 0, nil,
+		"SMS of a service": {twiliotest.Message{Channel: channel.SMS, SID: "SM1", To: number, MessagingServiceSID: twiliotest.MessagingServiceSID}, 0, nil,
 			map[string]string{"MessageStatus": "failed", "ErrorCode": "-", "From": twiliotest.SMSFrom, "MessagingServiceSid": twiliotest.MessagingServiceSID}},
-		"WhatsApp of a service": {twiliotest.Message{Channel: notify.WhatsApp, SID: "SM1", To: to, MessagingServiceSID: twiliotest.MessagingServiceSID}, 0, nil,
+		"WhatsApp of a service": {twiliotest.Message{Channel: channel.WhatsApp, SID: "SM1", To: to, MessagingServiceSID: twiliotest.MessagingServiceSID}, 0, nil,
 			map[string]string{"From": from}},
-		"call": {twiliotest.Message{Channel: notify.Call, SID: "CA1", To: number, From: twiliotest.VoiceFrom}, 0, nil,
+		"call": {twiliotest.Message{Channel: channel.Call, SID: "CA1", To: number, From: twiliotest.VoiceFrom}, 0, nil,
 			map[string]string{"CallSid": "CA1", "CallStatus": "failed", "MessageStatus": "-", "From": twiliotest.VoiceFrom}},
-		"more parameters": {twiliotest.Message{Channel: notify.SMS, SID: "SM1", To: number}, 0, []string{"New", "1", "MessageStatus", "sent"},
+		"more parameters": {twiliotest.Message{Channel: channel.SMS, SID: "SM1", To: number}, 0, []string{"New", "1", "MessageStatus", "sent"},
 			map[string]string{"New": "1", "MessageStatus": "sent"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,7 +132,7 @@ func TestInbound(t *testing.T) {
 
 	a.answer = "no"
 	if code, twiml, err := d.Inbound(t.Context(), a.URL, publicURL, to, from, "NO", ""); err == nil || code != 200 || twiml != "no" {
-		t.Errorf("an answer that is no TwiML: %d, %q, %v", code, twiml, err)
+		t.Errorf("a response that is not TwiML: %d, %q, %v", code, twiml, err)
 	}
 	a.code = http.StatusForbidden
 	if code, twiml, err := d.Inbound(t.Context(), a.URL, publicURL, to, from, "NO", ""); err != nil || code != 403 || twiml != "no" {
@@ -140,17 +140,17 @@ func TestInbound(t *testing.T) {
 	}
 	a.Close()
 	if _, _, err := d.Inbound(t.Context(), a.URL, publicURL, to, from, "NO", ""); err == nil {
-		t.Error("nobody was there")
+		t.Error("the app is closed, but there is no error")
 	}
 }
 
-// The double speaks when it is told to, and not before.
-func TestTheDoubleNeverCallsByItself(t *testing.T) {
+// The double makes requests only when it is told to.
+func TestTheDoubleMakesNoRequestsOfItsOwn(t *testing.T) {
 	a := newApp(t, status)
 	s := start(t)
 	post(t, s.URL, "Messages", sms("StatusCallback", a.URL+"/hooks"))
 	post(t, s.URL, "Calls", call("StatusCallback", a.URL+"/hooks"))
-	s.Close() // waits for what is under way
+	s.Close() // waits for all requests
 	if a.path != "" {
 		t.Errorf("called %s", a.path)
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"twofa/internal/notify"
+	"twofa/internal/channel"
 )
 
 var (
@@ -20,8 +20,8 @@ var (
 	sid  = regexp.MustCompile(`^[A-Z]{2}[0-9a-fA-F]{32}$`)
 )
 
-// refusal is an error answer. Its words quote what was sent, as Twilio's do, so
-// that tests notice a client that passes them on.
+// refusal is an error answer. Its message quotes the request, as Twilio's does, so that
+// tests notice a client that passes it on.
 type refusal struct {
 	status, code int
 	message      string
@@ -40,7 +40,8 @@ func (r *refusal) body() string {
 // resource reads the form of one of the API's resources.
 type resource func(url.Values) (Message, *refusal)
 
-// checkRequest checks what is outside the form, and returns what reads it.
+// checkRequest checks everything except the form. It returns the function that reads the
+// form.
 func (d *Double) checkRequest(r *http.Request) (resource, *refusal) {
 	user, password, _ := r.BasicAuth()
 	known := user == d.account.AccountSID && password == d.account.AuthToken ||
@@ -55,7 +56,7 @@ func (d *Double) checkRequest(r *http.Request) (resource, *refusal) {
 	case r.Method != http.MethodPost:
 		return nil, &refusal{http.StatusMethodNotAllowed, 20004, "Method not allowed"}
 	case r.URL.RawQuery != "":
-		// Twilio reads parameters there too; a code must not be in a URL.
+		// Twilio would accept parameters there, but a code must not be in a URL.
 		return nil, &refusal{http.StatusBadRequest, 20001, "Parameters in the URL: " + r.URL.RawQuery}
 	}
 	return read, nil
@@ -65,8 +66,7 @@ func bad(code int, format string, args ...any) (Message, *refusal) {
 	return Message{}, &refusal{http.StatusBadRequest, code, fmt.Sprintf(format, args...)}
 }
 
-// checkNames refuses parameters that are not known or repeated. StatusCallback
-// is known to all resources.
+// checkNames refuses unknown and repeated parameters. All resources have StatusCallback.
 func checkNames(form url.Values, known ...string) *refusal {
 	for name, values := range form {
 		var r *refusal
@@ -87,19 +87,19 @@ func checkNames(form url.Values, known ...string) *refusal {
 	return nil
 }
 
-// isAbsolute reports whether Twilio would report there, were loopback public.
+// isAbsolute reports whether Twilio would accept the URL for reports, apart from loopback
+// hosts.
 func isAbsolute(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil && u.Fragment == "" &&
 		!strings.Contains(u.Host, "_")
 }
 
-// checkMessage checks the parameters of a message and returns what they
-// describe.
+// checkMessage checks the parameters of a message and returns the message.
 func (d *Double) checkMessage(form url.Values) (Message, *refusal) {
 	known := []string{"To", "From", "MessagingServiceSid", "Body", "ContentSid", "ContentVariables", "ValidityPeriod"}
 	m := Message{
-		Channel:             notify.WhatsApp,
+		Channel:             channel.WhatsApp,
 		To:                  form.Get("To"),
 		From:                form.Get("From"),
 		MessagingServiceSID: form.Get("MessagingServiceSid"),
@@ -109,8 +109,8 @@ func (d *Double) checkMessage(form url.Values) (Message, *refusal) {
 		StatusCallback:      form.Get("StatusCallback"),
 	}
 	if !strings.HasPrefix(m.To, whatsAppPrefix) {
-		m.Channel = notify.SMS
-		known = append(known, "RiskCheck") // it judges SMS pumping
+		m.Channel = channel.SMS
+		known = append(known, "RiskCheck") // Twilio's check for SMS pumping
 	}
 	if r := checkNames(form, known...); r != nil {
 		return Message{}, r
@@ -131,10 +131,10 @@ func (d *Double) checkMessage(form url.Values) (Message, *refusal) {
 	return d.checkContent(form, m)
 }
 
-// checkAddresses checks whom a message goes to and whom it comes from.
+// checkAddresses checks the recipient and the sender of a message.
 func (d *Double) checkAddresses(m Message) (r *refusal) {
 	prefix, sender, unknown := whatsAppPrefix, d.account.WhatsAppFrom, 63007
-	if m.Channel == notify.SMS {
+	if m.Channel == channel.SMS {
 		prefix, sender, unknown = "", d.account.SMSFrom, 21606
 	}
 	number := strings.TrimPrefix(m.To, prefix)
@@ -145,24 +145,24 @@ func (d *Double) checkAddresses(m Message) (r *refusal) {
 		_, r = bad(21211, "The 'To' number %s is not a valid phone number.", m.To)
 	case m.From == "" && m.MessagingServiceSID == "":
 		_, r = bad(21603, "A 'From' phone number is required.")
-	case m.From != "" && strings.HasPrefix(m.From, whatsAppPrefix) != (m.Channel == notify.WhatsApp):
+	case m.From != "" && strings.HasPrefix(m.From, whatsAppPrefix) != (m.Channel == channel.WhatsApp):
 		_, r = bad(21910, "'From' %s and 'To' %s are not of the same channel.", m.From, m.To)
 	case m.From != "" && m.From != prefix+sender:
 		_, r = bad(unknown, "%s is not a sender of the account for this channel", m.From)
 	case m.From == m.To:
 		_, r = bad(21266, "'To' and 'From' are both %s", m.To)
-	// Twilio allows a From beside a service: it picks one sender of its pool.
+	// Twilio accepts a From together with a service: it picks one of the service's senders.
 	case m.MessagingServiceSID != "" && (!sid.MatchString(m.MessagingServiceSID) || m.MessagingServiceSID != d.account.MessagingServiceSID):
 		_, r = bad(21701, "The Messaging Service %s does not exist.", m.MessagingServiceSID)
 	}
 	return r
 }
 
-// checkCall checks the parameters of a call and returns what they describe.
-// Instructions at a Url are not modelled.
+// checkCall checks the parameters of a call and returns the call. It does not support
+// instructions at a Url.
 func (d *Double) checkCall(form url.Values) (Message, *refusal) {
 	m := Message{
-		Channel:        notify.Call,
+		Channel:        channel.Call,
 		To:             form.Get("To"),
 		From:           form.Get("From"),
 		Twiml:          form.Get("Twiml"),
@@ -187,7 +187,7 @@ func (d *Double) checkCall(form url.Values) (Message, *refusal) {
 	case utf8.RuneCountInString(m.Twiml) > 4000:
 		return bad(32018, "The Twiml exceeds 4000 characters: %s", m.Twiml)
 	case !wellFormed(m.Twiml):
-		// Twilio finds out in the middle of the call (12100).
+		// Twilio reports this error only during the call (12100).
 		return bad(12100, "The Twiml is not a Response: %s", m.Twiml)
 	case form.Has("StatusCallbackMethod") && (m.StatusCallback == "" || form.Get("StatusCallbackMethod") != http.MethodPost):
 		return bad(21209, "StatusCallbackMethod is %s", form.Get("StatusCallbackMethod"))
@@ -195,8 +195,8 @@ func (d *Double) checkCall(form url.Values) (Message, *refusal) {
 	return m, nil
 }
 
-// checkContent checks that the message has either a text or a template with its
-// variable, and completes it.
+// checkContent checks that the message has either a text or a template with its variable.
+// It completes the message.
 func (d *Double) checkContent(form url.Values, m Message) (Message, *refusal) {
 	if !form.Has("ContentSid") {
 		switch {
@@ -216,7 +216,7 @@ func (d *Double) checkContent(form url.Values, m Message) (Message, *refusal) {
 	case !sid.MatchString(m.ContentSID) || m.ContentSID != d.account.ContentSID && m.ContentSID != d.account.AlertContentSID:
 		return bad(21655, "The ContentSid %s is invalid.", m.ContentSID)
 	}
-	// Not into map[string]string: null and numbers are mistakes here.
+	// Not a map[string]string: null and numbers have to be refused.
 	var variables map[string]any
 	if err := json.Unmarshal([]byte(form.Get("ContentVariables")), &variables); err != nil || len(variables) != 1 {
 		return bad(21656, "The Content Variables parameter is invalid: %s", form.Get("ContentVariables"))

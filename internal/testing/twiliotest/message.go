@@ -7,36 +7,35 @@ import (
 	"strings"
 	"time"
 
-	"twofa/internal/notify"
+	"twofa/internal/channel"
 )
 
-// Message is a message or a call that the double has accepted, and so would
-// have sent.
+// Message is a message or a call that the double has accepted.
 type Message struct {
-	Channel             notify.Channel
+	Channel             channel.Channel
 	SID                 string // SM..., for a call CA...
-	To, From            string // with "whatsapp:" on that channel
+	To, From            string // with the prefix "whatsapp:" on that channel
 	MessagingServiceSID string
 	Body                string            // empty with a template and for a call
 	ContentSID          string            // empty without a template
 	Variables           map[string]string // nil without a template
-	ValidityPeriod      time.Duration     // 0 where none was given
-	RiskCheck           string            // of SMS; "" where it was not given
-	Twiml               string            // of a call
-	StatusCallback      string            // where reports on it go, "" for nowhere
+	ValidityPeriod      time.Duration     // 0: none
+	RiskCheck           string            // SMS only. Empty: none
+	Twiml               string            // calls only
+	StatusCallback      string            // the URL for reports. Empty: none
 	Time                time.Time
 }
 
 const whatsAppPrefix = "whatsapp:"
 
-// Spoken is what a call says: the texts of its Say verbs, with a space between
-// them. It is "" for what is no call.
+// Spoken is what a call says: the texts of its Say verbs, with spaces between them. It is
+// empty for messages.
 func (m Message) Spoken() string {
 	var spoken []string
 	depth := 0
 	for decoder := xml.NewDecoder(strings.NewReader(m.Twiml)); ; {
 		token, err := decoder.Token()
-		if err != nil { // the end: the double takes well-formed TwiML only
+		if err != nil { // the end: the double has accepted only well-formed TwiML
 			return strings.Join(spoken, " ")
 		}
 		switch t := token.(type) {
@@ -56,7 +55,7 @@ func (m Message) Spoken() string {
 	}
 }
 
-// wellFormed reports whether s is one element of XML named Response.
+// wellFormed reports whether s is one XML element with the name Response.
 func wellFormed(s string) bool {
 	decoder := xml.NewDecoder(strings.NewReader(s))
 	depth, roots := 0, 0
@@ -85,13 +84,13 @@ func wellFormed(s string) bool {
 
 func (m Message) sid(n int) string {
 	prefix := "SM"
-	if m.Channel == notify.Call {
+	if m.Channel == channel.Call {
 		prefix = "CA"
 	}
 	return fmt.Sprintf("%s%032x", prefix, n)
 }
 
-// resource is what Twilio answers right after creation: a Call or a Message.
+// resource is Twilio's answer to the creation of a Call or a Message.
 func (d *Double) resource(m Message, status string, errorCode int) string {
 	nullable := func(zero bool, v any) any {
 		if zero {
@@ -101,7 +100,7 @@ func (d *Double) resource(m Message, status string, errorCode int) string {
 	}
 	date := m.Time.UTC().Format(time.RFC1123Z)
 	uri := "/2010-04-01/Accounts/" + d.account.AccountSID
-	if m.Channel == notify.Call {
+	if m.Channel == channel.Call {
 		uri += "/Calls/" + m.SID
 		return mustJSON(map[string]any{
 			"account_sid":      d.account.AccountSID,

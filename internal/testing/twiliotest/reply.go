@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Reply is what the double does with a valid request. The zero value accepts
-// the message, as Accept does.
+// Reply is what the double does with a valid request. The zero Reply accepts the message,
+// like Accept.
 type Reply struct {
 	status   int
 	code     int
@@ -31,23 +31,23 @@ const (
 // Accept accepts the message: 201 and the Message resource.
 func Accept() Reply { return Reply{status: http.StatusCreated, accepted: true} }
 
-// AcceptFailed answers 201 with a Message resource that has failed already,
-// for the reason of the given error number.
+// AcceptFailed answers 201 with a Message resource that has already failed with the error
+// number.
 func AcceptFailed(code int) Reply { return Reply{status: http.StatusCreated, code: code} }
 
-// Refuse answers with the given status and an error in Twilio's form, whose
-// words quote number and text, as Twilio's do.
+// Refuse answers with the status and an error in Twilio's form, which quotes number and
+// text as Twilio does.
 func Refuse(status, code int) Reply { return Reply{status: status, code: code} }
 
-// Raw answers with exactly this body, as proxies and broken servers do.
+// Raw answers with exactly this body, like a proxy or a broken server.
 func Raw(status int, body string) Reply { return Reply{status: status, body: &body} }
 
-// Redirect answers 307, which asks for the same POST at another place.
+// Redirect answers 307, which asks for the same POST to another URL.
 func Redirect(location string) Reply {
 	return Raw(http.StatusTemporaryRedirect, "").With("Location", location)
 }
 
-// Hang never answers, until the caller goes or the double is closed.
+// Hang never answers. It ends when the client or the double is closed.
 func Hang() Reply { return Reply{ending: hang} }
 
 // Drop closes the connection instead of answering.
@@ -57,7 +57,7 @@ func Drop() Reply { return Reply{ending: drop} }
 // answer.
 func Cut() Reply { return Reply{status: http.StatusCreated, accepted: true, ending: cut} }
 
-// With adds a header to the answer, Retry-After for example.
+// With adds a header to the answer, for example Retry-After.
 func (r Reply) With(name, value string) Reply {
 	r.header = maps.Clone(r.header)
 	if r.header == nil {
@@ -67,21 +67,21 @@ func (r Reply) With(name, value string) Reply {
 	return r
 }
 
-// Accepting is the same reply, to a message that is nevertheless sent: what
-// makes a time-out or a server error ambiguous.
+// Accepting makes a reply for a message that is nevertheless sent. Because of such replies,
+// time-outs and server errors are ambiguous.
 func (r Reply) Accepting() Reply {
 	r.accepted = true
 	return r
 }
 
-// After is the same reply, later.
+// After makes the reply wait first.
 func (r Reply) After(pause time.Duration) Reply {
 	r.after = pause
 	return r
 }
 
 func (r Reply) serve(d *Double, w http.ResponseWriter, req *http.Request, call *Call, m Message) {
-	if r.status == 0 && r.ending == complete { // the zero value, perhaps with a pause or a header
+	if r.status == 0 && r.ending == complete { // the zero Reply, possibly with a pause or a header
 		r.status, r.accepted = http.StatusCreated, true
 	}
 	if r.accepted {
@@ -93,7 +93,7 @@ func (r Reply) serve(d *Double, w http.ResponseWriter, req *http.Request, call *
 		}
 	}
 	if r.ending == drop {
-		panic(http.ErrAbortHandler) // net/http closes the connection and stays quiet
+		panic(http.ErrAbortHandler) // net/http closes the connection and logs nothing
 	}
 	for name, value := range r.header {
 		w.Header().Set(name, value)
@@ -109,9 +109,9 @@ func (r Reply) serve(d *Double, w http.ResponseWriter, req *http.Request, call *
 	d.answer(w, call, r.status, r.code, body)
 }
 
-// wait pauses, and reports whether there is still somebody to answer.
+// wait pauses. It reports whether the client is still there.
 func (d *Double) wait(req *http.Request, r Reply) bool {
-	var timer <-chan time.Time // nil, so for ever, where it hangs
+	var timer <-chan time.Time // nil if it hangs: no end
 	if r.ending != hang {
 		t := time.NewTimer(r.after)
 		defer t.Stop()
@@ -136,7 +136,7 @@ func (r Reply) text(d *Double, m Message) string {
 	case r.status < 300:
 		status := "queued"
 		if m.From == "" { // calls always have one
-			status = "accepted" // the service has yet to choose a sender
+			status = "accepted" // the service has not chosen a sender yet
 		}
 		return d.resource(m, status, 0)
 	}

@@ -1,13 +1,11 @@
-// Package twiliotest is a double of Twilio's Messages API, for WhatsApp and
-// SMS, and of its Calls API, on loopback, for tests and local trials. It is as
-// strict as Twilio where Twilio is strict, and stricter where Twilio would
-// swallow a mistake: a parameter that it does not know or that is repeated, a
-// query string, a Body beside a ContentSid, TwiML that is no XML. What it would
-// do next can be scripted, down to lost connections.
+// Package twiliotest is a test double of Twilio's Messages API, for WhatsApp and SMS, and
+// of its Calls API, on loopback. It is for tests and local trials. It is at least as strict
+// as Twilio. It also refuses mistakes that Twilio ignores: an unknown or repeated
+// parameter, a query string, a Body together with a ContentSid, and TwiML that is not XML.
+// Its replies can be scripted, including lost connections.
 //
-// It must never be part of a production binary, and it never calls anybody by
-// itself: status callbacks and inbound messages go out when a test says so, see
-// Callback and Inbound.
+// It must never be part of a production binary. It makes requests only when a test calls
+// Callback or Inbound.
 package twiliotest
 
 import (
@@ -26,11 +24,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"twofa/internal/notify"
+	"twofa/internal/channel"
 )
 
-// The account that the double knows unless another Account is given. They have
-// the form of real ones and are none.
+// The double's default account. The values have the form of real ones, but are invented.
 const (
 	AccountSID          = "AC" + "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 	AuthToken           = "5ec2e7" + "70c4a1b0d9e8f7a6b5c4d3e2f1"
@@ -44,8 +41,8 @@ const (
 	AlertContentSID     = "HX" + "ffeeddccbbaa99887766554433221100"
 )
 
-// Account is what the double holds: credentials, senders and templates. Empty
-// fields stand for the constants of this package.
+// Account has the credentials, senders and templates of a double. Empty fields: the
+// constants of this package.
 type Account struct {
 	AccountSID, AuthToken string
 	APIKey, APISecret     string
@@ -87,15 +84,13 @@ type Call struct {
 	Path   string
 	Header http.Header // without Authorization
 	Form   url.Values
-	// Status and Code are what it was answered; Status is 0 where it got no
-	// answer (yet).
+	// Status and Code are those of the answer. Status is 0 if there is no answer (yet).
 	Status, Code int
-	// Accepted is true where the message would have been sent.
+	// Accepted is true if the message would have been sent.
 	Accepted bool
 }
 
-// Double is the API as an http.Handler, for a server of one's own. Start also
-// makes the server.
+// Double is the API as an http.Handler. Start also starts a server for it.
 type Double struct {
 	account Account
 	ended   chan struct{}
@@ -120,32 +115,32 @@ func New(account Account) *Double {
 	}
 }
 
-// Next queues replies, one for each of the next valid requests. An invalid
-// request is refused as always and takes none.
+// Next queues replies, one for each of the next valid requests. An invalid request is
+// refused and uses no reply.
 func (d *Double) Next(replies ...Reply) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.next = append(d.next, replies...)
 }
 
-// For sets the reply to every valid request for one number (E.164) on any
-// channel, after whatever Next has queued.
+// For sets the reply to all valid requests for a number (E.164) on every channel. Replies
+// of Next are used first.
 func (d *Double) For(number string, r Reply) { d.ForChannel("", number, r) }
 
-// ForChannel sets it for one channel alone, where it precedes that of For.
-func (d *Double) ForChannel(channel notify.Channel, number string, r Reply) {
+// ForChannel sets the reply for one channel. It has priority over a reply of For.
+func (d *Double) ForChannel(c channel.Channel, number string, r Reply) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.always[recipient{channel, number}] = r
+	d.always[recipient{c, number}] = r
 }
 
-// recipient is whom a reply is for; channel is "" for all of them.
+// recipient is the target of a reply. Empty channel: all channels.
 type recipient struct {
-	channel notify.Channel
+	channel channel.Channel
 	number  string
 }
 
-// Calls returns what has reached the double, in order of arrival.
+// Calls returns the requests so far, in order of arrival.
 func (d *Double) Calls() []Call {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -212,11 +207,11 @@ func (d *Double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.take(message).serve(d, w, r, call, message)
 }
 
-// maxBody is far more than a message of 1,600 characters needs.
+// maxBody is the longest body, in bytes: far more than a message of 1,600 characters needs.
 const maxBody = 64 << 10
 
-// readForm reads the whole body, always: the server notices that a caller has
-// gone only after that.
+// readForm always reads the whole body, because only then the server notices that the
+// client has closed the connection.
 func readForm(r *http.Request) (url.Values, *refusal) {
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	if err != nil {
@@ -228,12 +223,12 @@ func readForm(r *http.Request) (url.Values, *refusal) {
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, &refusal{http.StatusBadRequest, 20001, "the body is no form"}
+		return nil, &refusal{http.StatusBadRequest, 20001, "the body is not a form"}
 	}
 	return form, nil
 }
 
-// take returns the reply that is due for a message.
+// take returns the reply for a message.
 func (d *Double) take(m Message) Reply {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -274,13 +269,13 @@ func (d *Double) answer(w http.ResponseWriter, call *Call, status, code int, bod
 		w.Header().Set("WWW-Authenticate", `Basic realm="Twilio API"`)
 	}
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, body) // a caller that has gone is the caller's business
+	_, _ = io.WriteString(w, body) // fails if the client has closed the connection
 }
 
 func mustJSON(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // only maps of plain values are passed
+		panic(err) // maps of simple values can always be encoded
 	}
 	return string(b)
 }
@@ -288,7 +283,7 @@ func mustJSON(v any) string {
 // Server is a Double that listens on a free port of 127.0.0.1.
 type Server struct {
 	*Double
-	// URL is what TWILIO_BASE_URL is set to.
+	// URL is for TWILIO_BASE_URL.
 	URL string
 
 	server      *httptest.Server
@@ -299,20 +294,20 @@ type Server struct {
 func Start(account Account) *Server {
 	s := &Server{Double: New(account)}
 	s.server = httptest.NewUnstartedServer(s.Double)
-	// Set before Start: httptest keeps a hook that it finds and calls it too.
+	// Set before Start: httptest then calls this hook in addition to its own.
 	s.server.Config.ConnState = s.countConnections
 	s.server.Start()
 	s.URL = s.server.URL
 	return s
 }
 
-// Close ends what hangs and stops listening.
+// Close ends the requests that hang and stops the server.
 func (s *Server) Close() {
 	s.Double.Close()
 	s.server.Close()
 }
 
-// Connections is how many connections have been opened to the server.
+// Connections is how many connections the server has accepted.
 func (s *Server) Connections() int { return int(s.connections.Load()) }
 
 func (s *Server) countConnections(_ net.Conn, state http.ConnState) {

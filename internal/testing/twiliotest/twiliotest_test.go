@@ -1,9 +1,7 @@
 package twiliotest_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,17 +10,18 @@ import (
 	"testing"
 	"time"
 
+	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/twiliotest"
 )
 
 const (
-	to   = "whatsapp:+14155550123"
+	to   = "whatsapp:" + fixture.Alice
 	from = "whatsapp:" + twiliotest.WhatsAppFrom
 	path = "/2010-04-01/Accounts/" + twiliotest.AccountSID + "/Messages.json"
 )
 
-// form is a good request with a text, changed by name and value pairs; a value
-// of "-" takes the parameter out.
+// form is a valid request with a text, changed by pairs of names and values. The value "-"
+// removes the parameter.
 func form(pairs ...string) url.Values {
 	f := url.Values{"To": {to}, "From": {from}, "Body": {"739184 is your code."}}
 	for i := 0; i < len(pairs); i += 2 {
@@ -50,7 +49,7 @@ func request(t *testing.T, base string, f url.Values) *http.Request {
 	return r
 }
 
-// answered is the union of a Message resource and an error.
+// answered is an answer: a Message resource or an error.
 type answered struct {
 	http    int
 	header  http.Header
@@ -154,17 +153,17 @@ func TestRefusesParameters(t *testing.T) {
 		"callback to _":            {form("StatusCallback", "https://a_b.test/"), 21609},
 		"callback with a password": {form("StatusCallback", "https://a:b@c.test/"), 21609},
 		"unknown service":          {form("From", "-", "MessagingServiceSid", "MG"+strings.Repeat("0", 32)), 21701},
-		"service that is no SID":   {form("From", "-", "MessagingServiceSid", "MG1"), 21701},
+		"service, not a SID":       {form("From", "-", "MessagingServiceSid", "MG1"), 21701},
 		"sender, unknown service":  {form("MessagingServiceSid", "MG1"), 21701},
 		"no content":               {form("Body", "-"), 21619},
 		"empty text":               {form("Body", ""), 21619},
 		"text too long":            {form("Body", strings.Repeat("é", 1601)), 21617},
 		"text beside template":     {template(`{"1":"1"}`, "Body", "x"), 20001},
 		"unknown template":         {template(`{"1":"1"}`, "ContentSid", "HX"+strings.Repeat("0", 32)), 21655},
-		"template that is no SID":  {template(`{"1":"1"}`, "ContentSid", "HX1"), 21655},
+		"template, not a SID":      {template(`{"1":"1"}`, "ContentSid", "HX1"), 21655},
 		"variables alone":          {form("ContentVariables", `{"1":"1"}`), 21654},
 		"no variables":             {template("-"), 21656},
-		"variables that are none":  {template("739184"), 21656},
+		"variables without names":  {template("739184"), 21656},
 		"variables in a list":      {template(`["739184"]`), 21656},
 		"a number as variable":     {template(`{"1":739184}`), 21656},
 		"null as variable":         {template(`{"1":null}`), 21656},
@@ -180,7 +179,7 @@ func TestRefusesParameters(t *testing.T) {
 		"repeated parameter":       {repeated, 20001},
 		"text that is not UTF-8":   {form("Body", "\xff"), 20001},
 		"nothing":                  {url.Values{}, 21604},
-		"a known one not modelled": {form("MediaUrl", "https://example.test"), 20001},
+		"one that only Twilio has": {form("MediaUrl", "https://example.test"), 20001},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.Reset()
@@ -206,19 +205,19 @@ func TestRefusesRequests(t *testing.T) {
 		change       func(*http.Request)
 		status, code int
 	}{
-		"no credentials":      {form(), func(r *http.Request) { r.Header.Del("Authorization") }, 401, 20003},
-		"wrong token":         {form(), func(r *http.Request) { r.SetBasicAuth(twiliotest.AccountSID, twiliotest.APISecret) }, 401, 20003},
-		"wrong secret":        {form(), func(r *http.Request) { r.SetBasicAuth(twiliotest.APIKey, twiliotest.AuthToken) }, 401, 20003},
-		"bearer":              {form(), func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+twiliotest.AuthToken) }, 401, 20003},
-		"another account":     {form(), func(r *http.Request) { r.URL.Path = strings.Replace(path, "AC0", "AC1", 1) }, 404, 20404},
-		"the key as account":  {form(), func(r *http.Request) { r.URL.Path = strings.Replace(path, twiliotest.AccountSID, twiliotest.APIKey, 1) }, 404, 20404},
-		"another resource":    {form(), func(r *http.Request) { r.URL.Path = strings.Replace(path, "Messages", "Faxes", 1) }, 404, 20404},
-		"PUT":                 {form(), func(r *http.Request) { r.Method = http.MethodPut }, 405, 20004},
-		"parameter in a URL":  {form(), func(r *http.Request) { r.URL.RawQuery = "Body=739184" }, 400, 20001},
-		"JSON":                {form(), func(r *http.Request) { r.Header.Set("Content-Type", "application/json") }, 415, 20001},
-		"no content type":     {form(), func(r *http.Request) { r.Header.Del("Content-Type") }, 415, 20001},
-		"a body without end":  {long, func(*http.Request) {}, 413, 20001},
-		"a body that is none": {nil, func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader("%zz")), 3 }, 400, 20001},
+		"no credentials":     {form(), func(r *http.Request) { r.Header.Del("Authorization") }, 401, 20003},
+		"wrong token":        {form(), func(r *http.Request) { r.SetBasicAuth(twiliotest.AccountSID, twiliotest.APISecret) }, 401, 20003},
+		"wrong secret":       {form(), func(r *http.Request) { r.SetBasicAuth(twiliotest.APIKey, twiliotest.AuthToken) }, 401, 20003},
+		"bearer":             {form(), func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+twiliotest.AuthToken) }, 401, 20003},
+		"another account":    {form(), func(r *http.Request) { r.URL.Path = strings.Replace(path, "AC0", "AC1", 1) }, 404, 20404},
+		"the key as account": {form(), func(r *http.Request) { r.URL.Path = strings.Replace(path, twiliotest.AccountSID, twiliotest.APIKey, 1) }, 404, 20404},
+		"another resource":   {form(), func(r *http.Request) { r.URL.Path = strings.Replace(path, "Messages", "Faxes", 1) }, 404, 20404},
+		"PUT":                {form(), func(r *http.Request) { r.Method = http.MethodPut }, 405, 20004},
+		"parameter in a URL": {form(), func(r *http.Request) { r.URL.RawQuery = "Body=739184" }, 400, 20001},
+		"JSON":               {form(), func(r *http.Request) { r.Header.Set("Content-Type", "application/json") }, 415, 20001},
+		"no content type":    {form(), func(r *http.Request) { r.Header.Del("Content-Type") }, 415, 20001},
+		"a body without end": {long, func(*http.Request) {}, 413, 20001},
+		"an invalid body":    {nil, func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader("%zz")), 3 }, 400, 20001},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.Reset()
@@ -235,7 +234,7 @@ func TestRefusesRequests(t *testing.T) {
 				t.Errorf("%d messages, %d calls", len(s.Accepted()), s.CallCount())
 			}
 			if c := s.Calls()[0]; c.Header.Get("Authorization") != "" {
-				t.Error("the record keeps the credentials")
+				t.Error("the recorded request has the credentials")
 			}
 		})
 	}
@@ -250,7 +249,7 @@ func TestTheKeyWorks(t *testing.T) {
 	}
 }
 
-func TestAnAccountOfOnesOwn(t *testing.T) {
+func TestAnotherAccount(t *testing.T) {
 	own := twiliotest.Account{AccountSID: "AC" + strings.Repeat("1", 32), AuthToken: "own", WhatsAppFrom: "+447700900123"}
 	s := twiliotest.Start(own)
 	defer s.Close()
@@ -261,157 +260,11 @@ func TestAnAccountOfOnesOwn(t *testing.T) {
 		t.Errorf("answered %+v", a)
 	}
 	if a := do(t, request(t, s.URL, form())); a.http != http.StatusUnauthorized {
-		t.Errorf("the constants still work: %+v", a)
+		t.Errorf("the default account still works: %+v", a)
 	}
 }
 
-// Scripted replies go to valid requests only, first those of Next, then that of
-// the number.
-func TestScript(t *testing.T) {
-	s := start(t)
-	s.For("+14155550123", twiliotest.Refuse(400, 63024))
-	s.Next(twiliotest.Refuse(429, 20429).With("Retry-After", "7"), twiliotest.Accept())
-	send := func(pairs ...string) answered { return do(t, request(t, s.URL, form(pairs...))) }
-
-	if a := send("Body", "-"); a.Code != 21619 {
-		t.Errorf("a bad request took a reply: %+v", a)
-	}
-	if a := send(); a.http != 429 || a.Code != 20429 || a.header.Get("Retry-After") != "7" {
-		t.Errorf("first: %+v", a)
-	}
-	if a := send(); a.http != 201 {
-		t.Errorf("second: %+v", a)
-	}
-	for range 2 {
-		if a := send(); a.http != 400 || a.Code != 63024 || !strings.Contains(a.Message, "+14155550123") || !strings.Contains(a.Message, "739184") {
-			t.Errorf("then, for the number: %+v", a)
-		}
-	}
-	if a := send("To", "whatsapp:+14155550199"); a.http != 201 {
-		t.Errorf("another number: %+v", a)
-	}
-	if n := len(s.Accepted()); n != 2 {
-		t.Errorf("%d messages, want 2", n)
-	}
-	s.Reset()
-	if a := send(); a.http != 201 || s.CallCount() != 1 || len(s.Accepted()) != 1 {
-		t.Errorf("after Reset: %+v, %d calls", a, s.CallCount())
-	}
-}
-
-func TestFaults(t *testing.T) {
-	for name, tc := range map[string]struct {
-		reply    twiliotest.Reply
-		accepted int
-		status   int // 0: no answer
-		body     string
-		fails    bool // while the body is read
-	}{
-		"raw":               {twiliotest.Raw(502, "<html>"), 0, 502, "<html>", false},
-		"raw and accepting": {twiliotest.Raw(201, "<html>").Accepting(), 1, 201, "<html>", false},
-		"redirect":          {twiliotest.Redirect("/else"), 0, 307, "", false},
-		"drop":              {twiliotest.Drop(), 0, 0, "", false},
-		"drop, accepting":   {twiliotest.Drop().Accepting(), 1, 0, "", false},
-		"cut":               {twiliotest.Cut(), 1, 201, "", true},
-		"hang":              {twiliotest.Hang(), 0, 0, "", false},
-		"hang, accepting":   {twiliotest.Hang().Accepting(), 1, 0, "", false},
-		"zero, later":       {twiliotest.Reply{}.After(time.Millisecond), 1, 201, "", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := start(t)
-			s.Next(tc.reply)
-			r := request(t, s.URL, form())
-			if strings.HasPrefix(name, "hang") {
-				ctx, cancel := context.WithCancel(r.Context())
-				r = r.WithContext(ctx)
-				go func() {
-					for s.CallCount() == 0 || len(s.Accepted()) < tc.accepted {
-						time.Sleep(time.Millisecond)
-					}
-					cancel()
-				}()
-			}
-			res, err := http.DefaultTransport.RoundTrip(r)
-			if n := len(s.Accepted()); n != tc.accepted {
-				t.Errorf("%d messages, want %d", n, tc.accepted)
-			}
-			if n := s.CallCount(); n != 1 {
-				t.Errorf("%d calls", n)
-			}
-			if tc.status == 0 {
-				if err == nil {
-					t.Fatalf("answered %d", res.StatusCode)
-				}
-				if hung := errors.Is(err, context.Canceled); hung != strings.HasPrefix(name, "hang") {
-					t.Errorf("ended with %v", err)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer res.Body.Close()
-			body, err := io.ReadAll(res.Body)
-			if res.StatusCode != tc.status || (err != nil) != tc.fails {
-				t.Errorf("answered %d and %v", res.StatusCode, err)
-			}
-			if tc.body != "" && string(body) != tc.body {
-				t.Errorf("body %q", body)
-			}
-			if want := map[bool]string{true: "/else"}[name == "redirect"]; res.Header.Get("Location") != want {
-				t.Errorf("Location %q", res.Header.Get("Location"))
-			}
-		})
-	}
-}
-
-func TestAcceptFailed(t *testing.T) {
-	s := start(t)
-	s.Next(twiliotest.AcceptFailed(63024))
-	a := do(t, request(t, s.URL, form()))
-	if a.http != 201 || a.Status != "failed" || a.Error == nil || *a.Error != 63024 || len(a.SID) != 34 {
-		t.Errorf("answered %+v", a)
-	}
-	if n := len(s.Accepted()); n != 0 {
-		t.Errorf("%d messages", n)
-	}
-}
-
-// Close ends what hangs, or a test that forgets a deadline would never end.
-func TestCloseEndsWhatHangs(t *testing.T) {
-	s := twiliotest.Start(twiliotest.Account{})
-	s.Next(twiliotest.Hang())
-	done := make(chan error)
-	r := request(t, s.URL, form())
-	go func() {
-		res, err := http.DefaultTransport.RoundTrip(r)
-		if err == nil {
-			res.Body.Close()
-		}
-		done <- err
-	}()
-	for s.CallCount() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	s.Close()
-	if err := <-done; err == nil {
-		t.Error("answered")
-	}
-}
-
-func TestConnections(t *testing.T) {
-	s := start(t)
-	for range 3 {
-		r := request(t, s.URL, form())
-		r.Close = true
-		do(t, r)
-	}
-	if n := s.Connections(); n != 3 {
-		t.Errorf("%d connections, want 3", n)
-	}
-}
-
-// The handler form, as another server would use it.
+// A Double as the handler of another server.
 func TestHandler(t *testing.T) {
 	d := twiliotest.New(twiliotest.Account{})
 	defer d.Close()

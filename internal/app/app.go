@@ -1,0 +1,120 @@
+// Package app builds the service from its settings: the one wiring that main, the
+// tests and the benchmarks use.
+//
+// It is the only package that knows the concrete stores and messengers. It must
+// never decide anything about codes, users or requests.
+package app
+
+import (
+	"log/slog"
+	"time"
+
+	"twofa/handler"
+	"twofa/hooks"
+	"twofa/internal/channel"
+	"twofa/internal/config"
+	"twofa/internal/delivery"
+	"twofa/internal/notify"
+	"twofa/internal/recipient"
+	"twofa/internal/secret"
+	"twofa/internal/store"
+	"twofa/internal/user"
+	"twofa/internal/userfile"
+	"twofa/otpsend"
+	"twofa/otpverify"
+	"twofa/purge"
+	"twofa/users"
+)
+
+// Parts are what New needs beside the settings. Open makes them from the settings.
+// A test makes its own.
+type Parts struct {
+	Table store.Table
+	Keys  *secret.Keyring
+	Messenger
+	Texts Texts
+	Log   *slog.Logger
+	Now   func() time.Time
+}
+
+// Messenger sends messages, and receives reports and replies.
+type Messenger struct {
+	Senders notify.Senders
+	// Provider verifies and reads the provider's requests; nil without
+	// TWOFA_PUBLIC_URL.
+	Provider hooks.Provider
+	// Deniable are the channels over which a person's reply reaches the service.
+	Deniable map[channel.Channel]bool
+	// WhatsApp and SMS are the numbers that people can write to; "": none.
+	WhatsApp, SMS string
+}
+
+// Texts has the texts of replies and of the messages that people send. The senders
+// have the texts of the messages that they send.
+type Texts interface {
+	delivery.Texts
+	otpsend.Asker
+}
+
+// sweepBudget limits one run of the purge. Together with the write of the cursor it
+// is shorter than the handler's limit for a request.
+const sweepBudget = 15 * time.Second
+
+// New builds the use cases and their HTTP API.
+func New(s config.Settings, p Parts) *handler.API {
+	recipients := &recipient.Store{Table: p.Table, Keys: p.Keys}
+	registered := &user.Store{Table: p.Table, Keys: p.Keys}
+	sender := &delivery.Sender{
+		Recipients: recipients, Policy: s.Policy, Senders: p.Senders, Workflow: s.Channels, TestNumbers: s.TestNumbers,
+		Brand: s.Brand, Deniable: p.Deniable, Log: p.Log, Now: p.Now,
+	}
+	api := &handler.API{
+		Send: &otpsend.Service{
+			Recipients: recipients, Users: registered, Sender: sender, Channels: p.Senders, Workflow: s.Channels,
+			Policy: s.Policy, TestNumbers: s.TestNumbers, Countries: s.Countries, Now: p.Now,
+		},
+		Verify: &otpverify.Service{Recipients: recipients, Users: registered, Policy: s.Policy, Alerts: sender, Now: p.Now},
+		Users: &users.Service{
+			Users: registered, Recipients: recipients, Channels: p.Senders.Channels(), Countries: s.Countries, Brand: s.Brand, Now: p.Now,
+		},
+		Hooks: &hooks.Service{
+			Provider: p.Provider, Deliveries: sender,
+			Inbox: &delivery.Inbox{Recipients: recipients, Texts: p.Texts, Brand: s.Brand, Now: p.Now},
+		},
+		Purge: &purge.Service{Table: p.Table, Now: p.Now, Budget: sweepBudget},
+		Log:   p.Log, Now: p.Now,
+	}
+	if p.Provider != nil && (p.WhatsApp != "" || p.SMS != "") {
+		api.Send.Inbound = &otpsend.Inbound{WhatsApp: p.WhatsApp, SMS: p.SMS, Brand: s.Brand, Texts: p.Texts}
+	}
+	return api
+}
+
+// How much an import or an export does at the same time. Azure Table Storage answers
+// one request of a connection after the other, so it gets several connections. The
+// embedded store waits for the disk after each write, so one write gets many rows.
+const (
+	azureWorkers = 16
+	boltBatch    = 512
+)
+
+// firstRetry is the pause before the first of five repetitions of an import's
+// write. Each further pause is twice as long, so all take half a minute.
+const firstRetry = time.Second
+
+// Import returns an import of users, without a Report.
+func Import(s config.Settings, p Parts) *userfile.Import {
+	im := &userfile.Import{
+		Users: &user.Store{Table: p.Table, Keys: p.Keys}, Channels: p.Senders.Channels(), Countries: s.Countries,
+		Now: p.Now, Workers: azureWorkers, RetryAfter: firstRetry,
+	}
+	if b, ok := p.Table.(batcher); ok {
+		im.Batch, im.BatchSize, im.Workers = b.Batch, boltBatch, 1
+	}
+	return im
+}
+
+// Export returns an export of users, without a Report.
+func Export(s config.Settings, p Parts) *userfile.Export {
+	return &userfile.Export{Users: &user.Store{Table: p.Table, Keys: p.Keys}, Issuer: s.Brand, Workers: azureWorkers}
+}

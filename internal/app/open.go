@@ -1,0 +1,113 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"twofa/internal/channel"
+	"twofa/internal/config"
+	"twofa/internal/notify"
+	"twofa/internal/notify/console"
+	"twofa/internal/notify/email"
+	"twofa/internal/notify/twilio"
+	"twofa/internal/secret"
+	"twofa/internal/secretfile"
+	"twofa/internal/store"
+	"twofa/internal/store/azuretable"
+	"twofa/internal/store/boltstore"
+	"twofa/internal/texts"
+)
+
+// ErrLocked is in the error of Open while another process has the embedded store
+// open.
+var ErrLocked = boltstore.ErrLocked
+
+// batcher is a store that can combine many updates in one write.
+type batcher interface {
+	Batch(ctx context.Context, fn func(store.Table) error) error
+}
+
+// Open opens the store and the messenger of the settings. It makes no network
+// request, so that a start is quick. The console messenger prints on stdout. The
+// caller closes Parts.Table.
+func Open(s config.Settings, stdout io.Writer, log *slog.Logger) (Parts, error) {
+	catalogue, err := texts.Load(s.Texts)
+	if err != nil {
+		return Parts{}, err
+	}
+	p := Parts{Texts: catalogue, Log: log, Now: time.Now}
+	if p.Messenger, err = openMessenger(s, catalogue, stdout, log); err != nil {
+		return Parts{}, err
+	}
+	p.Table, p.Keys, err = openStore(s)
+	return p, err
+}
+
+// openStore opens the table and the keyring. The secret file is made while the
+// embedded store is locked, so that two processes cannot make two secrets.
+func openStore(s config.Settings) (store.Table, *secret.Keyring, error) {
+	if s.Store == config.StoreAzure {
+		table, err := azuretable.Open(s.Tables)
+		return table, s.Keys, err
+	}
+	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("TWOFA_DATA_DIR: %w", err)
+	}
+	table, err := boltstore.Open(filepath.Join(s.DataDir, "twofa.db"))
+	if err != nil {
+		return nil, nil, err
+	}
+	keys := s.Keys
+	if keys == nil {
+		if keys, err = secretfile.Load(filepath.Join(s.DataDir, "secret"), table.Empty); err != nil {
+			return nil, nil, errors.Join(err, table.Close())
+		}
+	}
+	return table, keys, nil
+}
+
+func openMessenger(s config.Settings, catalogue *texts.Catalogue, stdout io.Writer, log *slog.Logger) (Messenger, error) {
+	m := Messenger{Senders: make(notify.Senders)}
+	if s.Messenger == config.MessengerConsole {
+		printer := console.New(stdout, catalogue)
+		for _, c := range channel.Sending {
+			m.Senders[c] = printer.Sender(c)
+		}
+		return m, nil
+	}
+	var err error
+	if s.Email.URL != "" {
+		s.Email.Logger, s.Email.Texts = log, catalogue
+		if m.Senders[channel.Email], err = email.New(s.Email); err != nil {
+			return m, err
+		}
+	}
+	if s.Twilio.AccountSID == "" {
+		return m, nil
+	}
+	s.Twilio.Logger, s.Twilio.Texts = log, catalogue
+	account, err := twilio.New(s.Twilio)
+	if err != nil {
+		return m, err
+	}
+	maps.Copy(m.Senders, account.Senders())
+	if s.PublicURL == "" {
+		return m, nil
+	}
+	m.WhatsApp = s.Twilio.WhatsAppFrom
+	if strings.HasPrefix(s.Twilio.SMSFrom, "+") { // nobody can reply to a name, or to a short code from abroad
+		m.SMS = s.Twilio.SMSFrom
+	}
+	byService := s.Twilio.SMSFrom == "" && s.Twilio.MessagingServiceSID != ""
+	m.Deniable = map[channel.Channel]bool{channel.WhatsApp: true, channel.SMS: m.SMS != "" || byService}
+	m.Provider, err = twilio.NewWebhooks(s.PublicURL, s.Twilio.AuthToken)
+	return m, err
+}

@@ -1,0 +1,168 @@
+// Package row keeps typed values in a table, one value for each row. The whole row
+// is sealed (AES-256-GCM, bound to its key): a copy of the table reveals nothing of
+// its contents, and a row that was altered or moved does not open. Every change is a
+// compare-and-swap.
+//
+// The package must never log what a row holds. Its errors are safe to answer to a
+// client.
+package row
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"twofa/internal/problem"
+	"twofa/internal/secret"
+	"twofa/internal/store"
+	"twofa/internal/window"
+)
+
+// Codec turns values into bytes and back. The zero T stands for a row that does not
+// exist.
+type Codec[T any] struct {
+	Encode func(T) ([]byte, error)
+	Decode func([]byte) (T, error)
+	// KeepUntil is from when on the value is not needed. Zero: it needs no row, and
+	// none is written.
+	KeepUntil func(T) time.Time
+}
+
+// Store is a table of values that are sealed with a keyring.
+type Store[T any] struct {
+	Table store.Table
+	Keys  *secret.Keyring
+	Codec[T]
+}
+
+// Load returns the value of a row, the zero T if there is none. One round trip.
+//
+// Errors are of kind StorageUnavailable or, for a row that cannot be read,
+// Internal.
+func (s Store[T]) Load(ctx context.Context, key store.Key) (value T, err error) {
+	row, err := s.Table.Get(ctx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return value, nil
+	}
+	if err != nil {
+		return value, storageError(err)
+	}
+	_, value, err = s.open(row.Data, key)
+	return value, err
+}
+
+// Update lets decide turn the value of a row (the zero T if there is none) into
+// a new one, keeps that, and returns it with the error of decide.
+//
+// The new value is kept beside an error, too, because a refusal may change
+// something, such as a count of wrong codes. If the error was made by Discard,
+// the row stays as it is, and Update returns the zero T and the error within.
+// If the new value is not known to be kept, Update returns the zero T and an error
+// of kind StorageUnavailable (it may be kept) or Internal (it is not).
+//
+// decide may run several times and must have no other effect. Two round trips, one
+// if nothing changed. A row that was sealed with an older secret is sealed anew even
+// if its value stays the same, so that the older secret can be removed one day.
+func (s Store[T]) Update(ctx context.Context, key store.Key, decide func(old T) (T, error)) (T, error) {
+	return s.update(ctx, key, time.Time{}, decide)
+}
+
+// Erase is Update, but keeps the new value at least until now, also the zero T. The
+// row is not removed at once: after a lost answer, a store looks at the row to find
+// out whether its write took place. So the row has to outlive every write that is
+// under way.
+func (s Store[T]) Erase(ctx context.Context, key store.Key, now time.Time, decide func(old T) (T, error)) error {
+	_, err := s.update(ctx, key, now, decide)
+	return err
+}
+
+func (s Store[T]) update(ctx context.Context, key store.Key, atLeast time.Time, decide func(T) (T, error)) (T, error) {
+	var next, none T
+	var decided error
+	err := s.Table.Update(ctx, key, func(box []byte) (store.Row, error) {
+		plain, old, err := s.open(box, key)
+		if err != nil {
+			return store.Row{}, err
+		}
+		if next, decided = decide(old); isDiscard(decided) {
+			return store.Row{}, store.SkipWrite
+		}
+		return s.seal(key, next, atLeast, plain, box)
+	})
+	if err != nil {
+		return none, storageError(err)
+	}
+	if d, ok := decided.(discard); ok {
+		return none, d.error
+	}
+	return next, decided
+}
+
+// open returns the contents of a sealed box, and the value in it. A nil box is the
+// zero T.
+func (s Store[T]) open(box []byte, key store.Key) (plain []byte, value T, err error) {
+	if box == nil {
+		return nil, value, nil
+	}
+	if plain, err = s.Keys.Open(box, string(key)); err == nil {
+		value, err = s.Decode(plain)
+	}
+	if err != nil {
+		return nil, value, problem.Unexpected(err)
+	}
+	return plain, value, nil
+}
+
+// seal makes a row of a value. It returns SkipWrite if the value needs no row, or if
+// the row has it already.
+func (s Store[T]) seal(key store.Key, value T, atLeast time.Time, plain, box []byte) (store.Row, error) {
+	until := window.Later(s.KeepUntil(value), atLeast)
+	if until.IsZero() {
+		return store.Row{}, store.SkipWrite
+	}
+	encoded, err := s.Encode(value)
+	if err != nil {
+		return store.Row{}, problem.Unexpected(err)
+	}
+	current := s.Keys.Current()
+	if bytes.Equal(encoded, plain) && bytes.HasPrefix(box, current[:]) {
+		return store.Row{}, store.SkipWrite
+	}
+	// The clock of the process that purges may be ahead of ours.
+	return store.Row{Data: s.Keys.Seal(encoded, string(key)), KeepUntil: until.Add(window.MaxSkew)}, nil
+}
+
+// Discard returns the error that makes Update leave the row as it is. Update then
+// returns err, which may be nil.
+func Discard(err error) error { return discard{err} }
+
+type discard struct{ error }
+
+func (d discard) Error() string { return fmt.Sprint(d.error) }
+
+func isDiscard(err error) bool {
+	_, ok := err.(discard)
+	return ok
+}
+
+// retryAfter is the pause that a client is told if storage is unavailable.
+const retryAfter = 2 * time.Second
+
+func storageError(err error) error {
+	if known, ok := errors.AsType[*problem.Error](err); ok {
+		return known
+	}
+	if errors.Is(err, store.ErrUnavailable) {
+		return &problem.Error{
+			Kind: problem.StorageUnavailable, RetryAfter: retryAfter, Err: err,
+			Detail: "Storage did not answer, so it is not known whether anything was changed. Nothing was approved by this request, and nothing was sent; try again.",
+		}
+	}
+	if errors.Is(err, store.ErrInvalid) {
+		return problem.Unexpected(err)
+	}
+	// An error outside the store's contract: its text may hold anything.
+	return problem.Unexpected(fmt.Errorf("row: the store failed with a %T", err))
+}
