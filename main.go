@@ -17,8 +17,10 @@ import (
 	"syscall"
 	"time"
 
+	"twofa/handler"
 	"twofa/internal/app"
 	"twofa/internal/config"
+	"twofa/internal/otp"
 	"twofa/purge"
 )
 
@@ -82,6 +84,24 @@ func warn(s config.Settings, log *slog.Logger) {
 	if s.PublicURL == "" && s.Twilio.AccountSID != "" {
 		log.Warn("the provider cannot report what became of messages: there is no fallback after a lost message, and people cannot reply", "setting", "TWOFA_PUBLIC_URL")
 	}
+	if s.Keys != nil {
+		for _, weak := range s.Keys.Warnings() {
+			log.Warn("TWOFA_SECRET: "+weak+": remove it when nothing needs it any more (docs/runbooks/rotate-secret.md)", "setting", "TWOFA_SECRET")
+		}
+	}
+	byDefault := otp.DefaultPolicy()
+	if s.Policy.TTL > byDefault.TTL {
+		log.Warn("codes are valid for longer than the 10 minutes that NIST SP 800-63B-4 allows", "setting", "TWOFA_CODE_TTL")
+	}
+	if s.Policy.MaxChecks > byDefault.MaxChecks {
+		log.Warn("a code has more than the 5 tries that the PSD2 standard (RTS, article 4) allows", "setting", "TWOFA_MAX_CHECKS")
+	}
+	if s.AllowPlainHTTP {
+		log.Warn("storage and the provider may be reached over plain http: everybody on the way can read and change rows and messages", "setting", "TWOFA_ALLOW_PLAIN_HTTP")
+	}
+	if n := s.TestNumbers; len(n.Scenarios) == 0 && !n.Until.IsZero() {
+		log.Warn("the last day of the test numbers is past: they are switched off, and get messages as all numbers do. Remove the setting, or give a new day", "setting", "TWOFA_TEST_NUMBERS", "until", n.Until)
+	}
 	if len(s.TestNumbers.Scenarios) > 0 {
 		log.Warn("test numbers are on: nothing is sent to them, and a fixed code is right for them", "setting", "TWOFA_TEST_NUMBERS", "until", s.TestNumbers.Until)
 	}
@@ -120,7 +140,9 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 		WriteTimeout:      45 * time.Second, // longer than the handler's own limit
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		// net/http would answer OPTIONS * without our headers.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }
 
@@ -133,7 +155,7 @@ func serve(ctx context.Context, s config.Settings, h http.Handler, log *slog.Log
 	server := newServer(h, log)
 	log.Info("listening", "address", listener.Addr().String(), "store", s.Store, "messenger", s.Messenger)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- server.Serve(handler.FixedHeaders(listener)) }()
 	select {
 	case err := <-failed:
 		return err

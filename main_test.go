@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"twofa/internal/config"
+	"twofa/internal/otp"
+	"twofa/internal/secret"
+	"twofa/internal/testing/fixture"
 )
 
 // A client that sends nothing, or sends without end, is disconnected. So is a client
@@ -49,7 +52,11 @@ func TestServerBoundsEveryPhaseOfARequest(t *testing.T) {
 }
 
 // Each setting that is allowed, but most likely a mistake, gets one warning.
-func TestWarnings(t *testing.T) {
+func TestR2_R6_Warnings(t *testing.T) {
+	weak, err := secret.Parse(fixture.Secret(1) + ",AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tc := range []struct {
 		name string
 		s    config.Settings
@@ -59,6 +66,16 @@ func TestWarnings(t *testing.T) {
 		{"loopback of version 6", config.Settings{Addr: "[::1]:7071", Messenger: "console"}, nil},
 		{"misspelled", config.Settings{Addr: "127.0.0.1:1", Unknown: []string{"TWOFA_BRANT"}}, []string{"TWOFA_BRANT"}},
 		{"open to all", config.Settings{Addr: "0.0.0.0:7071"}, []string{"TWOFA_ADDR"}},
+		{"codes for longer", config.Settings{Addr: "127.0.0.1:1", Policy: otp.Policy{TTL: 10*time.Minute + time.Second}}, []string{"TWOFA_CODE_TTL"}},
+		{"the usual limits", config.Settings{Addr: "127.0.0.1:1", Policy: otp.DefaultPolicy()}, nil},
+		{"narrower limits", config.Settings{Addr: "127.0.0.1:1", Policy: otp.Policy{TTL: time.Minute, MaxChecks: 1}}, nil},
+		{"more tries", config.Settings{Addr: "127.0.0.1:1", Policy: otp.Policy{MaxChecks: 6}}, []string{"TWOFA_MAX_CHECKS"}},
+		{"both", config.Settings{Addr: "127.0.0.1:1", UnderHost: true, Policy: otp.Policy{TTL: 24 * time.Hour, MaxChecks: 100}}, []string{"TWOFA_CODE_TTL", "TWOFA_MAX_CHECKS"}},
+		{"plain http", config.Settings{Addr: "127.0.0.1:1", AllowPlainHTTP: true}, []string{"TWOFA_ALLOW_PLAIN_HTTP"}},
+		{"test numbers", config.Settings{Addr: "127.0.0.1:1", TestNumbers: otp.TestNumbers{Scenarios: map[string]otp.Scenario{"+14155550101": {}}}}, []string{"TWOFA_TEST_NUMBERS"}},
+		{"expired test numbers", config.Settings{Addr: "127.0.0.1:1", TestNumbers: otp.TestNumbers{Until: time.Now()}}, []string{"TWOFA_TEST_NUMBERS"}},
+		{"strong secrets", config.Settings{Addr: "127.0.0.1:1", Keys: fixture.Keys(t, 1, 2)}, nil},
+		{"a weak secret at the end", config.Settings{Addr: "127.0.0.1:1", Keys: weak}, []string{"TWOFA_SECRET"}},
 		{"codes in Azure's log", config.Settings{Addr: "127.0.0.1:1", UnderHost: true, Messenger: "console"}, []string{"TWOFA_MESSENGER"}},
 	} {
 		var out strings.Builder

@@ -151,8 +151,21 @@ func TestRepeatedRequestIsSentOnce(t *testing.T) {
 	rig := newRig(t)
 	p := rig.pair(noPause)
 	number := newNumber()
+	spellings := []string{number, number[:2] + " (" + number[2:5] + ") " + number[5:8] + "-" + number[8:]}
+	keys := []string{"key-1", `"key-1"`}
 	replies := concurrently(10, func(i int) reply {
-		return p[i%2].with("Idempotency-Key", "key-1").post("/api/otpsend", fields{"to": number})
+		for {
+			r := p[i%2].with("Idempotency-Key", keys[i/2%2]).post("/api/otpsend", fields{"to": spellings[i/4%2]})
+			if r.status != 409 {
+				return r
+			}
+			// The first request is still sending.
+			if after := r.number("retry_after"); after < 1 || after > 30 {
+				t.Errorf("retry_after %v: %s", after, r.body)
+				return r
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
 	})
 	if got := count(replies); got["201"] != 10 {
 		t.Fatalf("answered %v", got)

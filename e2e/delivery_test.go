@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -142,8 +144,10 @@ func TestAttack11_ForgedCallbacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	failed := url.Values{"MessageSid": {m.SID}, "MessageStatus": {"failed"}, "ErrorCode": {"63024"}, "To": {m.To}, "From": {m.From}}
-	denied := url.Values{"MessageSid": {m.SID}, "From": {m.To}, "To": {m.From}, "Body": {"NO"}}
+	failed := url.Values{
+		"AccountSid": {twiliotest.AccountSID}, "MessageSid": {m.SID}, "MessageStatus": {"failed"}, "ErrorCode": {"63024"}, "To": {m.To}, "From": {m.From},
+	}
+	denied := rig.twilio.InboundForm(m.To, m.From, "NO", "")
 
 	post := func(path, signature string, form string) {
 		t.Helper()
@@ -183,6 +187,84 @@ func TestAttack11_ForgedCallbacks(t *testing.T) {
 		t.Errorf("forged reports had an effect: %s", got)
 	}
 	want(t, c.check(fields{"id": id, "code": code}), "200")
+}
+
+// Attack 23. An attacker writes a message, and makes of its signed request one that the
+// victim seems to have sent. A request for another account, and the same message once
+// more, have no effect either.
+func TestAttack23_ReusedCallbacks(t *testing.T) {
+	rig := newParallelRig(t)
+	h, c := rig.host(nil, append(everyChannel, noPause)...)
+	provider := c.without("X-Functions-Key")
+	attacker, victim := newNumber(), newNumber()
+	start := func() (id string) {
+		t.Helper()
+		return want(t, c.post("/api/otpsend", fields{"to": victim}), "201").text("id")
+	}
+	wantPending := func(id string) {
+		t.Helper()
+		wantFields(t, c.status(id), fields{"status": "pending"})
+	}
+	const inbound = publicURL + twiliotest.InboundPath
+	post := func(signature string, form url.Values) reply {
+		t.Helper()
+		return provider.with("X-Twilio-Signature", signature).do("POST", twiliotest.InboundPath, "application/x-www-form-urlencoded", form.Encode())
+	}
+
+	id := start()
+	for text, name := range map[string]string{"NOFrom" + victim + "G": "G", "NOFrom" + victim + "GFrom" + attacker + "H": "G"} {
+		form := rig.twilio.InboundForm(attacker, twiliotest.SMSFrom, text, "")
+		signature := rig.twilio.Sign(inbound, form)
+		want(t, post(signature, form), "403 forbidden")
+		cut := maps.Clone(form)
+		cut.Set("Body", "NO")
+		cut.Set("From", victim)
+		rest := strings.TrimPrefix(text, "NOFrom"+victim+name) // of the text, then what follows it in the signed bytes
+		for _, follows := range slices.Sorted(maps.Keys(form)) {
+			if strings.HasPrefix(follows, "From") {
+				rest += follows + form.Get(follows)
+				if follows != "From" {
+					cut.Del(follows)
+				}
+			}
+		}
+		cut.Set(name, rest)
+		if rig.twilio.Sign(inbound, cut) != signature {
+			t.Fatalf("%v is no cut of %v", cut, form)
+		}
+		want(t, post(signature, cut), "403 forbidden")
+		wantPending(id)
+	}
+	awaitLine(t, h, `"level":"WARN"`, `"held":"From"`, `"holder":"Body"`)
+
+	foreign := rig.twilio.InboundForm(victim, twiliotest.SMSFrom, "NO", "")
+	foreign.Set("AccountSid", "AC"+strings.Repeat("0", 32))
+	want(t, post(rig.twilio.Sign(inbound, foreign), foreign), "403 forbidden")
+	elsewhere := rig.twilio.InboundForm(victim, "+12025550199", "NO", "")
+	want(t, post(rig.twilio.Sign(inbound, elsewhere), elsewhere), "403 forbidden")
+	wantPending(id)
+
+	// The person's own NO works, but not a second time.
+	denial := rig.twilio.InboundForm(victim, twiliotest.SMSFrom, "NO", "")
+	signature := rig.twilio.Sign(inbound, denial)
+	want(t, post(signature, denial), "200")
+	wantFields(t, c.status(id), fields{"status": "denied"})
+	id = start()
+	want(t, post(signature, denial), "200")
+	wantPending(id)
+	want(t, c.check(fields{"id": id, "code": rig.code(victim)}), "200")
+}
+
+// Attack 29. A callback whose body is too large is refused as such, signed or not.
+func TestAttack29_LargeCallbacks(t *testing.T) {
+	rig := newParallelRig(t)
+	_, c := rig.host(nil, append(everyChannel, noPause)...)
+	provider := c.without("X-Functions-Key")
+	for _, size := range []int{16<<10 + 1, 20 << 10, 64 << 10, 1 << 20} {
+		for _, path := range []string{"/hooks/twilio/status", twiliotest.InboundPath} {
+			want(t, provider.do("POST", path, "application/x-www-form-urlencoded", strings.Repeat("x", size)), "413 payload_too_large")
+		}
+	}
 }
 
 // A person can deny a pending verification by a reply in the language of the message.

@@ -220,3 +220,34 @@ func TestFactorsWithTheEmbeddedStore(t *testing.T) {
 		}
 	}
 }
+
+// Attack 36. The operator's secret leaked. With the secret marked, what the thief can
+// compute from it is refused over HTTP; addresses, users, apps, recovery codes and
+// counters are as before.
+func TestAttack36_AStolenSecretIsRetired(t *testing.T) {
+	rig := newParallelRig(t)
+	stolen, fresh := secret.Generate(), secret.Generate()
+	const name = "zoë"
+	before := rig.process("TWOFA_SECRET=" + stolen)
+	register(t, before.client, name)
+	app, codes := enroll(t, before.client, name), recoveryCodes(t, before.client, name)
+	number, other := newNumber(), newNumber()
+	id, code := rig.start(before.client, number)
+	otherID, otherCode := rig.start(before.client, other)
+	for range 5 {
+		want(t, before.check(fields{"id": otherID, "code": wrong(otherCode)}), "422 wrong_code")
+	}
+	before.kill()
+
+	after := rig.process("TWOFA_SECRET="+fresh+",index:"+stolen, "TWOFA_MAX_FAILURES_PER_DAY=6", "TWOFA_RESEND_AFTER=0s")
+	want(t, after.check(fields{"id": id, "code": code}), "410 expired")
+	want(t, after.check(fields{"to": number, "code": code}), "410 expired")
+	want(t, after.status(id), "200")
+	want(t, after.check(totpCheck(name, totpCode(t, app, 1))), "200")
+	want(t, after.check(recoveryCheck(name, codes[0])), "200")
+	otherID, otherCode = rig.start(after.client, other)
+	want(t, after.check(fields{"id": otherID, "code": wrong(otherCode)}), "422 wrong_code") // the sixth of the day
+	want(t, after.check(fields{"id": otherID, "code": otherCode}), "429 too_many_checks")
+	id, code = rig.start(after.client, number)
+	want(t, after.check(fields{"id": id, "code": code}), "200")
+}

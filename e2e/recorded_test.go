@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/base64"
 	"fmt"
 	"maps"
 	"os"
@@ -14,6 +13,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"twofa/internal/recipient"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/twiliotest"
 )
 
@@ -32,7 +33,7 @@ import (
 type phase struct {
 	about    string
 	settings map[string]string // added to sessionSettings; these win
-	damage   string            // if not "": damage the row of this named answer first
+	damage   string            // if not "": damage the row of this address first
 	steps    []step
 }
 
@@ -84,21 +85,12 @@ func (s step) sign() step {
 	return s
 }
 
-// sequentialSecret is 32 bytes from first on, in the form of TWOFA_SECRET.
-func sequentialSecret(first byte) string {
-	raw := make([]byte, 32)
-	for i := range raw {
-		raw[i] = first + byte(i)
-	}
-	return base64.StdEncoding.EncodeToString(raw)
-}
-
 // The secrets of the session. The last secret of TWOFA_SECRET determines the keys of rows, so
 // it is always the same. The first one seals the rows.
 var (
-	indexSecret = sequentialSecret(1)
-	sealSecret  = sequentialSecret(101)
-	otherSecret = sequentialSecret(201)
+	indexSecret = fixture.Secret(1)
+	sealSecret  = fixture.Secret(101)
+	otherSecret = fixture.Secret(201)
 )
 
 // The service's account at the provider, and its public address.
@@ -137,7 +129,7 @@ var phases = []phase{
 		settings: map[string]string{
 			"TWOFA_SECRET": otherSecret + "," + indexSecret, "TWOFA_RESEND_AFTER": "30s",
 		},
-		damage: "mail",
+		damage: "alice.mail@example.com",
 		steps:  brokenSteps,
 	},
 	{
@@ -162,7 +154,7 @@ func TestRecordedSession(t *testing.T) {
 		settings["TWILIO_BASE_URL"] = s.provider.URL
 		maps.Copy(settings, phase.settings)
 		if phase.damage != "" {
-			damageRow(t, dir, s.named(phase.damage).text("id")[2:18])
+			damageRow(t, dir, string((&recipient.Store{Keys: keyring(t, indexSecret)}).Key(phase.damage)))
 		}
 		s.launch(settings)
 		for _, step := range phase.steps {
@@ -193,7 +185,9 @@ func damageRow(t *testing.T, dir, key string) {
 		if rows == nil || rows.Get([]byte(key)) == nil {
 			return fmt.Errorf("there is no row %s", key)
 		}
-		return rows.Put([]byte(key), []byte("too short"))
+		row := slices.Clone(rows.Get([]byte(key)))
+		row[len(row)-1] ^= 1 // the row is whole for the store, but its seal is broken
+		return rows.Put([]byte(key), row)
 	})
 	if err != nil {
 		t.Fatal(err)

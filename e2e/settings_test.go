@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"twofa/internal/secret"
+	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/functionshost"
 )
 
@@ -87,7 +89,7 @@ func TestAllBadSettingsAreReported(t *testing.T) {
 func TestAttack13_WeakSecrets(t *testing.T) {
 	rig := newParallelRig(t)
 	_, exampleSecret := exampleSettings(t)
-	const good = "bWVhZG93LXBlbmNpbC1oYXJib3ItdmlvbGV0LTIwMjY=" // 32 bytes that differ enough
+	good := fixture.Secret(1)
 	for name, weak := range map[string]string{
 		"empty":                 "",
 		"short":                 "c2hvcnQgYnV0IHJhbmRvbQ==",
@@ -96,9 +98,13 @@ func TestAttack13_WeakSecrets(t *testing.T) {
 		"no base64":             "correct horse battery staple, correct horse",
 		"one byte repeated":     "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=",
 		"a few bytes repeated":  "cGFzc3dvcmRwYXNzd29yZHBhc3N3b3JkcGFzc3dvcmQ=",
+		"a sentence":            "bWVhZG93LXBlbmNpbC1oYXJib3ItdmlvbGV0LTIwMjY=",
+		"1, 2, 3, 4":            "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=",
 		"the same twice":        good + "," + good,
 		"a weak one at the end": good + ",c2hvcnQgYnV0IHJhbmRvbQ==",
 		"an empty one first":    "," + good,
+		"only a marked one":     "index:" + good,
+		"a marked one first":    "index:" + good + "," + secret.Generate(),
 	} {
 		for where, extra := range map[string]string{"under a host": "FUNCTIONS_CUSTOMHANDLER_PORT=1", "without a host": "TWOFA_ADDR=127.0.0.1:0"} {
 			t.Run(name+" "+where, func(t *testing.T) {

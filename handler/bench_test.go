@@ -54,7 +54,7 @@ func (s *benchSender) Send(_ context.Context, m notify.Message) error {
 func BenchmarkService(b *testing.B) {
 	table, sender := new(benchTable), new(benchSender)
 	h := app.New(
-		config.Settings{Policy: otp.DefaultPolicy(), Channels: []channel.Channel{channel.WhatsApp}, Brand: "Acme"},
+		config.Settings{UnderHost: true, Policy: otp.DefaultPolicy(), Channels: []channel.Channel{channel.WhatsApp}, Brand: "Acme"},
 		app.Parts{
 			Table: table, Keys: fixture.Keys(b, 1), Now: time.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
 			Messenger: app.Messenger{Senders: notify.Senders{channel.WhatsApp: sender}},

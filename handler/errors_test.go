@@ -39,6 +39,8 @@ var wire = map[problem.Kind]int{
 	"undeliverable":          422,
 	"provider_unavailable":   502,
 	"provider_misconfigured": 502,
+	"too_many_changes":       429,
+	"busy":                   503,
 	"storage_unavailable":    503,
 	"payload_too_large":      413,
 	"unsupported_media_type": 415,
@@ -91,11 +93,32 @@ type problemCase struct {
 	allow      string
 }
 
+// fullQueue takes all places in the queue of those who hash, and asks for one more.
+func fullQueue(r *rig) *response {
+	r.put("/api/users/alice", object("phone", alice)).want(201)
+	for {
+		place, err := r.API.Users.Hashing.Enter()
+		if err != nil {
+			break
+		}
+		defer place.Leave()
+	}
+	return r.post("/api/users/alice/recovery-codes", "")
+}
+
 // problemCases has each row of the table at least once.
 var problemCases = []problemCase{
 	{name: "not JSON", kind: problem.InvalidRequest, detail: "one object", ask: asking("POST", "/api/otpsend", typeJSON, `{"to": "`)},
 	{name: "bad fields", kind: problem.InvalidRequest, detail: "errors", ask: asking("POST", "/api/otpsend", typeJSON, `{}`)},
 	{name: "the provider does not know the number", kind: problem.InvalidRequest, detail: "errors", id: true, ask: sending(&notify.Failure{Outcome: otp.OutcomeInvalidAddress})},
+	{name: "all places in the queue are taken", kind: problem.Busy, detail: "try again", retryAfter: 3, ask: fullQueue},
+	{name: "the eleventh change of a day", kind: problem.TooManyChanges, detail: "24 hours", retryAfter: 86400, ask: func(r *rig) *response {
+		r.put("/api/users/alice", object("email", "0@example.com")).want(201)
+		for i := range 10 {
+			r.put("/api/users/alice", object("email", fmt.Sprint(i+1, "@example.com"))).want(200)
+		}
+		return r.put("/api/users/alice", object("email", "11@example.com"))
+	}},
 	{name: "wrong code", kind: problem.WrongCode, checksLeft: new(4), detail: "not right", ask: func(r *rig) *response {
 		id, code := r.start(alice)
 		return r.check(id, wrong(code))

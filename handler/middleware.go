@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -54,10 +55,9 @@ func (a *API) serve(function string, e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := a.Now()
 		id := requestID(r)
-		header := w.Header()
-		header.Set("X-Request-Id", id)
-		header.Set("Cache-Control", "no-store")
-		header.Set("X-Content-Type-Options", "nosniff")
+		for name, value := range fixedHeaders(id) {
+			w.Header().Set(name, value)
+		}
 
 		// A client that hangs up must not cancel a send that has begun.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), requestTimeout)
@@ -76,6 +76,13 @@ func (a *API) serve(function string, e endpoint) http.Handler {
 		}
 		a.logLine(ctx, function, r.Method, id, status, failed, begun, trips.Load(), line)
 	})
+}
+
+// fixedHeaders are the headers that every answer has.
+func fixedHeaders(id string) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		_ = yield("X-Request-Id", id) && yield("Cache-Control", "no-store") && yield("X-Content-Type-Options", "nosniff")
+	}
 }
 
 // guard turns a panic into an error. The log gets the stack, but not the value of
@@ -119,6 +126,10 @@ func requestID(r *http.Request) string {
 	if len(id) > 0 && len(id) <= 64 && strings.Trim(id, "0123456789abcdefABCDEF-") == "" {
 		return id
 	}
+	return randomID()
+}
+
+func randomID() string {
 	var random [8]byte
 	_, _ = rand.Read(random[:])
 	return hex.EncodeToString(random[:])

@@ -29,8 +29,11 @@ type API struct {
 	Users  *users.Service
 	Hooks  *hooks.Service
 	Purge  *purge.Service
-	Log    *slog.Logger
-	Now    func() time.Time
+	// Guard is nil behind the Functions host: it checks keys, and gives each request
+	// its own host name.
+	Guard *Guard
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // Handler returns all routes of the service. The function.json files name the
@@ -58,11 +61,17 @@ func (a *API) Handler() http.Handler {
 
 	mux.Handle("/hooks/twilio/status", a.methods("hooks", byMethod{"POST": hook(a.Hooks.Status)}))
 	mux.Handle("/hooks/twilio/inbound", a.methods("hooks", byMethod{"POST": hook(a.Hooks.Inbound)}))
-	mux.Handle("/purge", a.methods("purge", byMethod{"POST": a.timer}))
+	if a.Guard == nil { // else no host fires the timer, and anybody could
+		mux.Handle("/purge", a.methods("purge", byMethod{"POST": a.timer}))
+	}
 
 	unknown := a.serve("", func(*http.Request) (answer, error) { return answer{}, errNoRoute })
 	mux.Handle("/", unknown)
-	return foldRoute(mux, unknown)
+	routes := foldRoute(mux, unknown)
+	if a.Guard == nil {
+		return routes
+	}
+	return a.protect(routes)
 }
 
 // withBody is an endpoint that decodes the body of a request, and calls f.
@@ -223,8 +232,8 @@ func hook(f func(*http.Request) (hooks.Reply, error)) endpoint {
 //   - one slash at the end is removed, but not for DELETE: there a path whose id
 //     is missing by mistake would delete all.
 //
-// A path that is not clean goes to unknown. ServeMux would redirect it, without
-// what serve gives to every answer.
+// A path that is not clean, and the path of OPTIONS *, goes to unknown. ServeMux
+// would answer without what serve gives to every answer.
 //
 // foldRoute works on the escaped path, so that an escaped slash stays in its
 // segment.
@@ -234,7 +243,7 @@ func foldRoute(next, unknown http.Handler) http.Handler {
 		if len(folded) > 1 && r.Method != http.MethodDelete {
 			folded = strings.TrimSuffix(folded, "/")
 		}
-		if path.Clean(folded) != folded {
+		if path.Clean(folded) != folded || folded[0] != '/' {
 			unknown.ServeHTTP(w, r)
 			return
 		}

@@ -20,8 +20,10 @@ import (
 type Provider interface {
 	// Report and Inbound read a status report and a person's message. For
 	// errors.Is, the error is notify.ErrForged unless the request has the provider's
-	// signature, and notify.ErrMalformed if a signed request cannot be read. With
-	// any error the result must not be used.
+	// signature and one reading. If a signed request is not for our account and
+	// senders, it is notify.ErrForeign; if it cannot be read, notify.ErrMalformed. A
+	// body over the limit is a *problem.Error of kind PayloadTooLarge. With any error
+	// the result must not be used.
 	Report(r *http.Request) (notify.Report, error)
 	Inbound(r *http.Request) (notify.Inbound, error)
 	// Reply returns the answer that has the provider send the text to the person.
@@ -59,7 +61,9 @@ type Reply struct {
 
 // Status receives a report on a message. Its errors are:
 //   - a *problem.Error of kind NotFound if callbacks are off;
-//   - of kind Forbidden if the signature is missing or wrong;
+//   - of kind Forbidden if the signature is missing or wrong, or if the request is
+//     not for our account and senders;
+//   - of kind PayloadTooLarge if the body is over the limit;
 //   - of kind InvalidRequest if the request is signed, but cannot be read;
 //   - those of Deliveries, except NotFound: the verification of a late report may be
 //     gone, and the provider need not send the report again.
@@ -116,6 +120,13 @@ func refusal(err error) error {
 				"If the provider did send it, check that TWOFA_PUBLIC_URL is exactly the public address that the provider calls, " +
 				"scheme and host included, and that TWILIO_AUTH_TOKEN is the account's primary auth token.",
 			Err: notify.ErrForged,
+		}
+	case errors.Is(err, notify.ErrForeign):
+		return &problem.Error{
+			Kind: problem.Forbidden,
+			Detail: "The request is signed by the provider, but is for another account or another sender. Check TWILIO_ACCOUNT_SID, " +
+				"and that TWILIO_WHATSAPP_FROM, TWILIO_SMS_FROM or TWILIO_MESSAGING_SERVICE_SID is what people write to.",
+			Err: notify.ErrForeign,
 		}
 	case errors.Is(err, notify.ErrMalformed):
 		return &problem.Error{

@@ -143,6 +143,7 @@ func TestAMessageIsReceivedAndAnswered(t *testing.T) {
 func TestAttack11_UnprovenRequestsHaveNoEffect(t *testing.T) {
 	tooLarge := &problem.Error{Kind: problem.PayloadTooLarge, Detail: "The body is larger than 16 KiB."}
 	const forged, malformed = "forbidden: notify: not signed by the provider", "invalid_request: notify: cannot be read"
+	const foreign = "forbidden: notify: for another account or sender"
 	for name, c := range map[string]struct {
 		err    error
 		kind   problem.Kind
@@ -151,6 +152,8 @@ func TestAttack11_UnprovenRequestsHaveNoEffect(t *testing.T) {
 	}{
 		"forged":               {notify.ErrForged, problem.Forbidden, []string{"TWOFA_PUBLIC_URL", "TWILIO_AUTH_TOKEN", "primary"}, forged},
 		"forged, wrapped":      {fmt.Errorf("%s: %w", canary, notify.ErrForged), problem.Forbidden, []string{"TWOFA_PUBLIC_URL"}, forged},
+		"foreign":              {notify.ErrForeign, problem.Forbidden, []string{"signed", "TWILIO_ACCOUNT_SID", "TWILIO_WHATSAPP_FROM", "TWILIO_SMS_FROM", "TWILIO_MESSAGING_SERVICE_SID"}, foreign},
+		"foreign, wrapped":     {fmt.Errorf("%s: %w", canary, notify.ErrForeign), problem.Forbidden, nil, foreign},
 		"malformed":            {notify.ErrMalformed, problem.InvalidRequest, []string{"signed"}, malformed},
 		"malformed, wrapped":   {fmt.Errorf("%w: %s", notify.ErrMalformed, canary), problem.InvalidRequest, nil, malformed},
 		"forged and malformed": {errors.Join(notify.ErrMalformed, notify.ErrForged), problem.Forbidden, nil, forged},

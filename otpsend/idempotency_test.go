@@ -12,6 +12,7 @@ import (
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/testing/rig"
+	"twofa/internal/user"
 	"twofa/internal/window"
 	"twofa/otpsend"
 )
@@ -262,6 +263,9 @@ func TestEqualRequestsAtOnceSendOnce(t *testing.T) {
 	answers := make([]otpsend.Answer, 12)
 	rig.AtOnce(rig.Times(len(answers), func(i int) {
 		a, replayed, err := start(r, toAlice, "key")
+		for problem.Is(err, problem.IdempotencyConflict) { // the first is under way
+			a, replayed, err = start(r, toAlice, "key")
+		}
 		if err != nil {
 			t.Error(err)
 		}
@@ -276,5 +280,206 @@ func TestEqualRequestsAtOnceSendOnce(t *testing.T) {
 	}
 	if first.Load() != 1 || r.Sent() != 1 {
 		t.Errorf("%d were the first, %d messages", first.Load(), r.Sent())
+	}
+}
+
+// Spellings of one number, and defaults that are given explicitly, are the same
+// request.
+func TestAnotherSpellingOfARequestIsTheSameRequest(t *testing.T) {
+	paying := otp.Transaction{Amount: "EUR 1", Payee: "Acme"}
+	for name, tc := range map[string]struct{ first, again otpsend.Request }{
+		"spaces in the number":          {toAlice, otpsend.Request{To: "+1 415 555 0123"}},
+		"punctuation in the number":     {toAlice, otpsend.Request{To: "+1 (415) 555-0123"}},
+		"an international prefix":       {otpsend.Request{To: "+1.415.555.0123"}, toAlice},
+		"capitals in the mail's domain": {otpsend.Request{To: mail}, otpsend.Request{To: strings.Replace(mail, "example.com", "EXAMPLE.com", 1)}},
+		"the default purpose":           {toAlice, otpsend.Request{To: alice, Purpose: "login"}},
+		"the service's channels":        {toAlice, otpsend.Request{To: alice, Channels: list{"whatsapp", "sms", "call"}}},
+		"one channel, as a list":        {otpsend.Request{To: alice, Channel: "sms"}, otpsend.Request{To: alice, Channels: list{"sms"}}},
+		"the user's channels":           {otpsend.Request{User: "canary-chooser"}, otpsend.Request{User: "canary-chooser", Channels: list{"sms", "email"}}},
+		"the user's language":           {otpsend.Request{User: "canary-chooser"}, otpsend.Request{User: "canary-chooser", Locale: "de"}},
+		"a language in capitals":        {otpsend.Request{To: alice, Locale: "pt-BR"}, otpsend.Request{To: alice, Locale: "pt-br"}},
+		"an IPv6 address":               {otpsend.Request{To: alice, ClientIP: "2001:db8::1"}, otpsend.Request{To: alice, ClientIP: "2001:0DB8:0::0:1"}},
+		"an IPv4 address in IPv6":       {otpsend.Request{To: alice, ClientIP: "203.0.113.9"}, otpsend.Request{To: alice, ClientIP: "::ffff:203.0.113.9"}},
+		"everything at once": {otpsend.Request{To: alice, Transaction: paying},
+			otpsend.Request{To: " +1-415-555-0123 ", Purpose: "login", Channels: list{"whatsapp", "sms", "call"}, Transaction: paying}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.User(user.User{Name: "canary-chooser", Phone: alice, Email: mail, Locale: "de", Channels: list{"sms", "email"}})
+			first, _, err := start(r, tc.first, "key")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, req := range []otpsend.Request{tc.again, tc.first} {
+				a, replayed, err := start(r, req, "key")
+				if err != nil || !replayed || !reflect.DeepEqual(a, first) || r.Sent() != 1 {
+					t.Errorf("%+v: replayed: %t, %v, %d messages", req, replayed, err, r.Sent())
+				}
+			}
+		})
+	}
+}
+
+// What differs is another request, however close.
+func TestADifferenceThatCountsIsAnotherRequest(t *testing.T) {
+	for name, tc := range map[string]struct{ first, again otpsend.Request }{
+		"another order of channels": {otpsend.Request{To: alice, Channels: list{"sms", "call"}}, otpsend.Request{To: alice, Channels: list{"call", "sms"}}},
+		"a part of the channels":    {toAlice, otpsend.Request{To: alice, Channels: list{"whatsapp", "sms"}}},
+		"inbound":                   {toAlice, otpsend.Request{To: alice, Channel: "inbound"}},
+		"a name as the number":      {toAlice, toUser},
+		"case in the payee":         {otpsend.Request{To: alice, Transaction: otp.Transaction{Payee: "Acme"}}, otpsend.Request{To: alice, Transaction: otp.Transaction{Payee: "ACME"}}},
+		"a language":                {toAlice, otpsend.Request{To: alice, Locale: "de"}},
+		"another number":            {otpsend.Request{To: alice}, otpsend.Request{To: "+14155550199"}},
+	} {
+		r := newRig(t)
+		if _, _, err := start(r, tc.first, "key"); err != nil {
+			t.Fatal(name, err)
+		}
+		r.Advance(time.Minute)
+		_, replayed, err := start(r, tc.again, "key")
+		if name == "another number" { // which is another row: a key belongs to an address
+			if err != nil || replayed {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if r.Refused(err, problem.IdempotencyConflict); replayed {
+			t.Errorf("%s: replayed", name)
+		}
+	}
+}
+
+// The draft of the header has the key in quotation marks. Both forms are one key.
+func TestAQuotedIdempotencyKeyIsTheBareOne(t *testing.T) {
+	for bare, quoted := range map[string]string{
+		"key": `"key"`, "8e03978e-40d5-43e8-bc93-6894a57f9324": `"8e03978e-40d5-43e8-bc93-6894a57f9324"`,
+		`a"b`: `"a\"b"`, `a\b`: `"a\\b"`, strings.Repeat("k", 64): `"` + strings.Repeat("k", 64) + `"`,
+	} {
+		for _, keys := range [][2]string{{bare, quoted}, {quoted, bare}, {quoted, quoted}} {
+			r := rig.New(t)
+			first, _, err := start(r, toAlice, keys[0])
+			if err != nil {
+				t.Fatalf("%q: %v", keys[0], err)
+			}
+			a, replayed, err := start(r, toAlice, keys[1])
+			if err != nil || !replayed || !reflect.DeepEqual(a, first) || r.Sent() != 1 {
+				t.Errorf("%q after %q: replayed: %t, %v", keys[1], keys[0], replayed, err)
+			}
+		}
+	}
+	for _, bad := range []string{`"`, `""`, `"key`, `"key"x`, `"key";a=1`, `"a"b"`, `"a\b"`, `"key\"`, `"a b"`, `"é"`, `"` + strings.Repeat("k", 65) + `"`} {
+		r := rig.New(t)
+		_, _, err := start(r, toAlice, bad)
+		wantField(t, r.Refused(err, problem.InvalidRequest), "Idempotency-Key: ")
+		wantUntouched(r, 0)
+	}
+}
+
+// While the first request is sending, its repetition is told to wait: nobody knows yet
+// whether it will succeed.
+func TestARepetitionOfARequestThatIsSendingIsRefused(t *testing.T) {
+	for name, tc := range map[string]struct {
+		req  otpsend.Request
+		fail bool
+	}{
+		"accepted":         {toAlice, false},
+		"refused":          {otpsend.Request{To: alice, Channel: "whatsapp"}, true},
+		"after a fallback": {otpsend.Request{To: alice, Channels: list{"sms", "whatsapp"}}, false},
+		"for a user":       {otpsend.Request{User: canary, Channel: "whatsapp"}, false},
+		"mail and number":  {otpsend.Request{User: canary, Channels: list{"email", "whatsapp"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.Sender(channel.SMS).Always(landline)
+			r.Sender(channel.Email).Always(undeliverable)
+			if tc.fail {
+				r.Sender(channel.WhatsApp).Always(undeliverable)
+			}
+			asked := 0
+			for _, c := range channel.Sending {
+				r.Sender(c).During(func(notify.Message) {
+					asked++
+					r.Advance(time.Second)
+					_, replayed, err := start(r, tc.req, "key")
+					e := r.Refused(err, problem.IdempotencyConflict)
+					if replayed || e.RetryAfter <= 0 || e.RetryAfter > otp.MaxRequest || e.ID != "" {
+						t.Errorf("message %d: replayed: %t, %+v", asked, replayed, e)
+					}
+					// Another request with the key is a conflict without an end.
+					other := tc.req
+					other.Purpose = "pay"
+					_, _, err = start(r, other, "key")
+					if e := r.Refused(err, problem.IdempotencyConflict); e.RetryAfter != 0 {
+						t.Errorf("another request: %+v", e)
+					}
+				})
+			}
+			a, _, err := start(r, tc.req, "key")
+			first, sent := resultOf(a, err), r.Sent()
+			if asked == 0 || (err != nil) != tc.fail {
+				t.Fatalf("%d messages, %v", asked, err)
+			}
+			a, replayed, err := start(r, tc.req, "key")
+			if again := resultOf(a, err); !replayed || !reflect.DeepEqual(again, first) || r.Sent() != sent {
+				t.Errorf("replayed: %t\n%+v, the first time\n%+v", replayed, again, first)
+			}
+		})
+	}
+}
+
+// The same holds for a resend.
+func TestARepetitionOfAResendThatIsSendingIsRefused(t *testing.T) {
+	r := newRig(t)
+	r.Policy(withoutPause)
+	id := r.MustStart(toAlice).ID
+	resend := func() (otpsend.Answer, bool, error) {
+		return r.Send.Resend(r.Ctx(), string(id), otpsend.ResendRequest{}, "key")
+	}
+	whatsApp(r).During(func(notify.Message) {
+		_, _, err := resend()
+		if e := r.Refused(err, problem.IdempotencyConflict); e.RetryAfter <= 0 {
+			t.Errorf("%+v", e)
+		}
+	})
+	first, _, err := resend()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, replayed, err := resend(); err != nil || !replayed || !reflect.DeepEqual(again, first) || r.Sent() != 2 {
+		t.Errorf("replayed: %t, %v, %+v", replayed, err, again)
+	}
+}
+
+// A process that was killed, or lost storage, while it was sending blocks its key for
+// as long as a request can take, and no longer. Then the stored state is the answer.
+func TestAttack17_AKilledRequestNeverWedgesItsKey(t *testing.T) {
+	for _, fault := range []rig.Fault{rig.Down, rig.Lost} {
+		r := newRig(t)
+		r.Table.Break(rig.FaultFrom(2, fault)) // the row is written, the outcome is not
+		first, _, err := start(r, toAlice, "key")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Table.Break(nil)
+		if fault == rig.Lost { // the outcome was stored
+			if _, replayed, err := start(r, toAlice, "key"); err != nil || !replayed {
+				t.Errorf("replayed: %t, %v", replayed, err)
+			}
+			continue
+		}
+		for _, wait := range []time.Duration{0, time.Second, otp.MaxRequest - time.Second - time.Millisecond} {
+			r.Advance(wait)
+			_, _, err := start(r, toAlice, "key")
+			if e := r.Refused(err, problem.IdempotencyConflict); e.RetryAfter <= 0 || e.RetryAfter > otp.MaxRequest {
+				t.Errorf("%+v", e)
+			}
+		}
+		r.Advance(time.Millisecond)
+		a, replayed, err := start(r, toAlice, "key")
+		if err != nil || !replayed || !reflect.DeepEqual(a, first) || r.Sent() != 1 {
+			t.Errorf("replayed: %t, %v\n%+v, the first time\n%+v", replayed, err, a, first)
+		}
+		pause(r)
+		r.MustResend(a.ID, "")
 	}
 }

@@ -6,8 +6,8 @@
 // verification: the person sends that one to the service, so knowing it proves
 // nothing.
 //
-// Each change is one transition of package otp: send calls
-// [recipient.Store.Change], which calls Update of package row, which runs the
+// Each change is one transition of package otp: Start and Resend call Change and
+// ChangeID of [recipient.Store], which call Update of package row, which runs the
 // transition inside the store's compare-and-swap. Only then does send call the
 // Sender.
 package otpsend
@@ -77,18 +77,25 @@ type ResendRequest struct {
 }
 
 // Start makes a verification, as [otp.Start] decides, and sends its code. Two
-// storage round trips, three for a user. Each message that a provider refuses costs
-// two more, and so does each message to the person's second address.
+// storage round trips, three for a user, and two more with an idempotency key. Each
+// message that a provider refuses costs two more, and so does each message to the
+// person's second address.
 //
 // A repetition of a request with the same idempotency key ("": none) gets the
-// answer of the first request and sends nothing; replayed is true then. It costs one
-// round trip, two for a user.
+// answer of the first request and sends nothing; replayed is true then. While the
+// first request is sending, the repetition is refused with IdempotencyConflict. It
+// costs one round trip, two for a user. Two spellings of one request are the same
+// request: see sameStart.
 func (s *Service) Start(ctx context.Context, req Request, idempotencyKey string) (a Answer, replayed bool, err error) {
-	idem, err := identify(idempotencyKey, "start", req)
+	idempotencyKey, err = readKey(idempotencyKey)
 	if err != nil {
 		return Answer{}, false, err
 	}
-	start, err := s.read(ctx, req)
+	start, same, err := s.read(ctx, req)
+	if err != nil {
+		return Answer{}, false, err
+	}
+	idem, err := identify(idempotencyKey, "start", same)
 	if err != nil {
 		return Answer{}, false, err
 	}
@@ -96,11 +103,12 @@ func (s *Service) Start(ctx context.Context, req Request, idempotencyKey string)
 	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the process instead
 	_, _ = rand.Read(start.Nonce[:])
 	key := s.Recipients.Key(start.Address)
-	start.ID, start.Key, start.Idempotency = otp.NewID(key, random), s.Recipients.Keys.Current(), idem
+	start.ID, start.Key, start.Idempotency = s.Recipients.NewID(key, random), s.Recipients.Keys.Current(), idem
 	now := s.Now()
-	return s.send(ctx, key, idem, now, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+	r, v, err := s.Recipients.Change(ctx, key, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		return otp.Start(r, start, s.Policy, now)
 	})
+	return s.send(ctx, idem, delivery.State{Recipient: r, Verification: v, Now: now}, err)
 }
 
 // Resend sends the code of a pending verification again, as [otp.Resend] decides:
@@ -112,6 +120,9 @@ func (s *Service) Resend(ctx context.Context, id string, req ResendRequest, idem
 	if err != nil {
 		return Answer{}, false, err
 	}
+	if idempotencyKey, err = readKey(idempotencyKey); err != nil {
+		return Answer{}, false, err
+	}
 	idem, err := identify(idempotencyKey, "resend "+id, req)
 	if err != nil {
 		return Answer{}, false, err
@@ -120,9 +131,10 @@ func (s *Service) Resend(ctx context.Context, id string, req ResendRequest, idem
 		return Answer{}, false, problem.Invalid("channel", "%s", s.channelsText(channel.Next))
 	}
 	now, resend := s.Now(), otp.ResendRequest{ID: parsed, Channel: req.Channel, Idempotency: idem}
-	return s.send(ctx, parsed.RowKey(), idem, now, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+	r, v, err := s.Recipients.ChangeID(ctx, parsed, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		return s.resend(r, resend, now)
 	})
+	return s.send(ctx, idem, delivery.State{Recipient: r, Verification: v, Now: now}, err)
 }
 
 // resend is [otp.Resend] within the operator's present settings, which may allow
@@ -162,17 +174,15 @@ func (s *Service) mayStillReach(r otp.Recipient, v otp.Verification) error {
 	return nil
 }
 
-// send stores a transition that spends a send, and then sends the message. If the
-// transition returns a *otp.Replay, it sends nothing and gives the first answer
+// send sends the message of a transition that spent a send, which is stored. If the
+// transition's error is a *otp.Replay, send sends nothing and gives the first answer
 // again.
-func (s *Service) send(ctx context.Context, key otp.RowKey, idem otp.Idempotency, now time.Time, t recipient.Transition) (Answer, bool, error) {
-	r, v, err := s.Recipients.Change(ctx, key, t)
-	st := delivery.State{Recipient: r, Verification: v, Now: now}
+func (s *Service) send(ctx context.Context, idem otp.Idempotency, st delivery.State, err error) (Answer, bool, error) {
 	if replay, ok := errors.AsType[*otp.Replay](err); ok {
 		a, err := s.replay(st, replay)
 		return a, true, err
 	}
-	if err == nil && !v.Inbound() {
+	if err == nil && !st.Verification.Inbound() {
 		st, err = s.Sender.Send(ctx, st, idem)
 	}
 	if err != nil {
@@ -181,14 +191,14 @@ func (s *Service) send(ctx context.Context, key otp.RowKey, idem otp.Idempotency
 	return s.answer(st), false, nil
 }
 
-// Status looks a verification up, with all its messages, and changes nothing. One
-// storage round trip.
+// Status looks a verification up, with all its messages, and changes nothing. Round
+// trips are those of [recipient.Store.LoadID].
 func (s *Service) Status(ctx context.Context, id string) (Answer, error) {
 	parsed, err := otp.ParseID(id)
 	if err != nil {
 		return Answer{}, err
 	}
-	r, err := s.Recipients.Load(ctx, parsed.RowKey())
+	r, err := s.Recipients.LoadID(ctx, parsed)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -212,7 +222,7 @@ func (s *Service) Cancel(ctx context.Context, id string) (Answer, error) {
 		return Answer{}, err
 	}
 	now := s.Now()
-	r, v, err := s.Recipients.Change(ctx, parsed.RowKey(), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+	r, v, err := s.Recipients.ChangeID(ctx, parsed, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		return otp.Cancel(r, parsed, now)
 	})
 	if err != nil {

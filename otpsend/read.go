@@ -32,34 +32,58 @@ func (t target) has(c channel.Channel) bool {
 	return t.phone.Text != ""
 }
 
+// sameStart is what makes two requests the same one: every spelling of an address, an
+// amount or a default has one form.
+type sameStart struct {
+	To      string          // the address, "" for a user
+	User    otp.UserKey     // "" for an address
+	Purpose string          // never ""
+	Context otp.Transaction // exactly
+	// Workflow is empty for the channels that a request without channels gets.
+	Workflow []channel.Channel
+	Locale   string // in lower case; "" for the user's own
+	ClientIP netip.Addr
+}
+
 // read checks all fields of a start before anything is stored. It loads the user of
 // the request, if there is one.
-func (s *Service) read(ctx context.Context, req Request) (otp.StartRequest, error) {
+func (s *Service) read(ctx context.Context, req Request) (start otp.StartRequest, same sameStart, err error) {
 	faults := new(problem.Faults)
 	to := s.readTarget(req, faults)
-	start := otp.StartRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Transaction: req.Transaction, Locale: req.Locale, User: to.userKey}
+	start = otp.StartRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Transaction: req.Transaction, Locale: req.Locale, User: to.userKey}
 	start.Transaction.Check(faults)
 	s.checkChannels(req, faults)
 	otp.CheckLocale(req.Locale, faults)
 	if req.ClientIP != "" {
-		if _, err := netip.ParseAddr(req.ClientIP); err != nil {
+		ip, err := netip.ParseAddr(req.ClientIP)
+		if err != nil {
 			faults.Add("client_ip", "This is not an IP address.")
 		}
+		same.ClientIP = ip.Unmap()
 	}
 	if err := faults.Err(); err != nil {
-		return start, err
+		return start, same, err
 	}
 	if to.userKey != "" {
 		if err := s.loadUser(ctx, &to); err != nil {
-			return start, err
+			return start, same, err
 		}
 		start.Locale = cmp.Or(start.Locale, to.user.Locale)
+	} else {
+		same.To = cmp.Or(to.phone.Text, to.email.Text)
 	}
 	start.Workflow = s.workflow(req, to, faults)
 	if err := faults.Err(); err != nil {
-		return start, err
+		return start, same, err
 	}
-	return start, s.chooseRow(ctx, &start, to)
+	same.User, same.Purpose, same.Context = to.userKey, start.Purpose, req.Transaction
+	if !strings.EqualFold(req.Locale, to.user.Locale) {
+		same.Locale = strings.ToLower(req.Locale)
+	}
+	if !slices.Equal(start.Workflow, s.workflow(Request{Transaction: req.Transaction}, to, new(problem.Faults))) {
+		same.Workflow = slices.Clone(start.Workflow) // chooseRow changes it
+	}
+	return start, same, s.chooseRow(ctx, &start, to)
 }
 
 // readTarget reads the address, or the name of the user instead.
@@ -236,16 +260,49 @@ func (s *Service) channelsText(also channel.Channel) string {
 // maxIdempotencyKey is how long a client's key may be.
 const maxIdempotencyKey = 64
 
+// readKey returns a client's idempotency key, "" for none. The key in quotation marks,
+// as the draft of the header says (a string of RFC 9651), and the bare key are one key.
+func readKey(header string) (string, error) {
+	key, quoted := strings.CutPrefix(header, `"`)
+	ok := true
+	if quoted {
+		key, ok = unquote(key)
+	}
+	printable := func(r rune) bool { return r >= '!' && r <= '~' }
+	if header == "" {
+		return "", nil
+	}
+	if !ok || key == "" || len(key) > maxIdempotencyKey || strings.ContainsFunc(key, func(r rune) bool { return !printable(r) }) {
+		return "", problem.Invalid("Idempotency-Key", "An idempotency key is 1 to %d printable characters of ASCII, without spaces. It may stand in quotation marks.", maxIdempotencyKey)
+	}
+	return key, nil
+}
+
+// unquote returns a string of RFC 9651, whose first quotation mark is cut off.
+func unquote(rest string) (text string, ok bool) {
+	var b strings.Builder
+	for i := 0; i < len(rest); i++ {
+		switch c := rest[i]; {
+		case c == '"':
+			return b.String(), i == len(rest)-1
+		case c != '\\':
+			b.WriteByte(c)
+		default:
+			if i++; i == len(rest) || rest[i] != '"' && rest[i] != '\\' {
+				return "", false
+			}
+			b.WriteByte(rest[i])
+		}
+	}
+	return "", false
+}
+
 // identify hashes a client's key and the request, by which a repetition is
 // recognized. what names the operation, and for a resend the verification. Without a
 // key it returns the zero Idempotency. The hashes are stored in a sealed row.
 func identify(key, what string, req any) (i otp.Idempotency, err error) {
 	if key == "" {
 		return i, nil
-	}
-	printable := func(r rune) bool { return r >= '!' && r <= '~' }
-	if len(key) > maxIdempotencyKey || strings.ContainsFunc(key, func(r rune) bool { return !printable(r) }) {
-		return i, problem.Invalid("Idempotency-Key", "An idempotency key is 1 to %d printable characters of ASCII, without spaces.", maxIdempotencyKey)
 	}
 	body, err := json.Marshal(req)
 	if err != nil {

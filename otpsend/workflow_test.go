@@ -200,7 +200,9 @@ func TestStorageRoundTrips(t *testing.T) {
 		want    int64
 	}{
 		{"start", 0, false, start(toAlice, ""), 2},
-		{"start with a key", 0, false, start(toAlice, "key"), 2},
+		{"start with a key", 0, false, start(toAlice, "key"), 4},
+		{"start with a key, refused once", 1, false, start(toAlice, "key"), 6},
+		{"start with a key, inbound", 0, false, start(otpsend.Request{To: alice, Channel: "inbound"}, "key"), 2},
 		{"start for a user", 0, false, start(toUser, ""), 3},
 		{"start, refused once", 1, false, start(toAlice, ""), 4},
 		{"start, refused twice", 2, false, start(toAlice, ""), 6},

@@ -43,20 +43,70 @@ func ofUserAlone(req Request) bool {
 // checkTOTP approves a code of one of the user's authenticator apps, once, as
 // [totp.Check] decides. Two storage round trips.
 func (s *Service) checkTOTP(ctx context.Context, check otp.CheckRequest) (Answer, error) {
+	a, _, err := s.tryTOTP(ctx, check)
+	reqlog.Add(ctx, slog.String("factor", FactorTOTP))
+	return a, err
+}
+
+// tryTOTP is checkTOTP without its entry in the log line. Beside an error of kind
+// WrongCode, it returns the time at which the wrong code is counted.
+func (s *Service) tryTOTP(ctx context.Context, check otp.CheckRequest) (a Answer, counted time.Time, err error) {
 	now := s.Now()
 	var app totp.Authenticator
 	u, err := s.Users.Change(ctx, check.User, func(u user.User) (_ user.User, err error) {
 		u.TOTP, app, err = totp.Check(u.TOTP, check.Code, now)
 		return u, err
 	})
-	reqlog.Add(ctx, slog.String("factor", FactorTOTP))
+	if problem.Is(err, problem.WrongCode) {
+		counted = u.TOTP.Failures[len(u.TOTP.Failures)-1]
+	}
 	if err != nil {
-		return Answer{}, err
+		return Answer{}, counted, err
 	}
 	return Answer{
 		Status: otp.Approved, Factor: FactorTOTP, User: u.Name,
 		Authenticator: &Authenticator{ID: app.ID, Name: app.Name}, ApprovedAt: app.UsedAt.Truncate(time.Second),
-	}, nil
+	}, time.Time{}, nil
+}
+
+// checkBoth checks a code that may be an app's or that of a message. It asks the apps
+// first, so that a right code of an app is approved beside a pending message and
+// spends none of its tries. A wrong code of an app is stored before the message is
+// asked: if it were only compared, requests at the same time could try more codes than
+// the limit of the apps allows. It is given back if the message approves the code.
+//
+// So a wrong code spends one try of the apps and one of the message, and a factor that
+// has no tries left compares nothing. The answer is the message's if a verification is
+// pending, else the apps'.
+func (s *Service) checkBoth(ctx context.Context, check otp.CheckRequest) (Answer, error) {
+	a, counted, refused := s.tryTOTP(ctx, check)
+	if refused == nil || !problem.Is(refused, problem.WrongCode, problem.TooManyChecks, problem.NotFound) {
+		reqlog.Add(ctx, slog.String("factor", FactorTOTP))
+		return a, refused
+	}
+	a, err := s.checkMessage(ctx, check)
+	if problem.Is(err, nothingToCheck...) {
+		reqlog.Add(ctx, slog.String("factor", FactorTOTP))
+		return Answer{}, refused
+	}
+	if err == nil && !counted.IsZero() {
+		s.giveBackTOTP(ctx, check.User, counted)
+	}
+	return a, err
+}
+
+// giveBackTOTP takes back a wrong code of the apps that was the code of a message. If
+// that fails, the apps have one wrong code too many for a day. Two storage round
+// trips.
+func (s *Service) giveBackTOTP(ctx context.Context, key otp.UserKey, counted time.Time) {
+	now := s.Now()
+	_, err := s.Users.Change(ctx, key, func(u user.User) (user.User, error) {
+		u.TOTP = totp.GiveBack(u.TOTP, counted, now)
+		return u, nil
+	})
+	if err != nil {
+		reqlog.Add(ctx, slog.String("not_given_back", err.Error()))
+	}
 }
 
 // checkRecovery approves a recovery code, once, and alerts the person. The slow hash
@@ -64,12 +114,15 @@ func (s *Service) checkTOTP(ctx context.Context, check otp.CheckRequest) (Answer
 // change makes the hash again only if the set of codes was replaced in between.
 func (s *Service) checkRecovery(ctx context.Context, check otp.CheckRequest) (Answer, error) {
 	now := s.Now()
-	attempt := recovery.Attempt(check.Code, s.Users.Keys, now)
+	hash := recovery.InTurn(func(work func()) error { return s.Hashing.Do(ctx, work) })
+	attempt := recovery.Attempt(hash, check.Code, s.Users.Keys, now)
 	before, err := s.Users.Load(ctx, check.User)
 	if err != nil {
 		return Answer{}, err
 	}
-	_, _, _ = attempt(before.Recovery) // remembers the hash
+	if _, _, err := attempt(before.Recovery); problem.Is(err, problem.Busy) { // else it remembers the hash
+		return Answer{}, err
+	}
 	left := 0
 	u, err := s.Users.Change(ctx, check.User, func(u user.User) (_ user.User, err error) {
 		u.Recovery, left, err = attempt(u.Recovery)

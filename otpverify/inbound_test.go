@@ -65,7 +65,7 @@ func TestAnInboundApprovalIsAnsweredOnlyToWhatBelongsToIt(t *testing.T) {
 	paying := otp.Transaction{Amount: "EUR 25.00", Payee: "Acme Bikes"}
 	for name, tc := range map[string]struct {
 		req  otpverify.Request
-		want problem.Kind // "": approved
+		want problem.Kind // "": approved; a wrong code is counted
 	}{
 		"no context":     {otpverify.Request{}, problem.WrongCode},
 		"another amount": {otpverify.Request{Transaction: otp.Transaction{Amount: "EUR 25", Payee: paying.Payee}}, problem.WrongCode},
@@ -85,7 +85,7 @@ func TestAnInboundApprovalIsAnsweredOnlyToWhatBelongsToIt(t *testing.T) {
 				return
 			}
 			r.RefuseCheck(tc.req, tc.want)
-			if _, v := r.Verification(id); v.Claimed || v.Status != otp.Approved || v.Checks != 0 {
+			if _, v := r.Verification(id); v.Claimed || v.Status != otp.Approved || (v.Checks != 0) != (tc.want == problem.WrongCode) {
 				t.Errorf("%+v", v)
 			}
 		})

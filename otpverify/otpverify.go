@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"twofa/internal/address"
@@ -17,6 +18,9 @@ import (
 	"twofa/internal/problem"
 	"twofa/internal/recipient"
 	"twofa/internal/reqlog"
+	"twofa/internal/row"
+	"twofa/internal/totp"
+	"twofa/internal/turn"
 	"twofa/internal/user"
 )
 
@@ -26,7 +30,9 @@ type Service struct {
 	Users      *user.Store
 	Policy     otp.Policy
 	Alerts     Alerter
-	Now        func() time.Time
+	// Hashing is the queue of those who hash recovery codes.
+	Hashing *turn.Queue
+	Now     func() time.Time
 }
 
 // Alerter warns people.
@@ -74,7 +80,9 @@ type Answer struct {
 	Authenticator     *Authenticator `json:"authenticator,omitempty"`
 	RecoveryCodesLeft *int           `json:"recovery_codes_left,omitempty"`
 	Alerted           bool           `json:"alerted,omitzero"`
-	ApprovedAt        time.Time      `json:"approved_at"`
+	// Test is true for a test number: nobody has proven anything.
+	Test       bool      `json:"test,omitzero"`
+	ApprovedAt time.Time `json:"approved_at"`
 }
 
 // Authenticator names the app whose code was approved.
@@ -87,15 +95,20 @@ type Authenticator struct {
 // and this call is the one that used it.
 //
 // If the request names only a user and a code, without a factor, a code that is
-// longer than all others is a recovery code. Any other code belongs to the user's
-// pending verification of the default purpose. If there is none, it belongs to the
-// user's authenticator app, if there is one. A request that names anything else is
-// about a message.
+// longer than all others is a recovery code. A code of the form that one of the
+// user's authenticator apps has is tried at the apps first, and then, if it is wrong
+// there, at the user's pending verification of the default purpose: see checkBoth.
+// Any other code belongs to that verification, and if there is none, to the apps. A
+// request that names anything else is about a message.
 //
 // Storage round trips: two; three by a user's name, five if the user has two
-// addresses; two more for the first approval of a user's address. An authenticator
-// app's code costs two if the request names the factor, else two more than the
-// search for a message. A recovery code costs three, and two more for the alert.
+// addresses; two more for the first approval of a user's address, and for an alert.
+// The approval by id of a verification that was started for a user costs one more. If
+// the code went to the user's second address, a wrong code costs two more and a right
+// one four, and by id one more for each. An authenticator app's code costs two if the
+// request names the factor, else three. If it is wrong at the apps, the search for a
+// message is added, and two more if that approves. A recovery code costs three, and two more
+// for the alert. An ID of the former form costs one more: see [recipient.Store.ChangeID].
 func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
 	check, err := s.read(req)
 	if err != nil {
@@ -107,19 +120,26 @@ func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
 	case req.Factor == FactorRecovery, req.Factor == "" && ofUserAlone(req) && len(check.Code) > otp.MaxCodeLength:
 		return s.checkRecovery(ctx, check)
 	}
-	keys, apps, err := s.rows(ctx, check)
+	u, err := s.user(ctx, &check)
 	if err != nil {
 		return Answer{}, err
 	}
-	a, err := s.checkMessage(ctx, keys, check)
-	if problem.Is(err, nothingToCheck...) && apps && req.Factor == "" && ofUserAlone(req) {
+	apps := u.TOTP.Confirmed()
+	switch {
+	case len(apps) == 0, req.Factor != "", !ofUserAlone(req):
+		return s.checkMessage(ctx, check)
+	case slices.ContainsFunc(apps, func(a totp.Authenticator) bool { return a.Fits(check.Code) }):
+		return s.checkBoth(ctx, check)
+	}
+	a, err := s.checkMessage(ctx, check)
+	if problem.Is(err, nothingToCheck...) {
 		return s.checkTOTP(ctx, check)
 	}
 	return a, err
 }
 
-func (s *Service) checkMessage(ctx context.Context, keys []otp.RowKey, check otp.CheckRequest) (Answer, error) {
-	r, v, err := s.checkIn(ctx, keys, check)
+func (s *Service) checkMessage(ctx context.Context, check otp.CheckRequest) (Answer, error) {
+	r, v, err := s.checkIn(ctx, check)
 	if refused, ok := errors.AsType[*problem.Error](err); ok && refused.Alerted {
 		refused.Alerted = s.Alerts.Alert(ctx, r, v)
 	}
@@ -129,27 +149,45 @@ func (s *Service) checkMessage(ctx context.Context, keys []otp.RowKey, check otp
 	s.confirm(ctx, r, v)
 	return Answer{
 		ID: v.ID, Status: v.Status, To: address.Mask(r.AddressFor(v, v.Channel())), Channel: v.Channel(),
-		Purpose: v.Purpose, ApprovedAt: v.EndedAt.Truncate(time.Second),
+		Purpose: v.Purpose, Test: v.TestCode != "", ApprovedAt: v.EndedAt.Truncate(time.Second),
 	}, nil
 }
 
 // checkIn chooses the row and makes the check there. A user with two addresses has
 // two rows: the check is made on the newest verification that is pending, and if
 // none is, on the newest of all, whose refusal says why.
-func (s *Service) checkIn(ctx context.Context, keys []otp.RowKey, check otp.CheckRequest) (otp.Recipient, otp.Verification, error) {
-	if len(keys) == 0 { // a user without an address: nothing may be approved
+func (s *Service) checkIn(ctx context.Context, check otp.CheckRequest) (otp.Recipient, otp.Verification, error) {
+	if check.ID != "" {
+		return s.check(ctx, "", check)
+	}
+	addresses := check.Addresses
+	if check.Address != "" {
+		addresses = []string{check.Address}
+	}
+	if len(addresses) == 0 { // a user without an address: nothing may be approved
 		_, err := otp.Recipient{}.Latest(check.Purpose, check.User)
 		return otp.Recipient{}, otp.Verification{}, err
 	}
-	key, newest := keys[0], otp.Verification{}
-	for i := 0; len(keys) > 1 && i < len(keys); i++ {
-		r, err := s.Recipients.Load(ctx, keys[i])
+	key, newest, in := s.Recipients.Key(addresses[0]), otp.Verification{}, otp.Recipient{}
+	for i := 0; len(addresses) > 1 && i < len(addresses); i++ {
+		k := s.Recipients.Key(addresses[i])
+		r, err := s.Recipients.Load(ctx, k)
 		if err != nil {
 			return otp.Recipient{}, otp.Verification{}, err
 		}
 		v, err := r.Settle(s.Now()).Latest(check.Purpose, check.User)
 		if err == nil && (newest.ID == "" || newer(v, newest)) {
-			key, newest = keys[i], v
+			key, newest, in = k, v, r
+		}
+	}
+	if newest.ID != "" {
+		// Decided on the row that was read, which may have changed: it only tells
+		// whether a reservation will be needed.
+		_, _, err := s.decide(in, check, s.Now())
+		if needed, ok := errors.AsType[*otp.NeedsReservationError](err); ok {
+			if err := s.reserve(ctx, needed.Address, &check); err != nil {
+				return otp.Recipient{}, otp.Verification{}, err
+			}
 		}
 	}
 	return s.check(ctx, key, check)
@@ -168,14 +206,100 @@ var nothingToCheck = []problem.Kind{
 	problem.NotFound, problem.AlreadyUsed, problem.Expired, problem.Canceled, problem.Denied, problem.Undeliverable, problem.TooManyChecks,
 }
 
-func (s *Service) check(ctx context.Context, key otp.RowKey, check otp.CheckRequest) (otp.Recipient, otp.Verification, error) {
+// check makes the check in one row, after what that needs of other rows: the user's
+// present addresses, and a reserved wrong code of the second address. The reservation
+// is given back unless a wrong code was stored, or may have been.
+func (s *Service) check(ctx context.Context, key otp.RowKey, check otp.CheckRequest) (r otp.Recipient, v otp.Verification, err error) {
 	now := s.Now()
-	return s.Recipients.Change(ctx, key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
-		if check.Code == "" {
-			return otp.Claim(old, check, now)
+	decide := func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		r, v, err := s.decide(old, check, now)
+		if errors.Is(err, otp.ErrNeedsUser) {
+			// Read between the read and the write of this row, so that the refusal is
+			// decided before an approval is stored. Nothing else is changed.
+			if check.Addresses, err = s.addressesOf(ctx, v.User); err != nil {
+				return old, v, row.Discard(err)
+			}
+			r, v, err = s.decide(old, check, now)
 		}
-		return otp.Check(old, check, s.Recipients.Keys, s.Policy, now)
+		if _, ok := errors.AsType[*otp.NeedsReservationError](err); ok {
+			return old, v, row.Discard(err)
+		}
+		return r, v, err
+	}
+	for {
+		if check.ID != "" {
+			r, v, err = s.Recipients.ChangeID(ctx, check.ID, decide)
+		} else {
+			r, v, err = s.Recipients.Change(ctx, key, decide)
+		}
+		needed, ok := errors.AsType[*otp.NeedsReservationError](err)
+		if !ok || check.Reserved != nil { // a verification has one second address: not twice
+			break
+		}
+		if err := s.reserve(ctx, needed.Address, &check); err != nil {
+			return otp.Recipient{}, otp.Verification{}, err
+		}
+	}
+	if check.Reserved != nil && !problem.Is(err, problem.WrongCode, problem.StorageUnavailable, problem.Internal) {
+		s.giveBack(ctx, *check.Reserved)
+	}
+	return r, v, err
+}
+
+// decide is the transition of a check.
+func (s *Service) decide(old otp.Recipient, check otp.CheckRequest, now time.Time) (otp.Recipient, otp.Verification, error) {
+	if check.Code == "" {
+		return otp.Claim(old, check, s.Policy, now)
+	}
+	return otp.Check(old, check, s.Recipients.Keys, s.Policy, now)
+}
+
+// reserve counts a wrong code of the second address before a code is compared. Two
+// storage round trips.
+func (s *Service) reserve(ctx context.Context, to string, check *otp.CheckRequest) error {
+	now, reserved := s.Now(), otp.Reservation{}
+	_, _, err := s.Recipients.Change(ctx, s.Recipients.Key(to), func(r otp.Recipient) (_ otp.Recipient, _ otp.Verification, err error) {
+		r, reserved, err = otp.Reserve(r, to, s.Policy, now)
+		return r, otp.Verification{}, err
 	})
+	if err == nil {
+		check.Reserved = &reserved
+	}
+	return err
+}
+
+// giveBack takes a reservation back. If that fails, the second address has one wrong
+// code too many for a day. Two storage round trips.
+func (s *Service) giveBack(ctx context.Context, reserved otp.Reservation) {
+	now := s.Now()
+	_, _, err := s.Recipients.Change(ctx, s.Recipients.Key(reserved.Address), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		return otp.GiveBack(r, reserved, now), otp.Verification{}, nil
+	})
+	if err != nil {
+		reqlog.Add(ctx, slog.String("not_given_back", err.Error()))
+	}
+}
+
+// addressesOf returns the addresses that a user has now, an empty list if there is no
+// such user. One round trip.
+func (s *Service) addressesOf(ctx context.Context, key otp.UserKey) ([]string, error) {
+	u, err := s.Users.Load(ctx, key)
+	if err != nil && !problem.Is(err, problem.NotFound) {
+		return nil, err
+	}
+	return addresses(u), nil
+}
+
+// addresses returns the addresses of a user, the most likely one first. It is never
+// nil.
+func addresses(u user.User) []string {
+	list := []string{}
+	for _, a := range []string{u.Phone, u.Email} {
+		if a != "" {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // confirm stores that the user's address is verified. If that fails, the approval,
@@ -234,26 +358,16 @@ func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
 	return check, nil
 }
 
-// rows returns the keys of the rows in which the verification can be, the most
-// likely one first, and whether the user has authenticator apps.
-func (s *Service) rows(ctx context.Context, check otp.CheckRequest) (keys []otp.RowKey, apps bool, err error) {
-	switch {
-	case check.ID != "":
-		return []otp.RowKey{check.ID.RowKey()}, false, nil
-	case check.Address != "":
-		return []otp.RowKey{s.Recipients.Key(check.Address)}, false, nil
+// user loads the user that the request names, and puts the user's addresses into the
+// check. It returns the zero User for a request by id or address.
+func (s *Service) user(ctx context.Context, check *otp.CheckRequest) (user.User, error) {
+	if check.ID != "" || check.Address != "" {
+		return user.User{}, nil
 	}
 	u, err := s.Users.Load(ctx, check.User)
 	if err != nil {
-		return nil, false, err
+		return user.User{}, err
 	}
-	for _, a := range []string{u.Phone, u.Email} {
-		if a != "" {
-			keys = append(keys, s.Recipients.Key(a))
-		}
-	}
-	for _, a := range u.TOTP.Authenticators {
-		apps = apps || !a.Pending()
-	}
-	return keys, apps, nil
+	check.Addresses = addresses(u)
+	return u, nil
 }

@@ -159,7 +159,7 @@ func TestAWrongCodeThatIsNotCountedIsNotAnswered(t *testing.T) {
 
 func TestFaultsOfTheFieldsReachNoStore(t *testing.T) {
 	r := newRig(t)
-	id := string(otp.NewID(r.Recipients.Key(alice), [8]byte{1}))
+	id := string(r.Recipients.NewID(r.Recipients.Key(alice), [8]byte{1}))
 	for _, tc := range []struct {
 		req    otpverify.Request
 		fields string

@@ -123,10 +123,16 @@ func TestThePersonIsToldThatARecoveryCodeWasUsed(t *testing.T) {
 }
 
 // A message about a used recovery code goes to verified addresses first, counts
-// towards their limits, and never goes to a test number.
-func TestAMessageAboutARecoveryCodeIsCounted(t *testing.T) {
+// towards their limit of notices, and never goes to a test number. It takes nothing
+// from the limits of codes.
+func TestR18_AMessageAboutARecoveryCodeIsCounted(t *testing.T) {
 	f := newFactors(t, func(u *user.User) { u.EmailVerified = true }, channel.SMS, channel.Email)
-	f.Policy(func(p *otp.Policy) { p.MaxSends = 3 })
+	f.Policy(func(p *otp.Policy) { p.MaxSends = 1 })
+	for range otp.MaxNoticesPerDay - 3 {
+		if err := f.Delivery.CountNotice(f.Ctx(), mail, f.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i := range 5 {
 		f.Approve(byRecovery(f.codes[i]))
 	}
@@ -138,4 +144,7 @@ func TestAMessageAboutARecoveryCodeIsCounted(t *testing.T) {
 	if n := len(f.Sender(channel.SMS).Sent()); n != 2 {
 		t.Errorf("a test number was sent to")
 	}
+	f.TestNumbers(otp.TestNumbers{})
+	f.MustStart(bySMS(""))
+	f.MustStart(byEmail(""))
 }

@@ -130,8 +130,8 @@ func (s *Service) remove(ctx context.Context, rows []store.Ref, res *Result) err
 
 func (s *Service) loadCursor(ctx context.Context) (string, error) {
 	row, err := s.Table.Get(ctx, cursorKey)
-	if errors.Is(err, store.ErrNotFound) {
-		return "", nil
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDamaged) {
+		return "", nil // begin at the start. The end of the run writes the row anew
 	}
 	if err != nil {
 		return "", fmt.Errorf("purge: read the cursor: %w", err)

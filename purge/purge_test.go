@@ -282,3 +282,32 @@ func TestARunWithoutWorkWritesNothing(t *testing.T) {
 	}
 	r.wantCursor(false)
 }
+
+// damagedCursor has a cursor that somebody edited by hand, until it is written.
+type damagedCursor struct {
+	store.Table
+	mended bool
+}
+
+func (d *damagedCursor) Get(ctx context.Context, key store.Key) (store.Row, error) {
+	if !d.mended {
+		return store.Row{}, store.ErrDamaged
+	}
+	return d.Table.Get(ctx, key)
+}
+
+func (d *damagedCursor) Update(ctx context.Context, key store.Key, fn func([]byte) (store.Row, error)) error {
+	d.mended = true
+	return d.Table.Update(ctx, key, func([]byte) (store.Row, error) { return fn([]byte{}) })
+}
+
+// Otherwise nothing would ever be removed again.
+func TestADamagedCursorBeginsAtTheStart(t *testing.T) {
+	r := newRig(t)
+	r.put("a", "x", past)
+	table := &damagedCursor{Table: r.pages}
+	r.purge.Table = table
+	if res, err := r.purge.Run(t.Context()); err != nil || !res.Done || res.Removed != 1 || !table.mended {
+		t.Errorf("got %+v, %v; the cursor was written: %v", res, err, table.mended)
+	}
+}

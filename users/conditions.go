@@ -90,6 +90,15 @@ func (c conditions) check(u user.User) error {
 	return nil
 }
 
+// checkUnreadable is check for a user whose row cannot be read: the user exists, and
+// no entity tag is the current one.
+func (c conditions) checkUnreadable() error {
+	if c.ifMatch.given() && !c.ifMatch.any || c.ifNoneMatch.any {
+		return &problem.Error{Kind: problem.PreconditionFailed, Detail: "What is kept of the user cannot be read, so it has no entity tag. Nothing was changed. To remove it, send the request without conditions."}
+	}
+	return nil
+}
+
 func (l tagList) given() bool { return l.any || len(l.tags) > 0 }
 
 // has reports whether the list has a tag (RFC 9110, 8.8.3.2). The strong comparison

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"twofa/internal/problem"
+	"twofa/internal/store"
 	"twofa/internal/testing/fixture"
 	"twofa/users"
 )
@@ -93,4 +94,42 @@ func TestDelete_DoesNotGoOnForever(t *testing.T) {
 		t.Errorf("%d rounds, %+v", n, e)
 	}
 	r.get("alice")
+}
+
+// DELETE of a user removes a row that cannot be read. GET, PUT and changes answer that
+// it cannot be read.
+func TestDelete_RemovesARowThatCannotBeRead(t *testing.T) {
+	for what, data := range map[string][]byte{"empty": {}, "one byte": {1}, "zeros": make([]byte, 64), "a text": []byte("edited by hand, longer than a seal needs to be"), "cut": nil} {
+		r := withAlice(t)
+		key := store.Key(r.Users.Key("alice"))
+		err := r.Table.Table.Update(t.Context(), key, func(old []byte) (store.Row, error) {
+			if data == nil {
+				data = old[:len(old)-1]
+			}
+			return store.Row{Data: data, KeepUntil: fixture.Noon}, nil
+		})
+		if err != nil {
+			t.Logf("%s: the store refuses it: %v", what, err)
+			continue
+		}
+		_, err = r.s.Get(r.Ctx(), "alice")
+		fixture.Problem(t, err, problem.Internal)
+		_, _, err = r.s.Put(r.Ctx(), "alice", both, users.Conditions{})
+		fixture.Problem(t, err, problem.Internal)
+		_, err = r.s.MakeRecoveryCodes(r.Ctx(), "alice")
+		fixture.Problem(t, err, problem.Internal)
+		r.delete(users.Conditions{IfMatch: `"c58cfb42f962a06c"`}, problem.PreconditionFailed)
+		r.delete(users.Conditions{IfNoneMatch: "*"}, problem.PreconditionFailed)
+		_, err = r.s.Get(r.Ctx(), "alice")
+		fixture.Problem(t, err, problem.Internal)
+		r.delete(users.Conditions{IfMatch: "*"}, "")
+		_, err = r.s.Get(r.Ctx(), "alice")
+		fixture.Problem(t, err, problem.NotFound)
+		if len(r.recipients.erased) != 0 {
+			t.Errorf("%s: erased %q", what, r.recipients.erased)
+		}
+		if _, created := r.put("alice", both, users.Conditions{}); !created {
+			t.Errorf("%s: not registered again", what)
+		}
+	}
 }

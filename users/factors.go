@@ -8,10 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/qr"
 	"twofa/internal/recovery"
+	"twofa/internal/row"
 	"twofa/internal/totp"
 	"twofa/internal/user"
 )
@@ -62,6 +64,8 @@ type Authenticator struct {
 	CreatedAt   time.Time      `json:"created_at"`
 	ConfirmedAt time.Time      `json:"confirmed_at,omitzero"`
 	UsedAt      time.Time      `json:"used_at,omitzero"`
+	// Notified is true if a notice of the confirmation is on its way to the user.
+	Notified bool `json:"notified,omitzero"`
 }
 
 // Authenticators is all apps of a user.
@@ -104,7 +108,7 @@ func (s *Service) Enroll(ctx context.Context, name string, req EnrollRequest) (E
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the process instead
 	a.ID = totp.NewID(random)
-	e.Authenticator, err = s.changeApps(ctx, name, func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error) {
+	e.Authenticator, err = s.changeApps(ctx, name, "", func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error) {
 		if req.Name == "" {
 			a.Name = totp.FreeName(old.Settle(now).Confirmed())
 		}
@@ -137,10 +141,11 @@ func draw(a totp.Authenticator, issuer, account string) (e Enrollment, err error
 }
 
 // Confirm confirms the pending authenticator app by its first code, which no check
-// accepts again. Two storage round trips.
+// accepts again, and tells the user. Two storage round trips, three more if the user
+// is told.
 //
-// Errors are of kind InvalidRequest, NotFound, WrongCode, StorageUnavailable or
-// Internal. The tenth wrong code removes the pending app.
+// Errors are of kind InvalidRequest, NotFound, WrongCode, TooManyChanges,
+// StorageUnavailable or Internal. The tenth wrong code removes the pending app.
 func (s *Service) Confirm(ctx context.Context, name string, req ConfirmRequest) (Authenticator, error) {
 	faults := new(problem.Faults)
 	name = checkName(name, faults)
@@ -151,7 +156,7 @@ func (s *Service) Confirm(ctx context.Context, name string, req ConfirmRequest) 
 	if err := faults.Err(); err != nil {
 		return Authenticator{}, err
 	}
-	return s.changeApps(ctx, name, func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error) {
+	return s.changeApps(ctx, name, notify.NoticeAppAdded, func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error) {
 		return totp.Confirm(old, code, now)
 	})
 }
@@ -178,13 +183,14 @@ func (s *Service) RenameAuthenticator(ctx context.Context, name, id string, req 
 	if err := faults.Err(); err != nil {
 		return Authenticator{}, err
 	}
-	return s.changeApps(ctx, name, func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error) {
+	return s.changeApps(ctx, name, "", func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error) {
 		return totp.Rename(old, id, req.Name, now)
 	})
 }
 
 // RemoveAuthenticator removes the user's app with that id, or all apps if the id
-// is "". Two storage round trips.
+// is "", and tells the user if an app was confirmed. Two storage round trips, three
+// more if the user is told.
 func (s *Service) RemoveAuthenticator(ctx context.Context, name, id string) error {
 	faults := new(problem.Faults)
 	name = checkName(name, faults)
@@ -194,7 +200,7 @@ func (s *Service) RemoveAuthenticator(ctx context.Context, name, id string) erro
 	if err := faults.Err(); err != nil {
 		return err
 	}
-	_, err := s.changeApps(ctx, name, func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error) {
+	_, err := s.changeApps(ctx, name, notify.NoticeAppRemoved, func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error) {
 		if id == "" {
 			return totp.RemoveAll(old, now), totp.Authenticator{}, nil
 		}
@@ -207,6 +213,8 @@ func (s *Service) RemoveAuthenticator(ctx context.Context, name, id string) erro
 type RecoveryCodes struct {
 	Codes  []string  `json:"codes"`
 	MadeAt time.Time `json:"made_at"`
+	// Notified is true if a notice of the new codes is on its way to the user.
+	Notified bool `json:"notified,omitzero"`
 }
 
 // RecoveryState says how many codes of a set are left. MadeAt is zero if there is
@@ -217,26 +225,48 @@ type RecoveryState struct {
 }
 
 // MakeRecoveryCodes makes a new set. No check accepts a code of the old one any
-// more. Three storage round trips, and some tenths of a second of work, because
-// the codes are hashed slowly.
+// more. The set is counted before it is hashed, so that no user causes more than
+// [recovery.MaxSetsPerDay] times the work. Four storage round trips, three more if
+// the user is told, and some tenths of a second of work, because the codes are hashed
+// slowly.
+//
+// Errors are of kind InvalidRequest, NotFound, TooManyChanges, Busy,
+// StorageUnavailable or Internal.
 func (s *Service) MakeRecoveryCodes(ctx context.Context, name string) (RecoveryCodes, error) {
-	before, err := s.load(ctx, name) // refuse before the slow work
+	name, err := user.ParseName(name)
 	if err != nil {
 		return RecoveryCodes{}, err
 	}
-	now := s.Now()
-	codes, fresh, err := recovery.New(rand.Reader, s.Users.Keys, now)
+	place, err := s.Hashing.Enter()
 	if err != nil {
 		return RecoveryCodes{}, err
 	}
-	err = s.change(ctx, before.Name, func(u user.User) (user.User, error) {
-		u.Recovery = u.Recovery.Replace(fresh)
-		return u, nil
+	defer place.Leave()
+	n := s.notices(s.Now())
+	err = s.change(ctx, name, n, func(u user.User) (_ user.User, _ notify.Notice, err error) {
+		u.Recovery, err = u.Recovery.CountSet(n.now)
+		if err != nil {
+			return u, "", row.Discard(err)
+		}
+		return u, notify.NoticeRecoveryCodes, nil
 	})
 	if err != nil {
 		return RecoveryCodes{}, err
 	}
-	return RecoveryCodes{Codes: codes, MadeAt: fresh.MadeAt.Truncate(time.Second)}, nil
+	hash := recovery.InTurn(func(work func()) error { return place.Do(ctx, work) })
+	codes, fresh, err := recovery.New(hash, rand.Reader, s.Users.Keys, n.now)
+	if err != nil {
+		return RecoveryCodes{}, err
+	}
+	// The change was counted before, and its notices, too.
+	_, err = s.Users.Change(ctx, s.Users.Key(name), func(u user.User) (user.User, error) {
+		u.Recovery = u.Recovery.Replace(fresh)
+		return u.Revised(), nil
+	})
+	if err != nil {
+		return RecoveryCodes{}, err
+	}
+	return RecoveryCodes{Codes: codes, MadeAt: fresh.MadeAt.Truncate(time.Second), Notified: n.send(ctx)}, nil
 }
 
 // LeftRecoveryCodes says how many codes are left. One storage round trip.
@@ -258,25 +288,41 @@ func (s *Service) codesLeft(u user.User) int {
 }
 
 // changeApps makes a transition of the user's authenticators, and returns the one
-// that it is about. name is as user.ParseName returns it.
-func (s *Service) changeApps(ctx context.Context, name string, transition func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error)) (Authenticator, error) {
-	now := s.Now()
+// that it is about. If the confirmed apps are others afterwards, the user is told
+// what. name is as user.ParseName returns it.
+func (s *Service) changeApps(ctx context.Context, name string, what notify.Notice, transition func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error)) (Authenticator, error) {
+	n := s.notices(s.Now())
 	var a totp.Authenticator
-	err := s.change(ctx, name, func(u user.User) (_ user.User, err error) {
-		u.TOTP, a, err = transition(u.TOTP, now)
-		return u, err
+	err := s.change(ctx, name, n, func(u user.User) (_ user.User, _ notify.Notice, err error) {
+		before := len(u.TOTP.Confirmed())
+		u.TOTP, a, err = transition(u.TOTP, n.now)
+		if len(u.TOTP.Confirmed()) == before {
+			return u, "", err
+		}
+		return u, what, err
 	})
 	if err != nil {
 		return Authenticator{}, err
 	}
-	return showApp(a), nil
+	shown := showApp(a)
+	shown.Notified = n.send(ctx)
+	return shown, nil
 }
 
-// change changes a user's factors. name is as user.ParseName returns it.
-func (s *Service) change(ctx context.Context, name string, decide func(user.User) (user.User, error)) error {
-	_, err := s.Users.Change(ctx, s.Users.Key(name), func(old user.User) (user.User, error) {
-		next, err := decide(old)
-		return next.Revised(), err
+// change changes a user's factors, and counts the change and its notices. decide
+// returns what the user has to be told, "" for nothing. The caller sends the notices
+// afterwards. name is as user.ParseName returns it.
+func (s *Service) change(ctx context.Context, name string, n *notices, decide func(user.User) (user.User, notify.Notice, error)) error {
+	return n.repeat(ctx, func() error {
+		_, err := s.Users.Change(ctx, s.Users.Key(name), func(old user.User) (user.User, error) {
+			next, what, err := decide(old)
+			if err != nil {
+				n.to = nil
+				return next.Revised(), err
+			}
+			next, err = n.permit(old, next, what)
+			return next.Revised(), err
+		})
+		return err
 	})
-	return err
 }

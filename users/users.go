@@ -16,9 +16,11 @@ import (
 
 	"twofa/internal/address"
 	"twofa/internal/channel"
+	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/row"
+	"twofa/internal/turn"
 	"twofa/internal/user"
 )
 
@@ -41,7 +43,13 @@ type Service struct {
 	Countries map[string]bool
 	// Brand is the issuer of authenticator apps.
 	Brand string
-	Now   func() time.Time
+	// Hashing is the queue of those who hash recovery codes.
+	Hashing *turn.Queue
+	// NotifyChanges makes the service tell a user's verified addresses about changes
+	// of factors and addresses. It needs a Notifier.
+	NotifyChanges bool
+	Notifier      Notifier
+	Now           func() time.Time
 }
 
 // Request is a user's whole profile: what it leaves out is removed.
@@ -66,6 +74,9 @@ type Answer struct {
 	Authenticators    int       `json:"authenticators,omitzero"`
 	RecoveryCodesLeft int       `json:"recovery_codes_left,omitzero"`
 	UpdatedAt         time.Time `json:"updated_at"`
+	// Notified is true if a notice of the change of an address is on its way to an
+	// address that was verified before.
+	Notified bool `json:"notified,omitzero"`
 	// ETag is the entity tag of this state (RFC 9110, 8.8.3), with its quotes.
 	ETag string `json:"-"`
 }
@@ -82,9 +93,11 @@ type Verified struct {
 // nothing changes, Put writes nothing and the ETag stays.
 //
 // Errors are of kind InvalidRequest, DestinationRefused, PreconditionFailed,
-// StorageUnavailable or Internal. Two storage round trips, one if nothing changes.
-// If the user loses an address, Put first cancels the user's pending verifications:
-// three more round trips for each old address, or two if nothing is pending there.
+// TooManyChanges, StorageUnavailable or Internal. Two storage round trips, one if
+// nothing changes. If an address of the user changes, the addresses that were
+// verified before are told: one more round trip, and two for each of them. If the
+// user loses an address, Put first cancels the user's pending verifications: three
+// more round trips for each old address, or two if nothing is pending there.
 func (s *Service) Put(ctx context.Context, name string, req Request, cond Conditions) (Answer, bool, error) {
 	faults := new(problem.Faults)
 	want, number := s.read(name, req, faults)
@@ -102,33 +115,52 @@ func (s *Service) Put(ctx context.Context, name string, req Request, cond Condit
 
 	created := false
 	var canceled []string
+	n := s.notices(now)
 	change := func(old user.User) (user.User, error) {
 		created = old.Name == ""
 		if err := met.check(old); err != nil {
 			return old, row.Discard(err)
 		}
+		next, err := n.permit(old, old.Update(want, now), addressNotice(old, want))
+		if err != nil {
+			return old, err
+		}
 		if from := toCancel(old, want, canceled); from != "" {
 			return old, row.Discard(&cancelError{from})
 		}
-		return old.Update(want, now), nil
+		return next, nil
 	}
-	// Each round finds one address, and a user has two.
-	for range maxRounds + 1 {
+	// A round counts all notices, or finds one address; a user has two addresses.
+	for range maxRounds + 2 {
 		kept, err := s.Users.Put(ctx, key, change)
-		cancel, ok := errors.AsType[*cancelError](err)
-		if err != nil && !ok {
-			return Answer{}, false, err
-		}
 		if err == nil {
-			return s.answer(kept), created, nil
+			a := s.answer(kept)
+			a.Notified = n.send(ctx)
+			return a, created, nil
 		}
-		// Cancel before the change, so that a Put that fails in between can be repeated.
-		if err := s.Recipients.CancelUser(ctx, cancel.address, key, now); err != nil {
+		if counted, failed := n.count(ctx, err); failed != nil {
+			return Answer{}, false, failed
+		} else if counted {
+			continue
+		}
+		address, err := s.cancel(ctx, err, key, now)
+		if err != nil {
 			return Answer{}, false, err
 		}
-		canceled = append(canceled, cancel.address)
+		canceled = append(canceled, address)
 	}
 	return Answer{}, false, errContended
+}
+
+// cancel cancels the verifications of a cancelError, before the change, so that a Put
+// that fails in between can be repeated. It returns the address. It returns any other
+// err as it is.
+func (s *Service) cancel(ctx context.Context, err error, key otp.UserKey, now time.Time) (address string, _ error) {
+	cancel, ok := errors.AsType[*cancelError](err)
+	if !ok {
+		return "", err
+	}
+	return cancel.address, s.Recipients.CancelUser(ctx, cancel.address, key, now)
 }
 
 // cancelError: verifications at this address have to be canceled first.
@@ -167,10 +199,14 @@ func (s *Service) Get(ctx context.Context, name string) (Answer, error) {
 const maxRounds = 3
 
 // Delete erases the user. Before that, it erases what is kept of both addresses, so
-// that a Delete that failed in between can be repeated. Three storage round trips,
-// and those of Recipients.Erase for each address.
+// that a Delete that failed in between can be repeated. The verified addresses are
+// told. Three storage round trips, those of Recipients.Erase for each address, and
+// two for each verified address.
 //
-// Errors are of kind InvalidRequest, NotFound, PreconditionFailed,
+// A row that cannot be read is removed, too. What it said is not known, so nothing is
+// erased at the user's addresses, and nobody is told.
+//
+// Errors are of kind InvalidRequest, NotFound, PreconditionFailed, TooManyChanges,
 // StorageUnavailable or Internal. If there is no user, the error is NotFound,
 // whatever the conditions are (RFC 9110, 13.2.1).
 func (s *Service) Delete(ctx context.Context, name string, cond Conditions) error {
@@ -181,32 +217,46 @@ func (s *Service) Delete(ctx context.Context, name string, cond Conditions) erro
 		return err
 	}
 	key := s.Users.Key(name)
+	now := s.Now()
 	u, err := s.Users.Load(ctx, key)
+	if unreadable(err) {
+		if err := met.checkUnreadable(); err != nil {
+			return err
+		}
+		return s.Users.Remove(ctx, key, now)
+	}
 	if err != nil {
 		return err
 	}
+	n := s.notices(now)
 	var erased []string
 	isKept := func(a string) bool { return !slices.Contains(erased, a) }
 	for range maxRounds {
 		if err := met.check(u); err != nil {
 			return err
 		}
+		if _, err := n.count(ctx, n.mayTell(u, notify.NoticeAddress)); err != nil {
+			return err
+		}
 		for _, a := range slices.DeleteFunc(u.Addresses(), func(a string) bool { return !isKept(a) }) {
-			if err := s.Recipients.Erase(ctx, a, s.Now()); err != nil {
+			if err := s.Recipients.Erase(ctx, a, now); err != nil {
 				return err
 			}
 			erased = append(erased, a)
 		}
-		err := s.Users.Erase(ctx, key, s.Now(), func(now user.User) error {
-			u = now
+		err := s.Users.Erase(ctx, key, now, func(current user.User) error {
+			u = current
 			if err := met.check(u); err != nil {
 				return err
 			}
-			if slices.ContainsFunc(u.Addresses(), isKept) {
+			if slices.ContainsFunc(u.Addresses(), isKept) || n.mayTell(u, notify.NoticeAddress) != nil {
 				return errNewAddress
 			}
 			return nil
 		})
+		if err == nil {
+			n.send(ctx)
+		}
 		if !errors.Is(err, errNewAddress) {
 			return err
 		}
@@ -220,7 +270,8 @@ var errContended = &problem.Error{
 	Detail: "Other requests have changed the user again and again meanwhile, and this request has changed nothing. Try again.",
 }
 
-// errNewAddress: the user has got an address that was not erased yet.
+// errNewAddress: the user has got an address that was not erased yet, or whose notice
+// was not counted yet.
 var errNewAddress = errors.New("users: another address was registered meanwhile")
 
 // load returns the user with the name of a path.

@@ -18,6 +18,7 @@ import (
 	"twofa/internal/recipient"
 	"twofa/internal/secret"
 	"twofa/internal/store"
+	"twofa/internal/turn"
 	"twofa/internal/user"
 	"twofa/internal/userfile"
 	"twofa/otpsend"
@@ -60,6 +61,10 @@ type Texts interface {
 // is shorter than the handler's limit for a request.
 const sweepBudget = 15 * time.Second
 
+// mayWait is how many requests may wait for their turn to hash recovery codes: their
+// longest wait, for eight sets, is 2 s.
+const mayWait = 8
+
 // New builds the use cases and their HTTP API.
 func New(s config.Settings, p Parts) *handler.API {
 	recipients := &recipient.Store{Table: p.Table, Keys: p.Keys}
@@ -68,14 +73,16 @@ func New(s config.Settings, p Parts) *handler.API {
 		Recipients: recipients, Policy: s.Policy, Senders: p.Senders, Workflow: s.Channels, TestNumbers: s.TestNumbers,
 		Brand: s.Brand, Deniable: p.Deniable, Log: p.Log, Now: p.Now,
 	}
+	hashing := turn.NewQueue(mayWait)
 	api := &handler.API{
 		Send: &otpsend.Service{
 			Recipients: recipients, Users: registered, Sender: sender, Channels: p.Senders, Workflow: s.Channels,
 			Policy: s.Policy, TestNumbers: s.TestNumbers, Countries: s.Countries, Now: p.Now,
 		},
-		Verify: &otpverify.Service{Recipients: recipients, Users: registered, Policy: s.Policy, Alerts: sender, Now: p.Now},
+		Verify: &otpverify.Service{Recipients: recipients, Users: registered, Policy: s.Policy, Alerts: sender, Hashing: hashing, Now: p.Now},
 		Users: &users.Service{
-			Users: registered, Recipients: recipients, Channels: p.Senders.Channels(), Countries: s.Countries, Brand: s.Brand, Now: p.Now,
+			Users: registered, Recipients: recipients, Channels: p.Senders.Channels(), Countries: s.Countries, Brand: s.Brand,
+			Hashing: hashing, NotifyChanges: s.NotifyChanges, Notifier: sender, Now: p.Now,
 		},
 		Hooks: &hooks.Service{
 			Provider: p.Provider, Deliveries: sender,
@@ -83,6 +90,9 @@ func New(s config.Settings, p Parts) *handler.API {
 		},
 		Purge: &purge.Service{Table: p.Table, Now: p.Now, Budget: sweepBudget},
 		Log:   p.Log, Now: p.Now,
+	}
+	if !s.UnderHost {
+		api.Guard = &handler.Guard{PublicURL: s.PublicURL, Hosts: s.Hosts}
 	}
 	if p.Provider != nil && (p.WhatsApp != "" || p.SMS != "") {
 		api.Send.Inbound = &otpsend.Inbound{WhatsApp: p.WhatsApp, SMS: p.SMS, Brand: s.Brand, Texts: p.Texts}

@@ -61,13 +61,17 @@ func openStore(s config.Settings) (store.Table, *secret.Keyring, error) {
 	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("TWOFA_DATA_DIR: %w", err)
 	}
-	table, err := boltstore.Open(filepath.Join(s.DataDir, "twofa.db"))
+	path, secretPath := filepath.Join(s.DataDir, "twofa.db"), filepath.Join(s.DataDir, "secret")
+	if err := secretfile.CheckStore(secretPath, path); err != nil {
+		return nil, nil, err
+	}
+	table, err := boltstore.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
 	keys := s.Keys
 	if keys == nil {
-		if keys, err = secretfile.Load(filepath.Join(s.DataDir, "secret"), table.Empty); err != nil {
+		if keys, err = secretfile.Load(secretPath, table.Empty); err != nil {
 			return nil, nil, errors.Join(err, table.Close())
 		}
 	}
@@ -108,6 +112,6 @@ func openMessenger(s config.Settings, catalogue *texts.Catalogue, stdout io.Writ
 	}
 	byService := s.Twilio.SMSFrom == "" && s.Twilio.MessagingServiceSID != ""
 	m.Deniable = map[channel.Channel]bool{channel.WhatsApp: true, channel.SMS: m.SMS != "" || byService}
-	m.Provider, err = twilio.NewWebhooks(s.PublicURL, s.Twilio.AuthToken)
+	m.Provider, err = twilio.NewWebhooks(s.Twilio)
 	return m, err
 }

@@ -32,6 +32,10 @@ import (
 type environment struct {
 	Port              string `envconfig:"FUNCTIONS_CUSTOMHANDLER_PORT"`
 	Addr              string `envconfig:"TWOFA_ADDR"`
+	Unprotected       string `envconfig:"TWOFA_UNPROTECTED"`
+	Hosts             string `envconfig:"TWOFA_HOSTS"`
+	AllowPlainHTTP    string `envconfig:"TWOFA_ALLOW_PLAIN_HTTP"`
+	NotifyChanges     string `envconfig:"TWOFA_NOTIFY_CHANGES"`
 	Secret            string `envconfig:"TWOFA_SECRET"`
 	Store             string `envconfig:"TWOFA_STORE"`
 	DataDir           string `envconfig:"TWOFA_DATA_DIR"`
@@ -85,6 +89,17 @@ const (
 type Settings struct {
 	// Addr is where to listen: host and port.
 	Addr string
+	// Unprotected allows an Addr that other machines reach, although no key is asked
+	// for there.
+	Unprotected bool
+	// Hosts are the host names that requests may name, in addition to those of
+	// loopback and of PublicURL: in lower case, with a port or without one.
+	Hosts []string
+	// AllowPlainHTTP allows http addresses of a storage or a provider that are not
+	// loopback.
+	AllowPlainHTTP bool
+	// NotifyChanges tells a user's addresses about changes of factors and addresses.
+	NotifyChanges bool
 	// UnderHost is true when the Functions host started the process.
 	UnderHost bool
 	// Keys is nil if TWOFA_SECRET is not set and the secret may be made and kept
@@ -104,7 +119,8 @@ type Settings struct {
 	Brand     string
 	// PublicURL is the origin under which the internet reaches the service, "" if
 	// it cannot.
-	PublicURL   string
+	PublicURL string
+	// TestNumbers has an end but no numbers if the end is past.
 	TestNumbers otp.TestNumbers
 	Policy      otp.Policy
 	LogLevel    slog.Level
@@ -141,6 +157,7 @@ func Load(now time.Time) (Settings, error) {
 		clientID:    os.Getenv("AzureWebJobsStorage__clientId"),
 	}
 	s, faults := env.settings(host, now)
+	faults = withUnresolved(faults, env.unresolved(host))
 	if len(faults) > 0 {
 		return Settings{}, faults
 	}

@@ -85,8 +85,8 @@ func wantFault(t *testing.T, err error, setting, text string) {
 }
 
 const (
-	secret1 = "AQgPFh0kKzI5QEdOVVxjanF4f4aNlJuiqbC3vsXM09o="
-	secret2 = "AgcMERYbICUqLzQ5PkNITVJXXGFma3B1en+EiY6TmJ0="
+	secret1 = "3a6ue8IWHPa0d2etRVn72DBujO+v6uQwCuq4Ru6bv4Y="
+	secret2 = "cNQzzLVnpbiwmhsrIzGsJRIZO2751rbdHN8UB+cC3Fk="
 )
 
 // working has the settings of each working file.
@@ -96,7 +96,7 @@ var working = map[string]struct {
 }{
 	"own_defaults": {"", ownDefaults(func(*config.Settings) {})},
 	"own_everything": {secret2 + "," + secret1, config.Settings{
-		Addr: "[::1]:8080", Store: "azure", DataDir: "/var/lib/twofa",
+		Addr: "[::1]:8080", NotifyChanges: true, Store: "azure", DataDir: "/var/lib/twofa",
 		Tables:    azuretable.Options{ServiceURL: "https://account.table.core.windows.net", ClientID: "01234567-89ab-cdef-0123-456789ABCDEF", TablePrefix: "Two2fa"},
 		Messenger: "twilio", Channels: []channel.Channel{"whatsapp", "sms", "call", "email"}, PublicURL: "https://twofa.example.com",
 		Email: email.Options{URL: "smtps://user:pass%40word@mail.example.com", From: "Acme <login@example.com>"},
@@ -128,6 +128,11 @@ var working = map[string]struct {
 			MaxSends: 100, MaxSendsPerDay: 100, ResendAfter: time.Hour,
 		}
 	})},
+	"own_open": {"", ownDefaults(func(s *config.Settings) {
+		s.Addr, s.Unprotected, s.AllowPlainHTTP, s.NotifyChanges = "0.0.0.0:80", true, true, false
+		s.Hosts = []string{"twofa.internal", "twofa_1.internal:8443", "10.0.0.5", "[fd00::5]:7071"}
+		s.TestNumbers.Until = time.Date(2026, time.March, 1, 0, 0, 0, 0, time.UTC)
+	})},
 	"own_misspelled": {"", ownDefaults(func(s *config.Settings) { s.Unknown = []string{"TWOFA_BRANT", "TWOFA_MAX_CHEKS"} })},
 	"host_connection": {secret1, hostDefaults(func(s *config.Settings) {
 		s.Tables.ConnectionString = "DefaultEndpointsProtocol=https;AccountName=account;AccountKey=a2V5;EndpointSuffix=core.windows.net"
@@ -157,7 +162,7 @@ var working = map[string]struct {
 // a change.
 func ownDefaults(change func(*config.Settings)) config.Settings {
 	s := config.Settings{
-		Addr: "127.0.0.1:7071", Store: "bolt", DataDir: ".twofa",
+		Addr: "127.0.0.1:7071", NotifyChanges: true, Store: "bolt", DataDir: ".twofa",
 		Messenger: "console", Channels: []channel.Channel{"whatsapp"}, Brand: "twofa", LogLevel: slog.LevelInfo,
 		Policy: otp.Policy{
 			Shape: otp.Shape{Length: 6, Alphabet: otp.Digits}, TTL: 10 * time.Minute, MaxChecks: 5, MaxFailuresPerDay: 10,
@@ -322,9 +327,10 @@ func TestTestNumbersHaveAnEndThatIsNear(t *testing.T) {
 	for _, tc := range []struct {
 		value, fault string // "" for none
 	}{
-		{"until=2026-03-01,code=424242,+14155550101=delivered", ""}, // today counts to its end
-		{"until=2026-05-29,code=424242,+14155550101=delivered", ""}, // 89.5 days
-		{"until=2026-02-28,code=424242,+14155550101=delivered", "not past"},
+		{"until=2026-03-01,code=424242,+14155550101=delivered", ""},      // today counts to its end
+		{"until=2026-05-29,code=424242,+14155550101=delivered", ""},      // 89.5 days
+		{"until=2026-02-28,code=42424,+14155550101=delivered", "length"}, // past, and wrong all the same
+		{"until=2026-02-28,code=424242", "at least one number"},
 		{"until=2026-05-30,code=424242,+14155550101=delivered", "90 days"},
 		{"until=tomorrow,code=424242,+14155550101=delivered", "YYYY-MM-DD"},
 		{"code=424242,+14155550101=delivered", "needs until"},
@@ -341,6 +347,72 @@ func TestTestNumbersHaveAnEndThatIsNear(t *testing.T) {
 			wantFault(t, err, "TWOFA_TEST_NUMBERS", tc.fault)
 		} else if n := got.TestNumbers; err != nil || len(n.Scenarios) != 1 || !n.Until.After(fixture.Noon) {
 			t.Errorf("%s: %+v, %v", tc.value, n, err)
+		}
+	}
+}
+
+// The end of test numbers must not stop a process that starts after it.
+func TestExpiredTestNumbersAreSwitchedOff(t *testing.T) {
+	for _, day := range []string{"2026-02-28", "2026-02-27", "2025-12-31", "2020-02-29", "0001-01-01"} {
+		got, err := load(t, setting{"TWOFA_TEST_NUMBERS", "until=" + day + ",code=424242,+14155550101=delivered"})
+		if n := got.TestNumbers; err != nil || n.Scenarios != nil || n.Until.IsZero() || n.Until.After(fixture.Noon) {
+			t.Errorf("%s: %+v, %v", day, n, err)
+		}
+	}
+}
+
+// On its own the service asks for no key. So an address that other machines reach
+// needs a second setting.
+func TestAttack30_AnAddressThatOthersReachNeedsASecondSetting(t *testing.T) {
+	for addr, others := range map[string]bool{
+		"127.0.0.1:7071": false, "127.9.8.7:1": false, "[::1]:7071": false, "[::ffff:127.0.0.1]:7071": false,
+		"0.0.0.0:7071": true, "[::]:7071": true, "10.0.0.5:7071": true, "192.0.2.1:80": true, "[fd00::5]:7071": true, "128.0.0.1:7071": true,
+		"169.254.1.1:7071": true, "[fe80::1%lo]:7071": true, "[::ffff:10.0.0.5]:7071": true,
+	} {
+		for _, unprotected := range []string{"", "false", "true"} {
+			got, err := load(t, setting{"TWOFA_ADDR", addr}, setting{"TWOFA_UNPROTECTED", unprotected})
+			if others && unprotected != "true" {
+				wantFault(t, err, "TWOFA_ADDR", "TWOFA_UNPROTECTED=true")
+			} else if err != nil || got.Addr != addr {
+				t.Errorf("%s, %q: %q, %v", addr, unprotected, got.Addr, err)
+			}
+		}
+	}
+	if _, err := load(t, setting{"TWOFA_UNPROTECTED", "yes"}, setting{"TWOFA_ADDR", "0.0.0.0:7071"}); err == nil {
+		t.Error("yes was read as true")
+	}
+}
+
+func TestHostsAreNamesWithOrWithoutAPort(t *testing.T) {
+	for value, want := range map[string][]string{
+		"a": {"a"}, " A.example , b_1.example:8443": {"a.example", "b_1.example:8443"}, "10.0.0.5:1": {"10.0.0.5:1"}, "[fd00::5]": {"[fd00::5]"},
+		"https://a": nil, "a/b": nil, "a,": nil, ",": nil, "*": nil, "*.example": nil, "u@a": nil, "a:": nil, "a:b": nil, "fd00::5": nil, ":80": nil,
+		"a b": nil, "a?b": nil, "a#b": nil, "bücher.example": nil, "a:65536": nil, "[fd00::5": nil, "[a]": nil,
+	} {
+		got, err := load(t, setting{"TWOFA_HOSTS", value})
+		if !slices.Equal(got.Hosts, want) || (err == nil) != (want != nil) {
+			t.Errorf("%q: %q, %v", value, got.Hosts, err)
+		}
+		if want == nil {
+			wantFault(t, err, "TWOFA_HOSTS", "host names")
+		}
+	}
+}
+
+// App Service leaves the text of a reference in the setting if it may not read what
+// the reference names. In a brand or a folder, nobody would notice.
+func TestAReferenceThatWasNotResolvedIsAFaultInEverySetting(t *testing.T) {
+	names := append(config.Names(), "AzureWebJobsStorage", "AzureWebJobsStorage__accountName", "AzureWebJobsStorage__tableServiceUri", "AzureWebJobsStorage__clientId")
+	for _, name := range names {
+		for _, value := range []string{
+			"@Microsoft.KeyVault(SecretUri=https://canary.vault.azure.net/secrets/x)", "@Microsoft.KeyVault(VaultName=canary;SecretName=x)",
+			" @microsoft.keyvault(canary", "x,@Microsoft.KeyVault(SecretUri=https://canary)", "@Microsoft.AppConfiguration(Endpoint=https://canary; Key=x)",
+		} {
+			_, err := load(t, setting{name, value})
+			wantFault(t, err, name, "was not resolved")
+			if err != nil && (strings.Contains(err.Error(), "canary") || strings.Count(err.Error(), "settings: "+name+" ") != 1) {
+				t.Errorf("%s: a value, or another fault of it: %v", name, err)
+			}
 		}
 	}
 }

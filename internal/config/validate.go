@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +46,7 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 		DataDir:   cmp.Or(e.DataDir, ".twofa"),
 		Brand:     cmp.Or(e.Brand, "twofa"),
 	}
+	s.Unprotected = yes(&faults, "TWOFA_UNPROTECTED", e.Unprotected, false)
 	store, messenger := StoreBolt, MessengerConsole
 	if s.UnderHost {
 		store, messenger = StoreAzure, MessengerTwilio
@@ -52,8 +54,10 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 			faults.add("FUNCTIONS_CUSTOMHANDLER_PORT", "is not a port number")
 		}
 		s.Addr = net.JoinHostPort("127.0.0.1", e.Port)
-	} else if _, err := netip.ParseAddrPort(s.Addr); err != nil {
+	} else if addr, err := netip.ParseAddrPort(s.Addr); err != nil {
 		faults.add("TWOFA_ADDR", "has to be an IP address and a port, like 127.0.0.1:7071")
+	} else if !addr.Addr().IsLoopback() && !s.Unprotected {
+		faults.add("TWOFA_ADDR", "is an address that other machines reach, and the service asks for no key there: use 127.0.0.1, or set TWOFA_UNPROTECTED=true behind something that authenticates")
 	}
 	s.Store = choice(&faults, "TWOFA_STORE", cmp.Or(e.Store, store), StoreAzure, StoreBolt)
 	s.Messenger = choice(&faults, "TWOFA_MESSENGER", cmp.Or(e.Messenger, messenger), MessengerTwilio, MessengerConsole)
@@ -67,13 +71,16 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 	} else if s.UnderHost || s.Store == StoreAzure {
 		faults.add("TWOFA_SECRET", "is not set; make one with: openssl rand -base64 32")
 	}
+	s.AllowPlainHTTP = yes(&faults, "TWOFA_ALLOW_PLAIN_HTTP", e.AllowPlainHTTP, false)
 	if s.Store == StoreAzure {
-		s.Tables = e.tables(host, &faults)
+		s.Tables = e.tables(host, s.AllowPlainHTTP, &faults)
 	}
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	if utf8.RuneCountInString(s.Brand) > notify.MaxBrand || !utf8.ValidString(s.Brand) || strings.ContainsFunc(s.Brand, unprintable) || strings.Contains(s.Brand, "{{") {
 		faults.add("TWOFA_BRAND", "has to be at most 40 printable characters, without {{")
 	}
+	s.Hosts = e.hosts(&faults)
+	s.NotifyChanges = yes(&faults, "TWOFA_NOTIFY_CHANGES", e.NotifyChanges, true)
 	s.Policy = e.policy(&faults)
 	e.channels(&s, now, &faults)
 	s.LogLevel = logLevels[choice(&faults, "TWOFA_LOG_LEVEL", strings.ToLower(cmp.Or(e.LogLevel, "info")), "debug", "info", "warn", "error")]
@@ -81,6 +88,43 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 }
 
 var logLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+
+// references are how App Service's references to other services begin, in lower
+// case. It replaces them before the process starts, unless it may not read them.
+var references = []string{"@microsoft.keyvault(", "@microsoft.appconfiguration("}
+
+// unresolved returns the settings whose value is a reference that was not replaced.
+func (e environment) unresolved(host hostStorage) (settings []string) {
+	check := func(setting, value string) {
+		value = strings.ToLower(value)
+		if slices.ContainsFunc(references, func(r string) bool { return strings.Contains(value, r) }) {
+			settings = append(settings, setting)
+		}
+	}
+	values := reflect.ValueOf(e)
+	for i, name := range names() {
+		check(name, values.Field(i).String())
+	}
+	check("AzureWebJobsStorage", host.connection)
+	check("AzureWebJobsStorage__accountName", host.accountName)
+	check("AzureWebJobsStorage__tableServiceUri", host.tableURL)
+	check("AzureWebJobsStorage__clientId", host.clientID)
+	return settings
+}
+
+// withUnresolved puts a fault for each reference that was not replaced in front of
+// the others, in place of what else was found about the setting.
+func withUnresolved(faults Faults, settings []string) (all Faults) {
+	for _, name := range settings {
+		all.add(name, "is a reference that was not resolved: App Service put its text and not the secret here. Give the app's identity the right to read it (for a key vault the role Key Vault Secrets User), and check the name in the reference")
+	}
+	for _, fault := range faults {
+		if name, _, _ := strings.Cut(fault, " "); !slices.Contains(settings, name) {
+			all = append(all, fault)
+		}
+	}
+	return all
+}
 
 // choice returns the value if it is one of those allowed, else "" and a fault.
 func choice(faults *Faults, setting, value string, allowed ...string) string {
@@ -92,11 +136,40 @@ func choice(faults *Faults, setting, value string, allowed ...string) string {
 	return ""
 }
 
+// yes returns true or false, and the default if the value is "" or at fault.
+func yes(faults *Faults, setting, value string, byDefault bool) bool {
+	if value == "" {
+		return byDefault
+	}
+	return choice(faults, setting, strings.ToLower(value), "true", "false") == "true"
+}
+
+// hosts returns TWOFA_HOSTS, in lower case.
+func (e environment) hosts(faults *Faults) (hosts []string) {
+	if strings.TrimSpace(e.Hosts) == "" {
+		return nil
+	}
+	for entry := range strings.SplitSeq(strings.ToLower(e.Hosts), ",") {
+		entry = strings.TrimSpace(entry)
+		u, err := url.Parse("http://" + entry)
+		var port error
+		if err == nil && u.Port() != "" {
+			_, port = strconv.ParseUint(u.Port(), 10, 16)
+		}
+		if err != nil || port != nil || u.Host != entry || u.Hostname() == "" || strings.HasSuffix(u.Host, ":") || u.User != nil || strings.Trim(u.Hostname(), lower+digits+"-_.:") != "" {
+			faults.add("TWOFA_HOSTS", "has to be host names like twofa.example.com or twofa.example.com:8443, comma-separated, without scheme and path")
+			return nil
+		}
+		hosts = append(hosts, entry)
+	}
+	return hosts
+}
+
 // tables returns the storage account: of our own settings, else of the host's.
-func (e environment) tables(host hostStorage, faults *Faults) azuretable.Options {
+func (e environment) tables(host hostStorage, allowPlainHTTP bool, faults *Faults) azuretable.Options {
 	t := azuretable.Options{
 		ConnectionString: e.TablesConnection, ServiceURL: e.TablesURL, ClientID: e.TablesClientID,
-		TablePrefix: cmp.Or(e.TablePrefix, "twofa"),
+		AllowPlainHTTP: allowPlainHTTP, TablePrefix: cmp.Or(e.TablePrefix, "twofa"),
 	}
 	if !within(t.TablePrefix, 1, 40, lower+upper+digits) || within(t.TablePrefix[:1], 1, 1, digits) {
 		faults.add("TWOFA_TABLE_PREFIX", "has to be a letter and up to 39 letters and digits")
@@ -128,7 +201,7 @@ func (e environment) tables(host hostStorage, faults *Faults) azuretable.Options
 		faults.add("TWOFA_TABLES_CONNECTION", "is not set, and neither is TWOFA_TABLES_URL nor AzureWebJobsStorage")
 	}
 	if t.ConnectionString != "" {
-		if err := azuretable.CheckConnectionString(t.ConnectionString); err != nil {
+		if err := t.CheckConnectionString(); err != nil {
 			faults.add(connectionSetting, "cannot be used: %s", err)
 		}
 	}

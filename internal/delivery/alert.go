@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
@@ -13,20 +14,21 @@ import (
 )
 
 // Alert warns the person that wrong codes were tried until none were left. It
-// reports whether the warning is on its way. A warning does not count as a message
-// to the address.
+// reports whether the warning is on its way. It counts and is limited at each address
+// that it goes to, as [otp.Alert] decides: two storage round trips for each.
 func (s *Sender) Alert(ctx context.Context, r otp.Recipient, v otp.Verification) bool {
 	var routes []route
 	for _, by := range append([]channel.Channel{r.Preferred.Channel, v.Channel()}, v.Workflow...) {
-		routes = append(routes, route{by, r.AddressFor(v, by), false})
+		routes = append(routes, route{channel: by, to: r.AddressFor(v, by), count: otp.Alert})
 	}
 	return s.alert(ctx, routes, notify.Message{Purpose: v.Purpose, Locale: v.Locale})
 }
 
 // AlertUser tells a user that a recovery code was used, and how many are left,
 // over the first of the user's channels that accepts the message, verified
-// addresses before others. It counts as a message to the address, whose limits
-// hold: two storage round trips each. It reports whether the message is on its way.
+// addresses before others. It counts and is limited at each address that it goes to,
+// as [otp.AlertUsed] decides: two storage round trips for each. It reports whether the
+// message is on its way.
 func (s *Sender) AlertUser(ctx context.Context, u user.User, codesLeft int) bool {
 	channels := u.Channels
 	if len(channels) == 0 {
@@ -38,7 +40,7 @@ func (s *Sender) AlertUser(ctx context.Context, u user.User, codesLeft int) bool
 		if by.NeedsEmail() {
 			to, proven = u.Email, u.EmailVerified
 		}
-		if r := (route{by, to, true}); proven {
+		if r := (route{channel: by, to: to, count: otp.AlertUsed}); proven {
 			verified = append(verified, r)
 		} else {
 			others = append(others, r)
@@ -48,22 +50,31 @@ func (s *Sender) AlertUser(ctx context.Context, u user.User, codesLeft int) bool
 }
 
 // route is a channel and the address that it would reach, "" if there is none.
-// counted tells whether the message counts towards the address's limits.
+// count is the transition that counts the message in the row of the address, or
+// refuses it. nil: it is counted already.
 type route struct {
 	channel channel.Channel
 	to      string
-	counted bool
+	count   func(old otp.Recipient, address string, now time.Time) (otp.Recipient, error)
 }
 
 // alert sends a warning over the first route that works. It stops at a sender that
-// may have sent the message.
+// may have sent the message. An address counts a warning once, over how many channels
+// it may be tried.
 func (s *Sender) alert(ctx context.Context, routes []route, m notify.Message) bool {
+	counted := make(map[string]bool) // by address: whether it may be warned
 	for i, r := range routes {
-		if !s.Senders.Has(r.channel) || r.to == "" || slices.Contains(routes[:i], r) ||
+		same := func(other route) bool { return other.channel == r.channel && other.to == r.to }
+		if !s.Senders.Has(r.channel) || r.to == "" || slices.ContainsFunc(routes[:i], same) ||
 			s.TestNumbers.Scenario(r.to, s.Now()) != (otp.Scenario{}) {
 			continue
 		}
-		if r.counted && s.spend(ctx, r.to, s.Now()) != nil {
+		may, known := counted[r.to]
+		if !known {
+			may = r.count == nil || s.count(ctx, r) == nil
+			counted[r.to] = may
+		}
+		if !may {
 			reqlog.Add(ctx, slog.String("alert", "held back over "+string(r.channel)))
 			continue
 		}
@@ -80,4 +91,14 @@ func (s *Sender) alert(ctx context.Context, routes []route, m notify.Message) bo
 		}
 	}
 	return false
+}
+
+// count counts a message in the row of the address that it goes to.
+func (s *Sender) count(ctx context.Context, r route) error {
+	now := s.Now()
+	_, _, err := s.Recipients.Change(ctx, s.Recipients.Key(r.to), func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		next, err := r.count(old, r.to, now)
+		return next, otp.Verification{}, err
+	})
+	return err
 }

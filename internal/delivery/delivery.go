@@ -53,8 +53,9 @@ type State struct {
 // this is unknown. The outcome is stored for a repetition of the request with that
 // idempotency key.
 //
-// At most two storage round trips for each message that a provider refuses, and two
-// for each message to the second address.
+// At most two storage round trips for each message that a provider refuses, two for
+// each message to the second address, and two at the end if there is an idempotency
+// key and no refusal was stored last.
 func (s *Sender) Send(ctx context.Context, st State, i otp.Idempotency) (State, error) {
 	if st.Verification.TestCode != "" {
 		if st.Verification.Status == otp.Undeliverable {
@@ -66,6 +67,7 @@ func (s *Sender) Send(ctx context.Context, st State, i otp.Idempotency) (State, 
 	for {
 		err := s.sendLast(ctx, st)
 		if err == nil {
+			s.store(ctx, st, i, otp.OutcomeSent, 0)
 			return st, nil
 		}
 		if limit, ok := errors.AsType[*problem.Error](err); ok {
@@ -91,9 +93,9 @@ func (s *Sender) Send(ctx context.Context, st State, i otp.Idempotency) (State, 
 	}
 }
 
-// change makes a transition, whose time is now: see [recipient.Store.Change].
+// change makes a transition, whose time is now: see [recipient.Store.ChangeID].
 func (s *Sender) change(ctx context.Context, id otp.ID, now time.Time, t recipient.Transition) (State, error) {
-	r, v, err := s.Recipients.Change(ctx, id.RowKey(), t)
+	r, v, err := s.Recipients.ChangeID(ctx, id, t)
 	return State{r, v, now}, err
 }
 
@@ -109,7 +111,7 @@ func (s *Sender) follow(ctx context.Context, st State, failed failures, i otp.Id
 		switch {
 		case err != nil:
 		case begun: // the answer names another channel than the request began with
-			r = otp.Conclude(r, i, v, otp.OutcomeSent, 0)
+			r = otp.Continue(r, i, v)
 		case failed.limited():
 			r = otp.Forget(r, i)
 		default:
@@ -125,19 +127,28 @@ func (s *Sender) follow(ctx context.Context, st State, failed failures, i otp.Id
 // of the outcome.
 func (s *Sender) conclude(ctx context.Context, st State, i otp.Idempotency, o otp.Outcome, f *notify.Failure) (State, error) {
 	v, pause := st.Verification, s.pause(f.RetryAfter)
-	if i != (otp.Idempotency{}) {
-		_, err := s.change(ctx, v.ID, st.Now, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			return otp.Conclude(r, i, v, o, pause), v, nil
-		})
-		if err != nil {
-			logNotKept(ctx, err)
-		}
-	}
+	s.store(ctx, st, i, o, pause)
 	e := Refusal(o, v.ID, v.Channel(), pause, v.ExpiresAt.Sub(st.Now))
 	if f.Outcome != otp.OutcomeSent {
 		e.Err = f
 	}
 	return st, e
+}
+
+// store stores an outcome for a repetition of the request. It does nothing for a
+// request without an idempotency key. If it fails, the message may be on its way all
+// the same, and a repetition has to wait for otp.MaxRequest.
+func (s *Sender) store(ctx context.Context, st State, i otp.Idempotency, o otp.Outcome, pause time.Duration) {
+	if i == (otp.Idempotency{}) {
+		return
+	}
+	v := st.Verification
+	_, err := s.change(ctx, v.ID, st.Now, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		return otp.Conclude(r, i, v, o, pause), v, nil
+	})
+	if err != nil {
+		logNotKept(ctx, err)
+	}
 }
 
 func logNotKept(ctx context.Context, err error) {
@@ -153,7 +164,7 @@ func (s *Sender) sendLast(ctx context.Context, st State) error {
 	}
 	code, ok := v.Code(s.Recipients.Keys)
 	if !ok {
-		return &problem.Error{Kind: problem.Expired, ID: string(v.ID), Detail: "The secret that made this code was removed. Start a new verification."}
+		return &problem.Error{Kind: problem.Expired, ID: string(v.ID), Detail: "The secret that made this code is not in use any more. Start a new verification."}
 	}
 	if to != st.Recipient.Address { // the second address, which has its own limits
 		if err := s.spend(ctx, to, st.Now); err != nil {

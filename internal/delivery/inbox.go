@@ -37,18 +37,20 @@ const payloadDeny = "deny"
 
 // Receive ends the pending verifications of the sender's number if the message
 // denies them, or approves the verification whose code the message has. It returns
-// the reply, "" for a message that does neither. Two storage round trips, one if
-// nothing changes.
+// the reply, "" for a message that does neither, and for one that did so before: a
+// message works once. Two storage round trips, one if nothing changes.
 func (b *Inbox) Receive(ctx context.Context, m notify.Inbound) (reply string, err error) {
 	now, codes := b.Now(), codesIn(m.Text)
 	_, v, err := b.Recipients.Change(ctx, b.Recipients.Key(m.From), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		if r.Address != m.From { // unknown, or another address in this row
 			return r, otp.Verification{}, &problem.Error{Kind: problem.NotFound}
 		}
-		if b.denies(r, m) {
-			return otp.Deny(r, now)
-		}
-		return otp.Confirm(r, codes, b.Recipients.Keys, now)
+		return otp.Once(r, otp.NewMessageHash(m.MessageID), now, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			if b.denies(r, m) {
+				return otp.Deny(r, now)
+			}
+			return otp.Confirm(r, codes, b.Recipients.Keys, now)
+		})
 	})
 	if problem.Is(err, problem.NotFound) {
 		reqlog.Add(ctx, slog.String("inbound", "ignored"))

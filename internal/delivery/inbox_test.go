@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
@@ -228,4 +229,72 @@ func TestAMessageOffersToDenyIfAReplyReachesTheService(t *testing.T) {
 	if chat, sms := r.Sender(channel.WhatsApp).Last(), r.Sender(channel.SMS).Last(); chat.CanDeny || !sms.CanDeny {
 		t.Errorf("WhatsApp: %t, SMS: %t", chat.CanDeny, sms.CanDeny)
 	}
+}
+
+// A captured message of the provider has no effect when it comes again, whatever it
+// does and whenever within a day.
+func TestR20_AMessageIDWorksOnce(t *testing.T) {
+	denied, confirmed := replies(t)
+	for name, tc := range map[string]struct {
+		m     func(text string) notify.Inbound
+		reply string
+	}{
+		"a denial":            {func(string) notify.Inbound { return notify.Inbound{Text: "NO"} }, denied},
+		"in another language": {func(string) notify.Inbound { return notify.Inbound{Text: "Nein"} }, denied},
+		"a button":            {func(string) notify.Inbound { return notify.Inbound{Payload: "deny"} }, denied},
+		"an approval":         {func(text string) notify.Inbound { return notify.Inbound{Text: text} }, confirmed},
+		"over another channel": {func(string) notify.Inbound {
+			return notify.Inbound{Text: "NO", Channel: channel.WhatsApp}
+		}, denied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			begin := func() (otp.ID, notify.Inbound) {
+				id, text := r.StartInbound(otpsend.Request{To: alice, Locale: "de"})
+				m := tc.m(text)
+				m.From, m.MessageID = alice, "SM00000000000000000000000000000001"
+				return id, m
+			}
+			_, m := begin()
+			if reply := receive(r, m); reply != tc.reply {
+				t.Fatalf("the first: %q", reply)
+			}
+			for range 3 {
+				id, again := begin() // a new code, and the message as the same provider's id
+				for _, m := range []notify.Inbound{m, again} {
+					if reply := receive(r, m); reply != "" {
+						t.Errorf("again: %q", reply)
+					}
+				}
+				wantStatus(r, id, otp.Pending)
+				r.Advance(7 * time.Hour)
+			}
+			id, again := begin()
+			again.MessageID = "SM00000000000000000000000000000002"
+			if reply := receive(r, again); reply != tc.reply {
+				t.Errorf("another message: %q", reply)
+			}
+			if _, v := r.Verification(id); v.Status == otp.Pending {
+				t.Error("another message had no effect")
+			}
+		})
+	}
+}
+
+// An erasure of the address does not make a captured message work again.
+func TestR20_AMessageIDWorksOnceAlsoAfterAnErasure(t *testing.T) {
+	r := newRig(t)
+	r.MustStart(toAlice)
+	m := notify.Inbound{From: alice, Text: "NO", MessageID: "SM00000000000000000000000000000001"}
+	if reply := receive(r, m); reply == "" {
+		t.Fatal("no effect")
+	}
+	if err := r.Recipients.Erase(r.Ctx(), alice, r.Now()); err != nil {
+		t.Fatal(err)
+	}
+	id := r.MustStart(toAlice).ID
+	if reply := receive(r, m); reply != "" {
+		t.Errorf("again: %q", reply)
+	}
+	wantStatus(r, id, otp.Pending)
 }

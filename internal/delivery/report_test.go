@@ -55,8 +55,8 @@ func TestARepeatedReportHasOneEffect(t *testing.T) {
 func TestReportsOnUnknownMessagesChangeNothing(t *testing.T) {
 	r := newRig(t, channel.WhatsApp, channel.SMS)
 	id := r.MustStart(toAlice).ID
-	unknown := otp.NewID(id.RowKey(), [8]byte{1})
-	elsewhere := otp.NewID(r.Recipients.Key(bob), [8]byte{1})
+	unknown := r.Recipients.NewID(r.Recipients.Key(alice), [8]byte{1})
+	elsewhere := r.Recipients.NewID(r.Recipients.Key(bob), [8]byte{1})
 	inbound, _ := r.StartInbound(otpsend.Request{To: bob})
 	for _, tc := range []struct {
 		id      otp.ID

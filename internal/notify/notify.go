@@ -40,6 +40,9 @@ type Message struct {
 	// how many recovery codes remain.
 	Recovered bool
 	CodesLeft int
+	// Notice makes the alert say that the user's factors or addresses have changed.
+	// Empty: it is no notice.
+	Notice Notice
 	// Brand is the name of the service that the person signs in to.
 	Brand string
 	// Purpose is what the code is for. "login" has a text of its own.
@@ -61,6 +64,17 @@ type Message struct {
 	Attempt      int
 }
 
+// Notice is what has changed.
+type Notice string
+
+// The notices.
+const (
+	NoticeAppAdded      Notice = "app_added"      // an authenticator app was confirmed
+	NoticeAppRemoved    Notice = "app_removed"    // an authenticator app was removed
+	NoticeRecoveryCodes Notice = "recovery_codes" // new recovery codes were made
+	NoticeAddress       Notice = "address"        // an address was added, replaced or removed
+)
+
 // Speech is a message as a call says it: Before, the code character by
 // character, Again, the code once more, After. An alert has Before only.
 type Speech struct {
@@ -71,9 +85,12 @@ type Speech struct {
 
 // Why a request from the provider to this service is refused.
 var (
-	// ErrForged: the provider's signature is missing or wrong. The request must
-	// have no effect.
+	// ErrForged: the provider's signature is missing or wrong, or fits a second
+	// request with another meaning. The request must have no effect.
 	ErrForged = errors.New("notify: not signed by the provider")
+	// ErrForeign: the request is signed, but belongs to another account, or to a
+	// sender that is not the service's.
+	ErrForeign = errors.New("notify: for another account or sender")
 	// ErrMalformed: the request is signed but cannot be read.
 	ErrMalformed = errors.New("notify: cannot be read")
 )
@@ -95,6 +112,8 @@ type Inbound struct {
 	Text    string
 	// Payload is the payload of the pressed button. Empty: a text.
 	Payload string
+	// MessageID is the provider's id of the message. It has an effect once.
+	MessageID string
 }
 
 // Sender sends messages over one channel.

@@ -11,13 +11,24 @@ import (
 	"twofa/internal/window"
 )
 
+// alert counts the alert that a refused check asks for, and reports whether the
+// person gets it.
+func (r *rig) alert(err error) bool {
+	r.t.Helper()
+	if !wantKind(r.t, err, problem.WrongCode).Alerted {
+		return false
+	}
+	r.kept, err = otp.Alert(r.kept, fixture.Alice, r.now)
+	return err == nil
+}
+
 // wantAlerts checks n wrong codes. Those with the numbers in want (from 1) have
 // to alert the person.
 func (r *rig) wantAlerts(v otp.Verification, n int, want ...int) {
 	r.t.Helper()
 	var got []int
 	for i := range n {
-		if wantKind(r.t, r.wrong(v), problem.WrongCode).Alerted {
+		if r.alert(r.wrong(v)) {
 			got = append(got, i+1)
 		}
 	}
@@ -104,7 +115,7 @@ func TestAlert_PauseUnderClocksThatDiffer(t *testing.T) {
 			r.kept.AlertedAt = fixture.Noon.Add(tc.written)
 			r.kept = r.kept.Settle(fixture.Noon)
 			r.now = fixture.Noon.Add(at)
-			if alerted := wantKind(t, r.wrong(v), problem.WrongCode).Alerted; alerted != (at == tc.alertAt) {
+			if alerted := r.alert(r.wrong(v)); alerted != (at == tc.alertAt) {
 				t.Errorf("%+v: alerted after %v: %v", tc, at, alerted)
 			}
 		}

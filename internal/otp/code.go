@@ -59,15 +59,15 @@ func (s Shape) Fits(code string) bool {
 // Keys is the part of the keyring that codes need.
 type Keys interface {
 	// CodeMAC is a PRF of 32 bytes under the named secret. It reports false if
-	// that secret was removed.
+	// that secret was removed, or is kept for the index only.
 	CodeMAC(id [4]byte, message []byte) ([32]byte, bool)
 }
 
 // Code derives the verification's code, which is never stored. HMAC-SHA256 over
 // the id, the nonce and a block counter gives a stream of uniform bytes. Bytes that
 // would favour some symbols are skipped (rejection sampling); each of the others
-// gives one symbol of the alphabet. It reports false if the secret was removed or
-// the shape is not valid.
+// gives one symbol of the alphabet. It reports false if the secret was removed or is
+// kept for the index only, or if the shape is not valid.
 func (v Verification) Code(keys Keys) (string, bool) {
 	if v.TestCode != "" {
 		return v.TestCode, true

@@ -9,19 +9,28 @@ import (
 	"twofa/internal/testing/fixture"
 )
 
-func TestID_LeadsToTheRowOfItsAddress(t *testing.T) {
+func TestID_HoldsItsDigitsAsBytes(t *testing.T) {
 	var index [32]byte
 	copy(index[:], "\x01\x23\x45\x67\x89\xab\xcd\xefnot in the key")
 	key := otp.NewRowKey(index)
-	if want := otp.RowKey("0123456789abcdef"); key != want {
-		t.Errorf("row key %q, want %q", key, want)
+	if want := otp.RowKey("0123456789abcdef"); key != want || key.Bytes() != [8]byte(index[:8]) {
+		t.Errorf("row key %q of the bytes %x, want %q", key, key.Bytes(), want)
 	}
-	id := otp.NewID(key, [8]byte{0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10})
-	if want := otp.ID("VE0123456789abcdeffedcba9876543210"); id != want {
-		t.Errorf("id %q, want %q", id, want)
+	digits := [16]byte{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10}
+	id := otp.NewID(digits)
+	if want := otp.ID("VE0123456789abcdeffedcba9876543210"); id != want || id.Bytes() != digits {
+		t.Errorf("id %q of the bytes %x, want %q", id, id.Bytes(), want)
 	}
-	if id.RowKey() != key {
-		t.Errorf("the id leads to %q, want %q", id.RowKey(), key)
+	if id.FormerRowKey() != key {
+		t.Errorf("as an id of the former form it leads to %q, want %q", id.FormerRowKey(), key)
+	}
+}
+
+func TestKnows_VerificationsAndRememberedAnswers(t *testing.T) {
+	a, b, c := newID(fixture.Alice, 1), newID(fixture.Alice, 2), newID(fixture.Alice, 3)
+	r := otp.Recipient{Verifications: []otp.Verification{{ID: a}}, Replays: []otp.Replay{{ID: b}}}
+	if !r.Knows(a) || !r.Knows(b) || r.Knows(c) || r.Knows("") || (otp.Recipient{}).Knows(a) {
+		t.Errorf("%+v", r)
 	}
 }
 
@@ -69,9 +78,9 @@ func FuzzParseID(f *testing.F) {
 		if err != nil {
 			return
 		}
-		key := string(id.RowKey())
-		if string(id) != s || len(s) != 34 || strings.Trim(key, "0123456789abcdef") != "" || s[2:18] != key {
-			t.Errorf("%q: read as %q in row %q", s, id, key)
+		former := string(id.FormerRowKey())
+		if string(id) != s || len(s) != 34 || strings.Trim(s[2:], "0123456789abcdef") != "" || otp.NewID(id.Bytes()) != id || s[2:18] != former {
+			t.Errorf("%q: read as %q, formerly in row %q", s, id, former)
 		}
 	})
 }

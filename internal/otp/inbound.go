@@ -1,6 +1,8 @@
 package otp
 
 import (
+	"crypto/sha256"
+	"slices"
 	"time"
 
 	"twofa/internal/problem"
@@ -34,9 +36,10 @@ func Confirm(old Recipient, codes []string, keys Keys, now time.Time) (Recipient
 }
 
 // Claim fetches the approval of an inbound verification, once, and before
-// ExpiresAt. Amount and payee have to be those of the start; the error does not say
-// which of them is wrong.
-func Claim(old Recipient, req CheckRequest, now time.Time) (Recipient, Verification, error) {
+// ExpiresAt. Amount and payee have to be those of the start. A wrong one is answered
+// and counted as Check does with a wrong code, before and after the person's message
+// has arrived. A question with the right ones costs nothing.
+func Claim(old Recipient, req CheckRequest, p Policy, now time.Time) (Recipient, Verification, error) {
 	r := old.Settle(now)
 	v, err := r.choose(req)
 	switch {
@@ -44,18 +47,72 @@ func Claim(old Recipient, req CheckRequest, now time.Time) (Recipient, Verificat
 		return r, v, err
 	case !v.Inbound():
 		return r, v, problem.Invalid("code", "The code is missing.")
-	case req.Transaction != v.Transaction:
-		return r, v, &problem.Error{Kind: problem.WrongCode, Detail: "The context differs from the one at the start."}
-	case v.Status == Pending:
-		return r, v, &problem.Error{Kind: problem.NotYetApproved, RetryAfter: pollPause, Detail: "The person's message has not arrived yet."}
-	case v.Status != Approved, v.Claimed:
+	case v.Status != Pending && v.Status != Approved, v.Claimed:
 		return r, v, v.mayUse()
 	case !now.Before(v.ExpiresAt):
 		// The client that started it stopped asking long ago: this is another one.
 		return r, v, &problem.Error{Kind: problem.Expired, Detail: "The person's message arrived, but the approval was not fetched in time. Start a new verification."}
+	case req.Addresses != nil && r.moved(v, req.Addresses):
+		return r.cancelMoved(v, now)
+	}
+	if err := r.mayTry(&v, p, now); err != nil {
+		return r, v, err
+	}
+	right := equal(req.Transaction.Amount, v.Transaction.Amount)
+	right = equal(req.Transaction.Payee, v.Transaction.Payee) && right
+	switch {
+	case !right:
+		err := r.wrong(&v, nil, p, now)
+		return r, v, err
+	case v.Status == Pending:
+		return r, v, &problem.Error{Kind: problem.NotYetApproved, RetryAfter: pollPause, Detail: "The person's message has not arrived yet."}
+	case v.User != "" && req.Addresses == nil:
+		return r, v, ErrNeedsUser
 	}
 	v.Claimed = true
 	r.put(v)
+	return r, v, nil
+}
+
+// MaxMessages is how many messages of the person a recipient remembers, the newest
+// ones.
+const MaxMessages = 16
+
+// MessageHash is a hash of the provider's id of a person's message. The zero
+// MessageHash is that of a message without an id.
+type MessageHash [8]byte
+
+// NewMessageHash returns the hash of an id, the zero MessageHash for "". Rows are
+// sealed, so it needs no key.
+func NewMessageHash(id string) (h MessageHash) {
+	if id != "" {
+		sum := sha256.Sum256([]byte(id))
+		copy(h[:], sum[:])
+	}
+	return h
+}
+
+// Message is a message of the person that had an effect.
+type Message struct {
+	Hash MessageHash
+	At   time.Time
+}
+
+// Once makes a transition that a message of the person causes, and remembers the
+// message. A message that has had an effect within window.Day has none again: it
+// changes nothing and returns a NotFound error, as a message that means nothing does.
+func Once(old Recipient, message MessageHash, now time.Time, t func(Recipient) (Recipient, Verification, error)) (Recipient, Verification, error) {
+	settled := old.Settle(now)
+	if message != (MessageHash{}) && slices.ContainsFunc(settled.Messages, func(m Message) bool { return m.Hash == message }) {
+		return settled, Verification{}, errNotFound()
+	}
+	r, v, err := t(old)
+	if err != nil || message == (MessageHash{}) {
+		return r, v, err
+	}
+	r = r.clone()
+	r.Messages = append(r.Messages, Message{Hash: message, At: window.Stamp(now)})
+	r.Messages = r.Messages[max(0, len(r.Messages)-MaxMessages):]
 	return r, v, nil
 }
 

@@ -30,7 +30,7 @@ func (r *rig) deny() (v otp.Verification, err error) {
 }
 
 func (r *rig) claim(req otp.CheckRequest) (v otp.Verification, err error) {
-	r.kept, v, err = otp.Claim(r.kept, req, r.now)
+	r.kept, v, err = otp.Claim(r.kept, req, r.policy, r.now)
 	return v, err
 }
 
@@ -112,19 +112,8 @@ func TestClaim_FetchesAnApprovalOnce(t *testing.T) {
 		_, err := r.claim(otp.CheckRequest{ID: v.ID, Transaction: bound})
 		wantRefusal(t, err, problem.NotYetApproved, 2*time.Second)
 	})
-	wrong := func() {
-		t.Helper()
-		for _, c := range []otp.Transaction{{}, {Amount: "EUR 25.00"}, {Payee: "Acme"}, {Amount: "EUR 25.01", Payee: "Acme"}, {Amount: "Acme", Payee: "EUR 25.00"}} {
-			r.unchanged(fmt.Sprint(c), func() {
-				_, err := r.claim(otp.CheckRequest{ID: v.ID, Transaction: c})
-				wantKind(t, err, problem.WrongCode)
-			})
-		}
-	}
-	wrong()
 	_, err := r.confirm(codeOf(t, v))
 	wantKind(t, err, "")
-	wrong()
 	for name, req := range map[string]otp.CheckRequest{
 		"another purpose": {ID: v.ID, Purpose: "pay", Transaction: bound},
 		"another address": {ID: v.ID, Address: fixture.Bob, Transaction: bound},

@@ -192,8 +192,9 @@ func (m *machine) Claim(t *rapid.T) {
 		req.Transaction = e.context
 	}
 	v, err := m.claim(req)
-	kind, wait := m.modelNow().claim(req.ID, req.Transaction, m.now)
+	kind, wait, alert := m.modelNow().claim(req.ID, req.Transaction, m.now)
 	m.agree(t, "claim", err, kind, wait)
+	m.wrongCode(t, err, kind, alert)
 	if err == nil {
 		if m.claims[v.ID]++; m.claims[v.ID] > 1 || m.approvals[v.ID] != 1 {
 			t.Fatalf("%s was claimed %d times, and approved %d times", v.ID, m.claims[v.ID], m.approvals[v.ID])
@@ -216,7 +217,8 @@ func (m *machine) CheckRight(t *rapid.T) { m.checkOne(t, true) }
 func (m *machine) CheckWrong(t *rapid.T) { m.checkOne(t, false) }
 
 func (m *machine) checkOne(t *rapid.T, right bool) {
-	req := otp.CheckRequest{ID: m.anyID(t), Code: "000000"}
+	// The second address has tries left.
+	req := otp.CheckRequest{ID: m.anyID(t), Code: "000000", Reserved: &otp.Reservation{Address: fixture.AliceMail, Left: otp.MaxCounted}}
 	if e := m.model.find(req.ID); e != nil {
 		req.Code, req.Transaction = e.code, e.context
 		switch {
@@ -231,17 +233,28 @@ func (m *machine) checkOne(t *rapid.T, right bool) {
 	m.kept = r
 	kind, wait, alert := m.modelNow().check(req.ID, req.Code, req.Transaction, m.now)
 	m.agree(t, "check", err, kind, wait)
-	if alerted := err != nil && wantKind(t, err, kind).Alerted; alerted != alert {
+	if m.wrongCode(t, err, kind, alert); kind == "" {
+		m.approved(t, v)
+	}
+}
+
+// wrongCode notes a wrong code or context, and the alert that it asks for.
+func (m *machine) wrongCode(t *rapid.T, err error, kind problem.Kind, alert bool) {
+	alerted := false
+	if err != nil && wantKind(t, err, kind).Alerted {
+		var held error
+		m.kept, held = otp.Alert(m.kept, fixture.Alice, m.now)
+		alerted = held == nil
+	}
+	if alerted != alert {
 		t.Fatalf("alert at %v: %v, the model says %v", m.now, alerted, alert)
 	}
-	switch kind {
-	case "":
-		m.approved(t, v)
-	case problem.WrongCode:
-		m.failedAt = append(m.failedAt, m.passed)
-		if alert {
-			m.alertedAt = append(m.alertedAt, m.passed)
-		}
+	if kind != problem.WrongCode {
+		return
+	}
+	m.failedAt = append(m.failedAt, m.passed)
+	if alert {
+		m.alertedAt = append(m.alertedAt, m.passed)
 	}
 }
 

@@ -28,9 +28,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// keyring has the secret of the bytes 1 to 32. The rows of version 1 in
+// keyringSecret ends with the secret of the bytes 1 to 32. The rows of version 1 in
 // row1_test.go were written with it.
-const keyringSecret = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
+const keyringSecret = "Iq8Vt0lnc6PzXkT2dYw5oJ1mBhRe9uGsDQ7Cx4NfLaA=,AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
 
 var keyring = mustParse(keyringSecret)
 
@@ -86,10 +86,10 @@ func (r *rig) request(address, purpose string, c otp.Transaction) otp.StartReque
 	return req
 }
 
+// newID returns an id of the former form. The transitions do not look into ids.
 func newID(address string, n uint64) otp.ID {
-	var random [8]byte
-	binary.BigEndian.PutUint64(random[:], n)
-	return otp.NewID(otp.NewRowKey(keyring.Index(address)), random)
+	row := otp.NewRowKey(keyring.Index(address)).Bytes()
+	return otp.NewID([16]byte(binary.BigEndian.AppendUint64(row[:], n)))
 }
 
 func (r *rig) apply(req otp.StartRequest) (v otp.Verification, err error) {
@@ -295,6 +295,7 @@ func deepCopy(r otp.Recipient) otp.Recipient {
 		r.Verifications = append(r.Verifications, copyOf(v))
 	}
 	r.Sends, r.Failures, r.Replays = fresh(r.Sends), fresh(r.Failures), fresh(r.Replays)
+	r.Notices, r.Messages = fresh(r.Notices), fresh(r.Messages)
 	return r
 }
 

@@ -15,6 +15,7 @@ type model struct {
 	p         otp.Policy
 	sends     []time.Time
 	failures  []time.Time
+	notices   []time.Time
 	alerted   time.Time
 	blocked   time.Time // until then
 	preferred otp.Preferred
@@ -45,7 +46,7 @@ func (e *entry) inbound() bool { return e.workflow[0] == "inbound" }
 // tick brings the model to now, as the service does with every request.
 func (m *model) tick(now time.Time) {
 	day := 24 * time.Hour
-	for _, events := range []*[]time.Time{&m.sends, &m.failures} {
+	for _, events := range []*[]time.Time{&m.sends, &m.failures, &m.notices} {
 		var keep []time.Time
 		for _, e := range *events {
 			if latest := now.Add(2 * time.Minute); e.After(latest) {
@@ -299,14 +300,21 @@ func (m *model) check(id otp.ID, code string, c otp.Transaction, now time.Time) 
 		m.worked(e, e.arrived(), now)
 		return "", 0, false
 	}
+	return problem.WrongCode, 0, m.wrongCode(e, now)
+}
+
+// wrongCode counts a wrong code or context, and says whether the person is alerted.
+func (m *model) wrongCode(e *entry, now time.Time) bool {
 	m.failures = noted(m.failures, now)
 	if e.wrong++; e.wrong == m.p.MaxChecks {
 		e.status, e.over = "exhausted", now
 	}
-	if none := e.status == "exhausted" || len(m.failures) >= m.p.MaxFailuresPerDay; none && m.alerted.IsZero() {
-		m.alerted, alert = now, true
+	none := e.status == "exhausted" || len(m.failures) >= m.p.MaxFailuresPerDay
+	if !none || !m.alerted.IsZero() || !m.blocked.IsZero() || len(m.notices) >= 10 {
+		return false
 	}
-	return problem.WrongCode, 0, alert
+	m.alerted, m.notices = now, noted(m.notices, now)
+	return true
 }
 
 func (m *model) confirm(code string, now time.Time) problem.Kind {
@@ -319,24 +327,27 @@ func (m *model) confirm(code string, now time.Time) problem.Kind {
 	return problem.NotFound
 }
 
-func (m *model) claim(id otp.ID, c otp.Transaction, now time.Time) (problem.Kind, time.Duration) {
+func (m *model) claim(id otp.ID, c otp.Transaction, now time.Time) (kind problem.Kind, wait time.Duration, alert bool) {
 	e := m.find(id)
 	switch {
 	case e == nil:
-		return problem.NotFound, 0
+		return problem.NotFound, 0, false
 	case !e.inbound():
-		return problem.InvalidRequest, 0
+		return problem.InvalidRequest, 0, false
+	case e.status != "pending" && e.status != "approved", e.claimed:
+		return e.usable(), 0, false
+	case !now.Before(e.dies):
+		return problem.Expired, 0, false
+	case len(m.failures) >= m.p.MaxFailuresPerDay:
+		n := len(m.failures)
+		return problem.TooManyChecks, judged(m.failures, now)[n-m.p.MaxFailuresPerDay].Add(24 * time.Hour).Sub(now), false
 	case c != e.context:
-		return problem.WrongCode, 0
+		return problem.WrongCode, 0, m.wrongCode(e, now)
 	case e.status == "pending":
-		return problem.NotYetApproved, 2 * time.Second
-	case e.status == "approved" && !e.claimed && !now.Before(e.dies):
-		return problem.Expired, 0
-	case e.status == "approved" && !e.claimed:
-		e.claimed = true
-		return "", 0
+		return problem.NotYetApproved, 2 * time.Second, false
 	}
-	return e.usable(), 0
+	e.claimed = true
+	return "", 0, false
 }
 
 func (m *model) deny(now time.Time) problem.Kind {

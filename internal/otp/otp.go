@@ -22,7 +22,9 @@ import (
 // Status is the state of a verification.
 type Status string
 
-// The statuses. Only Pending can change, and each change is final.
+// The statuses. Only Pending can change, and each change is final, except that an
+// inbound verification whose approval was not fetched can still be exhausted or
+// canceled.
 const (
 	Pending       Status = "pending"
 	Approved      Status = "approved"
@@ -58,7 +60,7 @@ const (
 	MaxCounted = 100 // events in each list
 )
 
-// Policy is the rules that the operator sets. See the settings in README.md.
+// Policy is the rules that the operator sets. See docs/settings.md.
 type Policy struct {
 	Shape             Shape
 	TTL               time.Duration // 1 min to 24 h, whole seconds
@@ -128,10 +130,12 @@ type Recipient struct {
 	Verifications []Verification
 	Sends         []time.Time // of the last Day, oldest first
 	Failures      []time.Time // wrong codes of the last Day, oldest first
-	AlertedAt     time.Time   // of the last alert, zero if there was none for AlertPause
+	AlertedAt     time.Time   // of the last alert of wrong codes, zero if there was none for AlertPause
 	BlockedUntil  time.Time   // zero if the provider does not block the address
 	Preferred     Preferred
-	Replays       []Replay // of the last Day, oldest first
+	Notices       []time.Time `json:",omitempty"` // notices and alerts of the last Day, oldest first
+	Messages      []Message   `json:",omitempty"` // the person's own that had an effect within the last Day, oldest first
+	Replays       []Replay    // of the last Day, oldest first
 }
 
 // Preferred is the channel that last reached the person.
@@ -148,6 +152,8 @@ func (r Recipient) clone() Recipient {
 	}
 	r.Sends = slices.Clone(r.Sends)
 	r.Failures = slices.Clone(r.Failures)
+	r.Notices = slices.Clone(r.Notices)
+	r.Messages = slices.Clone(r.Messages)
 	r.Replays = slices.Clone(r.Replays)
 	return r
 }
@@ -162,6 +168,7 @@ func (r Recipient) Settle(now time.Time) Recipient {
 	latest := window.Latest(now)
 	r.Sends = window.Settle(r.Sends, now)
 	r.Failures = window.Settle(r.Failures, now)
+	r.Notices = window.Settle(r.Notices, now)
 	if r.AlertedAt = window.Earlier(r.AlertedAt, latest); now.Sub(r.AlertedAt) >= AlertPause {
 		r.AlertedAt = time.Time{}
 	}
@@ -170,6 +177,10 @@ func (r Recipient) Settle(now time.Time) Recipient {
 	}
 	if r.Preferred.At = window.Earlier(r.Preferred.At, latest); now.Sub(r.Preferred.At) >= PreferredFor {
 		r.Preferred = Preferred{}
+	}
+	r.Messages = slices.DeleteFunc(r.Messages, func(m Message) bool { return now.Sub(m.At) >= window.Day })
+	for i := range r.Messages {
+		r.Messages[i].At = window.Earlier(r.Messages[i].At, latest)
 	}
 	r.Replays = slices.DeleteFunc(r.Replays, func(p Replay) bool { return now.Sub(p.At) >= window.Day })
 	for i := range r.Replays {
@@ -185,7 +196,7 @@ func (r Recipient) Settle(now time.Time) Recipient {
 	r.Verifications = slices.DeleteFunc(r.Verifications, func(v Verification) bool {
 		return v.Status != Pending && now.Sub(v.EndedAt) >= window.Day
 	})
-	if len(r.Verifications)+len(r.Sends)+len(r.Failures)+len(r.Replays) == 0 &&
+	if len(r.Verifications)+len(r.Sends)+len(r.Failures)+len(r.Notices)+len(r.Messages)+len(r.Replays) == 0 &&
 		r.AlertedAt.IsZero() && r.BlockedUntil.IsZero() && r.Preferred == (Preferred{}) {
 		return Recipient{} // nothing is remembered: any address may use the row
 	}
@@ -203,11 +214,11 @@ func (r Recipient) KeepUntil() time.Time {
 		}
 		until = window.Later(until, end.Add(window.Day))
 	}
-	for _, t := range r.Sends {
+	for _, t := range slices.Concat(r.Sends, r.Failures, r.Notices) {
 		until = window.Later(until, t.Add(window.Day))
 	}
-	for _, t := range r.Failures {
-		until = window.Later(until, t.Add(window.Day))
+	for _, m := range r.Messages {
+		until = window.Later(until, m.At.Add(window.Day))
 	}
 	for _, p := range r.Replays {
 		until = window.Later(until, p.At.Add(window.Day))

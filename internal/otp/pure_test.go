@@ -51,7 +51,10 @@ func recipients(now time.Time) *rapid.Generator[otp.Recipient] {
 		}
 		r := otp.Recipient{
 			Address: fixture.Alice, Sends: times("sends"), Failures: times("failures"),
-			AlertedAt: maybe("alert"), BlockedUntil: maybe("block"),
+			AlertedAt: maybe("alert"), BlockedUntil: maybe("block"), Notices: times("notices"),
+		}
+		for _, at := range times("messages") {
+			r.Messages = append(r.Messages, otp.Message{Hash: otp.NewMessageHash(at.String()), At: at})
 		}
 		if at := maybe("preferred"); !at.IsZero() {
 			r.Preferred = otp.Preferred{Channel: anyChannel.Draw(t, "preferred channel"), At: at.AddDate(0, 0, -rapid.IntRange(0, 90).Draw(t, "days"))}
@@ -59,6 +62,7 @@ func recipients(now time.Time) *rapid.Generator[otp.Recipient] {
 		for i := range rapid.IntRange(0, 5).Draw(t, "replays") {
 			r.Replays = append(r.Replays, otp.Replay{
 				Idempotency: otp.Idempotency{Key: [16]byte{byte(i + 1)}}, At: at.Draw(t, "answered"), ID: newID(fixture.Alice, uint64(i)),
+				UnderWay: rapid.Bool().Draw(t, "under way"),
 			})
 		}
 		live := 0
@@ -164,9 +168,26 @@ func anyTransition(t *rapid.T, now time.Time) transition {
 		"follow":  func(r R) (R, V, error) { r, v, _, err := otp.Follow(r, progress, p, now); return r, v, err },
 		"spend":   func(r R) (R, V, error) { r, err := otp.Spend(r, fixture.Alice, p, now); return r, V{}, err },
 		"confirm": func(r R) (R, V, error) { return otp.Confirm(r, []string{check(r).Code}, keyring, now) },
-		"claim":   func(r R) (R, V, error) { return otp.Claim(r, check(r), now) },
+		"claim":   func(r R) (R, V, error) { return otp.Claim(r, check(r), quiet(), now) },
 		"conclude": func(r R) (R, V, error) {
 			return otp.Conclude(r.Settle(now), idempotency, bySMS, otp.OutcomeUnclear, time.Minute), bySMS, nil
+		},
+		"reserve": func(r R) (R, V, error) {
+			r, _, err := otp.Reserve(r, fixture.Alice, p, now)
+			return r, V{}, err
+		},
+		"give back": func(r R) (R, V, error) {
+			reserved := otp.Reservation{Address: r.Address}
+			if len(r.Failures) > 0 {
+				reserved.At = r.Failures[0]
+			}
+			return otp.GiveBack(r, reserved, now), V{}, nil
+		},
+		"notify":   func(r R) (R, V, error) { r, err := otp.Notify(r, fixture.Alice, now); return r, V{}, err },
+		"alert":    func(r R) (R, V, error) { r, err := otp.Alert(r, fixture.Alice, now); return r, V{}, err },
+		"continue": func(r R) (R, V, error) { return otp.Continue(r.Settle(now), idempotency, bySMS), bySMS, nil },
+		"once": func(r R) (R, V, error) {
+			return otp.Once(r, otp.NewMessageHash("SM1"), now, func(r R) (R, V, error) { return otp.Deny(r, now) })
 		},
 		"forget": func(r R) (R, V, error) { return otp.Forget(r, idempotency).Settle(now), V{}, nil },
 	}
@@ -188,6 +209,7 @@ func TestTransitions_NeverChangeTheirArguments(t *testing.T) {
 		old.Sends = slices.Grow(old.Sends, 4)
 		old.Failures = slices.Grow(old.Failures, 4)
 		old.Replays = slices.Grow(old.Replays, 4)
+		old.Notices, old.Messages = slices.Grow(old.Notices, 4), slices.Grow(old.Messages, 4)
 		for i := range old.Verifications {
 			old.Verifications[i].Attempts = slices.Grow(old.Verifications[i].Attempts, 4)
 			old.Verifications[i].Workflow = slices.Grow(old.Verifications[i].Workflow, 4)

@@ -66,7 +66,14 @@ type Replay struct {
 	SendsLeft, ChecksLeft int
 	Outcome               Outcome
 	RetryAfter            time.Duration // whole seconds
+	// UnderWay is true until the sending has ended. If the process died before, it
+	// stays true, and counts for MaxRequest only.
+	UnderWay bool `json:",omitempty"`
 }
+
+// MaxRequest is longer than any request can take: the HTTP edge ends a request
+// earlier.
+const MaxRequest = 30 * time.Second
 
 // Error implements error.
 func (*Replay) Error() string { return "otp: the request is a repetition" }
@@ -76,14 +83,19 @@ func (*Replay) Error() string { return "otp: the request is a repetition" }
 const maxReplays = 64
 
 // replayed returns a *Replay if the request is a repetition, an IdempotencyConflict
-// if its key was used for another request, and else nil. Beside a *Replay it returns
-// the verification, zero if that is forgotten.
-func (r Recipient) replayed(i Idempotency) (Verification, error) {
+// if its key was used for another request or if the first request is under way, and
+// else nil. Beside a *Replay it returns the verification, zero if that is forgotten.
+func (r Recipient) replayed(i Idempotency, now time.Time) (Verification, error) {
 	for _, p := range r.Replays {
 		switch {
 		case i == (Idempotency{}) || p.Key != i.Key:
 		case p.Body != i.Body:
 			return Verification{}, &problem.Error{Kind: problem.IdempotencyConflict, Detail: "This Idempotency-Key came with another request within 24 hours. Use a new key for a new request."}
+		case p.UnderWay && now.Sub(p.At) < MaxRequest:
+			return Verification{}, &problem.Error{
+				Kind: problem.IdempotencyConflict, RetryAfter: min(pollPause, MaxRequest-now.Sub(p.At)),
+				Detail: "The first request with this Idempotency-Key is not finished. Repeat the request with the same key after the pause to get its answer.",
+			}
 		default:
 			v, _ := r.Find(p.ID)
 			return v, &p
@@ -92,7 +104,8 @@ func (r Recipient) replayed(i Idempotency) (Verification, error) {
 	return Verification{}, nil
 }
 
-// remember keeps the answer to the request.
+// remember keeps the answer to the request, which is under way if messages have to be
+// sent, or if its outcome is yet to be stored: see [Conclude].
 func (r *Recipient) remember(i Idempotency, v Verification, p Policy, now time.Time) {
 	if i == (Idempotency{}) {
 		return
@@ -100,18 +113,32 @@ func (r *Recipient) remember(i Idempotency, v Verification, p Policy, now time.T
 	r.Replays = append(r.Replays, Replay{
 		Idempotency: i, At: window.Stamp(now), ID: v.ID, Purpose: v.Purpose, Channel: v.Channel(), ExpiresAt: v.ExpiresAt,
 		ResendAfter: r.ResendAfter(p), SendsLeft: r.SendsLeft(p, now), ChecksLeft: r.ChecksLeft(v, p),
+		UnderWay: v.TestCode == "" && !v.Inbound() || v.Status == Undeliverable,
 	})
 	r.Replays = r.Replays[max(0, len(r.Replays)-maxReplays):]
 }
 
-// Conclude puts the result of a request's sending into its remembered answer. It
-// does nothing for a request without a key.
+// Continue puts the channel of the next message of a request into its remembered
+// answer. The request stays under way.
+func Continue(old Recipient, i Idempotency, v Verification) Recipient {
+	r := old.clone()
+	for k := range r.Replays {
+		if p := &r.Replays[k]; i != (Idempotency{}) && p.Idempotency == i {
+			p.Channel = v.Channel()
+		}
+	}
+	return r
+}
+
+// Conclude puts the result of a request's sending into its remembered answer, and
+// ends that the request is under way. It does nothing for a request without a key.
 func Conclude(old Recipient, i Idempotency, v Verification, outcome Outcome, retryAfter time.Duration) Recipient {
 	r := old.clone()
 	for k := range r.Replays {
 		if p := &r.Replays[k]; i != (Idempotency{}) && p.Idempotency == i {
 			// Rounded up, as in every answer: never tell a client to return too early.
 			p.Channel, p.Outcome, p.RetryAfter = v.Channel(), outcome, (retryAfter + time.Second - 1).Truncate(time.Second)
+			p.UnderWay = false
 		}
 	}
 	return r

@@ -43,11 +43,12 @@ func answered(t *testing.T) (*rig, otp.Verification, []otp.Replay) {
 	t.Helper()
 	r := newRig(t, otp.DefaultPolicy())
 	v := r.startAs(1)
+	r.kept = otp.Conclude(r.kept, known(1), v, otp.OutcomeSent, 0)
 	r.now = fixture.Noon.Add(time.Minute)
 	wantKind(t, r.wrong(v), problem.WrongCode)
-	var err error
-	r.kept, _, err = otp.Resend(r.kept, otp.ResendRequest{ID: v.ID, Channel: "sms", Idempotency: known(2)}, r.policy, r.now)
+	kept, resent, err := otp.Resend(r.kept, otp.ResendRequest{ID: v.ID, Channel: "sms", Idempotency: known(2)}, r.policy, r.now)
 	wantKind(t, err, "")
+	r.kept = otp.Conclude(kept, known(2), resent, otp.OutcomeSent, 0)
 	first := otp.Replay{
 		Idempotency: known(1), At: fixture.Noon, ID: v.ID, Purpose: "login", Channel: "whatsapp", ExpiresAt: v.ExpiresAt,
 		ResendAfter: fixture.Noon.Add(30 * time.Second), SendsLeft: 4, ChecksLeft: 5,
@@ -226,6 +227,7 @@ func TestConclude_ChangesOnlyItsOwnAnswer(t *testing.T) {
 	want := deepCopy(r.kept)
 	p := &want.Replays[1]
 	p.Channel, p.Outcome, p.RetryAfter = "call", otp.OutcomeUnavailable, 91*time.Second // rounded up: never too early
+	p.UnderWay = false
 	if got := otp.Conclude(r.kept, known(2), v, otp.OutcomeUnavailable, 90*time.Second+400*ms); !same(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -249,4 +251,53 @@ func TestForget_DropsOnlyItsOwnAnswer(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", r.kept, want)
 	}
 	r.wantKnown(2, false)
+}
+
+// A request that is under way has no answer yet. If its process dies, its repetition
+// has to wait for MaxRequest, and no longer.
+func TestReplay_ARequestUnderWayIsNoSuccess(t *testing.T) {
+	for name, repeat := range repetitions {
+		for after, want := range map[time.Duration]time.Duration{
+			0: 2 * time.Second, 27 * time.Second: 2 * time.Second, 29 * time.Second: time.Second, otp.MaxRequest - ms: ms,
+			otp.MaxRequest: 0, time.Hour: 0,
+		} {
+			r := newRig(t, quiet())
+			r.startAs(1)
+			r.now = fixture.Noon.Add(after)
+			got, found, err := repeat(r, known(1))
+			if want == 0 {
+				if replay, ok := errors.AsType[*otp.Replay](err); !ok || replay.ID == "" {
+					t.Errorf("%s after %v: %v, want the answer", name, after, err)
+				}
+				continue
+			}
+			if wantRefusal(t, err, problem.IdempotencyConflict, want); !same(got, r.kept) || !alike(found, otp.Verification{}) {
+				t.Errorf("%s after %v: returned %+v and %+v", name, after, got, found)
+			}
+		}
+	}
+}
+
+// Only what still has to be sent, or stored, is under way.
+func TestReplay_WhatIsUnderWay(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*otp.StartRequest)
+		want   bool
+	}{
+		"a message":                  {func(*otp.StartRequest) {}, true},
+		"inbound":                    {func(req *otp.StartRequest) { req.Workflow = []channel.Channel{channel.Inbound} }, false},
+		"a test number":              {func(req *otp.StartRequest) { req.Scenario = otp.Scenario{Ending: otp.EndsDelivered, Code: fixed} }, false},
+		"a test number that is lost": {func(req *otp.StartRequest) { req.Scenario = otp.Scenario{Ending: otp.EndsUndeliverable, Code: fixed} }, true},
+	} {
+		r := newRig(t, quiet())
+		v := r.startWith(func(req *otp.StartRequest) { req.Idempotency = known(1); tc.change(req) })
+		if got := r.kept.Replays[0].UnderWay; got != tc.want {
+			t.Errorf("%s: under way: %t", name, got)
+		}
+		v.Attempts = append(v.Attempts, otp.Attempt{Channel: "call"})
+		next := otp.Continue(r.kept, known(1), v).Replays[0]
+		if next.UnderWay != tc.want || next.Channel != "call" || otp.Continue(r.kept, known(2), v).Replays[0].Channel == "call" {
+			t.Errorf("%s: after the next message: %+v", name, next)
+		}
+	}
 }

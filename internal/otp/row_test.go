@@ -3,6 +3,7 @@ package otp_test
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,6 +43,11 @@ var anyRow = rapid.Custom(func(t *rapid.T) otp.Recipient {
 		Address: anyText.Draw(t, "address"), Sends: times.Draw(t, "sends"), Failures: times.Draw(t, "failures"),
 		AlertedAt: anyTime.Draw(t, "alerted"), BlockedUntil: anyTime.Draw(t, "blocked"),
 		Preferred: otp.Preferred{Channel: anyName.Draw(t, "preferred"), At: anyTime.Draw(t, "preferred at")},
+		Notices:   times.Draw(t, "notices"),
+	}
+	for range rapid.IntRange(0, otp.MaxMessages).Draw(t, "messages") {
+		hash := any16.Draw(t, "message")
+		r.Messages = append(r.Messages, otp.Message{Hash: otp.MessageHash(hash[:8]), At: anyTime.Draw(t, "message at")})
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "replays") {
 		r.Replays = append(r.Replays, otp.Replay{
@@ -52,6 +58,7 @@ var anyRow = rapid.Custom(func(t *rapid.T) otp.Recipient {
 			SendsLeft: anyCount.Draw(t, "sends left"), ChecksLeft: anyCount.Draw(t, "checks left"),
 			Outcome:    otp.Outcome(rapid.IntRange(0, int(otp.OutcomeUnclear)).Draw(t, "outcome")),
 			RetryAfter: time.Duration(rapid.Uint32().Draw(t, "retry after")) * time.Second,
+			UnderWay:   rapid.Bool().Draw(t, "under way"),
 		})
 	}
 	for range rapid.IntRange(0, 8).Draw(t, "verifications") {
@@ -122,12 +129,14 @@ func sampleRow(t rapid.TB) []byte {
 		_ = r.wrong(v)
 	}
 	r.fail(v, 1, otp.NextNone)
+	r.kept.Notices = []time.Time{r.now}
+	r.kept.Messages = []otp.Message{{Hash: otp.MessageHash{0xcc, 7: 0xdd}, At: r.now}}
 	return mustEncode(t, r.kept)
 }
 
-// A change of these bytes is a change of the layout, which needs a new version:
-// existing rows have to stay readable.
-func TestRow_LayoutOfVersion2IsFixed(t *testing.T) {
+// keptInFull is a recipient in which all that a row of version 2 holds is set, with
+// its bytes in that version.
+func keptInFull(t *testing.T) (*rig, func(version, notices, replays, underWay string) string) {
 	r := newRig(t, quiet())
 	r.now = fixture.Noon.Add(7 * ms)
 	v := r.startWith(func(req *otp.StartRequest) {
@@ -143,26 +152,61 @@ func TestRow_LayoutOfVersion2IsFixed(t *testing.T) {
 	r.kept.BlockedUntil = fixture.Noon.Add(time.Minute)
 	r.kept.Verifications[0].TestCode, r.kept.Verifications[0].Claimed = "424242", true
 	r.kept = otp.Conclude(r.kept, r.kept.Replays[0].Idempotency, r.found(v), otp.OutcomeUnclear, 30*time.Second)
-	got := fmt.Sprintf("%x", mustEncode(t, r.kept))
+	r.kept.AlertedAt = r.now
 
 	unix := func(t time.Time) string { return fmt.Sprintf("%016x", t.UnixMilli()) }
 	at, expires := unix(r.now), unix(fixture.Noon.Add(10*time.Minute))
 	text := func(s string) string { return fmt.Sprintf("%02x%x", len(s), s) }
 	zeros := strings.Repeat("00", 15)
-	want := strings.Join([]string{
-		"02", text(fixture.Alice), "0010", at, at, "0008", at,
-		at, unix(fixture.Noon.Add(time.Minute)), at, text("sms"),
-		"006c", "aa" + zeros, zeros + "bb", at, text(string(v.ID)), text("pay"), text("sms"),
-		expires, at, "0004", "0005", "06", "0000001e",
-		text(string(v.ID)), text("pay"), text("u1"), "01", text(fixture.AliceMail), text("en"),
-		"0d", text("whatsapp"), text("sms"),
-		"0029", text("whatsapp"), at, "02", "0000f62a", "01", text("sms"), at, "03", "00000000", "00",
-		text("EUR 5"), text("Acme"),
-		"0000000000000000" + "0000000000000001", fmt.Sprintf("%x", v.Key), "06", "01", text("424242"), "05",
-		at, expires, at, "0001", "01",
-	}, "")
-	if got != want {
+	return r, func(version, notices, replays, underWay string) string {
+		return strings.Join([]string{
+			version, text(fixture.Alice), "0010", at, at, "0008", at,
+			at, unix(fixture.Noon.Add(time.Minute)), at, text("sms"),
+			notices, replays, "aa" + zeros, zeros + "bb", at, text(string(v.ID)), text("pay"), text("sms"),
+			expires, at, "0004", "0005", "06", "0000001e", underWay,
+			text(string(v.ID)), text("pay"), text("u1"), "01", text(fixture.AliceMail), text("en"),
+			"0d", text("whatsapp"), text("sms"),
+			"0029", text("whatsapp"), at, "02", "0000f62a", "01", text("sms"), at, "03", "00000000", "00",
+			text("EUR 5"), text("Acme"),
+			"0000000000000000" + "0000000000000001", fmt.Sprintf("%x", v.Key), "06", "01", text("424242"), "05",
+			at, expires, at, "0001", "01",
+		}, "")
+	}
+}
+
+// A change of these bytes is a change of the layout, which needs a new version:
+// existing rows have to stay readable.
+func TestRow_LayoutOfVersion3IsFixed(t *testing.T) {
+	r, layout := keptInFull(t)
+	r.kept.Notices = []time.Time{r.now}
+	r.kept.Messages = []otp.Message{{Hash: otp.MessageHash{0xcc, 7: 0xdd}, At: r.now}}
+	r.kept.Replays[0].UnderWay = true
+	at := fmt.Sprintf("%016x", r.now.UnixMilli())
+	want := layout("03", "0008"+at+"0010"+"cc000000000000dd"+at, "006d", "01")
+	if got := fmt.Sprintf("%x", mustEncode(t, r.kept)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// The release before wrote these bytes.
+func TestRow2_IsReadInFull(t *testing.T) {
+	r, layout := keptInFull(t)
+	row, err := hex.DecodeString(layout("02", "", "006c", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := recipient.Decode(row)
+	if err != nil || !same(got, r.kept) {
+		t.Errorf("%v:\ngot  %+v\nwant %+v", err, got, r.kept)
+	}
+	for version := range byte(5) {
+		if _, err := recipient.Decode(edited(row, 0, version)); (err == nil) != (version == 2) {
+			t.Errorf("as version %d: %v", version, err)
+		}
+	}
+	again, err := recipient.Decode(mustEncode(t, got))
+	if err != nil || !same(again, got) {
+		t.Errorf("%v: kept as %+v", err, again)
 	}
 }
 
@@ -220,12 +264,14 @@ func TestDecode_RefusesWhatEncodeDoesNotWrite(t *testing.T) {
 		return slices.Concat(row[:i], []byte(with), row[i+len(old):])
 	}
 	at := string(binary.BigEndian.AppendUint64(nil, uint64(fixture.Noon.UnixMilli())))
+	hash := "\xcc\x00\x00\x00\x00\x00\x00\xdd"
 	failed := "\x08whatsapp" + at + "\x02\x00\x00\xf6\x30\x00"
 	wantRefused(t, row, map[string][]byte{
 		"nothing":                      nil,
 		"version 0":                    edit(0, 0),
-		"a later version":              edit(0, 3),
-		"version 2 as version 1":       edit(0, 1),
+		"a later version":              edit(0, 4),
+		"version 3 as version 1":       edit(0, 1),
+		"version 3 as version 2":       edit(0, 2),
 		"a spare byte":                 append(bytes.Clone(row), 0),
 		"an unknown status":            edit(end-behindStatus-1, 7),
 		"an unknown alphabet":          edit(end-behindStatus-3, 3),
@@ -236,7 +282,9 @@ func TestDecode_RefusesWhatEncodeDoesNotWrite(t *testing.T) {
 		"a message of two bools":       instead("\x00\x17"+failed, "\x00\x18"+failed+"\x00"),
 		"no message":                   instead("\x00\x17"+failed, "\x00\x00"),
 		"no workflow":                  instead("\x09\x08whatsapp\x00\x17", "\x00\x00\x17"),
-		"an unknown outcome":           instead("\x00\x05\x00\x00\x00\x00\x00", "\x00\x05\x07\x00\x00\x00\x00"),
+		"an unknown outcome":           instead("\x00\x05\x00\x00\x00\x00\x00\x01", "\x00\x05\x07\x00\x00\x00\x00\x01"),
+		"under way, or not":            instead("\x00\x05\x00\x00\x00\x00\x00\x01", "\x00\x05\x00\x00\x00\x00\x00\x02"),
+		"half a message of the person": instead("\x00\x10"+hash+at, "\x00\x0c"+hash+at[:4]),
 		"a list of half a time":        append([]byte{1, 0, 0, 4}, make([]byte, 4+2)...),
 		"an id with a capital":         bytes.Replace(row, []byte("\x22VE"), []byte("\x22Ve"), 2),
 		"an empty row of zero version": make([]byte, 64),

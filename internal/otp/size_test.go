@@ -28,6 +28,7 @@ func TestRow_LargestFitsTheStore(t *testing.T) {
 	times := make([]time.Time, otp.MaxCounted)
 	r := otp.Recipient{
 		Address: text(254), Sends: times, Failures: times, Preferred: otp.Preferred{Channel: "whatsapp"},
+		Notices: make([]time.Time, otp.MaxNoticesPerDay), Messages: make([]otp.Message, otp.MaxMessages),
 		Replays: slices.Repeat([]otp.Replay{{ID: newID(fixture.Alice, 1), Purpose: text(32), Channel: "whatsapp"}}, replays),
 	}
 	v := otp.Verification{

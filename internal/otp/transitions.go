@@ -1,6 +1,7 @@
 package otp
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -34,7 +35,7 @@ type StartRequest struct {
 // forgotten) and a [*Replay] as the error.
 func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient, Verification, error) {
 	r := old.Settle(now)
-	if v, err := r.replayed(req.Idempotency); err != nil {
+	if v, err := r.replayed(req.Idempotency, now); err != nil {
 		return old, v, err
 	}
 	if r.Address != "" && r.Address != req.Address {
@@ -163,7 +164,7 @@ type ResendRequest struct {
 // stay the same, so that a code with less than MinResendLeft is refused. For a
 // repetition, Resend returns what [Start] does.
 func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipient, Verification, error) {
-	if v, err := old.Settle(now).replayed(req.Idempotency); err != nil {
+	if v, err := old.Settle(now).replayed(req.Idempotency, now); err != nil {
 		return old, v, err
 	}
 	r, v, err := pending(old, req.ID, now)
@@ -231,10 +232,14 @@ func (r *Recipient) endPending(status Status, now time.Time, match func(Verifica
 }
 
 // Forgotten is what is left of a recipient after an erasure: only the times that the
-// limits need for a day. Without them an erasure would give new tries to an attacker
-// who guesses codes, and new messages to one who floods an address.
+// limits need for a day, and the hashes of the person's last messages. Without them
+// an erasure would give new tries to an attacker who guesses codes, new messages to
+// one who floods an address, and a second effect to a repeated message.
 func (r Recipient) Forgotten() Recipient {
-	return Recipient{Sends: r.Sends, Failures: r.Failures, AlertedAt: r.AlertedAt, BlockedUntil: r.BlockedUntil}
+	return Recipient{
+		Sends: r.Sends, Failures: r.Failures, AlertedAt: r.AlertedAt, BlockedUntil: r.BlockedUntil,
+		Notices: r.Notices, Messages: r.Messages,
+	}
 }
 
 // pending settles the recipient and finds a pending verification.
@@ -265,10 +270,25 @@ type CheckRequest struct {
 	// Code is the typed code after [ReadCode].
 	Code        string
 	Transaction Transaction
+	// Addresses are those that the user of the verification has now. nil: not known.
+	// They are not needed for a verification that has no user.
+	Addresses []string
+	// Reserved is the wrong code that was reserved in the row of the second address,
+	// nil if none was. See [NeedsReservationError].
+	Reserved *Reservation
 }
+
+// ErrNeedsUser is returned by [Check] and [Claim] instead of an approval if
+// CheckRequest.Addresses are needed, but not known. Nothing is changed.
+var ErrNeedsUser = errors.New("otp: the addresses of the user are needed")
 
 // Check spends one check. It approves the verification if the code and the
 // transaction are right; the error does not say which of the two is wrong.
+//
+// If a message went to an address that is not the user's any more, Check cancels the
+// verification. If a message went to the second address, whose wrong codes are
+// counted in a row of its own, Check needs a reservation there: without one it
+// changes nothing and returns a [*NeedsReservationError].
 func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) (Recipient, Verification, error) {
 	r := old.Settle(now)
 	v, err := r.choose(req)
@@ -281,48 +301,91 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	if err := v.mayUse(); err != nil {
 		return r, v, err
 	}
-	if wait := window.FullFor(r.Failures, p.MaxFailuresPerDay, window.Day, now); wait > 0 {
-		return r, v, tooManyFailures(wait)
+	if req.Addresses != nil && r.moved(v, req.Addresses) {
+		return r.cancelMoved(v, now)
 	}
-	if v.Checks >= p.MaxChecks { // the operator lowered the limit meanwhile
-		v.Status, v.EndedAt = Exhausted, window.Stamp(now)
-		r.put(v)
-		return r, v, v.mayUse()
+	if err := r.mayTry(&v, p, now); err != nil {
+		return r, v, err
+	}
+	if to := r.second(v); to != "" && (req.Reserved == nil || req.Reserved.Address != to) {
+		return r, v, &NeedsReservationError{Address: to}
 	}
 	code, ok := v.Code(keys)
 	if !ok {
-		return r, v, &problem.Error{Kind: problem.Expired, Detail: "The secret that made this code was removed. Start a new verification."}
+		return r, v, &problem.Error{Kind: problem.Expired, Detail: "The secret that made this code is not in use any more. Start a new verification."}
 	}
 
-	v.Checks++
 	right := equal(req.Code, code)
 	right = equal(req.Transaction.Amount, v.Transaction.Amount) && right
 	right = equal(req.Transaction.Payee, v.Transaction.Payee) && right
-	if right {
-		v.Status, v.EndedAt = Approved, window.Stamp(now)
-		r.put(v)
-		r.prefer(v, v.likelyChannel(), now)
-		return r, v, nil
+	switch {
+	case !right:
+		err := r.wrong(&v, req.Reserved, p, now)
+		return r, v, err
+	case v.User != "" && req.Addresses == nil:
+		return r, v, ErrNeedsUser
 	}
+	v.Checks++
+	v.Status, v.EndedAt = Approved, window.Stamp(now)
+	r.put(v)
+	r.prefer(v, v.likelyChannel(), now)
+	return r, v, nil
+}
+
+// mayTry returns an error unless one more code or context may be compared. It ends a
+// verification that has no checks left, because the operator lowered the limit
+// meanwhile.
+func (r *Recipient) mayTry(v *Verification, p Policy, now time.Time) error {
+	if wait := window.FullFor(r.Failures, p.MaxFailuresPerDay, window.Day, now); wait > 0 {
+		return tooManyFailures(wait)
+	}
+	if v.Checks >= p.MaxChecks {
+		v.Status, v.EndedAt = Exhausted, window.Stamp(now)
+		r.put(*v)
+		return v.mayUse()
+	}
+	return nil
+}
+
+// wrong spends a check and counts a wrong code, and returns the error that answers
+// it. The error asks to alert the person (see [Alert]) if this was the last wrong
+// code that the verification, or one of its addresses on this day, allowed.
+func (r *Recipient) wrong(v *Verification, reserved *Reservation, p Policy, now time.Time) error {
+	v.Checks++
 	r.Failures = window.Record(r.Failures, now)
-	remaining := r.ChecksLeft(v, p)
+	remaining := max(0, min(p.MaxChecks-v.Checks, p.MaxFailuresPerDay-len(r.Failures)))
+	if reserved != nil {
+		remaining = min(remaining, reserved.Left)
+	}
 	if v.Checks >= p.MaxChecks {
 		v.Status, v.EndedAt = Exhausted, window.Stamp(now)
 	}
-	r.put(v)
-	alert := r.alert(v, remaining, now)
-	return r, v, &problem.Error{Kind: problem.WrongCode, ChecksLeft: &remaining, Alerted: alert, Detail: "The code is not right."}
+	r.put(*v)
+	return &problem.Error{Kind: problem.WrongCode, ChecksLeft: &remaining, Alerted: remaining == 0 && v.TestCode == "", Detail: "The code is not right."}
 }
 
-// alert reports whether to warn the person, because this was the last wrong code
-// that the verification or the address on this day allowed, and stores the time. An
-// address that the provider blocks gets no warning.
-func (r *Recipient) alert(v Verification, remaining int, now time.Time) bool {
-	if remaining > 0 || !r.AlertedAt.IsZero() || !r.BlockedUntil.IsZero() || v.TestCode != "" {
+// moved reports whether a message of v went to an address that is none of these. For
+// a verification by inbound message, that is the address that the message comes from.
+func (r Recipient) moved(v Verification, addresses []string) bool {
+	if v.User == "" {
 		return false
 	}
-	r.AlertedAt = window.Stamp(now)
-	return true
+	used := []string{}
+	if v.Inbound() {
+		used = append(used, r.Address)
+	}
+	for _, a := range v.Attempts {
+		used = append(used, r.AddressFor(v, a.Channel))
+	}
+	return slices.ContainsFunc(used, func(a string) bool { return !slices.Contains(addresses, a) })
+}
+
+// cancelMoved cancels a verification of a user whose address has changed, or who is
+// gone.
+func (r Recipient) cancelMoved(v Verification, now time.Time) (Recipient, Verification, error) {
+	v.Status, v.EndedAt = Canceled, window.Stamp(now)
+	r.put(v)
+	return r, v, &problem.Error{Kind: problem.Canceled, Detail: "The user's address has changed since the start, or the user was erased. Start a new verification."}
 }
 
 // choose finds the verification of a check.

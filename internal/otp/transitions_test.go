@@ -141,6 +141,7 @@ func TestStart_MakesWhatTheRequestSays(t *testing.T) {
 		Replays: []otp.Replay{{
 			Idempotency: req.Idempotency, At: want.CreatedAt, ID: want.ID, Purpose: "pay", Channel: "whatsapp",
 			ExpiresAt: want.ExpiresAt, ResendAfter: want.CreatedAt.Add(30 * time.Second), SendsLeft: 4, ChecksLeft: 5,
+			UnderWay: true,
 		}},
 	}
 	if !same(r.kept, wantRecipient) {
@@ -204,7 +205,7 @@ func TestTransitions_UnknownIDIsNotFound(t *testing.T) {
 	_, _, checked := otp.Check(r.kept, otp.CheckRequest{ID: unknown, Code: "000000"}, r.keys, r.policy, r.now)
 	_, _, canceled := otp.Cancel(r.kept, unknown, r.now)
 	_, _, _, followed := otp.Follow(r.kept, otp.Progress{ID: unknown, Attempt: 1, Status: otp.Failed}, r.policy, r.now)
-	_, _, claimed := otp.Claim(r.kept, otp.CheckRequest{ID: unknown}, r.now)
+	_, _, claimed := otp.Claim(r.kept, otp.CheckRequest{ID: unknown}, r.policy, r.now)
 	_, _, noPurpose := otp.Check(r.kept, otp.CheckRequest{Purpose: "pay", Code: "000000"}, r.keys, r.policy, r.now)
 	_, _, nobody := otp.Check(otp.Recipient{}, otp.CheckRequest{Address: fixture.Alice, Purpose: "login", Code: "000000"}, r.keys, r.policy, r.now)
 	for name, err := range map[string]error{

@@ -69,7 +69,7 @@ func TestAttack05_OnlyACheckWhosePartsBelongTogetherPasses(t *testing.T) {
 	passed := map[string]int{}
 	try := func(row string, target *issued, req otp.CheckRequest, code issued) {
 		t.Helper()
-		req.Code = code.code
+		req.Code, req.Addresses = code.code, []string{fixture.Alice, fixture.Bob}
 		r, v, err := otp.Check(rows[row].kept, req, keyring, quiet(), fixture.Noon)
 		if want := target.accepts(row, req, code); (err == nil) != want {
 			t.Errorf("row of %s, %+v: got %v, want approval: %v", row, req, err, want)
@@ -148,7 +148,9 @@ func TestAttack05_UsersWhoShareANumberAndAPurpose(t *testing.T) {
 			{"c", older, problem.NotFound},
 			{"c", newer, problem.NotFound},
 		} {
-			_, v, err := otp.Check(r.kept, otp.CheckRequest{Purpose: "login", User: want.user, Code: codeOf(t, want.code)}, keyring, r.policy, r.now)
+			_, v, err := otp.Check(r.kept, otp.CheckRequest{
+				Purpose: "login", User: want.user, Code: codeOf(t, want.code), Addresses: []string{fixture.Alice},
+			}, keyring, r.policy, r.now)
 			if err == nil && v.User != want.user {
 				t.Errorf("%q was approved by the code of %q", want.user, v.User)
 			}

@@ -18,7 +18,7 @@ type Kind string
 const (
 	// InvalidRequest: the client has to change the request. See Error.Fields.
 	InvalidRequest Kind = "invalid_request"
-	// Forbidden: the request has no valid signature.
+	// Forbidden: the request has no valid signature, or comes from another site.
 	Forbidden Kind = "forbidden"
 	// NotFound: there is no such verification, user, app or path.
 	NotFound Kind = "not_found"
@@ -39,7 +39,7 @@ const (
 	AlreadyUsed Kind = "already_used"
 	// NotYetApproved: the person's own message has not arrived.
 	NotYetApproved Kind = "not_yet_approved"
-	// Expired: the code has expired, or its secret was removed.
+	// Expired: the code has expired, or its secret was removed or retired.
 	Expired Kind = "expired"
 	// Canceled: the client ended the verification.
 	Canceled Kind = "canceled"
@@ -61,6 +61,12 @@ const (
 	// ProviderMisconfigured: the provider refuses the operator's settings.
 	ProviderMisconfigured Kind = "provider_misconfigured"
 
+	// TooManyChanges: a limit on changes of a user's factors is reached. Nothing was
+	// changed.
+	TooManyChanges Kind = "too_many_changes"
+
+	// Busy: too many other requests do the same expensive work. Nothing was changed.
+	Busy Kind = "busy"
 	// StorageUnavailable: it is unknown whether the change was stored.
 	StorageUnavailable Kind = "storage_unavailable"
 	// Internal: a defect, or a row that cannot be read.

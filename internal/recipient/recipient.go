@@ -7,9 +7,11 @@ package recipient
 
 import (
 	"context"
+	"encoding/hex"
 	"time"
 
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/reqlog"
 	"twofa/internal/row"
 	"twofa/internal/secret"
@@ -57,6 +59,54 @@ func (s *Store) Change(ctx context.Context, key otp.RowKey, decide Transition) (
 		return r, none, err // nothing is kept
 	}
 	reqlog.Verification(ctx, r, v)
+	return r, v, err
+}
+
+// NewID makes the id of a verification in that row, from 8 random bytes. Without the
+// secret that keys the index nobody can tell which row it is, nor whether two ids are
+// of one row.
+func (s *Store) NewID(key otp.RowKey, random [8]byte) otp.ID {
+	row := key.Bytes()
+	return otp.NewID(s.Keys.SealID([16]byte(append(row[:], random[:]...))))
+}
+
+// rowsOf returns the keys of the rows in which the verification can be: the one that
+// NewID put into the id, and the one of an id of the former form.
+func (s *Store) rowsOf(id otp.ID) [2]otp.RowKey {
+	digits := s.Keys.OpenID(id.Bytes())
+	return [2]otp.RowKey{otp.RowKey(hex.EncodeToString(digits[:8])), id.FormerRowKey()}
+}
+
+// LoadID is Load of the recipient that knows the verification, the zero Recipient if
+// none does. One round trip, two for an id that is unknown or has the former form.
+func (s *Store) LoadID(ctx context.Context, id otp.ID) (otp.Recipient, error) {
+	for _, key := range s.rowsOf(id) {
+		r, err := s.Load(ctx, key)
+		if err != nil || r.Knows(id) {
+			return r, err
+		}
+	}
+	return otp.Recipient{}, nil
+}
+
+// ChangeID is Change of the recipient that knows the verification. If none does,
+// ChangeID changes nothing, does not call decide, and returns the NotFound error of
+// [otp.Recipient.Find]. One more round trip for an id of the former form, and
+// two in all for an unknown id, whether or not there is a row.
+func (s *Store) ChangeID(ctx context.Context, id otp.ID, decide Transition) (r otp.Recipient, v otp.Verification, err error) {
+	for _, key := range s.rowsOf(id) {
+		var known bool
+		r, v, err = s.Change(ctx, key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			if known = old.Knows(id); !known {
+				v, err := old.Find(id)
+				return old, v, row.Discard(err)
+			}
+			return decide(old)
+		})
+		if known || !problem.Is(err, problem.NotFound) {
+			return r, v, err
+		}
+	}
 	return r, v, err
 }
 

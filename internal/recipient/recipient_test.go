@@ -34,7 +34,7 @@ func start(r *rig.Rig, s *recipient.Store, random byte) otp.Verification {
 	key := s.Key(fixture.Alice)
 	_, v, err := s.Change(r.Ctx(), key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		return otp.Start(old, otp.StartRequest{
-			ID: otp.NewID(key, [8]byte{random}), Key: s.Keys.Current(), Address: fixture.Alice, Purpose: "login",
+			ID: s.NewID(key, [8]byte{random}), Key: s.Keys.Current(), Address: fixture.Alice, Purpose: "login",
 			Workflow: []channel.Channel{"sms", "email"}, Other: fixture.AliceMail, Transaction: bound,
 		}, p, r.Now())
 	})
@@ -121,7 +121,7 @@ func TestChange_ReturnsAndLogsTheResultOnlyIfItIsKept(t *testing.T) {
 			r, v := begin(t)
 			r.Table.Break(func(int) rig.Fault { return tc.fault })
 			ctx, line := reqlog.With(r.Ctx())
-			got, found, err := r.Recipients.Change(ctx, v.ID.RowKey(), func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			got, found, err := r.Recipients.Change(ctx, r.Recipients.Key(fixture.Alice), func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 				return tc.change(old), v, decided
 			})
 			logged := strings.Contains(fmt.Sprint(line.Attrs()), string(v.ID))
@@ -150,7 +150,7 @@ func TestChange_KeepsAndReturnsARefusalThatChangedTheRow(t *testing.T) {
 
 func TestChange_ARefusalThatChangedNothingIsNotWritten(t *testing.T) {
 	r := rig.New(t)
-	unknown := otp.NewID(r.Recipients.Key(fixture.Alice), [8]byte{9})
+	unknown := r.Recipients.NewID(r.Recipients.Key(fixture.Alice), [8]byte{9})
 	for range 2 { // of an unknown address, and of one with another verification
 		unwritten(r, "a check of an unknown verification", func() {
 			r.Refused(check(r, r.Recipients, unknown, "no"), problem.NotFound)
@@ -184,7 +184,7 @@ func TestChange_ReturnsNothingWithoutTheStoresAnswer(t *testing.T) {
 			if bytes.Equal(before.Data, raw(r).Data) {
 				t.Error("the test lost the write, not its answer")
 			}
-			_, err = r.Recipients.Load(r.Ctx(), v.ID.RowKey())
+			_, err = r.Recipients.Load(r.Ctx(), r.Recipients.Key(fixture.Alice))
 			r.Refused(err, problem.StorageUnavailable)
 		})
 	}
@@ -193,7 +193,7 @@ func TestChange_ReturnsNothingWithoutTheStoresAnswer(t *testing.T) {
 func TestChange_OnlyTheLastDecisionCounts(t *testing.T) {
 	r, v := begin(t)
 	code := r.Code(v.ID)
-	key := v.ID.RowKey()
+	key := r.Recipients.Key(fixture.Alice)
 	t.Run("first approved, then canceled", func(t *testing.T) {
 		between(r, func() {
 			_, _, err := r.Kept.Change(r.Ctx(), key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
@@ -209,7 +209,7 @@ func TestChange_OnlyTheLastDecisionCounts(t *testing.T) {
 		}
 	})
 	t.Run("first refused, then right", func(t *testing.T) {
-		id := otp.NewID(key, [8]byte{2})
+		id := r.Recipients.NewID(key, [8]byte{2})
 		between(r, func() { start(r, r.Kept, 2) })
 		calls := 0
 		_, _, err := r.Recipients.Change(r.Ctx(), key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
@@ -228,7 +228,7 @@ func TestChange_OnlyTheLastDecisionCounts(t *testing.T) {
 
 func TestRow_SealedDataThatIsNoRecipientIsInternalAndStays(t *testing.T) {
 	r, v := begin(t)
-	code, key := r.Code(v.ID), v.ID.RowKey()
+	code, key := r.Code(v.ID), r.Recipients.Key(fixture.Alice)
 	err := r.Kept.Table.Update(r.Ctx(), store.Key(key), func([]byte) (store.Row, error) {
 		return store.Row{Data: r.Keys.Seal([]byte{99}, string(key)), KeepUntil: r.Now()}, nil
 	})
@@ -269,7 +269,7 @@ func TestRow_RevealsNothingOfAPerson(t *testing.T) {
 	r, v := begin(t)
 	code := r.Code(v.ID)
 	r.Refused(check(r, r.Recipients, v.ID, "no"), problem.WrongCode)
-	key, data := string(v.ID.RowKey()), raw(r).Data
+	key, data := string(r.Recipients.Key(fixture.Alice)), raw(r).Data
 	const alice, mail = fixture.Alice, fixture.AliceMail
 	for _, canary := range []string{alice, alice[1:], alice[4:], "Acme", "Canary", "login", "sms", "email", mail, "alice", "example", code, string(v.ID), string(v.ID[18:])} {
 		for form, text := range map[string]string{

@@ -16,7 +16,8 @@ import (
 // version, and Decode still reads the older ones.
 const (
 	version1 = 1 // one channel for each verification, no deliveries; see row1.go
-	version2 = 2
+	version2 = 2 // no notices, no messages of the person, no requests under way
+	version3 = 3
 )
 
 // errRow: the bytes are not a recipient in a version that this program knows.
@@ -33,7 +34,7 @@ var (
 // recipient that Decode would refuse, and for texts longer than 255 bytes.
 func Encode(r otp.Recipient) ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, 128+288*len(r.Verifications)+8*(len(r.Sends)+len(r.Failures))+160*len(r.Replays)))
-	b.AddUint8(version2)
+	b.AddUint8(version3)
 	row.AddText(b, r.Address)
 	row.AddTimes(b, r.Sends)
 	row.AddTimes(b, r.Failures)
@@ -41,6 +42,13 @@ func Encode(r otp.Recipient) ([]byte, error) {
 	row.AddTime(b, r.BlockedUntil)
 	row.AddTime(b, r.Preferred.At)
 	row.AddText(b, r.Preferred.Channel)
+	row.AddTimes(b, r.Notices)
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, m := range r.Messages {
+			b.AddBytes(m.Hash[:])
+			row.AddTime(b, m.At)
+		}
+	})
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
 		for _, p := range r.Replays {
 			addReplay(b, p)
@@ -88,6 +96,7 @@ func addReplay(b *cryptobyte.Builder, p otp.Replay) {
 	b.AddUint16(uint16(p.ChecksLeft))
 	b.AddUint8(uint8(p.Outcome))
 	b.AddUint32(uint32(p.RetryAfter / time.Second))
+	row.AddBool(b, p.UnderWay)
 }
 
 func addVerification(b *cryptobyte.Builder, v otp.Verification) {
@@ -127,16 +136,20 @@ func addVerification(b *cryptobyte.Builder, v otp.Verification) {
 func Decode(encoded []byte) (otp.Recipient, error) {
 	s := cryptobyte.String(encoded)
 	var version uint8
-	if !s.ReadUint8(&version) || version != version1 && version != version2 {
+	if !s.ReadUint8(&version) || version < version1 || version > version3 {
 		return otp.Recipient{}, fmt.Errorf("%w: version %d", errRow, version)
 	}
 	var r otp.Recipient
 	ok := row.ReadText(&s, &r.Address) && row.ReadTimes(&s, &r.Sends) && row.ReadTimes(&s, &r.Failures)
 	readVerification := readVerification1
-	if version == version2 {
+	if version >= version2 {
 		readVerification = readVerification2
 		ok = ok && row.ReadTime(&s, &r.AlertedAt) && row.ReadTime(&s, &r.BlockedUntil) &&
-			row.ReadTime(&s, &r.Preferred.At) && row.ReadText(&s, &r.Preferred.Channel) && readReplays(&s, &r.Replays)
+			row.ReadTime(&s, &r.Preferred.At) && row.ReadText(&s, &r.Preferred.Channel)
+		if version >= version3 {
+			ok = ok && row.ReadTimes(&s, &r.Notices) && readMessages(&s, &r.Messages)
+		}
+		ok = ok && readReplays(&s, &r.Replays, version)
 	}
 	for ok && !s.Empty() {
 		var v otp.Verification
@@ -150,7 +163,18 @@ func Decode(encoded []byte) (otp.Recipient, error) {
 	return r, nil
 }
 
-func readReplays(s *cryptobyte.String, out *[]otp.Replay) bool {
+func readMessages(s *cryptobyte.String, out *[]otp.Message) bool {
+	var list cryptobyte.String
+	ok := s.ReadUint16LengthPrefixed(&list)
+	for ok && !list.Empty() {
+		var m otp.Message
+		ok = list.CopyBytes(m.Hash[:]) && row.ReadTime(&list, &m.At)
+		*out = append(*out, m)
+	}
+	return ok
+}
+
+func readReplays(s *cryptobyte.String, out *[]otp.Replay, version uint8) bool {
 	var list cryptobyte.String
 	ok := s.ReadUint16LengthPrefixed(&list)
 	for ok && !list.Empty() {
@@ -162,7 +186,7 @@ func readReplays(s *cryptobyte.String, out *[]otp.Replay) bool {
 			row.ReadText(&list, &p.Purpose) && row.ReadText(&list, &p.Channel) &&
 			row.ReadTime(&list, &p.ExpiresAt) && row.ReadTime(&list, &p.ResendAfter) &&
 			list.ReadUint16(&sends) && list.ReadUint16(&checks) && list.ReadUint8(&outcome) && list.ReadUint32(&retryAfter) &&
-			otp.Outcome(outcome) <= otp.OutcomeUnclear
+			otp.Outcome(outcome) <= otp.OutcomeUnclear && (version < version3 || row.ReadBool(&list, &p.UnderWay))
 		p.SendsLeft, p.ChecksLeft = int(sends), int(checks)
 		p.Outcome, p.RetryAfter = otp.Outcome(outcome), time.Duration(retryAfter)*time.Second
 		*out = append(*out, p)

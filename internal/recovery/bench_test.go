@@ -12,25 +12,25 @@ import (
 func BenchmarkNew(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := recovery.New(rand.Reader, keyring, fixture.Noon); err != nil {
+		if _, _, err := recovery.New(recovery.Slow, rand.Reader, keyring, fixture.Noon); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 func BenchmarkCheck(b *testing.B) {
-	codes, s, err := recovery.New(rand.Reader, keyring, fixture.Noon)
+	codes, s, err := recovery.New(recovery.Slow, rand.Reader, keyring, fixture.Noon)
 	if err != nil {
 		b.Fatal(err)
 	}
 	code := typed(b, codes[9])
-	again := recovery.Attempt(code, keyring, fixture.Noon)
+	again := recovery.Attempt(recovery.Slow, code, keyring, fixture.Noon)
 	if _, _, err := again(s); err != nil {
 		b.Fatal(err)
 	}
 	attempt := func(code string, s recovery.State) func() error {
 		return func() error {
-			_, _, err := recovery.Attempt(code, keyring, fixture.Noon)(s)
+			_, _, err := recovery.Attempt(recovery.Slow, code, keyring, fixture.Noon)(s)
 			return err
 		}
 	}

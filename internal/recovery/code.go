@@ -2,7 +2,6 @@ package recovery
 
 import (
 	"strings"
-	"sync"
 
 	"golang.org/x/crypto/argon2"
 
@@ -56,15 +55,23 @@ const (
 	hashBytes = 32
 )
 
-// hashFunc is a slow hash.
-type hashFunc func(code string, salt [16]byte) []byte
+// Hash is a slow hash of a code: [Slow], or Slow when its turn has come. An error
+// says that the turn did not come.
+type Hash func(code string, salt [16]byte) ([]byte, error)
 
-// slow is held while hashing, so that a process hashes one code at a time. Any number
-// of checks takes 7 MiB and one core, and leaves the rest to other requests.
-var slow sync.Mutex
+// InTurn returns Slow as do runs it: when its turn has come. If it does not come, do
+// returns an error without running it.
+func InTurn(do func(work func()) error) Hash {
+	return func(code string, salt [16]byte) (hashed []byte, err error) {
+		if failed := do(func() { hashed, err = Slow(code, salt) }); failed != nil {
+			return nil, failed
+		}
+		return hashed, err
+	}
+}
 
-func argon2id(code string, salt [16]byte) []byte {
-	slow.Lock()
-	defer slow.Unlock()
-	return argon2.IDKey([]byte(code), salt[:], passes, memoryKiB, threads, hashBytes)
+// Slow is the hash itself: 20 ms and 7 MiB. It never fails. A service has to bound
+// how many run at a time (see package turn).
+func Slow(code string, salt [16]byte) ([]byte, error) {
+	return argon2.IDKey([]byte(code), salt[:], passes, memoryKiB, threads, hashBytes), nil
 }

@@ -132,7 +132,7 @@ func TestNew_MatchesVectorsComputedElsewhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		codes, s, err := recovery.New(hex.NewDecoder(strings.NewReader(want.Random)), keys, fixture.Noon)
+		codes, s, err := recovery.New(recovery.Slow, hex.NewDecoder(strings.NewReader(want.Random)), keys, fixture.Noon)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func TestNew_MatchesVectorsComputedElsewhere(t *testing.T) {
 // recommends. This test computes it from its parts, and makes sure that neither the
 // salt nor the slow hash nor the key is missing.
 func TestR8_CodesAreSaltedSlowHashedAndKeyed(t *testing.T) {
-	codes, s, err := recovery.New(rand.Reader, keyring, fixture.Noon)
+	codes, s, err := recovery.New(recovery.Slow, rand.Reader, keyring, fixture.Noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestR8_CodesAreSaltedSlowHashedAndKeyed(t *testing.T) {
 	if s.Salt == [16]byte{} {
 		t.Error("no salt was drawn")
 	}
-	_, other, err := recovery.New(rand.Reader, keyring, fixture.Noon)
+	_, other, err := recovery.New(recovery.Slow, rand.Reader, keyring, fixture.Noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,14 +200,14 @@ func TestR8_CodesAreSaltedSlowHashedAndKeyed(t *testing.T) {
 	// The check uses them, too: the right code under another salt or key is wrong.
 	resalted := deepCopy(s)
 	resalted.Salt[0] ^= 1
-	_, _, err = recovery.Use(resalted, resalted.Hash(code, keyring), fixture.Noon)
+	_, _, err = recovery.Use(resalted, hashed(t, resalted, code, keyring), fixture.Noon)
 	wantKind(t, err, problem.WrongCode)
 	rotated := fixture.Keys(t, 50, 1)
 	rekeyed := deepCopy(s)
 	rekeyed.Key = rotated.Current()
-	_, _, err = recovery.Use(rekeyed, rekeyed.Hash(code, rotated), fixture.Noon)
+	_, _, err = recovery.Use(rekeyed, hashed(t, rekeyed, code, rotated), fixture.Noon)
 	wantKind(t, err, problem.WrongCode)
-	_, left, err := recovery.Use(s, s.Hash(code, rotated), fixture.Noon)
+	_, left, err := recovery.Use(s, hashed(t, s, code, rotated), fixture.Noon)
 	if wantKind(t, err, ""); left != 9 {
 		t.Errorf("%d codes left, want 9", left)
 	}

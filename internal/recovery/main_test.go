@@ -78,6 +78,7 @@ func wantKind(t rapid.TB, err error, want problem.Kind) *problem.Error {
 func deepCopy(s recovery.State) recovery.State {
 	s.Codes = append([]recovery.Code(nil), s.Codes...)
 	s.Failures = append([]time.Time(nil), s.Failures...)
+	s.Sets = append([]time.Time(nil), s.Sets...)
 	return s
 }
 
@@ -93,4 +94,14 @@ func withFailures(s recovery.State, at ...time.Time) recovery.State {
 // locked returns s after too many wrong codes.
 func locked(s recovery.State) recovery.State {
 	return withFailures(s, slices.Repeat([]time.Time{fixture.Noon}, recovery.MaxFailuresPerDay)...)
+}
+
+// hashed prepares a code with the slow hash.
+func hashed(t rapid.TB, s recovery.State, code string, keys recovery.Keys) recovery.Hashed {
+	t.Helper()
+	h, err := s.Hash(recovery.Slow, code, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
 }

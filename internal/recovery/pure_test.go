@@ -89,14 +89,14 @@ func TestR10_NoCodeInAnyStateOrError(t *testing.T) {
 		for _, state := range []recovery.State{s, locked(s), removed, {}} {
 			use := recovery.AttemptWith(quick, plain, keyring, fixture.Noon)
 			after, _, err := use(state)
-			h := state.Hash(plain[:15], keyring) // not the form of a code: not hashed
+			h := hashed(t, state, plain[:15], keyring) // not the form of a code: not hashed
 			_, _, stale := recovery.Use(s, recovery.Hashed{}, fixture.Noon)
 			printed = append(printed, after, err, use, h, &h, stale, struct{ use any }{use}, struct {
 				use func(recovery.State) (recovery.State, int, error)
 			}{use})
 		}
 	}
-	h := s.Hash(typed(t, codes[2]), keyring)
+	h := hashed(t, s, typed(t, codes[2]), keyring)
 	printed = append(printed, h, &h)
 	_, _, err := recovery.NewWith(quick, strings.NewReader(strings.Repeat("same bytes", 12)), keyring, fixture.Noon)
 	printed = append(printed, wantKind(t, err, problem.Internal))

@@ -31,10 +31,8 @@ const (
 // Hash prepares a code, as otp.ReadCode returns it, to be compared with the set of
 // this state, and of each later state with this set. It makes one slow hash, or none
 // if the code is malformed or the secret was removed. Call [State.Ready] first, or
-// use [Attempt], which does both.
-func (s State) Hash(code string, keys Keys) Hashed { return s.hash(code, keys, argon2id) }
-
-func (s State) hash(code string, keys Keys, hash hashFunc) Hashed {
+// use [Attempt], which does both. The error is that of hash.
+func (s State) Hash(hash Hash, code string, keys Keys) (Hashed, error) {
 	h := Hashed{salt: s.Salt, key: s.Key}
 	switch {
 	case !isCode(code):
@@ -42,12 +40,16 @@ func (s State) hash(code string, keys Keys, hash hashFunc) Hashed {
 	case !s.Alive(keys):
 		h.is = keyless
 	default:
-		mac, ok := keys.RecoveryMAC(s.Key, hash(code, s.Salt))
+		hashed, err := hash(code, s.Salt)
+		if err != nil {
+			return Hashed{}, err
+		}
+		mac, ok := keys.RecoveryMAC(s.Key, hashed)
 		if h.is = keyless; ok {
 			h.mac, h.is = mac, comparable
 		}
 	}
-	return h
+	return h, nil
 }
 
 // isFor reports whether h was made for the set of this state.
@@ -135,17 +137,17 @@ func (h Hashed) refusal(s State) *problem.Error {
 // Attempt returns a transition that uses a code, as otp.ReadCode returns it. A
 // compare-and-swap may run it any number of times, one after the other. It hashes the
 // code once for each set that it gets, and not at all if [State.Ready] returns an
-// error. Its results are those of [Use].
-func Attempt(code string, keys Keys, now time.Time) func(old State) (s State, left int, err error) {
-	return attempt(code, keys, now, argon2id)
-}
-
-func attempt(code string, keys Keys, now time.Time, hash hashFunc) func(State) (State, int, error) {
+// error. Its results are those of [Use], and the error of hash with the old state.
+func Attempt(hash Hash, code string, keys Keys, now time.Time) func(old State) (s State, left int, err error) {
 	// The code is in a closure, where formatting and encoding cannot reach it.
 	var h Hashed
 	return func(old State) (State, int, error) {
 		if !h.isFor(old) && old.Ready(now) == nil {
-			h = old.hash(code, keys, hash)
+			hashed, err := old.Hash(hash, code, keys)
+			if err != nil {
+				return old, old.Left(), err
+			}
+			h = hashed
 		}
 		return Use(old, h, now)
 	}

@@ -164,10 +164,10 @@ func TestUse_RefusesACodeThatWasHashedForAnotherSet(t *testing.T) {
 	code := typed(t, codes[0])
 	for name, h := range map[string]recovery.Hashed{
 		"none":               {},
-		"of no set":          recovery.State{}.Hash("x", keyring),
-		"of another salt":    other.Hash("x", keyring),
-		"of another key":     rekeyed.Hash(code, keyring),
-		"of an unknown salt": recovery.State{Key: s.Key}.Hash("x", keyring),
+		"of no set":          hashed(t, recovery.State{}, "x", keyring),
+		"of another salt":    hashed(t, other, "x", keyring),
+		"of another key":     hashed(t, rekeyed, code, keyring),
+		"of an unknown salt": hashed(t, recovery.State{Key: s.Key}, "x", keyring),
 	} {
 		t.Run(name, func(t *testing.T) {
 			after, left, err := recovery.Use(s, h, fixture.Noon)

@@ -12,9 +12,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"twofa/internal/problem"
+	"twofa/internal/reqlog"
 	"twofa/internal/secret"
 	"twofa/internal/store"
 	"twofa/internal/window"
@@ -37,20 +39,24 @@ type Store[T any] struct {
 	Codec[T]
 }
 
+// ErrUnreadable is in the error of kind Internal for a row that cannot be read: it
+// is damaged, it does not open, or it does not decode. The request's log line then
+// names the row by its key, as "row".
+var ErrUnreadable = errors.New("row: the row cannot be read")
+
 // Load returns the value of a row, the zero T if there is none. One round trip.
 //
 // Errors are of kind StorageUnavailable or, for a row that cannot be read,
-// Internal.
+// Internal (see ErrUnreadable).
 func (s Store[T]) Load(ctx context.Context, key store.Key) (value T, err error) {
 	row, err := s.Table.Get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
 		return value, nil
 	}
-	if err != nil {
-		return value, storageError(err)
+	if err == nil {
+		_, value, err = s.open(row.Data, key)
 	}
-	_, value, err = s.open(row.Data, key)
-	return value, err
+	return value, s.failure(ctx, key, err)
 }
 
 // Update lets decide turn the value of a row (the zero T if there is none) into
@@ -78,6 +84,21 @@ func (s Store[T]) Erase(ctx context.Context, key store.Key, now time.Time, decid
 	return err
 }
 
+// Remove overwrites a row, also one that cannot be read, with the zero value, and
+// keeps that until now as Erase does. It never looks at the old value, so it is for
+// rows that cannot be read. It does nothing if there is no row. Errors are of kind
+// StorageUnavailable. Two round trips, one if there is no row.
+func (s Store[T]) Remove(ctx context.Context, key store.Key, now time.Time) error {
+	err := s.Table.Update(ctx, key, func(box []byte) (store.Row, error) {
+		if box == nil {
+			return store.Row{}, store.SkipWrite
+		}
+		var none T
+		return s.seal(key, none, now, nil, nil)
+	})
+	return s.failure(ctx, key, err)
+}
+
 func (s Store[T]) update(ctx context.Context, key store.Key, atLeast time.Time, decide func(T) (T, error)) (T, error) {
 	var next, none T
 	var decided error
@@ -92,7 +113,7 @@ func (s Store[T]) update(ctx context.Context, key store.Key, atLeast time.Time, 
 		return s.seal(key, next, atLeast, plain, box)
 	})
 	if err != nil {
-		return none, storageError(err)
+		return none, s.failure(ctx, key, err)
 	}
 	if d, ok := decided.(discard); ok {
 		return none, d.error
@@ -101,16 +122,19 @@ func (s Store[T]) update(ctx context.Context, key store.Key, atLeast time.Time, 
 }
 
 // open returns the contents of a sealed box, and the value in it. A nil box is the
-// zero T.
+// zero T. The error wraps ErrUnreadable.
 func (s Store[T]) open(box []byte, key store.Key) (plain []byte, value T, err error) {
 	if box == nil {
 		return nil, value, nil
 	}
-	if plain, err = s.Keys.Open(box, string(key)); err == nil {
+	if len(box) == 0 {
+		err = store.ErrDamaged
+	} else if plain, err = s.Keys.Open(box, string(key)); err == nil {
 		value, err = s.Decode(plain)
 	}
 	if err != nil {
-		return nil, value, problem.Unexpected(err)
+		var none T // Decode may return a part
+		return nil, none, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	return plain, value, nil
 }
@@ -150,9 +174,21 @@ func isDiscard(err error) bool {
 // retryAfter is the pause that a client is told if storage is unavailable.
 const retryAfter = 2 * time.Second
 
-func storageError(err error) error {
+// failure returns the error of a failed read or write, nil for nil. It puts a row
+// that cannot be read on the request's log line.
+func (s Store[T]) failure(ctx context.Context, key store.Key, err error) error {
+	if err == nil {
+		return nil
+	}
 	if known, ok := errors.AsType[*problem.Error](err); ok {
 		return known
+	}
+	if errors.Is(err, store.ErrDamaged) && !errors.Is(err, ErrUnreadable) {
+		err = fmt.Errorf("%w: %w", ErrUnreadable, store.ErrDamaged)
+	}
+	if errors.Is(err, ErrUnreadable) {
+		reqlog.Add(ctx, slog.String("row", string(key)))
+		return problem.Unexpected(err)
 	}
 	if errors.Is(err, store.ErrUnavailable) {
 		return &problem.Error{

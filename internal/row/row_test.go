@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 
 	"twofa/internal/problem"
+	"twofa/internal/reqlog"
 	"twofa/internal/row"
 	"twofa/internal/store"
 	"twofa/internal/testing/fixture"
@@ -272,8 +274,100 @@ func TestOpen_ARowThatCannotBeReadIsInternalAndStays(t *testing.T) {
 				}
 				fixture.Problem(t, n.Erase(t.Context(), key, fixture.Noon, func(note) (note, error) { return none, nil }), problem.Internal)
 			})
+			n.wantUnreadable()
 		})
 	}
+}
+
+// wantUnreadable checks that the row is unreadable, that the log line names it, and that
+// Remove removes it.
+func (n *notes) wantUnreadable() {
+	n.t.Helper()
+	for what, call := range map[string]func(context.Context) error{
+		"Load": func(ctx context.Context) error { _, err := n.Load(ctx, key); return err },
+		"Update": func(ctx context.Context) error {
+			_, err := n.Update(ctx, key, func(note) (note, error) { n.t.Error("decided"); return first, nil })
+			return err
+		},
+		"Erase": func(ctx context.Context) error {
+			return n.Erase(ctx, key, fixture.Noon, func(note) (note, error) { n.t.Error("decided"); return none, nil })
+		},
+	} {
+		ctx, line := reqlog.With(n.t.Context())
+		if err := call(ctx); !problem.Is(err, problem.Internal) || !errors.Is(err, row.ErrUnreadable) || errors.Is(err, store.ErrUnavailable) {
+			n.t.Errorf("%s: %v, want internal and ErrUnreadable", what, err)
+		}
+		if got := fmt.Sprint(line.Attrs()); got != "[row="+string(key)+"]" {
+			n.t.Errorf("%s: the log line has %s, want the row", what, got)
+		}
+	}
+	if err := n.Remove(n.t.Context(), key, fixture.Noon); err != nil {
+		n.t.Errorf("Remove: %v", err)
+	}
+	n.wantKept(note{}, fixture.Noon.Add(window.MaxSkew))
+}
+
+// damagedTable has rows that no store wrote.
+type damagedTable struct {
+	store.Table
+	written *store.Row
+}
+
+func (d damagedTable) Get(context.Context, store.Key) (store.Row, error) {
+	return store.Row{}, store.ErrDamaged
+}
+
+func (d damagedTable) Update(_ context.Context, _ store.Key, fn func([]byte) (store.Row, error)) error {
+	next, err := fn([]byte{})
+	if err == nil {
+		*d.written = next
+	}
+	return err
+}
+
+// A damaged row must not count as a missing one: counted failures would be lost.
+func TestOpen_ADamagedRowIsUnreadable(t *testing.T) {
+	n := newNotes(t)
+	var written store.Row
+	good := n.Table
+	n.Table = damagedTable{n.Table, &written}
+	for what, call := range map[string]func(context.Context) error{
+		"Load": func(ctx context.Context) error { _, err := n.Load(ctx, key); return err },
+		"Update": func(ctx context.Context) error {
+			_, err := n.Update(ctx, key, func(note) (note, error) { return first, nil })
+			return err
+		},
+		"Erase": func(ctx context.Context) error {
+			return n.Erase(ctx, key, fixture.Noon, func(note) (note, error) { return none, nil })
+		},
+	} {
+		ctx, line := reqlog.With(t.Context())
+		err := call(ctx)
+		if !problem.Is(err, problem.Internal) || !errors.Is(err, row.ErrUnreadable) || fmt.Sprint(line.Attrs()) != "[row="+string(key)+"]" {
+			t.Errorf("%s: %v, log line %v", what, err, line.Attrs())
+		}
+		if written.Data != nil {
+			t.Errorf("%s wrote the row", what)
+		}
+	}
+	if err := n.Remove(t.Context(), key, fixture.Noon); err != nil || written.Data == nil {
+		t.Errorf("Remove: %v, wrote %v", err, written)
+	}
+	n.Table = good
+	n.write(written.Data)
+	if got, err := n.Load(t.Context(), key); err != nil || got != (note{Until: got.Until}) {
+		t.Errorf("after Remove: %+v, %v", got, err)
+	}
+}
+
+func TestRemove_DoesNothingWithoutARow(t *testing.T) {
+	n := newNotes(t)
+	ctx, trips := store.WithTrips(t.Context())
+	if err := n.Remove(ctx, key, fixture.Noon); err != nil || n.raw().Data != nil || trips.Load() != 1 {
+		t.Errorf("%v in %d round trips", err, trips.Load())
+	}
+	n.table.Break(func(int) rig.Fault { return rig.Down })
+	fixture.Problem(t, n.Remove(t.Context(), key, fixture.Noon), problem.StorageUnavailable)
 }
 
 // A caller must not act on a value that may be lost.

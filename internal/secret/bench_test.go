@@ -21,6 +21,7 @@ func BenchmarkKeyring(b *testing.B) {
 		{"Seal", func() bool { return keys.Seal(row, place) != nil }},
 		{"Open", func() bool { _, err := keys.Open(box, place); return err == nil }},
 		{"Index", func() bool { return keys.Index("+14155550123") != [32]byte{} }},
+		{"SealID", func() bool { return keys.SealID([16]byte{1}) != [16]byte{1} }},
 		{"CodeMAC", func() bool { _, ok := keys.CodeMAC(keys.Current(), message); return ok }},
 		{"Parse", func() bool { _, err := secret.Parse(setting); return err == nil }},
 	} {

@@ -7,6 +7,10 @@
 // the index. The index decides the key of a row, so to rotate, an operator puts a new
 // secret in front, and the rows stay where they are.
 //
+// The last secret may be marked "index:", because somebody has stolen it. It then keys
+// the index, opens rows and verifies recovery codes, whose hashes are in sealed rows.
+// Nothing is sealed with it, and no one-time code is made or accepted under it.
+//
 // The package must never put a secret, a key or a plain text into an error.
 package secret
 
@@ -40,6 +44,7 @@ const (
 	labelRecovery = "twofa/v1/recovery"
 	labelSeal     = "twofa/v1/seal"
 	labelIndex    = "twofa/v1/index"
+	labelOpaque   = "twofa/v1/opaque-id"
 )
 
 // KeyID names the secret that a key was derived from. It is itself derived, so it
@@ -52,27 +57,41 @@ var ErrSealed = errors.New("secret: the box does not open")
 
 // Keyring derives, seals, opens and indexes. It is safe for concurrent use.
 type Keyring struct {
-	keys  []key
-	index []byte
+	keys   []key
+	index  []byte
+	opaque cipher.Block
+	weak   []string
 }
 
 type key struct {
 	id       KeyID
+	retired  bool // marked as for the index only
 	code     []byte
 	recovery []byte
 	seal     cipher.AEAD
 }
 
 // Parse reads the setting: secrets in base64 (standard alphabet, padding optional),
-// separated by commas, the current one first. The error gives the position of the
+// separated by commas, the current one first. "index:" before the last of several
+// retires that one: see the package's comment. The error gives the position of the
 // entry and the reason, and never quotes it.
 func Parse(setting string) (*Keyring, error) {
 	var ring Keyring
 	var secrets [][]byte
-	for i, entry := range strings.Split(setting, ",") {
+	entries := strings.Split(setting, ",")
+	for i, entry := range entries {
+		entry, retired, err := cutMark(strings.TrimSpace(entry), i, len(entries))
+		if err != nil {
+			return nil, err
+		}
 		s, err := decode(strings.TrimSpace(entry))
 		if err != nil {
 			return nil, fmt.Errorf("entry %d %w", i+1, err)
+		}
+		if err := weakness(s); err != nil && i == 0 {
+			return nil, fmt.Errorf("entry 1 %w; make one with: openssl rand -base64 32", err)
+		} else if err != nil {
+			ring.weak = append(ring.weak, fmt.Sprintf("entry %d %s", i+1, err))
 		}
 		for j, earlier := range secrets {
 			if bytes.Equal(s, earlier) {
@@ -84,21 +103,49 @@ func Parse(setting string) (*Keyring, error) {
 		if err != nil {
 			return nil, err
 		}
+		k.retired = retired
 		ring.keys = append(ring.keys, k)
 	}
-	index, err := derive(secrets[len(secrets)-1], labelIndex)
+	var err error
+	last := secrets[len(secrets)-1]
+	if ring.index, err = derive(last, labelIndex); err != nil {
+		return nil, err
+	}
+	opaque, err := derive(last, labelOpaque)
 	if err != nil {
 		return nil, err
 	}
-	ring.index = index
-	return &ring, nil
+	ring.opaque, err = aes.NewCipher(opaque)
+	return &ring, err
 }
+
+// Warnings are the later entries that can be guessed, by position and reason. Parse
+// accepts them, so that an operator can put a new secret in front.
+func (r *Keyring) Warnings() []string { return r.weak }
 
 // Generate makes a new secret in the form that Parse reads.
 func Generate() string {
 	s := make([]byte, MinBytes)
 	_, _ = rand.Read(s) // never fails: crypto/rand ends the process instead
 	return base64.StdEncoding.EncodeToString(s)
+}
+
+// indexMark marks a secret that only keys the index and opens rows.
+const indexMark = "index:"
+
+// cutMark returns entry i of n without its mark, and whether it was marked. It returns
+// an error if the entry is marked and may not be.
+func cutMark(entry string, i, n int) (rest string, marked bool, err error) {
+	rest, marked = strings.CutPrefix(entry, indexMark)
+	switch {
+	case marked && i < n-1:
+		err = fmt.Errorf("entry %d is marked %s, which only the last entry may be, because only the last one keys the index", i+1, indexMark)
+	case marked && n == 1:
+		err = fmt.Errorf("entry 1 is marked %s and is the only one; put a new secret in front of it, made with: openssl rand -base64 32", indexMark)
+	case !marked && strings.HasPrefix(entry, "index"): // would be read as another secret
+		err = fmt.Errorf("entry %d begins with index without a colon; write %s before a secret that only keys the index", i+1, indexMark)
+	}
+	return rest, marked, err
 }
 
 func decode(entry string) ([]byte, error) {
@@ -167,17 +214,19 @@ func (r *Keyring) find(id KeyID) (key, bool) {
 }
 
 // CodeMAC returns HMAC-SHA256 of the message under the secret's key for one-time
-// codes. ok is false if the keyring does not have the secret.
+// codes. ok is false if the keyring does not have the secret, or has it only for the
+// index.
 func (r *Keyring) CodeMAC(id KeyID, message []byte) (mac [32]byte, ok bool) {
 	k, ok := r.find(id)
-	if !ok {
+	if !ok || k.retired {
 		return mac, false
 	}
 	return sum(k.code, message), true
 }
 
 // RecoveryMAC returns HMAC-SHA256 of the message under the secret's key for recovery
-// codes. ok is false if the keyring does not have the secret.
+// codes, also under one that is marked for the index only: who has stolen it cannot
+// make the code of a hash. ok is false if the keyring does not have the secret.
 func (r *Keyring) RecoveryMAC(id KeyID, message []byte) (mac [32]byte, ok bool) {
 	k, ok := r.find(id)
 	if !ok {
@@ -189,6 +238,23 @@ func (r *Keyring) RecoveryMAC(id KeyID, message []byte) (mac [32]byte, ok bool) 
 // Index returns HMAC-SHA256 of a text under the index key. It stays the same as long
 // as the last secret of the keyring stays the last one.
 func (r *Keyring) Index(text string) [32]byte { return sum(r.index, []byte(text)) }
+
+// SealID encrypts the 16 bytes of an id as one block of AES-256, and OpenID is its
+// reverse. Every block opens: the result of a made-up one is as good as random. The
+// key comes from the secret that keys the index, so ids live as long as the index.
+//
+// One block under one key is a permutation. So the same bytes give the same id: some
+// of the bytes have to be random.
+func (r *Keyring) SealID(block [16]byte) (id [16]byte) {
+	r.opaque.Encrypt(id[:], block[:])
+	return id
+}
+
+// OpenID returns what SealID was given.
+func (r *Keyring) OpenID(id [16]byte) (block [16]byte) {
+	r.opaque.Decrypt(block[:], id[:])
+	return block
+}
 
 func sum(key, message []byte) (mac [32]byte) {
 	h := hmac.New(sha256.New, key)

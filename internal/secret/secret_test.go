@@ -31,6 +31,8 @@ func TestKeyring_MatchesVectorsComputedElsewhere(t *testing.T) {
 		KeyID                            string `json:"key_id"`
 		CodeMAC                          string `json:"code_mac"`
 		RecoveryMAC                      string `json:"recovery_mac"`
+		IDBlock                          string `json:"id_block"`
+		ID                               string
 	}
 	raw, err := os.ReadFile("testdata/vectors.json")
 	if err != nil {
@@ -55,6 +57,14 @@ func TestKeyring_MatchesVectorsComputedElsewhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		block, err := hex.DecodeString(want.IDBlock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opaque := r.SealID([16]byte(block))
+		if r.OpenID(opaque) != [16]byte(block) {
+			t.Errorf("%.20q: the id does not open", want.Text)
+		}
 		plain, err := r.Open(box, want.Place)
 		if err != nil {
 			t.Errorf("%.20q: the box does not open: %v", want.Text, err)
@@ -65,6 +75,7 @@ func TestKeyring_MatchesVectorsComputedElsewhere(t *testing.T) {
 			{"recovery MAC", hex.EncodeToString(recoveryMAC[:]), want.RecoveryMAC},
 			{"index", hex.EncodeToString(index[:]), want.Index},
 			{"opened box", string(plain), want.Text},
+			{"id", hex.EncodeToString(opaque[:]), want.ID},
 		} {
 			if c.got != c.want || !ok || !recoveryOK {
 				t.Errorf("%.20q: %s is %s, want %s", want.Text, c.what, c.got, c.want)
@@ -136,9 +147,15 @@ func TestAttack13_WeakSecretsAreRefusedByPositionNeverByValue(t *testing.T) {
 
 func TestAttack13_SixteenDifferentBytesAreTheLeast(t *testing.T) {
 	for distinct, want := range map[int]bool{15: false, 16: true, 17: true} {
-		b := make([]byte, 32)
-		for i := range b {
-			b[i] = byte(i % distinct)
+		var values []byte
+		for _, b := range random(32) {
+			if len(values) < distinct && !bytes.Contains(values, []byte{b}) {
+				values = append(values, b)
+			}
+		}
+		b := values
+		for i := distinct; i < 32; i++ { // neither a sequence nor a pattern
+			b = append(b, values[int(random(32)[i])%distinct])
 		}
 		if _, err := secret.Parse(base64.StdEncoding.EncodeToString(b)); (err == nil) != want {
 			t.Errorf("%d different bytes: got %v, want acceptance: %v", distinct, err, want)
@@ -300,6 +317,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(fixture.Secret(1))
 	f.Add(fixture.Secret(1) + "," + fixture.Secret(2))
 	f.Add("====")
+	f.Add(fixture.Secret(1) + ",index:" + fixture.Secret(2))
+	f.Add("index:")
 	f.Fuzz(func(t *testing.T, setting string) {
 		r, err := secret.Parse(setting)
 		if (err == nil) != (r != nil) {

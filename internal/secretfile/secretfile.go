@@ -7,8 +7,11 @@ package secretfile
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"twofa/internal/secret"
@@ -16,9 +19,10 @@ import (
 
 // Load reads the secret in the file. If there is no file, and empty reports that
 // the store has no rows, Load makes the file with a new secret and mode 0600. It
-// returns an error if the file is missing beside rows, or has no valid secret.
+// returns an error if the file is missing beside rows, has no valid secret, is not a
+// regular file, or may be read or written by other users.
 func Load(path string, empty func() (bool, error)) (*secret.Keyring, error) {
-	text, err := os.ReadFile(path)
+	text, err := readPrivate(path)
 	if errors.Is(err, os.ErrNotExist) {
 		text, err = create(path, empty)
 	}
@@ -30,6 +34,51 @@ func Load(path string, empty func() (bool, error)) (*secret.Keyring, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return keys, nil
+}
+
+// CheckStore returns an error if there is a secret and no store beside it. The store
+// is made before its secret, so it was lost. Call CheckStore before the store is
+// opened: a new store would run with the old secret and without the counters.
+func CheckStore(secretPath, storePath string) error {
+	// The secret first: a process that starts now makes the store first.
+	if _, err := os.Lstat(secretPath); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if _, err := os.Lstat(storePath); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("%s is missing, and %s belongs to it. Restore it from a backup. To begin without users and counters instead, move the secret away, too", storePath, secretPath)
+}
+
+// maxFile is more bytes than any file with a secret has.
+const maxFile = 64 << 10
+
+// readPrivate reads a file that only its owner can read and write. It follows no
+// link: whoever can put a link there could choose the secret.
+func readPrivate(path string) ([]byte, error) {
+	named, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !named.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file: put the file itself there, and not a link", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	opened, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !os.SameFile(named, opened) {
+		return nil, fmt.Errorf("%s was replaced while it was read: start again", path)
+	}
+	if mode := opened.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" { // Windows has no such modes
+		return nil, fmt.Errorf("%s has mode %04o, so other users can get at the secret: run chmod 600 %s, and make a new secret if somebody may have read it", path, mode, path)
+	}
+	return io.ReadAll(io.LimitReader(f, maxFile))
 }
 
 func create(path string, empty func() (bool, error)) ([]byte, error) {
@@ -44,9 +93,13 @@ func create(path string, empty func() (bool, error)) ([]byte, error) {
 
 // writeWhole writes a private file. After a power cut, the file is complete or
 // missing. When writeWhole returns, it is on the disk: rows are sealed with its
-// content from then on.
+// content from then on. It writes into no file that was there before, not even one
+// that a link leads to.
 func writeWhole(path string, content []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err := os.Remove(path + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) { // left by a power cut
+		return err
+	}
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

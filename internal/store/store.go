@@ -49,6 +49,9 @@ var (
 	// have been applied. The text names the failed step and the service's error
 	// code, never a key, a URL or a credential.
 	ErrUnavailable = errors.New("store: unavailable")
+	// ErrDamaged: there is a row, but no store wrote it in this form: somebody or
+	// something else changed it. A repetition gives the same error.
+	ErrDamaged = errors.New("store: the row is damaged")
 	// ErrInvalid: the caller passed an invalid key, an oversized row, or a cursor
 	// or version that no sweep has returned.
 	ErrInvalid = errors.New("store: invalid argument")
@@ -81,15 +84,17 @@ type Page struct {
 // context's deadline or by the store's own time limit, whichever is earlier. If
 // the time runs out, the error wraps ErrUnavailable.
 type Table interface {
-	// Get returns the row, or ErrNotFound. One round trip.
+	// Get returns the row, ErrNotFound or ErrDamaged. One round trip.
 	Get(ctx context.Context, key Key) (Row, error)
 
-	// Update reads the row, calls fn with its data (nil if there is no row), and
-	// writes what fn returns if nobody else has written the row in the meantime.
-	// Otherwise it starts again, a limited number of times, with random pauses.
+	// Update reads the row, calls fn with its data (nil if there is no row; empty,
+	// but not nil, if the row is damaged), and writes what fn returns if nobody else
+	// has written the row in the meantime. Otherwise it starts again, a limited
+	// number of times, with random pauses.
 	//
 	// fn may be called several times. It must have no side effects except on
-	// variables of its caller, and must not keep or change old. If Update returns
+	// variables of its caller, and must not keep or change old. It may read another
+	// row with Get, but must not write one. If Update returns
 	// nil, the result of the last call of fn was written, exactly once. If fn
 	// returns an error, nothing is written and Update returns that error (nil for
 	// SkipWrite).

@@ -11,7 +11,7 @@ import (
 // code, because mail servers log subjects. text and page, which is HTML, say the
 // same. If m.Alert is set, Mail is the warning.
 func (c *Catalogue) Mail(m notify.Message) (subject, text, page string) {
-	w := c.wording(m.Locale)
+	w := c.wordingFor(m)
 	s := w.subjectOf(m, true)
 	if m.Alert {
 		subject = expand(w.texts["mail_subject_alert"], s.values)

@@ -62,7 +62,7 @@ func (w *wording) subjectOf(m notify.Message, isolated bool) subject {
 // code, because a lock screen and a notification show only the beginning. If
 // m.Alert is set, Chat is the warning.
 func (c *Catalogue) Chat(m notify.Message) string {
-	w := c.wording(m.Locale)
+	w := c.wordingFor(m)
 	s := w.subjectOf(m, true)
 	if m.Alert {
 		return expand(w.texts[alertKey(m)], s.values)
@@ -78,7 +78,7 @@ func (c *Catalogue) Chat(m notify.Message) string {
 // Options.AppHash is on a line of its own before it. An alert has no code and
 // neither line.
 func (c *Catalogue) SMS(m notify.Message) string {
-	w := c.wording(m.Locale)
+	w := c.wordingFor(m)
 	s := w.subjectOf(m, true)
 	if m.Alert {
 		return expand(w.sms(alertKey(m)), s.values)
@@ -107,7 +107,7 @@ func (c *Catalogue) SMS(m notify.Message) string {
 // Speech is the message as a call says it, without the code. If the provider has
 // no voice for the language, the message is in English.
 func (c *Catalogue) Speech(m notify.Message) notify.Speech {
-	w, voice := c.speaker(m.Locale)
+	w, voice := c.speaker(m)
 	s := w.subjectOf(m, false)
 	delete(s.values, "code")
 	if m.Alert {
@@ -124,8 +124,8 @@ func (c *Catalogue) Speech(m notify.Message) notify.Speech {
 }
 
 // speaker returns the texts for a call and the tag of the voice.
-func (c *Catalogue) speaker(locale string) (*wording, string) {
-	if w := c.wording(locale); w.voice != "" {
+func (c *Catalogue) speaker(m notify.Message) (*wording, string) {
+	if w := c.wordingFor(m); w.voice != "" {
 		return w, w.voice
 	}
 	w := c.wordings[English]()
@@ -173,10 +173,23 @@ func ifNotYou(m notify.Message) string {
 
 // alertKey is the key of an alert's text.
 func alertKey(m notify.Message) string {
-	if m.Recovered {
+	switch {
+	case m.Notice != "":
+		return noticePrefix + string(m.Notice)
+	case m.Recovered:
 		return "alert_recovery"
 	}
 	return "alert"
+}
+
+// wordingFor returns the texts for a message: English ones for a notice that the
+// language has no text for.
+func (c *Catalogue) wordingFor(m notify.Message) *wording {
+	w := c.wording(m.Locale)
+	if m.Alert && w.texts[alertKey(m)] == "" {
+		return c.wordings[English]()
+	}
+	return w
 }
 
 // join appends one sentence to another, with a space between them. Chinese and

@@ -77,6 +77,7 @@ func TestAttack9NothingFromOutsideChangesAMessage(t *testing.T) {
 		m.CanDeny = rapid.Bool().Draw(t, "canDeny")
 		m.Alert = rapid.Bool().Draw(t, "alert")
 		m.Recovered, m.CodesLeft = rapid.Bool().Draw(t, "recovered"), rapid.IntRange(0, 10).Draw(t, "codesLeft")
+		m.Notice = rapid.SampledFrom(append(notices, "")).Draw(t, "notice")
 		m.Brand = withoutLinks.Replace(hostile.Draw(t, "brand")) // set by the operator
 		m.Amount, m.Payee = hostile.Draw(t, "amount"), hostile.Draw(t, "payee")
 		m.Purpose = rapid.SampledFrom([]string{"login", "x", ""}).Draw(t, "purpose")

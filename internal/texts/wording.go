@@ -19,17 +19,23 @@ import (
 
 // keys are the texts of a language. Each must have exactly these placeholders.
 var keys = map[string][]string{
-	"code_login":         {"code", "brand"},
-	"code_general":       {"code", "brand"},
-	"code_payment":       {"code", "brand"},
-	"amount":             {"amount"},
-	"payee":              {"payee"},
-	"valid":              {"minutes"},
-	"secret":             nil,
-	"deny":               nil,
-	"ignore":             nil,
-	"alert":              {"brand"},
-	"alert_recovery":     {"brand", "left"},
+	"code_login":     {"code", "brand"},
+	"code_general":   {"code", "brand"},
+	"code_payment":   {"code", "brand"},
+	"amount":         {"amount"},
+	"payee":          {"payee"},
+	"valid":          {"minutes"},
+	"secret":         nil,
+	"deny":           nil,
+	"ignore":         nil,
+	"alert":          {"brand"},
+	"alert_recovery": {"brand", "left"},
+
+	"notice_app_added":      {"brand"},
+	"notice_app_removed":    {"brand"},
+	"notice_recovery_codes": {"brand"},
+	"notice_address":        {"brand"},
+
 	"intro_login":        {"brand"},
 	"intro_general":      {"brand"},
 	"intro_payment":      {"brand"},
@@ -56,8 +62,15 @@ const (
 // smsPrefix begins the key of a text that an SMS uses instead of the usual text.
 const smsPrefix = "sms_"
 
+// noticePrefix begins the key of a notice's text. The rest is the [notify.Notice].
+// An operator's file for a language of its own may lack these keys: older files do.
+const noticePrefix = "notice_"
+
 // inSMS are the keys that an SMS uses.
-var inSMS = []string{"code_login", "code_general", "code_payment", "amount", "payee", "valid", "secret", "deny", "alert", "alert_recovery"}
+var inSMS = []string{
+	"code_login", "code_general", "code_payment", "amount", "payee", "valid", "secret", "deny", "alert", "alert_recovery",
+	"notice_app_added", "notice_app_removed", "notice_recovery_codes", "notice_address",
+}
 
 // The limits of an operator's file: bytes of the file, characters of a text,
 // entries of the list.
@@ -241,8 +254,8 @@ func (w *wording) setDenials(file string, value jsontext.Value, faults *Faults) 
 // complete checks all texts together, and sets what follows from them.
 func (w *wording) complete(file string, faults *Faults) {
 	for key := range keys {
-		if _, ok := w.texts[key]; ok || strings.HasPrefix(key, "speech_") && w.voice == "" {
-			continue
+		if _, ok := w.texts[key]; ok || strings.HasPrefix(key, "speech_") && w.voice == "" || strings.HasPrefix(key, noticePrefix) {
+			continue // a test makes sure that the embedded files have all notices
 		}
 		faults.add(file, key, "is missing")
 	}

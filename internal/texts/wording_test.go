@@ -36,6 +36,8 @@ func TestLoadNamesEveryFault(t *testing.T) {
 		{"no number of codes", "de.json", `{"alert_recovery": "{brand}: Code verwendet.", "sms_alert_recovery": "{left} übrig."}`, []string{
 			": alert_recovery lacks the placeholder {left}", ": sms_alert_recovery lacks the placeholder {brand}"}},
 		{"a number of codes elsewhere", "de.json", `{"alert": "{brand}: {left}"}`, []string{": alert has a placeholder {left} that this text cannot have"}},
+		{"a notice of nothing", "de.json", `{"notice_logged_in": "{brand}", "sms_notice_address": "Adresse.", "notice_address": "{brand}: {code}"}`, []string{
+			": notice_address has a placeholder {code} that this text cannot have", ": notice_logged_in is not a key", ": sms_notice_address lacks the placeholder {brand}"}},
 		{"a code in an alert", "de.json", `{"sms_alert_recovery": "{brand}: {left}, {code}"}`, []string{": sms_alert_recovery has a placeholder {code} that this text cannot have"}},
 		{"brace left over", "de.json", `{"secret": "a } b", "valid": "{minutes", "amount": "{{amount}}"}`, []string{
 			": amount has a { or } that is not part of a placeholder",

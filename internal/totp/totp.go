@@ -13,6 +13,7 @@ package totp
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base32"
 	"encoding/hex"
@@ -143,11 +144,30 @@ func (a Authenticator) LogValue() slog.Value { return slog.StringValue(fmt.Sprin
 type State struct {
 	Authenticators []Authenticator // oldest first; at most one is pending
 	Failures       []time.Time     // wrong codes of the last window.Day, oldest first
+	Spent          []Spent         `json:",omitempty"` // of the authenticators removed within window.Day, oldest first
 }
+
+// Spent is the last step of an authenticator that was removed. If its secret comes
+// back, no code of this step or an earlier one is accepted.
+type Spent struct {
+	Secret [8]byte // the begin of the SHA-256 of the secret
+	Period int     // as in Options: steps of another period are not comparable
+	Step   int64
+	At     time.Time // when the authenticator was removed
+}
+
+// MaxSpent is how many removed authenticators are remembered, the newest ones.
+const MaxSpent = 64
 
 // Pending reports whether Confirm has not yet proved that the app has the secret.
 // No check accepts a code of a pending authenticator.
 func (a Authenticator) Pending() bool { return a.ConfirmedAt.IsZero() }
+
+// Fits reports whether a code, which must be as otp.ReadCode returns it, has the form
+// of the authenticator's codes.
+func (a Authenticator) Fits(code string) bool {
+	return len(code) == a.Digits && strings.Trim(code, "0123456789") == ""
+}
 
 // IDPrefix begins the id of every authenticator.
 const IDPrefix = "TA"
@@ -181,7 +201,12 @@ func (s State) Valid() bool {
 			pending++
 		}
 	}
-	return pending <= 1
+	for _, p := range s.Spent {
+		if p.Period != 30 && p.Period != 60 || p.Step <= 0 {
+			return false
+		}
+	}
+	return pending <= 1 && len(s.Spent) <= MaxSpent
 }
 
 // CheckName returns the name in normal form, NFC (UAX #15), and notes a fault of
@@ -264,4 +289,11 @@ func (a Authenticator) match(code string, now time.Time) int64 {
 // zeros, so zeros at the end make no difference.
 func SameSecret(a, b []byte) bool {
 	return subtle.ConstantTimeCompare(bytes.TrimRight(a, "\x00"), bytes.TrimRight(b, "\x00")) == 1
+}
+
+// fingerprint is the same for two secrets that SameSecret takes for one. It does not
+// reveal the secret, which has 128 bits or more.
+func fingerprint(secret []byte) [8]byte {
+	sum := sha256.Sum256(bytes.TrimRight(secret, "\x00"))
+	return [8]byte(sum[:8])
 }

@@ -29,7 +29,54 @@ func (s State) Settle(now time.Time) State {
 	if s.Failures = window.Settle(slices.Clone(s.Failures), now); len(s.Failures) == 0 {
 		s.Failures = nil // as read from a row
 	}
+	var spent []Spent
+	for _, p := range s.Spent {
+		if p.At = window.Earlier(p.At, latest); now.Sub(p.At) < window.Day {
+			spent = append(spent, p)
+		}
+	}
+	s.Spent = spent
 	return s
+}
+
+// spend returns s, which has to be settled, after the removal of an authenticator:
+// it remembers the last step.
+func (s State) spend(a Authenticator, now time.Time) State {
+	if a.Step <= 0 {
+		return s
+	}
+	s.Spent = append(slices.Clone(s.Spent), Spent{Secret: fingerprint(a.Secret), Period: a.Period, Step: a.Step, At: window.Stamp(now)})
+	s.Spent = s.Spent[max(0, len(s.Spent)-MaxSpent):]
+	return s
+}
+
+// lastStep returns the last step that was accepted of a secret whose authenticators
+// were removed, 0 if none is remembered.
+func (s State) lastStep(a Authenticator) (step int64) {
+	secret := fingerprint(a.Secret)
+	for _, p := range s.Spent {
+		if p.Secret == secret && p.Period == a.Period {
+			step = max(step, p.Step)
+		}
+	}
+	return step
+}
+
+// Forgotten returns what is kept for window.Day after the user was erased: the
+// failures, and the last steps without their secrets. Registering the user again
+// resets neither.
+func (s State) Forgotten(now time.Time) State { return RemoveAll(s, now) }
+
+// KeepUntil is from when on no failure and no last step of a removed authenticator
+// is needed, zero if there are none.
+func (s State) KeepUntil() (until time.Time) {
+	for _, t := range s.Failures {
+		until = window.Later(until, t.Add(window.Day))
+	}
+	for _, p := range s.Spent {
+		until = window.Later(until, p.At.Add(window.Day))
+	}
+	return until
 }
 
 // without returns a new list. It is nil if it is empty, as read from a row.
@@ -45,11 +92,12 @@ func without(list []Authenticator, drop func(Authenticator) bool) []Authenticato
 
 // Enroll adds a pending authenticator, which Confirm has to prove. It replaces an
 // earlier pending one, because the person started again. Enroll uses the id, name,
-// secret and options of a. Errors are of kind InvalidRequest, or Internal for a bad
+// secret and options of a. If an authenticator with this secret was removed within
+// window.Day, its last step holds for the new one. Errors are of kind InvalidRequest, or Internal for a bad
 // id; then the earlier one stays.
 func Enroll(old State, a Authenticator, now time.Time) (State, error) {
 	s := old.Settle(now)
-	confirmed := State{Authenticators: without(s.Authenticators, Authenticator.Pending), Failures: s.Failures}
+	confirmed := State{Authenticators: without(s.Authenticators, Authenticator.Pending), Failures: s.Failures, Spent: s.Spent}
 	a.Step, a.Failed = 0, 0
 	a.CreatedAt, a.ConfirmedAt, a.UsedAt = window.Stamp(now), time.Time{}, time.Time{}
 	if err := confirmed.add(a); err != nil {
@@ -108,6 +156,7 @@ func (s *State) add(a Authenticator) error {
 	if bad != nil || s.find(a.ID) >= 0 || !a.usable() {
 		return &problem.Error{Kind: problem.Internal, Detail: "The authenticator app could not be added. Try again.", Err: errID}
 	}
+	a.Step = max(a.Step, s.lastStep(a))
 	s.Authenticators = append(s.Authenticators, a)
 	return nil
 }
@@ -209,6 +258,19 @@ func Check(old State, code string, now time.Time) (State, Authenticator, error) 
 	return s, s.Authenticators[found], nil
 }
 
+// GiveBack takes back a wrong code that Check counted at that time: it was the code of
+// another factor.
+func GiveBack(old State, counted, now time.Time) State {
+	s := old.Settle(now)
+	if i := slices.IndexFunc(s.Failures, counted.Equal); i >= 0 {
+		s.Failures = slices.Delete(s.Failures, i, i+1)
+	}
+	if len(s.Failures) == 0 {
+		s.Failures = nil // as read from a row
+	}
+	return s
+}
+
 // Rename gives the authenticator with that id another name. Errors are of kind
 // InvalidRequest and NotFound.
 func Rename(old State, id, name string, now time.Time) (State, Authenticator, error) {
@@ -241,13 +303,16 @@ func Remove(old State, id string, now time.Time) (State, Authenticator, error) {
 	}
 	removed := s.Authenticators[i]
 	s.Authenticators = without(s.Authenticators, func(a Authenticator) bool { return a.ID == id })
-	return s, removed, nil
+	return s.spend(removed, now), removed, nil
 }
 
-// RemoveAll removes all authenticators. The failures stay, so that a new enrolment
-// gives nobody more tries.
+// RemoveAll removes all authenticators. The failures and the last steps stay, so
+// that a new enrolment gives nobody more tries, and no code works twice.
 func RemoveAll(old State, now time.Time) State {
 	s := old.Settle(now)
+	for _, a := range s.Authenticators {
+		s = s.spend(a, now)
+	}
 	s.Authenticators = nil
 	return s
 }

@@ -20,6 +20,8 @@ const MaxName = 128
 //     than the client has encoded it. A % and two hexadecimal digits would arrive
 //     as the character that they stand for: %41dmin as Admin.
 //   - The host ends a path at a ? or #, takes a \ for a /, and resolves the segments . and .. of it.
+//   - A singleton's normal form is another single character: the Kelvin sign becomes
+//     the letter K. Client apps that compare characters take the two for two users.
 //   - A later Unicode version may change the form of an unassigned character, and
 //     an invisible character makes two names look alike.
 //
@@ -32,6 +34,9 @@ func ParseName(name string) (string, error) {
 	}
 	if !utf8.ValidString(name) {
 		return fault("A user's name has to be valid UTF-8.")
+	}
+	if hasSingleton(name) {
+		return fault("A user's name has a character that Unicode takes for another single character, such as the Kelvin sign for the letter K. Write the other character: it looks the same.")
 	}
 	name = norm.NFC.String(name)
 	switch {
@@ -49,6 +54,15 @@ func ParseName(name string) (string, error) {
 		return fault("A user's name must not have a % before two hexadecimal digits: a path is decoded once more on its way, so another name would arrive. If the name has no such %, it was percent-encoded twice: encode it once.")
 	}
 	return name, nil
+}
+
+// hasSingleton reports whether the normal form of one of the characters is another
+// single character. A character that is put together, as e and an accent, is none.
+func hasSingleton(name string) bool {
+	return strings.ContainsFunc(name, func(r rune) bool {
+		form := []rune(norm.NFC.String(string(r)))
+		return len(form) == 1 && form[0] != r
+	})
 }
 
 // isInvisible reports whether a character is not printable, or is printed as

@@ -1,6 +1,7 @@
 package user_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"unicode"
@@ -36,7 +37,7 @@ func TestParseName_AcceptsNames(t *testing.T) {
 		"नमस्ते":                       "",
 		"❤️":                           "",
 		"Ame\u0301lie":                 "Am\u00e9lie",
-		"\u212bngstr\u00f6m":           "\u00c5ngstr\u00f6m",
+		"A\u030angstro\u0308m":         "\u00c5ngstr\u00f6m",
 		strings.Repeat("\u00e9", 128):  "",
 		strings.Repeat("e\u0301", 128): strings.Repeat("\u00e9", 128), // 256 before it is normal
 	} {
@@ -104,6 +105,64 @@ func TestParseName_RefusesWhatCouldArriveAsAnotherName(t *testing.T) {
 				t.Error("the fault quotes the name")
 			}
 		})
+	}
+}
+
+// Attack 8, for names: a character whose normal form is
+// another single character would overwrite the user whose name looks the same.
+func TestAttack08_ANameWithASingletonIsRefused(t *testing.T) {
+	for what, name := range map[string]string{
+		"the Kelvin sign":                   "canary\u212a",
+		"the Kelvin sign alone":             "\u212a",
+		"the Angstrom sign":                 "\u212bngstr\u00f6m",
+		"the Angstrom sign and a mark":      "\u212b\u0301canary",
+		"the Ohm sign":                      "100 \u2126",
+		"a CJK compatibility ideograph":     "\uf900",
+		"one outside of the first plane":    "canary\U0002f800",
+		"the Greek question mark":           "canary\u037e",
+		"the Greek ano teleia":              "canary\u0387",
+		"the Greek tonos and letter":        "\u1f71canary",
+		"the Greek varia":                   "canary\u1fef",
+		"the left angle bracket":            "canary\u2329",
+		"a mark, the grave tone":            "canarya\u0340",
+		"a singleton that needs a % escape": "\u1ffd",
+		"the Greek numeral sign":            "canary\u0374",
+	} {
+		got, err := user.ParseName(name)
+		if err == nil {
+			t.Errorf("%s: accepted as %q", what, got)
+			continue
+		}
+		fields := fixture.Problem(t, err, problem.InvalidRequest).Fields
+		if len(fields) != 1 || fields[0].Name != "user" || !strings.Contains(fields[0].Message, "another single character") || strings.Contains(fields[0].Message, "canary") {
+			t.Errorf("%s: %+v", what, fields)
+		}
+	}
+	// Every character of Unicode: none is taken for another one. U+0344 is two marks.
+	for r := rune(' '); r <= unicode.MaxRune; r++ {
+		got, err := user.ParseName("x" + string(r) + "y")
+		if r != '\u0344' && err == nil && utf8.RuneCountInString(got) == 3 && got != "x"+string(r)+"y" {
+			t.Errorf("%U is read as %q", r, got)
+		}
+	}
+}
+
+// The release before stored such names under their normal form. Those users are found
+// by the normal form, and by a decomposed one.
+func TestANameOfTheReleaseBeforeIsFound(t *testing.T) {
+	r := newRig(t)
+	stored := sample
+	stored.Name = norm.NFC.String("\u212bngstr\u00f6m \u212a")
+	r.keep(stored)
+	for _, name := range []string{"\u00c5ngstr\u00f6m K", "A\u030angstro\u0308m K"} {
+		parsed, err := user.ParseName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := r.Users.Load(t.Context(), r.Users.Key(parsed))
+		if err != nil || !reflect.DeepEqual(u, stored) {
+			t.Errorf("%q: got %+v, %v", name, u, err)
+		}
 	}
 }
 

@@ -71,12 +71,14 @@ func (p Profile) checkChannels(available []channel.Channel, faults *problem.Faul
 	}
 }
 
-// Update returns the user (the zero User if there is none) with the profile of
+// Update returns the user (one without a name if there is none) with the profile of
 // want. An address that stays remains verified; another address is not verified.
-// If nothing changes, Update returns the user as it is.
+// If nothing changes, Update returns the user as it is. A new user gets what is
+// kept of an erased one: see [User.Forgotten].
 func (u User) Update(want User, now time.Time) User {
 	if u.Name == "" {
 		want.CreatedAt, want.UpdatedAt = now, now
+		want.TOTP, want.Recovery, want.Changes = u.TOTP, u.Recovery, u.Changes
 		return want
 	}
 	if want.Phone == u.Phone && want.Email == u.Email && want.Locale == u.Locale && slices.Equal(want.Channels, u.Channels) {
@@ -85,8 +87,19 @@ func (u User) Update(want User, now time.Time) User {
 	want.PhoneVerified = u.PhoneVerified && want.Phone == u.Phone
 	want.EmailVerified = u.EmailVerified && want.Email == u.Email
 	want.CreatedAt, want.UpdatedAt = u.CreatedAt, now
-	want.TOTP, want.Recovery = u.TOTP, u.Recovery
+	want.TOTP, want.Recovery, want.Changes = u.TOTP, u.Recovery, u.Changes
 	return want.Revised()
+}
+
+// Verified lists the user's verified addresses, the phone number first.
+func (u User) Verified() (list []string) {
+	if u.Phone != "" && u.PhoneVerified {
+		list = append(list, u.Phone)
+	}
+	if u.Email != "" && u.EmailVerified {
+		list = append(list, u.Email)
+	}
+	return list
 }
 
 // Addresses lists the user's addresses, the phone number first.

@@ -7,13 +7,15 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 
 	"twofa/internal/row"
+	"twofa/internal/totp"
 )
 
 // The first byte of a row is the version of its layout. A later layout gets
 // another number, and Decode keeps reading the older ones.
 const (
-	rowErased  = 0 // the user was erased; nothing follows
-	rowVersion = 1
+	rowErased   = 0 // the user was erased; nothing follows, or what is kept of the user
+	rowVersion1 = 1 // without the lists of addDay
+	rowVersion2 = 2
 )
 
 // Bits of the flags.
@@ -32,7 +34,7 @@ var (
 
 // Encode writes the user as bytes that Decode reads: texts and lists after their
 // length (two bytes for the name, one for all others), numbers in big-endian
-// order, times in Unix milliseconds. The factors come last. It fails for a user
+// order, times in Unix milliseconds. The factors and addDay come last. It fails for a user
 // without a name, for a text or a list that is too long for its length, and for
 // factors that are not valid.
 func (u User) Encode() ([]byte, error) {
@@ -40,7 +42,7 @@ func (u User) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("%w: no name", errUnkept)
 	}
 	b := cryptobyte.NewBuilder(make([]byte, 0, 128+len(u.Name)))
-	b.AddUint8(rowVersion)
+	b.AddUint8(rowVersion2)
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(u.Name)) })
 	row.AddText(b, u.Phone)
 	row.AddText(b, u.Email)
@@ -59,6 +61,7 @@ func (u User) Encode() ([]byte, error) {
 	row.AddTime(b, u.UpdatedAt)
 	addTOTP(b, u.TOTP)
 	addRecovery(b, u.Recovery)
+	addDay(b, u)
 	encoded, err := b.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnkept, err)
@@ -66,12 +69,13 @@ func (u User) Encode() ([]byte, error) {
 	return encoded, nil
 }
 
-// Decode reads what Encode wrote. Anything else is an error: an unknown version,
-// an unknown flag, a missing byte or an additional one.
+// Decode reads what Encode of this or the earlier version wrote. Anything else is
+// an error: an unknown version, an unknown flag, a missing byte or an additional
+// one.
 func Decode(encoded []byte) (User, error) {
 	s := cryptobyte.String(encoded)
 	var version, flags uint8
-	if !s.ReadUint8(&version) || version != rowVersion {
+	if !s.ReadUint8(&version) || version != rowVersion1 && version != rowVersion2 {
 		return User{}, fmt.Errorf("%w: version %d", errRow, version)
 	}
 	var u User
@@ -91,11 +95,72 @@ func Decode(encoded []byte) (User, error) {
 	if ok {
 		u.Recovery, ok = readRecovery(&s)
 	}
+	if ok && version == rowVersion2 {
+		ok = readDay(&s, &u)
+	}
 	if !ok || !s.Empty() {
 		return User{}, errRow
 	}
 	u.Name = string(name)
 	u.PhoneVerified = flags&flagPhoneVerified != 0
 	u.EmailVerified = flags&flagEmailVerified != 0
+	return u, nil
+}
+
+// addDay writes what is kept for window.Day, also of an erased user: the last steps
+// of removed authenticators, the times of new sets of recovery codes, and the
+// changes. Each list comes after its length in two bytes.
+func addDay(b *cryptobyte.Builder, u User) {
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, p := range u.TOTP.Spent {
+			b.AddBytes(p.Secret[:])
+			b.AddUint8(uint8(p.Period))
+			b.AddUint64(uint64(p.Step))
+			row.AddTime(b, p.At)
+		}
+	})
+	row.AddTimes(b, u.Recovery.Sets)
+	row.AddTimes(b, u.Changes)
+}
+
+// readDay reads what addDay wrote.
+func readDay(s *cryptobyte.String, u *User) bool {
+	var spent cryptobyte.String
+	ok := s.ReadUint16LengthPrefixed(&spent)
+	for ok && !spent.Empty() {
+		var p totp.Spent
+		var period uint8
+		var step uint64
+		ok = spent.CopyBytes(p.Secret[:]) && spent.ReadUint8(&period) && spent.ReadUint64(&step) && row.ReadTime(&spent, &p.At)
+		p.Period, p.Step = int(period), int64(step)
+		u.TOTP.Spent = append(u.TOTP.Spent, p)
+	}
+	return ok && row.ReadTimes(s, &u.Recovery.Sets) && row.ReadTimes(s, &u.Changes) && u.TOTP.Valid() && u.Recovery.Valid()
+}
+
+// encodeForgotten writes what is kept of an erased user: see [User.Forgotten].
+func (u User) encodeForgotten() ([]byte, error) {
+	if u.keepUntil().IsZero() {
+		return []byte{rowErased}, nil
+	}
+	if len(u.TOTP.Authenticators)+len(u.Recovery.Codes) > 0 {
+		return nil, fmt.Errorf("%w: an erased user has factors", errUnkept)
+	}
+	b := cryptobyte.NewBuilder([]byte{rowErased})
+	row.AddTimes(b, u.TOTP.Failures)
+	row.AddTimes(b, u.Recovery.Failures)
+	addDay(b, u)
+	return b.Bytes()
+}
+
+// decodeForgotten reads what encodeForgotten wrote.
+func decodeForgotten(encoded []byte) (u User, err error) {
+	s := cryptobyte.String(encoded[1:])
+	if s.Empty() {
+		return User{}, nil
+	}
+	if !row.ReadTimes(&s, &u.TOTP.Failures) || !row.ReadTimes(&s, &u.Recovery.Failures) || !readDay(&s, &u) || !s.Empty() {
+		return User{}, errRow
+	}
 	return u, nil
 }

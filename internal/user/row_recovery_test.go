@@ -156,7 +156,7 @@ func FuzzReadRecovery(f *testing.F) {
 			t.Fatalf("read %x\nwrote %x", encoded, got)
 		}
 		// No state that a row can hold causes a panic, or leads to one that no row can hold.
-		after, _, _ := recovery.Attempt("ABCDEFGHJKLMNPQR", keys, fixture.Noon)(s)
+		after, _, _ := recovery.Attempt(recovery.Slow, "ABCDEFGHJKLMNPQR", keys, fixture.Noon)(s)
 		recoveryBytes(t, after)
 	})
 }

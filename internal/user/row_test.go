@@ -2,6 +2,7 @@ package user_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"reflect"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"twofa/internal/channel"
 	"twofa/internal/store"
 	"twofa/internal/testing/fixture"
+	"twofa/internal/totp"
 	"twofa/internal/user"
 )
 
@@ -68,36 +70,60 @@ var sample = user.User{
 	CreatedAt: fixture.Noon.Add(7 * time.Millisecond), UpdatedAt: fixture.Noon.Add(time.Hour),
 }
 
-// noFactors is the encoding of the factors of a user who has none.
-const noFactors = "0000" + "0000" + "010000"
+// noFactors is the encoding of the factors of a user who has none. noDay is that of
+// the lists that version 2 has after it.
+const (
+	noFactors = "0000" + "0000" + "010000"
+	noDay     = "0000" + "0000" + "0000"
+)
 
 // A change of these bytes is a change of the layout, which needs another version:
 // the rows that are in a table today have to stay readable.
-func TestRow_LayoutOfVersion1IsFixed(t *testing.T) {
+func TestRow_LayoutOfVersions1And2IsFixed(t *testing.T) {
 	text := func(s string) string { return fmt.Sprintf("%02x%x", len(s), s) }
-	want := strings.Join([]string{
+	version1 := strings.Join([]string{
 		"01", "0007" + "416dc3a96c6965", text("+14155550123"), text("amelie@example.com"), text("pt-BR"),
 		"0a", text("sms"), text("email"), "01", "0102030405060708",
 		fmt.Sprintf("%016x", fixture.Noon.UnixMilli()+7), fmt.Sprintf("%016x", fixture.Noon.UnixMilli()+3600_000),
 		noFactors,
 	}, "")
+	want := "02" + version1[2:] + noDay
 	if got := fmt.Sprintf("%x", mustEncode(t, sample)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
+	old, err := hex.DecodeString(version1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := user.Decode(old); err != nil || !reflect.DeepEqual(got, sample) {
+		t.Errorf("version 1 decodes to %+v, %v", got, err)
+	}
+	full := sample
+	full.TOTP.Spent = []totp.Spent{{Secret: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Period: 60, Step: 0x0102030405, At: fixture.Noon}}
+	full.Recovery.Sets = []time.Time{fixture.Noon, fixture.Noon}
+	full.Changes = []time.Time{fixture.Noon}
+	at := unix(fixture.Noon)
+	day := "0019" + "0102030405060708" + "3c" + "0000000102030405" + at + "0010" + at + at + "0008" + at
+	if got := fmt.Sprintf("%x", mustEncode(t, full)); got != "02"+version1[2:]+day {
+		t.Errorf("got  %s\nwant the end %s", got, day)
+	}
+	if got, err := user.Decode(mustEncode(t, full)); err != nil || !reflect.DeepEqual(got, full) {
+		t.Errorf("decodes to %+v, %v", got, err)
+	}
 	both := sample
 	both.EmailVerified = true
-	if got := mustEncode(t, both)[len(want)/2-len(noFactors)/2-8-8-8-1]; got != 3 {
+	if got := mustEncode(t, both)[len(want)/2-len(noDay)/2-len(noFactors)/2-8-8-8-1]; got != 3 {
 		t.Errorf("both verified is encoded as %d, want 3", got)
 	}
 	none := user.User{Name: "x"}
-	if got, want := fmt.Sprintf("%x", mustEncode(t, none)), "01"+"000178"+"00000000"+"00"+strings.Repeat("00", 8)+strings.Repeat("ffffc77cedd32800", 2)+noFactors; got != want {
+	if got, want := fmt.Sprintf("%x", mustEncode(t, none)), "02"+"000178"+"00000000"+"00"+strings.Repeat("00", 8)+strings.Repeat("ffffc77cedd32800", 2)+noFactors+noDay; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
 func TestDecode_RefusesWhatEncodeDoesNotWrite(t *testing.T) {
 	row := mustEncode(t, sample)
-	flags := len(row) - len(noFactors)/2 - 8 - 8 - 8 - 1
+	flags := len(row) - len(noDay)/2 - len(noFactors)/2 - 8 - 8 - 8 - 1
 	edit := func(at int, b byte) []byte {
 		c := bytes.Clone(row)
 		c[at] = b
@@ -107,12 +133,15 @@ func TestDecode_RefusesWhatEncodeDoesNotWrite(t *testing.T) {
 		"nothing":                      nil,
 		"the row of an erased user":    {0},
 		"version 0":                    edit(0, 0),
-		"a later version":              edit(0, 2),
+		"a later version":              edit(0, 3),
+		"version 1 with version 2":     edit(0, 1),
+		"half a change":                append(bytes.Clone(row[:len(row)-2]), 0, 4, 0, 0, 0, 0),
+		"a step of no period":          append(append(bytes.Clone(row[:len(row)-6]), 0, 25), make([]byte, 25+4)...),
 		"an additional byte":           append(bytes.Clone(row), 0),
 		"an unknown flag":              edit(flags, 4),
 		"half a channel":               edit(flags-6, 6),
 		"an empty row of zero version": make([]byte, 64),
-		"no name":                      append([]byte{1, 0, 0}, row[3+7:]...),
+		"no name":                      append([]byte{2, 0, 0}, row[3+7:]...),
 	}
 	for n := range row {
 		bad[fmt.Sprintf("cut off at %d", n)] = row[:n]
@@ -162,10 +191,14 @@ func FuzzDecode(f *testing.F) {
 	f.Add(row[:len(row)/2])
 	f.Add(append(bytes.Clone(row), 0))
 	f.Add(mustEncode(f, user.User{Name: "x"}))
+	f.Add(append([]byte{1}, row[1:len(row)-6]...))
 	f.Fuzz(func(t *testing.T, row []byte) {
 		u, err := user.Decode(row)
 		if err != nil {
 			return
+		}
+		if row[0] == 1 { // is encoded as version 2
+			row = append(append([]byte{2}, row[1:]...), make([]byte, 6)...)
 		}
 		if again, err := u.Encode(); err != nil || !bytes.Equal(again, row) {
 			t.Errorf("%x\ndecodes and encodes to\n%x, %v", row, again, err)

@@ -1,7 +1,6 @@
 package user
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -39,12 +38,7 @@ type Store struct {
 func (s *Store) rows() row.Store[User] {
 	return row.Store[User]{Table: s.Table, Keys: s.Keys, Codec: row.Codec[User]{
 		Encode: User.encode, Decode: decode,
-		KeepUntil: func(u User) time.Time {
-			if u.Name == "" {
-				return time.Time{}
-			}
-			return keptUntil
-		},
+		KeepUntil: User.keepUntil,
 	}}
 }
 
@@ -96,7 +90,7 @@ func (s *Store) Load(ctx context.Context, key otp.UserKey) (User, error) {
 	return u, nil
 }
 
-// Put lets decide turn the user (the zero User if there is none) into a new one.
+// Put lets decide turn the user (without a name if there is none) into a new one.
 // What is kept, round trips and errors are those of [row.Store.Update]. decide
 // must return a user or an error; to remove the user, use Erase.
 //
@@ -154,7 +148,7 @@ func (s *Store) Confirm(ctx context.Context, key otp.UserKey, address string) er
 	return err
 }
 
-// Erase removes the user. If agree, which may run several times and must have no
+// Erase removes the user, except what [User.Forgotten] says. If agree, which may run several times and must have no
 // other effect, returns an error, the user stays, and Erase returns that error.
 // Other errors are those of Load. Two round trips, one if the user stays.
 func (s *Store) Erase(ctx context.Context, key otp.UserKey, now time.Time, agree func(User) error) error {
@@ -169,8 +163,16 @@ func (s *Store) Erase(ctx context.Context, key otp.UserKey, now time.Time, agree
 		if err != nil {
 			return old, row.Discard(err)
 		}
-		return User{}, nil
+		return old.Forgotten(now), nil
 	})
+}
+
+// Remove overwrites the row of a name, whatever it holds, as if there were no user.
+// It is for a row that cannot be read: see [row.ErrUnreadable]. Errors are of kind
+// StorageUnavailable or Internal.
+func (s *Store) Remove(ctx context.Context, key otp.UserKey, now time.Time) error {
+	Log(ctx, key)
+	return s.rows().Remove(ctx, store.Key(key), now)
 }
 
 // Each calls visit for every user, in the order of the table. It reads as many
@@ -230,10 +232,10 @@ func (s *Store) eachOf(ctx context.Context, workers int, rows []store.Ref, visit
 	return ctx.Err()
 }
 
-// decode reads a row. It returns the zero User if the user was erased.
+// decode reads a row. It returns a user without a name if the user was erased.
 func decode(encoded []byte) (User, error) {
-	if bytes.Equal(encoded, []byte{rowErased}) {
-		return User{}, nil
+	if len(encoded) > 0 && encoded[0] == rowErased {
+		return decodeForgotten(encoded)
 	}
 	return Decode(encoded)
 }
@@ -241,7 +243,7 @@ func decode(encoded []byte) (User, error) {
 // encode writes what decode reads.
 func (u User) encode() ([]byte, error) {
 	if u.Name == "" {
-		return []byte{rowErased}, nil
+		return u.encodeForgotten()
 	}
 	return u.Encode()
 }

@@ -8,11 +8,14 @@
 package user
 
 import (
+	"slices"
 	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/problem"
 	"twofa/internal/recovery"
 	"twofa/internal/totp"
+	"twofa/internal/window"
 )
 
 // User is a person whom client apps have registered.
@@ -37,6 +40,49 @@ type User struct {
 	// TOTP and Recovery are the factors that need no message.
 	TOTP     totp.State
 	Recovery recovery.State
+	// Changes are those of factors and addresses within window.Day, oldest first.
+	Changes []time.Time `json:",omitempty"`
+}
+
+// MaxChangesPerDay is how many changes of factors and addresses a user may have
+// within window.Day.
+const MaxChangesPerDay = 10
+
+// CountChange returns the user after one more change of factors or addresses. The
+// error is of kind TooManyChanges.
+func (u User) CountChange(now time.Time) (User, error) {
+	changes := window.Settle(slices.Clone(u.Changes), now)
+	if wait := window.FullFor(changes, MaxChangesPerDay, window.Day, now); wait > 0 {
+		return u, &problem.Error{
+			Kind: problem.TooManyChanges, RetryAfter: wait,
+			Detail: "Too many changes of this user's factors and addresses within 24 hours. Nothing was changed.",
+		}
+	}
+	u.Changes = window.Record(changes, now)
+	return u, nil
+}
+
+// Forgotten returns what is kept for window.Day after the user was erased, so that
+// registering the user again resets no limit and accepts no code twice. It has no
+// name, and does not tell who the person was.
+func (u User) Forgotten(now time.Time) User {
+	forgotten := User{TOTP: u.TOTP.Forgotten(now), Recovery: u.Recovery.Forgotten(now)}
+	if changes := window.Settle(slices.Clone(u.Changes), now); len(changes) > 0 {
+		forgotten.Changes = changes
+	}
+	return forgotten
+}
+
+// keepUntil is from when on the user's row is not needed, zero if no row is needed.
+func (u User) keepUntil() time.Time {
+	if u.Name != "" {
+		return keptUntil
+	}
+	until := window.Later(u.TOTP.KeepUntil(), u.Recovery.KeepUntil())
+	for _, t := range u.Changes {
+		until = window.Later(until, t.Add(window.Day))
+	}
+	return until
 }
 
 // Revised returns the user after a change that clients can see: without a

@@ -1,6 +1,7 @@
 package userfile_test
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -210,6 +211,27 @@ func TestImport_NeverForgetsAStep(t *testing.T) {
 		u := r.load("alice")
 		if len(u.TOTP.Authenticators) != 2 || u.TOTP.Authenticators[0].Step != 59_000_000 || len(u.TOTP.Failures) != 1 {
 			t.Errorf("got %+v", u.TOTP)
+		}
+	})
+}
+
+// R9. Erasing the user and importing it again resets neither the last step nor the
+// wrong codes.
+func TestR9_AnImportAfterAnErasureForgetsNoStep(t *testing.T) {
+	eachWay(t, func(t *testing.T, r *rig) {
+		r.read(head + aliceApp)
+		r.change("alice", useApp)
+		for range 2 {
+			err := r.kept.Erase(context.Background(), r.kept.Key("alice"), fixture.Noon, func(user.User) error { return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := r.read(head + aliceApp); got.Created != 1 {
+				t.Errorf("%+v", got)
+			}
+			if s := r.load("alice").TOTP; s.Authenticators[0].Step != 59_000_000 || len(s.Failures) != 1 {
+				t.Errorf("got %+v", s)
+			}
 		}
 	})
 }

@@ -69,9 +69,13 @@ func TestNothingGetsIntoAddresses(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		local := rapid.StringMatching(`[a-zA-Z0-9.+=?_%'-]{1,12}`)
 		around := rapid.OneOf(rapid.Just(""), rapid.Just(" "), rapid.SampledFrom(hostile))
+		named := hostileText()
+		if rapid.Bool().Draw(rt, "ordinary") { // so that some are accepted in every run
+			around, named = rapid.Just(""), rapid.Just("Acme")
+		}
 		m := message()
 		m.To = around.Draw(rt, "before") + local.Draw(rt, "to") + around.Draw(rt, "middle") + "@home.example" + around.Draw(rt, "after")
-		name := hostileText().Draw(rt, "name")
+		name := named.Draw(rt, "name")
 		s, err := New(Options{
 			URL: server.URL, Texts: texts(simple),
 			From: (&mail.Address{Name: name, Address: local.Draw(rt, "from") + "@acme.example"}).String(),

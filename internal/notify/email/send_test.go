@@ -86,6 +86,9 @@ func TestMessagesOfEachKind(t *testing.T) {
 	}{
 		{"code", func(*notify.Message) {}, otp.OutcomeSent},
 		{"alert", func(m *notify.Message) { *m = notify.Message{To: to, Brand: "Acme", Alert: true} }, otp.OutcomeSent},
+		{"notice", func(m *notify.Message) {
+			*m = notify.Message{To: to, Brand: "Acme", Alert: true, Notice: notify.NoticeAppAdded}
+		}, otp.OutcomeSent},
 		{"context", func(m *notify.Message) { m.Amount, m.Payee = "EUR 25.00", "Shop" }, otp.OutcomeSent},
 		{"address in capitals", func(m *notify.Message) { m.To = " " + strings.ToUpper(to) + " " }, otp.OutcomeSent},
 

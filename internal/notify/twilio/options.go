@@ -1,6 +1,7 @@
 package twilio
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ type Options struct {
 	// of WhatsApp. Its only variable, "1", is the code. Empty: messages are sent
 	// as text, which WhatsApp delivers only in the sandbox and within 24 hours
 	// of the person's last message. AlertContentSID (TWILIO_ALERT_CONTENT_SID)
-	// is the template of alerts. Its only variable, "1", is the brand.
+	// is the template of alerts and notices. Its only variable, "1", is the brand.
 	ContentSID      string
 	AlertContentSID string
 	// Texts writes the messages. Required.
@@ -60,8 +61,10 @@ type Options struct {
 	PublicURL string
 	// BaseURL (TWILIO_BASE_URL) replaces scheme and host of every API call.
 	// Empty: https://api.twilio.com. It has no path. Plain http is accepted for
-	// loopback only: every call carries the credentials and the code.
-	BaseURL string
+	// loopback only, unless AllowPlainHTTP (TWOFA_ALLOW_PLAIN_HTTP) is set: every
+	// call carries the credentials and the code.
+	BaseURL        string
+	AllowPlainHTTP bool
 	// Timeout limits each try, from dialling to the end of the response; 0 means
 	// 5 s. TotalTimeout limits a Send with its pauses and repetitions; 0 means
 	// 12 s, enough for two full tries. If the deadline of the caller's context
@@ -149,7 +152,7 @@ func (o Options) Faults() (faults []string) {
 	sid(templateVariable, "HX", o.ContentSID)
 	sid(alertTemplateVariable, "HX", o.AlertContentSID)
 	faults = append(faults, o.senderFaults()...)
-	if _, err := parseBaseURL(o.BaseURL); err != nil {
+	if _, err := o.parseBaseURL(); err != nil {
 		fault(err.Error())
 	}
 	if _, err := parsePublicURL(o.PublicURL); err != nil {
@@ -215,12 +218,16 @@ func isSMSSender(s string) bool {
 	return letter && len(s) <= 11 && strings.TrimSpace(s) == s
 }
 
-func parseBaseURL(s string) (*url.URL, error) {
-	if s == "" {
-		s = defaultBaseURL
+func (o Options) parseBaseURL() (*url.URL, error) {
+	u, err := parseOrigin("TWILIO_BASE_URL", cmp.Or(o.BaseURL, defaultBaseURL))
+	if err == nil && !isPrivate(u) && !o.AllowPlainHTTP {
+		return nil, errors.New("TWILIO_BASE_URL has to be https, except on loopback or with TWOFA_ALLOW_PLAIN_HTTP=true: the requests carry secrets")
 	}
-	return parseOrigin("TWILIO_BASE_URL", s)
+	return u, err
 }
+
+// isPrivate reports whether nobody else can read what is sent to the URL.
+func isPrivate(u *url.URL) bool { return u.Scheme == "https" || notify.IsLoopback(u.Hostname()) }
 
 // parsePublicURL returns the URL without a slash at its end. Empty: not set.
 func parsePublicURL(s string) (string, error) {
@@ -231,6 +238,9 @@ func parsePublicURL(s string) (string, error) {
 	u, err := parseOrigin(variable, s)
 	if err != nil {
 		return "", err
+	}
+	if !isPrivate(u) {
+		return "", errors.New(variable + " has to be https, except on loopback: the requests carry secrets")
 	}
 	// Twilio reports to no other hosts. It signs the URL byte for byte, so the
 	// host must have one spelling only.
@@ -250,8 +260,6 @@ func parseOrigin(variable, s string) (*url.URL, error) {
 		return nil, errors.New(variable + " has to be an absolute https URL")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Path != "" && u.Path != "/":
 		return nil, errors.New(variable + " has to be scheme and host only")
-	case u.Scheme == "http" && !notify.IsLoopback(u.Hostname()):
-		return nil, errors.New(variable + " has to be https, except on loopback: the requests carry secrets")
 	}
 	return u, nil
 }

@@ -24,6 +24,7 @@ func TestOptions(t *testing.T) {
 		{"https base", func(o *Options) { o.BaseURL = "https://proxy.example:8443/" }, nil},
 		{"http on loopback", func(o *Options) { o.BaseURL = "http://127.0.0.1:8080" }, nil},
 		{"http on loopback, IPv6", func(o *Options) { o.BaseURL = "http://[::1]:8080" }, nil},
+		{"http elsewhere, allowed", func(o *Options) { o.BaseURL, o.AllowPlainHTTP = "http://10.0.0.1:8080", true }, nil},
 		{"http on localhost", func(o *Options) { o.BaseURL = "http://localhost:8080" }, nil},
 
 		{"unused senders", func(o *Options) { o.Channels = []channel.Channel{channel.SMS} }, nil},
@@ -73,6 +74,8 @@ func TestOptions(t *testing.T) {
 		{"http elsewhere", func(o *Options) { o.BaseURL = "http://api.twilio.com" }, []string{"TWILIO_BASE_URL"}},
 		{"http to a private address", func(o *Options) { o.BaseURL = "http://10.0.0.1" }, []string{"TWILIO_BASE_URL"}},
 		{"http to a name that begins like loopback", func(o *Options) { o.BaseURL = "http://127.0.0.1.evil.test" }, []string{"TWILIO_BASE_URL"}},
+		{"another scheme, http allowed", func(o *Options) { o.BaseURL, o.AllowPlainHTTP = "ftp://10.0.0.1", true }, []string{"TWILIO_BASE_URL"}},
+		{"reports to http elsewhere, http allowed", func(o *Options) { o.PublicURL, o.AllowPlainHTTP = "http://twofa.example", true }, []string{"TWOFA_PUBLIC_URL"}},
 		{"another scheme", func(o *Options) { o.BaseURL = "ftp://127.0.0.1" }, []string{"TWILIO_BASE_URL"}},
 		{"no scheme", func(o *Options) { o.BaseURL = "api.twilio.com" }, []string{"TWILIO_BASE_URL"}},
 		{"no host", func(o *Options) { o.BaseURL = "https://:443" }, []string{"TWILIO_BASE_URL"}},

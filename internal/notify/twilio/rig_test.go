@@ -75,7 +75,7 @@ type testTexts struct{}
 
 func (testTexts) text(kind string, m notify.Message) string {
 	if m.Alert {
-		return kind + " alert of " + m.Brand
+		return kind + " " + alertName(m) + " of " + m.Brand
 	}
 	text := kind + ": " + m.Code + " is your " + m.Brand + " code"
 	if m.Amount != "" {
@@ -84,13 +84,20 @@ func (testTexts) text(kind string, m notify.Message) string {
 	return text + fmt.Sprintf(". Valid for %d minutes. Do not share it with anyone.", int(m.ValidFor.Minutes()))
 }
 
+func alertName(m notify.Message) string {
+	if m.Notice != "" {
+		return "notice " + string(m.Notice)
+	}
+	return "alert"
+}
+
 func (t testTexts) Chat(m notify.Message) string { return t.text("Chat", m) }
 
 func (t testTexts) SMS(m notify.Message) string { return t.text("SMS", m) }
 
 func (testTexts) Speech(m notify.Message) notify.Speech {
 	if m.Alert {
-		return notify.Speech{Language: "en-GB", Before: "Spoken alert of " + m.Brand, Again: "never", After: "never"}
+		return notify.Speech{Language: "en-GB", Before: "Spoken " + alertName(m) + " of " + m.Brand, Again: "never", After: "never"}
 	}
 	return notify.Speech{Language: "en-GB", Before: "Your " + m.Brand + " code " + m.Amount + m.Payee, Again: "Again", After: "Goodbye"}
 }

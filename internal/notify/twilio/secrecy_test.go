@@ -91,7 +91,7 @@ func TestPrintingHidesCredentials(t *testing.T) {
 	o := options()
 	withKey(&o)
 	a := newAccount(t, o)
-	hooks, err := NewWebhooks(ourURL, twiliotest.AuthToken)
+	hooks, err := NewWebhooks(Options{PublicURL: ourURL, AuthToken: twiliotest.AuthToken, AccountSID: twiliotest.AccountSID})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func (s *sender) request(m notify.Message, now time.Time) request {
 
 	p, prefix := &openapi.CreateMessageParams{}, ""
 	if s.channel == channel.WhatsApp {
-		prefix = "whatsapp:"
+		prefix = whatsAppPrefix
 	} else {
 		// Twilio's check for SMS pumping, regardless of the account's default.
 		p.SetRiskCheck("enable")

@@ -25,6 +25,8 @@ func TestParameters(t *testing.T) {
 	alertTemplate := func(o *Options) { o.AlertContentSID = twiliotest.AlertContentSID }
 	payment := message()
 	payment.Amount, payment.Payee = "EUR 25.00", "Bike Shop"
+	notice := alert()
+	notice.Notice = notify.NoticeAddress
 	expiringAlert := alert()
 	expiringAlert.ValidFor = time.Minute
 	hostile := message()
@@ -74,6 +76,8 @@ func TestParameters(t *testing.T) {
 		{"text", channel.WhatsApp, noTemplate, message(), whatsApp("ValidityPeriod", "600", "Body", "Chat"+text), true},
 		{"text of a payment", channel.WhatsApp, noTemplate, payment, whatsApp("ValidityPeriod", "600", "Body", "Chat"+paymentText), true},
 		{"alert with a template", channel.WhatsApp, alertTemplate, alert(), whatsApp(template(twiliotest.AlertContentSID, `{"1":"Acme"}`)...), false},
+		{"notice with a template", channel.WhatsApp, alertTemplate, notice, whatsApp(template(twiliotest.AlertContentSID, `{"1":"Acme"}`)...), false},
+		{"notice without a template", channel.WhatsApp, nil, notice, whatsApp("Body", "Chat notice address of Acme"), false},
 		{"alert without a template, although codes have one", channel.WhatsApp, nil, alert(), whatsApp("Body", "Chat"+alertText), false},
 		{"alert that expires", channel.WhatsApp, nil, expiringAlert, whatsApp("Body", "Chat"+alertText, "ValidityPeriod", "60"), false},
 
@@ -83,12 +87,15 @@ func TestParameters(t *testing.T) {
 			form("To", "+14155550123", "MessagingServiceSid", service, "ValidityPeriod", "600", "RiskCheck", "enable", "Body", "SMS"+text), true},
 		{"SMS from its number instead of the service", channel.SMS, besideService, alert(), sms("Body", "SMS"+alertText), true},
 		{"SMS alert, whatever the templates", channel.SMS, alertTemplate, alert(), sms("Body", "SMS"+alertText), true},
+		{"SMS notice, whatever the templates", channel.SMS, alertTemplate, notice, sms("Body", "SMS notice address of Acme"), true},
 		{"SMS with reports", channel.SMS, withReports, tracked(), sms("ValidityPeriod", "600", "Body", "SMS"+text, "StatusCallback", reportsTo), true},
 
 		{"call", channel.Call, nil, message(), call(spokenAs("Your Acme code")), true},
 		{"call for a payment", channel.Call, nil, payment, call(spokenAs("Your Acme code EUR 25.00Bike Shop")), true},
 		{"call with reports", channel.Call, withReports, tracked(),
 			call(spokenAs("Your Acme code"), "StatusCallback", reportsTo, "StatusCallbackMethod", "POST"), true},
+		{"call of a notice", channel.Call, alertTemplate, notice,
+			call(`<Response><Say language="en-GB">Spoken notice address of Acme</Say><Pause/></Response>`), true},
 		{"call of an alert", channel.Call, alertTemplate, alert(),
 			call(`<Response><Say language="en-GB">Spoken alert of Acme</Say><Pause/></Response>`), true},
 	} {
@@ -207,20 +214,22 @@ func TestRefusedBeforeAnyCall(t *testing.T) {
 		channels []channel.Channel
 		outcome  otp.Outcome
 	}{
-		"no number":          {change(func(m *notify.Message) { m.To = "" }), channels, otp.OutcomeInvalidAddress},
-		"no plus":            {change(func(m *notify.Message) { m.To = "14155550123" }), channels, otp.OutcomeInvalidAddress},
-		"channel prefix":     {change(func(m *notify.Message) { m.To = "whatsapp:+14155550123" }), channels, otp.OutcomeInvalidAddress},
-		"line end":           {change(func(m *notify.Message) { m.To = "+14155550123\n" }), channels, otp.OutcomeInvalidAddress},
-		"other digits":       {change(func(m *notify.Message) { m.To = "+१४१५५५५०१२३" }), channels, otp.OutcomeInvalidAddress},
-		"too long":           {change(func(m *notify.Message) { m.To = "+1234567890123456" }), channels, otp.OutcomeInvalidAddress},
-		"an e-mail address":  {change(func(m *notify.Message) { m.To = "a@b.test" }), channels, otp.OutcomeInvalidAddress},
-		"alert to no number": {notify.Message{Alert: true, Brand: "Acme"}, channels, otp.OutcomeInvalidAddress},
-		"alert with a code":  {change(func(m *notify.Message) { m.Alert = true }), channels, otp.OutcomeUnavailable},
-		"no code":            {change(func(m *notify.Message) { m.Code = "" }), channels, otp.OutcomeUnavailable},
-		"expired":            {change(func(m *notify.Message) { m.ValidFor = 0 }), channels, otp.OutcomeUnavailable},
-		"a code too long":    {change(func(m *notify.Message) { m.Code = strings.Repeat("7", 17) }), []channel.Channel{channel.Call}, otp.OutcomeUnavailable},
-		"amount in template": {change(func(m *notify.Message) { m.Amount = "EUR 1" }), template, otp.OutcomeMisconfigured},
-		"payee in template":  {change(func(m *notify.Message) { m.Payee = "Shop" }), template, otp.OutcomeMisconfigured},
+		"no number":             {change(func(m *notify.Message) { m.To = "" }), channels, otp.OutcomeInvalidAddress},
+		"no plus":               {change(func(m *notify.Message) { m.To = "14155550123" }), channels, otp.OutcomeInvalidAddress},
+		"channel prefix":        {change(func(m *notify.Message) { m.To = "whatsapp:+14155550123" }), channels, otp.OutcomeInvalidAddress},
+		"line end":              {change(func(m *notify.Message) { m.To = "+14155550123\n" }), channels, otp.OutcomeInvalidAddress},
+		"other digits":          {change(func(m *notify.Message) { m.To = "+१४१५५५५०१२३" }), channels, otp.OutcomeInvalidAddress},
+		"too long":              {change(func(m *notify.Message) { m.To = "+1234567890123456" }), channels, otp.OutcomeInvalidAddress},
+		"an e-mail address":     {change(func(m *notify.Message) { m.To = "a@b.test" }), channels, otp.OutcomeInvalidAddress},
+		"alert to no number":    {notify.Message{Alert: true, Brand: "Acme"}, channels, otp.OutcomeInvalidAddress},
+		"alert with a code":     {change(func(m *notify.Message) { m.Alert = true }), channels, otp.OutcomeUnavailable},
+		"notice with a code":    {change(func(m *notify.Message) { m.Alert, m.Notice = true, notify.NoticeAppAdded }), channels, otp.OutcomeUnavailable},
+		"no alert but a notice": {notify.Message{To: recipient, Notice: notify.NoticeAppAdded, Brand: "Acme"}, channels, otp.OutcomeUnavailable},
+		"no code":               {change(func(m *notify.Message) { m.Code = "" }), channels, otp.OutcomeUnavailable},
+		"expired":               {change(func(m *notify.Message) { m.ValidFor = 0 }), channels, otp.OutcomeUnavailable},
+		"a code too long":       {change(func(m *notify.Message) { m.Code = strings.Repeat("7", 17) }), []channel.Channel{channel.Call}, otp.OutcomeUnavailable},
+		"amount in template":    {change(func(m *notify.Message) { m.Amount = "EUR 1" }), template, otp.OutcomeMisconfigured},
+		"payee in template":     {change(func(m *notify.Message) { m.Payee = "Shop" }), template, otp.OutcomeMisconfigured},
 	} {
 		for _, c := range tc.channels {
 			f := r.failure(t, c, tc.m)

@@ -3,6 +3,7 @@ package twilio
 import (
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/problem"
 	"twofa/internal/testing/twiliotest"
 )
 
@@ -77,9 +79,6 @@ func TestForgedReports(t *testing.T) {
 	both := func(f url.Values) func(*webhook) {
 		return func(r *webhook) { body(f)(r); signed(ourURL+StatusPath+"?"+goodQuery, f)(r) }
 	}
-	padded := func(size int) func(*webhook) { // a signed body of this size in bytes
-		return both(set("Padding", strings.Repeat("x", size-len(good.body)-len("&Padding="))))
-	}
 
 	for name, change := range map[string]func(*webhook){
 		"no signature":            func(r *webhook) { r.signatures = nil },
@@ -135,8 +134,6 @@ func TestForgedReports(t *testing.T) {
 		"multipart":             func(r *webhook) { r.contentType = "multipart/form-data; boundary=x" },
 		"no content type":       func(r *webhook) { r.contentType = "" },
 		"a broken content type": func(r *webhook) { r.contentType = "application/x-www-form-urlencoded;;=" },
-		"a body of over 16 KiB": padded(16<<10 + 1),
-		"a body without end":    padded(1 << 20),
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := good
@@ -169,6 +166,59 @@ func TestForgedReports(t *testing.T) {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		})
+	}
+}
+
+// Attack 29. A body over the limit is refused as such, signed or not, however long
+// it is, and is not read to its end. A body at the limit is read.
+func TestAttack29_LargeBodiesOfWebhooks(t *testing.T) {
+	d := twiliotest.New(twiliotest.Account{})
+	defer d.Close()
+	hooks := webhooks(t)
+	good, form := goodStatus(d)
+	const limit = 16 << 10
+	for name, c := range map[string]struct {
+		size             int
+		signed, tooLarge bool
+	}{
+		"twice the limit":              {2 * limit, true, true},
+		"at the limit":                 {limit, true, false},
+		"one byte more":                {limit + 1, true, true},
+		"one byte more, not signed":    {limit + 1, false, true},
+		"1 MiB":                        {1 << 20, true, true},
+		"1 MiB, not signed":            {1 << 20, false, true},
+		"twice the limit, not signed":  {2 * limit, false, true},
+		"at the limit, but not signed": {limit, false, false},
+	} {
+		f := maps.Clone(form)
+		f.Set("Padding", strings.Repeat("x", c.size-len(good.body)-len("&Padding=")))
+		for path, call := range map[string]func(*http.Request) error{
+			StatusPath:  func(r *http.Request) error { _, err := hooks.Report(r); return err },
+			InboundPath: func(r *http.Request) error { _, err := hooks.Inbound(r); return err },
+		} {
+			request := signedRequest(d, path, goodQuery, f)
+			if !c.signed {
+				request.signatures = good.signatures
+			}
+			for _, length := range []int64{int64(len(request.body)), -1} { // -1: not known before the body ends
+				body := strings.NewReader(request.body)
+				r := request.http()
+				r.Body, r.ContentLength = io.NopCloser(body), length
+				err := call(r)
+				if got := problem.Is(err, problem.PayloadTooLarge); got != c.tooLarge {
+					t.Errorf("%s, %s: %v", path, name, err)
+				}
+				if !c.signed && !c.tooLarge && err != notify.ErrForged {
+					t.Errorf("%s, %s: %v", path, name, err)
+				}
+				if c.signed && !c.tooLarge && path == StatusPath && err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				if read := c.size - body.Len(); read > limit+1 {
+					t.Errorf("%s, %s: %d bytes were read", path, name, read)
+				}
+			}
+		}
 	}
 }
 

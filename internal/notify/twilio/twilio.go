@@ -60,7 +60,7 @@ func New(o Options) (*Account, error) {
 	if o.Texts == nil {
 		return nil, errors.New("twilio: Options.Texts is not set")
 	}
-	base, _ := parseBaseURL(o.BaseURL) // Faults has checked both
+	base, _ := o.parseBaseURL() // Faults has checked both
 	publicURL, _ := parsePublicURL(o.PublicURL)
 	a := &Account{
 		base:         base,

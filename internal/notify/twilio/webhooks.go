@@ -1,11 +1,14 @@
 package twilio
 
 import (
+	"cmp"
 	"errors"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,6 +18,7 @@ import (
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/phone"
+	"twofa/internal/problem"
 )
 
 const (
@@ -22,6 +26,8 @@ const (
 	// maxWebhook is the longest body of a request, in bytes. Twilio's longest,
 	// with a text of 1,600 characters, has about 10 KiB.
 	maxWebhook = 16 << 10
+	// whatsAppPrefix is before the numbers of WhatsApp.
+	whatsAppPrefix = "whatsapp:"
 	// maxText is the longest text that Twilio carries, in characters.
 	maxText = 1600
 	// maxAttempt is far more than the attempts of one verification.
@@ -29,28 +35,64 @@ const (
 )
 
 // Webhooks reads Twilio's requests to this service. It accepts only requests that
-// Twilio has signed with the account's auth token. A signed request can be
-// repeated at any time: the caller has to make sure that it has an effect only
-// once. The token is behind a pointer, which fmt and slog do not follow.
+// Twilio has signed with the account's auth token, that have one reading (see
+// recut.go), and that are for this account. A signed request can be repeated at any
+// time: the caller has to make sure that it has an effect only once. The token is
+// behind a pointer, which fmt and slog do not follow.
 type Webhooks struct {
 	origin    string
 	validator *client.RequestValidator
+	account   string // our account's SID
+	// senders are our numbers that people can write to, by channel, in the form of To.
+	senders map[channel.Channel][]string
+	// service is our messaging service. byService are the channels whose sender it
+	// picks, from numbers that the settings do not name.
+	service   string
+	byService map[channel.Channel]bool
+	inbound   []parameter // the parameters that decide
+	log       *slog.Logger
 }
 
-// NewWebhooks takes TWOFA_PUBLIC_URL and TWILIO_AUTH_TOKEN, like Options. The
-// error says what is wrong with them and quotes neither.
-func NewWebhooks(publicURL, authToken string) (*Webhooks, error) {
-	origin, err := parsePublicURL(publicURL)
+// NewWebhooks takes the same Options as New. It needs PublicURL, AuthToken and
+// AccountSID, and the senders for people's messages. The error says what is wrong
+// and quotes no value.
+func NewWebhooks(o Options) (*Webhooks, error) {
+	origin, err := parsePublicURL(o.PublicURL)
 	switch {
 	case err != nil:
 		return nil, errors.New("twilio: " + err.Error())
 	case origin == "":
 		return nil, errors.New("twilio: TWOFA_PUBLIC_URL is not set")
-	case authToken == "" || !isAlphanumeric(authToken):
+	case o.AuthToken == "" || !isAlphanumeric(o.AuthToken):
 		return nil, errors.New("twilio: TWILIO_AUTH_TOKEN has to be letters and digits, as the Twilio console shows it")
+	case !isSID("AC", o.AccountSID):
+		return nil, errors.New("twilio: TWILIO_ACCOUNT_SID has to be AC and 32 hexadecimal digits")
 	}
-	validator := client.NewRequestValidator(authToken)
-	return &Webhooks{origin: origin, validator: &validator}, nil
+	validator := client.NewRequestValidator(o.AuthToken)
+	w := &Webhooks{
+		origin: origin, validator: &validator, account: o.AccountSID, service: o.MessagingServiceSID,
+		senders: make(map[channel.Channel][]string), log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+	}
+	if o.WhatsAppFrom != "" {
+		w.senders[channel.WhatsApp] = []string{whatsAppPrefix + o.WhatsAppFrom}
+	}
+	shortCode := ""
+	if digitsLength(o.SMSFrom) == len(o.SMSFrom) {
+		shortCode = o.SMSFrom
+	}
+	answerable := isE164(o.SMSFrom) || shortCode != "" // nobody can write to a name
+	if answerable {
+		w.senders[channel.SMS] = []string{o.SMSFrom}
+	}
+	if o.VoiceFrom != "" { // a person can reply to a call by SMS
+		w.senders[channel.SMS] = append(w.senders[channel.SMS], o.VoiceFrom)
+	}
+	w.byService = map[channel.Channel]bool{
+		channel.WhatsApp: o.WhatsAppFrom == "" && o.MessagingServiceSID != "",
+		channel.SMS:      !answerable && o.MessagingServiceSID != "",
+	}
+	w.inbound = inboundParameters(shortCode)
+	return w, nil
 }
 
 // progress is what a status of Twilio's means. outcome is set for [otp.Failed]
@@ -82,9 +124,10 @@ var (
 )
 
 // Report reads a delivery report on a message (a POST to StatusPath). The error
-// is [notify.ErrForged] or [notify.ErrMalformed].
+// is [notify.ErrForged], [notify.ErrForeign] or [notify.ErrMalformed], or a
+// *problem.Error of kind PayloadTooLarge.
 func (w *Webhooks) Report(r *http.Request) (notify.Report, error) {
-	query, form, err := w.read(r, StatusPath)
+	query, form, err := w.read(r, StatusPath, reportParameters)
 	if err != nil {
 		return notify.Report{}, err
 	}
@@ -125,7 +168,7 @@ func namesOf(form url.Values, isCall bool) names {
 		n.sender = senderVariables[channel.Call]
 	case form.Get("MessagingServiceSid") != "":
 		n.sender = serviceVariable
-	case strings.HasPrefix(form.Get("To"), "whatsapp:"):
+	case strings.HasPrefix(form.Get("To"), whatsAppPrefix):
 		n.sender = senderVariables[channel.WhatsApp]
 	default:
 		n.sender = senderVariables[channel.SMS]
@@ -135,26 +178,44 @@ func namesOf(form url.Values, isCall bool) names {
 
 // Inbound reads a person's message to the service (a POST to InboundPath). Its
 // texts are made valid UTF-8 of at most 1,600 characters and are otherwise
-// unchanged. The error is [notify.ErrForged] or [notify.ErrMalformed].
+// unchanged. Its errors are those of Report.
 func (w *Webhooks) Inbound(r *http.Request) (notify.Inbound, error) {
-	_, form, err := w.read(r, InboundPath)
+	_, form, err := w.read(r, InboundPath, w.inbound)
 	if err != nil {
 		return notify.Inbound{}, err
 	}
-	in := notify.Inbound{Channel: channel.SMS, Text: clean(form.Get("Body")), Payload: clean(form.Get("ButtonPayload"))}
-	number, isWhatsApp := strings.CutPrefix(form.Get("From"), "whatsapp:")
+	in := notify.Inbound{
+		Channel: channel.SMS, Text: clean(form.Get("Body")), Payload: clean(form.Get("ButtonPayload")), MessageID: form.Get("MessageSid"),
+	}
+	number, isWhatsApp := strings.CutPrefix(form.Get("From"), whatsAppPrefix)
 	if isWhatsApp {
 		in.Channel = channel.WhatsApp
 	}
+	if !w.isForUs(in.Channel, form) {
+		return notify.Inbound{}, notify.ErrForeign
+	}
+	// Only the one form that Twilio uses, which is the form that recut.go looks for.
 	n, err := phone.Parse(number)
-	if err != nil {
+	if err != nil || !isE164(number) || !isMessageSID(in.MessageID) {
 		return notify.Inbound{}, notify.ErrMalformed
+	}
+	// Twilio sends the SID twice. Two different ones are a cut at another place.
+	if form.Has("SmsMessageSid") && form.Get("SmsMessageSid") != in.MessageID {
+		return notify.Inbound{}, notify.ErrForged
 	}
 	in.From = n.E164
 	if in.Text == "" {
 		in.Text = clean(form.Get("ButtonText"))
 	}
 	return in, nil
+}
+
+func isMessageSID(s string) bool { return isSID("SM", s) || isSID("MM", s) }
+
+// isForUs reports whether a message was sent to one of our senders of the channel.
+// If the messaging service picks the sender, the service has to be ours.
+func (w *Webhooks) isForUs(c channel.Channel, form url.Values) bool {
+	return slices.Contains(w.senders[c], form.Get("To")) || w.byService[c] && form.Get("MessagingServiceSid") == w.service
 }
 
 // Reply is the response to an inbound message. It sends the text to the person,
@@ -168,16 +229,25 @@ func (w *Webhooks) Reply(text string) (contentType string, body []byte) {
 }
 
 // read returns the parameters in the query and the body of a request that Twilio
-// has signed for this path. Otherwise it returns [notify.ErrForged].
-func (w *Webhooks) read(r *http.Request, path string) (query, form url.Values, err error) {
+// has signed for this path and for our account. deciding are the parameters that
+// must stand in one place only. The errors are those of Report, without
+// [notify.ErrMalformed].
+func (w *Webhooks) read(r *http.Request, path string, deciding []parameter) (query, form url.Values, err error) {
+	tooLarge := &problem.Error{Kind: problem.PayloadTooLarge, Detail: "A body is at most 16 KiB."}
+	if r.ContentLength > maxWebhook {
+		return nil, nil, tooLarge
+	}
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	signatures := r.Header[signatureHeader]
 	if r.Method != http.MethodPost || err != nil || media != "application/x-www-form-urlencoded" || len(signatures) != 1 || r.Body == nil {
 		return nil, nil, notify.ErrForged
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxWebhook+1))
-	if err != nil || len(body) > maxWebhook {
+	switch {
+	case err != nil:
 		return nil, nil, notify.ErrForged
+	case len(body) > maxWebhook:
+		return nil, nil, tooLarge
 	}
 	query, queryErr := url.ParseQuery(r.URL.RawQuery)
 	form, formErr := url.ParseQuery(string(body))
@@ -196,6 +266,14 @@ func (w *Webhooks) read(r *http.Request, path string) (query, form url.Values, e
 	}
 	if !w.validator.Validate(address, params, signatures[0]) {
 		return nil, nil, notify.ErrForged
+	}
+	if name, holder := ambiguity(r.URL.RawQuery, query, params, deciding); name != "" {
+		w.log.Warn("a request that Twilio has signed was refused: it can be read in two ways, because one parameter holds another",
+			"holder", holder, "held", name)
+		return nil, nil, notify.ErrForged
+	}
+	if params["AccountSid"] != w.account {
+		return nil, nil, notify.ErrForeign
 	}
 	return query, form, nil
 }

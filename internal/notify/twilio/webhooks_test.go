@@ -1,9 +1,11 @@
 package twilio
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -24,15 +26,22 @@ type receiver struct {
 	inbounds []notify.Inbound
 	errs     []error
 	answer   string
+	log      bytes.Buffer
 }
 
-func webhooks(tb testing.TB) *receiver {
+func webhooks(tb testing.TB, changes ...func(*Options)) *receiver {
 	tb.Helper()
-	hooks, err := NewWebhooks(ourURL, twiliotest.AuthToken)
+	r := new(receiver)
+	o := options()
+	o.PublicURL, o.Logger = ourURL, slog.New(slog.NewTextHandler(&r.log, nil))
+	for _, change := range changes {
+		change(&o)
+	}
+	hooks, err := NewWebhooks(o)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r := &receiver{Webhooks: hooks}
+	r.Webhooks = hooks
 	mux := http.NewServeMux()
 	mux.HandleFunc(StatusPath, func(w http.ResponseWriter, req *http.Request) {
 		report, err := hooks.Report(req)
@@ -93,7 +102,7 @@ func TestReports(t *testing.T) {
 			for said := range strings.SplitSeq(tc.said, " ") {
 				t.Run(fmt.Sprint(c, " ", said), func(t *testing.T) {
 					// Invalid error numbers are dropped.
-					for _, number := range []string{"", "0", "739184", "14155550123", "-21211", "21211x", "29999"} {
+					for _, number := range []string{"", "0", "739184", "14155550123", "-21211", "x21211", "29999"} {
 						got, err := hooks.report(t, r.Double, accepted[c], said, "ErrorCode", number, "NewParameter", "1")
 						if err != nil || got.Verification != verification || got.Attempt != 2 || got.Status != tc.status {
 							t.Fatalf("got %+v, %v", got, err)
@@ -217,20 +226,22 @@ func TestABodyThatCannotBeRead(t *testing.T) {
 }
 
 func TestNewWebhooks(t *testing.T) {
-	for name, tc := range map[string]struct{ public, token, fault string }{
-		"good":             {ourURL, twiliotest.AuthToken, ""},
-		"with a slash":     {ourURL + "/", twiliotest.AuthToken, ""},
-		"with a port":      {ourURL + ":8443", twiliotest.AuthToken, ""},
-		"loopback":         {"http://127.0.0.1:7071", twiliotest.AuthToken, ""},
-		"loopback, IPv6":   {"http://[::1]:7071", twiliotest.AuthToken, ""},
-		"no token":         {ourURL, "", "TWILIO_AUTH_TOKEN"},
-		"an invalid token": {ourURL, "canary ", "TWILIO_AUTH_TOKEN"},
-		"no address":       {"", twiliotest.AuthToken, "TWOFA_PUBLIC_URL"},
-		"no scheme":        {"canary.example", twiliotest.AuthToken, "TWOFA_PUBLIC_URL"},
-		"http":             {"http://canary.example", twiliotest.AuthToken, "TWOFA_PUBLIC_URL"},
-		"a path":           {ourURL + "/canary", twiliotest.AuthToken, "TWOFA_PUBLIC_URL"},
+	for name, tc := range map[string]struct{ public, token, account, fault string }{
+		"good":               {ourURL, twiliotest.AuthToken, twiliotest.AccountSID, ""},
+		"with a slash":       {ourURL + "/", twiliotest.AuthToken, twiliotest.AccountSID, ""},
+		"with a port":        {ourURL + ":8443", twiliotest.AuthToken, twiliotest.AccountSID, ""},
+		"loopback":           {"http://127.0.0.1:7071", twiliotest.AuthToken, twiliotest.AccountSID, ""},
+		"loopback, IPv6":     {"http://[::1]:7071", twiliotest.AuthToken, twiliotest.AccountSID, ""},
+		"no token":           {ourURL, "", twiliotest.AccountSID, "TWILIO_AUTH_TOKEN"},
+		"an invalid token":   {ourURL, "canary ", twiliotest.AccountSID, "TWILIO_AUTH_TOKEN"},
+		"no address":         {"", twiliotest.AuthToken, twiliotest.AccountSID, "TWOFA_PUBLIC_URL"},
+		"no scheme":          {"canary.example", twiliotest.AuthToken, twiliotest.AccountSID, "TWOFA_PUBLIC_URL"},
+		"http":               {"http://canary.example", twiliotest.AuthToken, twiliotest.AccountSID, "TWOFA_PUBLIC_URL"},
+		"a path":             {ourURL + "/canary", twiliotest.AuthToken, twiliotest.AccountSID, "TWOFA_PUBLIC_URL"},
+		"no account":         {ourURL, twiliotest.AuthToken, "", "TWILIO_ACCOUNT_SID"},
+		"an invalid account": {ourURL, twiliotest.AuthToken, "ACcanary", "TWILIO_ACCOUNT_SID"},
 	} {
-		hooks, err := NewWebhooks(tc.public, tc.token)
+		hooks, err := NewWebhooks(Options{PublicURL: tc.public, AuthToken: tc.token, AccountSID: tc.account})
 		if tc.fault == "" {
 			if err != nil || hooks == nil {
 				t.Errorf("%s: %v", name, err)

@@ -32,7 +32,7 @@ func parseAddress(o Options) (address, error) {
 	case o.ConnectionString != "" && o.ServiceURL != "":
 		return address{}, errors.New("both a connection string and a service URL are set")
 	case o.ConnectionString != "":
-		return parseConnectionString(o.ConnectionString)
+		return parseConnectionString(o.ConnectionString, o.AllowPlainHTTP)
 	case o.ServiceURL != "":
 		u, err := parseURL(o.ServiceURL)
 		if err != nil || !strings.HasPrefix(u, "https://") {
@@ -46,10 +46,10 @@ func parseAddress(o Options) (address, error) {
 	}
 }
 
-// CheckConnectionString returns what is wrong with a connection string. The error
+// CheckConnectionString returns what is wrong with the connection string. The error
 // quotes none of its values.
-func CheckConnectionString(s string) error {
-	a, err := parseConnectionString(s)
+func (o Options) CheckConnectionString() error {
+	a, err := parseConnectionString(o.ConnectionString, o.AllowPlainHTTP)
 	if err == nil && a.key != "" {
 		_, err = newSharedKey(a)
 	}
@@ -59,7 +59,11 @@ func CheckConnectionString(s string) error {
 // parseConnectionString reads the form that the portal and the tools print:
 // name=value pairs, separated by semicolons, with names in any case. Names of other
 // services are ignored. Errors quote no values, because they are secret.
-func parseConnectionString(s string) (address, error) {
+//
+// The endpoint has to be private, unless plain http is allowed: whoever reads and
+// changes what is sent can put older rows back. A signature is never sent over plain
+// http, because everybody who sees it can use it. A key is never sent at all.
+func parseConnectionString(s string, allowPlainHTTP bool) (address, error) {
 	values := map[string]string{}
 	for part := range strings.SplitSeq(s, ";") {
 		part = strings.TrimSpace(part)
@@ -81,6 +85,9 @@ func parseConnectionString(s string) (address, error) {
 				return address{}, errors.New("the connection string's DevelopmentStorageProxyUri is not an http or https URL")
 			}
 			host = u
+		}
+		if !isPrivate(host) && !allowPlainHTTP {
+			return address{}, errPlainHTTP
 		}
 		return address{url: host + ":10002/" + devAccount, account: devAccount, key: devKey}, nil
 	}
@@ -109,13 +116,18 @@ func parseConnectionString(s string) (address, error) {
 	if err != nil {
 		return address{}, errors.New("the connection string's table endpoint is not an http or https URL")
 	}
-	if a.key == "" && !isPrivate(u) {
-		// Everybody who sees a signature can use it. A key is never sent.
+	switch {
+	case isPrivate(u):
+	case a.key == "":
 		return address{}, errors.New("the connection string's SharedAccessSignature needs https")
+	case !allowPlainHTTP:
+		return address{}, errPlainHTTP
 	}
 	a.url = u
 	return a, nil
 }
+
+var errPlainHTTP = errors.New("the connection string's table endpoint is plain http and not on this machine; use https, or set TWOFA_ALLOW_PLAIN_HTTP=true")
 
 // isPrivate reports whether nobody else on the network can read what is sent to the
 // URL.
@@ -125,7 +137,7 @@ func isPrivate(serviceURL string) bool {
 		return false
 	}
 	ip, err := netip.ParseAddr(u.Hostname())
-	return u.Scheme == "https" || u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
+	return u.Scheme == "https" || strings.EqualFold(u.Hostname(), "localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
 // parseURL accepts an http or https URL with a host and optionally a path. It
@@ -164,7 +176,10 @@ func newTransport(serviceURL string) *http.Transport {
 		MaxIdleConns:        0, // the limit per host is enough, as there is one
 		MaxIdleConnsPerHost: 128,
 		IdleConnTimeout:     idle,
-		// The data is encrypted or random, so it cannot be compressed.
+		// The service's headers have about 1 KiB.
+		MaxResponseHeaderBytes: 64 << 10,
+		// The data is encrypted or random, so it cannot be compressed. And the
+		// limits of this package count what arrives.
 		DisableCompression: true,
 	}
 }

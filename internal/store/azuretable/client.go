@@ -38,6 +38,14 @@ type client struct {
 // applied.
 const tryTimeout = 1500 * time.Millisecond
 
+// The largest answers that are read, in bytes. The service sends a row in at most
+// 100 KiB and a page of a list in 200 KiB, and an error in 1 KiB.
+const (
+	maxRow   = 1 << 20
+	maxList  = 8 << 20
+	maxError = 64 << 10
+)
+
 func newClient(o Options, table string) (*client, error) {
 	a, err := parseAddress(o)
 	if err != nil {
@@ -56,11 +64,11 @@ func newClient(o Options, table string) (*client, error) {
 		RetryDelay:    100 * time.Millisecond,
 		MaxRetryDelay: time.Second,
 	}
-	try := transporter{c.transport, tryTimeout}
+	try := transporter{c.transport, tryTimeout, maxRow}
 	if c.reads, err = newTableClient(connect, table, try, retry); err != nil {
 		return nil, err
 	}
-	if c.lists, err = newTableClient(connect, table, transporter{c.transport, listTimeout}, retry); err != nil {
+	if c.lists, err = newTableClient(connect, table, transporter{c.transport, listTimeout, maxList}, retry); err != nil {
 		return nil, err
 	}
 	retry.MaxRetries = -1 // none; 0 would mean three
@@ -88,7 +96,9 @@ func connector(a address, clientID string) (connect, error) {
 			return aztables.NewServiceClientWithNoCredential(a.url+"/?"+a.signature, o)
 		}, nil
 	default:
-		var o azidentity.ManagedIdentityCredentialOptions
+		o := azidentity.ManagedIdentityCredentialOptions{
+			ClientOptions: azcore.ClientOptions{Transport: newTokenTransport()},
+		}
 		if clientID != "" {
 			o.ID = azidentity.ClientID(clientID)
 		}
@@ -131,9 +141,12 @@ func newSharedKey(a address) (*aztables.SharedKeyCredential, error) {
 // request may take, and if the wait is cut off, the SDK drops the token and the next
 // request starts again. So the wait for a token has the time limit of the call, for
 // reads and writes alike.
+//
+// It reads at most maxBody bytes of an answer, and maxError of an error.
 type transporter struct {
-	rt    http.RoundTripper
-	limit time.Duration
+	rt      http.RoundTripper
+	limit   time.Duration
+	maxBody int64
 }
 
 func (t transporter) Do(req *http.Request) (*http.Response, error) {
@@ -144,21 +157,72 @@ func (t transporter) Do(req *http.Request) (*http.Response, error) {
 		cancel()
 		return nil, err
 	}
-	resp.Body = limitedBody{resp.Body, cancel}
+	left := t.maxBody
+	if resp.StatusCode < 200 || resp.StatusCode >= 300 {
+		left = min(left, maxError)
+	}
+	resp.Body = &limitedBody{resp.Body, cancel, left}
+	return resp, nil
+}
+
+// tokenTransport gets tokens from the platform's endpoint. The wait for a token has
+// the time limit of the call, and the SDK's.
+type tokenTransport struct{ rt http.RoundTripper }
+
+func newTokenTransport() tokenTransport {
+	t := newTransport("http://")
+	t.Proxy = nil // the endpoint is on this machine, or link-local
+	return tokenTransport{t}
+}
+
+func (t tokenTransport) Do(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(req.Context())
+	resp, err := t.rt.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	resp.Body = &limitedBody{resp.Body, cancel, maxError}
 	return resp, nil
 }
 
 // limitedBody is the body of a response, which has to be read within the time limit
-// of its request. Close ends that limit.
+// of its request. Close ends that limit. After left bytes, the next byte is an error
+// and ends the connection.
 type limitedBody struct {
 	io.ReadCloser
 	cancel context.CancelFunc
+	left   int64
 }
 
-func (b limitedBody) Close() error {
-	defer b.cancel()
+func (b *limitedBody) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if b.left < 0 {
+		return 0, tooLarge{}
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left+1)])
+	if b.left -= int64(n); b.left < 0 {
+		b.cancel()
+		return n - 1, tooLarge{}
+	}
+	return n, err
+}
+
+func (b *limitedBody) Close() error {
+	b.cancel() // first, so that closing does not read the rest
 	return b.ReadCloser.Close()
 }
+
+// tooLarge is the error of an answer over the limit. The SDK does not repeat a
+// request after an error with this method.
+type tooLarge struct{}
+
+func (tooLarge) Error() string { return "the answer is too large" }
+
+// NonRetriable is the SDK's marker.
+func (tooLarge) NonRetriable() {}
 
 // preferNoContent asks the service not to return the inserted entity. The SDK has no
 // option for this.
@@ -209,9 +273,9 @@ func (c *client) get(ctx context.Context, key store.Key) (entity, *fault) {
 	if err != nil {
 		return entity{}, faultOf(err)
 	}
-	e, ok := parseEntity(resp.Value, string(resp.ETag))
+	e, ok := parseEntity(resp.Value, string(resp.ETag), key)
 	if !ok {
-		return entity{}, &fault{kind: unclear, code: "malformed row"}
+		return entity{}, &fault{kind: unclear, code: "not an answer about the row"}
 	}
 	return e, nil
 }
@@ -251,7 +315,7 @@ func (c *client) createTable(ctx context.Context) *fault {
 func (c *client) expired(ctx context.Context, before int64, from cursor) ([]store.Ref, cursor, *fault) {
 	// The filter contains only digits, never input from outside.
 	filter := "KeepUntil le " + strconv.FormatInt(before, 10) + "L"
-	fields := "PartitionKey"
+	fields := "PartitionKey,RowKey"
 	// The ETag of a listed row is in its metadata. According to the documentation,
 	// only full metadata has it.
 	format := aztables.MetadataFormatFull
@@ -268,16 +332,19 @@ func (c *client) expired(ctx context.Context, before int64, from cursor) ([]stor
 		return nil, cursor{}, faultOf(err)
 	}
 
-	refs := make([]store.Ref, len(page.Entities))
-	for i, raw := range page.Entities {
+	refs := make([]store.Ref, 0, len(page.Entities))
+	for _, raw := range page.Entities {
 		var e struct {
-			PartitionKey store.Key
-			ETag         string `json:"odata.etag"`
+			PartitionKey, RowKey *string
+			ETag                 string `json:"odata.etag"`
 		}
-		if err := json.Unmarshal(raw, &e); err != nil || !e.PartitionKey.Valid() || !validETag(e.ETag) {
-			return nil, cursor{}, &fault{kind: unclear, code: "malformed row"}
+		if err := json.Unmarshal(raw, &e); err != nil || e.PartitionKey == nil || e.RowKey == nil || !validETag(e.ETag) {
+			return nil, cursor{}, &fault{kind: unclear, code: "not a list of rows"}
 		}
-		refs[i] = store.Ref{Key: e.PartitionKey, Version: e.ETag}
+		// Somebody else's row in our table must not end every sweep.
+		if key := store.Key(*e.PartitionKey); key.Valid() && *e.RowKey == rowKey {
+			refs = append(refs, store.Ref{Key: key, Version: e.ETag})
+		}
 	}
 	var next cursor
 	if page.NextPartitionKey != nil {

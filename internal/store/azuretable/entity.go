@@ -23,20 +23,32 @@ type entity struct {
 	KeepUntil int64 `json:",string"`
 
 	etag string // from the response's header. Empty: there is no row
+	// damaged: the service has the row, but not as this package writes it. Data is
+	// empty, but not nil, and there are no marks.
+	damaged bool
 }
 
-// parseEntity reads the body of a response. It returns false for everything that
-// this package has not written, such as a truncated body or a proxy's page.
-func parseEntity(body []byte, etag string) (entity, bool) {
-	var e entity
-	if err := json.Unmarshal(body, &e); err != nil {
+// parseEntity reads the body of a response about a row. It returns false for what
+// does not come from the service or is about another row, such as a truncated body,
+// a proxy's page or a wrong answer of a cache. A row with properties that this
+// package has not written is damaged: asking again would not help.
+func parseEntity(body []byte, etag string, key store.Key) (entity, bool) {
+	var id struct{ PartitionKey, RowKey string }
+	if err := json.Unmarshal(body, &id); err != nil || id.PartitionKey != string(key) || id.RowKey != rowKey || !validETag(etag) {
 		return entity{}, false
 	}
-	if len(e.Data) == 0 || len(e.Mark) == 0 || len(e.Mark)%markLen != 0 || !validETag(etag) {
-		return entity{}, false
+	var e entity
+	if err := json.Unmarshal(body, &e); err != nil || len(e.Data) == 0 || !validMarks(e.Mark) {
+		return entity{Data: []byte{}, etag: etag, damaged: true}, true
 	}
 	e.etag = etag
 	return e, true
+}
+
+// validMarks reports whether s is one or more marks. Anything else must not get into
+// the body of the next write.
+func validMarks(s string) bool {
+	return len(s) > 0 && len(s)%markLen == 0 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // appendEntity returns the body of an insert or a replacement. It does not use

@@ -80,8 +80,8 @@ func TestEntity(t *testing.T) {
 			fields["KeepUntil@odata.type"] != "Edm.Int64" || len(fields) != 7 {
 			t.Errorf("%s", body)
 		}
-		e, ok := parseEntity(body, `W/"x"`)
-		if !ok || string(e.Data) != string(row.Data) || e.KeepUntil != seconds || e.Mark != "0123456789abcdef" || e.etag != `W/"x"` {
+		e, ok := parseEntity(body, `W/"x"`, "abc9")
+		if !ok || e.damaged || string(e.Data) != string(row.Data) || e.KeepUntil != seconds || e.Mark != "0123456789abcdef" || e.etag != `W/"x"` {
 			t.Errorf("%s: read back as %+v, %v", body, e, ok)
 		}
 	}
@@ -124,13 +124,20 @@ func FuzzCursor(f *testing.F) {
 }
 
 func FuzzParseEntity(f *testing.F) {
-	f.Add([]byte(`{"Data":"b2xk","Mark":"0123456789abcdef","KeepUntil":"5"}`))
+	f.Add([]byte(`{"PartitionKey":"k","RowKey":"r","Data":"b2xk","Mark":"0123456789abcdef","KeepUntil":"5"}`))
+	f.Add([]byte(`{"PartitionKey":"k","RowKey":"r","Data":5,"Mark":"\",\"","KeepUntil":"5"}`))
 	f.Add([]byte(`{}`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		e, ok := parseEntity(body, `W/"x"`)
-		if ok && (len(e.Data) == 0 || len(e.Mark) == 0 || e.etag == "") {
+		e, ok := parseEntity(body, `W/"x"`, "k")
+		if ok && !e.damaged && (len(e.Data) == 0 || len(e.Mark) == 0 || e.etag == "") {
 			t.Errorf("%q counts as a row: %+v", body, e)
+		}
+		if e.damaged && (e.Data == nil || len(e.Data) != 0 || e.Mark != "" || e.etag == "") {
+			t.Errorf("%q is a damaged row, but gives %+v", body, e)
+		}
+		if strings.Trim(e.Mark, "0123456789abcdef") != "" {
+			t.Errorf("the marks %q would get into the next write", e.Mark)
 		}
 		if !ok && (e.Data != nil || e.etag != "") {
 			t.Errorf("%q is not a row, but gives %+v", body, e)

@@ -80,6 +80,9 @@ func noAnswer(err error) string {
 		certificate *tls.CertificateVerificationError
 		record      tls.RecordHeaderError // the answer is not TLS
 	)
+	if _, ok := errors.AsType[tooLarge](err); ok {
+		return "the answer is too large"
+	}
 	switch {
 	case errors.As(err, &name) && name.IsNotFound:
 		return "no such host"

@@ -221,7 +221,7 @@ func TestSlowList(t *testing.T) {
 			s := openStore(t, local(func(req *http.Request) (*http.Response, error) {
 				select {
 				case <-time.After(c.delay):
-					return answer(req, 200, `{"value":[{"PartitionKey":"k","odata.etag":"W/\"x\""}]}`), nil
+					return answer(req, 200, `{"value":[{"PartitionKey":"k","RowKey":"r","odata.etag":"W/\"x\""}]}`), nil
 				case <-req.Context().Done():
 					return nil, req.Context().Err()
 				}
@@ -255,7 +255,7 @@ func TestRefusedContinuation(t *testing.T) {
 // The answer is not from the service, or not complete. It must not count as a row, nor as
 // the absence of one: counted failures would be lost.
 func TestGarbage(t *testing.T) {
-	const good = `{"Data":"b2xk","Mark":"0123456789abcdef","KeepUntil":"5"}`
+	const good = `{"PartitionKey":"k","RowKey":"r","Data":"b2xk","Mark":"0123456789abcdef","KeepUntil":"5"}`
 	const etag = `W/"x"`
 	for name, c := range map[string]struct {
 		status     int
@@ -268,11 +268,10 @@ func TestGarbage(t *testing.T) {
 		"cut off":         {200, good[:30], etag},
 		"no etag":         {200, good, ""},
 		"wildcard etag":   {200, good, "*"},
-		"not base64":      {200, strings.Replace(good, "b2xk", "?", 1), etag},
-		"no data":         {200, strings.Replace(good, "b2xk", "", 1), etag},
-		"no mark":         {200, strings.Replace(good, "0123456789abcdef", "", 1), etag},
-		"half a mark":     {200, strings.Replace(good, "89abcdef", "", 1), etag},
-		"no time":         {200, strings.Replace(good, `"5"`, `"x"`, 1), etag},
+		"another row":     {200, strings.Replace(good, `"k"`, `"j"`, 1), etag},
+		"another row key": {200, strings.Replace(good, `"r"`, `"s"`, 1), etag},
+		"no key":          {200, strings.Replace(good, `"PartitionKey":"k",`, "", 1), etag},
+		"a key of a list": {200, strings.Replace(good, `"k"`, `["k"]`, 1), etag},
 		"no content":      {204, "", etag},
 		"redirect":        {307, "", etag},
 		"a proxy's 404":   {404, "<html>", ""},
@@ -317,10 +316,9 @@ func TestGarbageInList(t *testing.T) {
 	}{
 		"html":          {200, "<html>"},
 		"cut off":       {200, `{"value":[{"PartitionKey":"a",`},
-		"bad key":       {200, `{"value":[{"PartitionKey":"A'","odata.etag":"W/\"x\""}]}`},
 		"no key":        {200, `{"value":[{"odata.etag":"W/\"x\""}]}`},
-		"no etag":       {200, `{"value":[{"PartitionKey":"a"}]}`},
-		"wildcard etag": {200, `{"value":[{"PartitionKey":"a","odata.etag":"*"}]}`},
+		"no etag":       {200, `{"value":[{"PartitionKey":"a","RowKey":"r"}]}`},
+		"wildcard etag": {200, `{"value":[{"PartitionKey":"a","RowKey":"r","odata.etag":"*"}]}`},
 		"a proxy's 404": {404, "<html>"},
 		"forbidden":     {403, ""},
 	} {

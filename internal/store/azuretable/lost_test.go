@@ -72,7 +72,7 @@ func TestLostAnswerRepeatedBelow(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.faulty.client.writes, err = newTableClient(connect, r.options.TablePrefix+"recipients",
-			transporter{r.faulty.client.transport, tryTimeout}, policy.RetryOptions{MaxRetries: 2, RetryDelay: time.Millisecond})
+			transporter{r.faulty.client.transport, tryTimeout, maxRow}, policy.RetryOptions{MaxRetries: 2, RetryDelay: time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -74,7 +74,6 @@ func TestAddress(t *testing.T) {
 		"spaces, lower case": {" accountname=acme ; accountkey=" + key + " ;; ", portal},
 		"another cloud": {"DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=" + key + ";EndpointSuffix=core.chinacloudapi.cn;",
 			withKey("https://acme.table.core.chinacloudapi.cn")},
-		"key, without https": {"DefaultEndpointsProtocol=http;AccountName=acme;AccountKey=" + key, withKey("http://acme.table.core.windows.net")}, // it is never sent
 		"signature": {"TableEndpoint=https://acme.table.core.windows.net;SharedAccessSignature=?sv=2019-02-02&sig=abc%3D",
 			address{url: "https://acme.table.core.windows.net", signature: "sv=2019-02-02&sig=abc%3D"}},
 		"signature and name": {"AccountName=acme;SharedAccessSignature=sv=2019-02-02&sig=abc%3D",
@@ -83,8 +82,8 @@ func TestAddress(t *testing.T) {
 		"signature, localhost": {"TableEndpoint=http://localhost:10002/acme;SharedAccessSignature=sig=abc", signed("http://localhost:10002/acme")},
 		"signature, IPv6":      {"TableEndpoint=http://[::1]:10002/acme;SharedAccessSignature=sig=abc", signed("http://[::1]:10002/acme")},
 		"development storage":  {"UseDevelopmentStorage=true", address{url: "http://127.0.0.1:10002/devstoreaccount1", account: devAccount, key: devKey}},
-		"development storage elsewhere": {"usedevelopmentstorage=True;DevelopmentStorageProxyUri=http://azurite",
-			address{url: "http://azurite:10002/devstoreaccount1", account: devAccount, key: devKey}},
+		"development storage elsewhere": {"usedevelopmentstorage=True;DevelopmentStorageProxyUri=https://azurite",
+			address{url: "https://azurite:10002/devstoreaccount1", account: devAccount, key: devKey}},
 	} {
 		got, err := parseAddress(Options{ConnectionString: c.connection})
 		if err != nil || got != c.want {
@@ -134,11 +133,53 @@ func TestSignatureNeedsHTTPS(t *testing.T) {
 		"DefaultEndpointsProtocol=http;AccountName=acme;SharedAccessSignature=sig=secret",
 	} {
 		const want = "the connection string's SharedAccessSignature needs https"
-		if err := CheckConnectionString(s); err == nil || err.Error() != want {
+		if err := (Options{ConnectionString: s}).CheckConnectionString(); err == nil || err.Error() != want {
 			t.Errorf("%s: %v", s, err)
 		}
-		if _, err := Open(Options{ConnectionString: s, TablePrefix: "twofa"}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Open with %s: %v", s, err)
+		for _, allowed := range []bool{false, true} {
+			if _, err := Open(Options{ConnectionString: s, TablePrefix: "twofa", AllowPlainHTTP: allowed}); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("Open with %s, plain http allowed %v: %v", s, allowed, err)
+			}
+		}
+	}
+}
+
+// Whoever reads and changes what is sent can put an older row back: a code would work twice.
+func TestR22_TheTableEndpointIsHTTPSOrOnThisMachine(t *testing.T) {
+	const key = "AccountName=acme;AccountKey=c2VjcmV0"
+	for s, private := range map[string]bool{
+		"DefaultEndpointsProtocol=http;" + key:                                     false,
+		"DefaultEndpointsProtocol=HTTP;" + key:                                     false,
+		key + ";TableEndpoint=http://acme.table.core.windows.net":                  false,
+		key + ";TableEndpoint=http://10.0.0.4:10002/acme":                          false,
+		key + ";TableEndpoint=http://azurite:10002/acme":                           false,
+		key + ";TableEndpoint=http://localhost.example:10002/acme":                 false,
+		key + ";TableEndpoint=http://127.0.0.1.example/acme":                       false,
+		key + ";TableEndpoint=http://2130706433/acme":                              false,
+		key + ";TableEndpoint=http://0.0.0.0:10002/acme":                           false,
+		key + ";TableEndpoint=http://[::ffff:10.0.0.4]/acme":                       false,
+		"UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://azurite":     false,
+		"UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://192.168.0.7": false,
+		"UseDevelopmentStorage=true":                                               true,
+		"UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://127.0.0.2":   true,
+		key + ";TableEndpoint=http://localhost:10002/acme":                         true,
+		key + ";TableEndpoint=http://LOCALHOST:10002/acme":                         true,
+		key + ";TableEndpoint=http://127.1.2.3:10002/acme":                         true,
+		key + ";TableEndpoint=http://[::1]:10002/acme":                             true,
+		key + ";TableEndpoint=http://[::ffff:127.0.0.1]/acme":                      true,
+		key + ";TableEndpoint=https://10.0.0.4/acme":                               true,
+	} {
+		o := Options{ConnectionString: s, TablePrefix: "twofa"}
+		checked := o.CheckConnectionString()
+		_, opened := Open(o)
+		for what, err := range map[string]error{"check": checked, "Open": opened} {
+			if private != (err == nil) || err != nil && (!strings.Contains(err.Error(), "TWOFA_ALLOW_PLAIN_HTTP") || strings.Contains(err.Error(), "acme")) {
+				t.Errorf("%s: %s: %v", what, s, err)
+			}
+		}
+		o.AllowPlainHTTP = true
+		if _, err := Open(o); err != nil || o.CheckConnectionString() != nil {
+			t.Errorf("allowed: %s: %v, %v", s, err, o.CheckConnectionString())
 		}
 	}
 }

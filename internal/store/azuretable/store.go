@@ -47,6 +47,9 @@ type Options struct {
 	// ClientID names a user-assigned managed identity. Empty: the system-assigned
 	// one.
 	ClientID string
+	// AllowPlainHTTP allows a connection string with an http endpoint that is not
+	// on this machine, unless it has a shared access signature.
+	AllowPlainHTTP bool
 
 	// TablePrefix and Table form the table's name: 3 to 63 letters and digits, the
 	// first of which is a letter. The default of Table is "recipients".
@@ -117,6 +120,9 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Row, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	e, f := s.client.get(ctx, key)
+	if e.damaged {
+		return store.Row{}, store.ErrDamaged
+	}
 	if f == nil {
 		return store.Row{Data: e.Data, KeepUntil: time.Unix(e.KeepUntil, 0).UTC()}, nil
 	}

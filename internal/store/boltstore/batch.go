@@ -32,11 +32,12 @@ type inTx struct{ tx *bolt.Tx }
 var errInTx = fmt.Errorf("%w: not supported within a transaction", store.ErrInvalid)
 
 // Get implements store.Table.
-func (t inTx) Get(_ context.Context, key store.Key) (store.Row, error) {
+func (t inTx) Get(_ context.Context, key store.Key) (row store.Row, err error) {
 	if !key.Valid() {
 		return store.Row{}, fmt.Errorf("%w: key", store.ErrInvalid)
 	}
-	return get(t.tx, key)
+	err = guard(func() (err error) { row, err = get(t.tx, key); return err })
+	return row, err
 }
 
 // Update implements store.Table, except that the row is not yet on the disk when it

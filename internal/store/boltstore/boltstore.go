@@ -13,10 +13,10 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"twofa/internal/store"
 )
@@ -47,45 +47,20 @@ type Store struct {
 	writing chan struct{}
 	// commit is (*bolt.Tx).Commit, except in tests.
 	commit func(*bolt.Tx) error
+	// broken is closed when bbolt has panicked at a place where it holds its own
+	// locks, which are then held for ever. All calls fail from then on.
+	broken  chan struct{}
+	breakIt sync.Once
 }
 
 var _ store.Table = (*Store)(nil)
 
-// ErrLocked is in Open's error while another process has the file open.
-var ErrLocked = errors.New("another process holds the file")
-
-// Open opens the file. If there is none, Open creates it with mode 0600; its folder
-// has to exist. Only one process can have the file open: for others, the error
-// wraps ErrLocked.
-func Open(path string) (*Store, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockTimeout})
-	if err != nil {
-		if errors.Is(err, bolterrors.ErrTimeout) {
-			return nil, fmt.Errorf("boltstore: %w %s; the bolt store serves one process at a time", ErrLocked, path)
-		}
-		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
-	}
-	err = db.Update(func(tx *bolt.Tx) error {
-		if _, err := tx.CreateBucketIfNotExists(rowsBucket); err != nil {
-			return err
-		}
-		_, err := tx.CreateBucketIfNotExists(expiryBucket)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("boltstore: prepare %s: %w", path, errors.Join(err, db.Close()))
-	}
-	return &Store{
-		db:       db,
-		pageSize: pageSize,
-		writing:  make(chan struct{}, 1),
-		commit:   (*bolt.Tx).Commit,
-	}, nil
-}
-
 // Close waits for a write in progress and closes the file.
 func (s *Store) Close() error {
 	s.writing <- struct{}{} // never released: no further writes
+	if s.isBroken() {
+		return errDamagedFile // bbolt's Close would wait for ever
+	}
 	return s.db.Close()
 }
 
@@ -118,16 +93,25 @@ func (s *Store) Update(ctx context.Context, key store.Key, fn func(old []byte) (
 // update changes one row in a transaction. It returns fn's error, including
 // SkipWrite.
 func update(ctx context.Context, tx *bolt.Tx, key store.Key, fn func(old []byte) (store.Row, error)) error {
-	rows, expiry := tx.Bucket(rowsBucket), tx.Bucket(expiryBucket)
 	var old record
-	raw := rows.Get([]byte(key))
-	if raw != nil {
-		var err error
-		if old, err = parseRecord(raw); err != nil {
-			return err
+	var exists, isDamaged bool
+	if err := guard(func() error {
+		raw := tx.Bucket(rowsBucket).Get([]byte(key))
+		exists = raw != nil
+		if exists {
+			var err error
+			old, err = parseRecord(raw)
+			isDamaged = err != nil
 		}
+		old.data = bytes.Clone(old.data) // writing to bbolt's memory map crashes
+		return nil
+	}); err != nil {
+		return err
 	}
-	row, err := fn(bytes.Clone(old.data)) // a copy: writing to bbolt's memory map crashes
+	if isDamaged {
+		old.data = []byte{}
+	}
+	row, err := fn(old.data)
 	if err != nil {
 		return err
 	}
@@ -135,17 +119,46 @@ func update(ctx context.Context, tx *bolt.Tx, key store.Key, fn func(old []byte)
 		return err
 	}
 	store.CountTrip(ctx) // the second trip; reading was the first
+	return guard(func() error {
+		if isDamaged {
+			if err := dropIndex(tx, key); err != nil {
+				return err
+			}
+		} else if exists {
+			if err := tx.Bucket(expiryBucket).Delete(expiryKey(old.keepUntil, key)); err != nil {
+				return err
+			}
+		}
+		return put(tx, key, row)
+	})
+}
 
+// dropIndex deletes the index entries of a row whose KeepUntil cannot be read. It
+// reads the whole index.
+func dropIndex(tx *bolt.Tx, key store.Key) error {
+	var stale [][]byte
+	c := tx.Bucket(expiryBucket).Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		if len(k) > 8 && string(k[8:]) == string(key) {
+			stale = append(stale, bytes.Clone(k))
+		}
+	}
+	for _, k := range stale {
+		if err := tx.Bucket(expiryBucket).Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put writes a row, and its index entry.
+func put(tx *bolt.Tx, key store.Key, row store.Row) error {
+	rows, expiry := tx.Bucket(rowsBucket), tx.Bucket(expiryBucket)
 	// All rows take their versions from one counter that never decreases, so that
 	// a row that is created again has another version than before.
 	version, err := rows.NextSequence()
 	if err != nil {
 		return err
-	}
-	if raw != nil {
-		if err := expiry.Delete(expiryKey(old.keepUntil, key)); err != nil {
-			return err
-		}
 	}
 	rec := record{version: version, keepUntil: store.Seconds(row.KeepUntil), data: row.Data}
 	if err := expiry.Put(expiryKey(rec.keepUntil, key), binary.BigEndian.AppendUint64(nil, version)); err != nil {
@@ -175,7 +188,7 @@ func (s *Store) Expired(ctx context.Context, before time.Time, cursor string) (s
 				return nil
 			}
 			if len(k) <= 8 || len(v) != 8 {
-				return errMalformed
+				return errDamagedFile
 			}
 			page.Rows = append(page.Rows, store.Ref{
 				Key:     store.Key(k[8:]),
@@ -201,22 +214,17 @@ func (s *Store) Delete(ctx context.Context, ref store.Ref) (bool, error) {
 		return false, fmt.Errorf("%w: version", store.ErrInvalid)
 	}
 	err = s.write(ctx, "delete", func(tx *bolt.Tx) error {
-		rows := tx.Bucket(rowsBucket)
-		raw := rows.Get([]byte(ref.Key))
-		if raw == nil {
-			return errChanged
-		}
-		rec, err := parseRecord(raw)
-		if err != nil {
-			return err
-		}
-		if rec.version != version {
-			return errChanged
-		}
-		if err := tx.Bucket(expiryBucket).Delete(expiryKey(rec.keepUntil, ref.Key)); err != nil {
-			return err
-		}
-		return rows.Delete([]byte(ref.Key))
+		return guard(func() error {
+			rows := tx.Bucket(rowsBucket)
+			rec, err := parseRecord(rows.Get([]byte(ref.Key)))
+			if err != nil || rec.version != version {
+				return errChanged // also a damaged row: it has no version
+			}
+			if err := tx.Bucket(expiryBucket).Delete(expiryKey(rec.keepUntil, ref.Key)); err != nil {
+				return err
+			}
+			return rows.Delete([]byte(ref.Key))
+		})
 	})
 	if errors.Is(err, errChanged) {
 		return false, nil
@@ -224,10 +232,7 @@ func (s *Store) Delete(ctx context.Context, ref store.Ref) (bool, error) {
 	return err == nil, err
 }
 
-var (
-	errChanged   = errors.New("boltstore: the row has another version")
-	errMalformed = fmt.Errorf("%w: the file holds a malformed row", store.ErrUnavailable)
-)
+var errChanged = errors.New("boltstore: the row has another version")
 
 // view runs fn in a read transaction.
 func (s *Store) view(ctx context.Context, step string, fn func(*bolt.Tx) error) error {
@@ -235,12 +240,12 @@ func (s *Store) view(ctx context.Context, step string, fn func(*bolt.Tx) error) 
 		return unavailable(ctx, step)
 	}
 	store.CountTrip(ctx)
-	tx, err := s.db.Begin(false)
+	tx, err := s.begin(ctx, false, step)
 	if err != nil {
-		return fmt.Errorf("%w: %s", store.ErrUnavailable, step)
+		return err
 	}
-	defer tx.Rollback()
-	return fn(tx)
+	defer s.rollback(tx)
+	return guard(func() error { return fn(tx) })
 }
 
 // write runs fn in a write transaction and commits it. If fn returns an error, write
@@ -263,15 +268,15 @@ func (s *Store) write(ctx context.Context, step string, fn func(*bolt.Tx) error)
 	release := func() { <-s.writing }
 
 	store.CountTrip(ctx)
-	tx, err := s.db.Begin(true)
+	tx, err := s.begin(ctx, true, step)
 	if err != nil {
 		release()
-		return fmt.Errorf("%w: %s", store.ErrUnavailable, step)
+		return err
 	}
 	committing := false
 	defer func() { // also if fn panics
 		if !committing {
-			tx.Rollback()
+			s.rollback(tx)
 			release()
 		}
 	}()
@@ -285,12 +290,19 @@ func (s *Store) write(ctx context.Context, step string, fn func(*bolt.Tx) error)
 	committing = true
 	done := make(chan error, 1)
 	go func() {
-		err := s.commit(tx)
+		err := guard(func() error { return s.commit(tx) })
+		if errors.Is(err, errDamagedFile) {
+			s.markBroken()
+			s.rollback(tx)
+		}
 		release()
 		done <- err
 	}()
 	select {
 	case err := <-done:
+		if errors.Is(err, errDamagedFile) {
+			return err
+		}
 		if err != nil {
 			return fmt.Errorf("%w: %s: the disk refused it", store.ErrUnavailable, step)
 		}
@@ -300,50 +312,79 @@ func (s *Store) write(ctx context.Context, step string, fn func(*bolt.Tx) error)
 	}
 }
 
+// begin begins a transaction. It returns by the deadline, and at once if the store is
+// broken: bbolt's Begin may wait for a lock that is held for ever.
+func (s *Store) begin(ctx context.Context, writable bool, step string) (*bolt.Tx, error) {
+	if s.isBroken() {
+		return nil, errDamagedFile
+	}
+	began := make(chan *bolt.Tx, 1)
+	failed := make(chan error, 1)
+	go func() {
+		var tx *bolt.Tx
+		err := guard(func() (err error) { tx, err = s.db.Begin(writable); return err })
+		if errors.Is(err, errDamagedFile) {
+			s.markBroken()
+		}
+		if err != nil {
+			failed <- err
+			return
+		}
+		began <- tx
+	}()
+	var err error
+	select {
+	case tx := <-began:
+		return tx, nil
+	case err = <-failed:
+		if !errors.Is(err, errDamagedFile) {
+			err = fmt.Errorf("%w: %s", store.ErrUnavailable, step)
+		}
+		return nil, err
+	case <-s.broken:
+		err = errDamagedFile
+	case <-ctx.Done():
+		err = unavailable(ctx, step)
+	}
+	go func() { // the transaction may still begin
+		select {
+		case tx := <-began:
+			s.rollback(tx)
+		case <-failed:
+		}
+	}()
+	return nil, err
+}
+
+func (s *Store) rollback(tx *bolt.Tx) {
+	if err := guard(tx.Rollback); errors.Is(err, errDamagedFile) {
+		s.markBroken()
+	}
+}
+
+func (s *Store) markBroken() { s.breakIt.Do(func() { close(s.broken) }) }
+
+func (s *Store) isBroken() bool {
+	select {
+	case <-s.broken:
+		return true
+	default:
+		return false
+	}
+}
+
 func unavailable(ctx context.Context, step string) error {
 	return fmt.Errorf("%w: %s: %w", store.ErrUnavailable, step, ctx.Err())
 }
 
-// record is the stored form of a row: version, KeepUntil, data.
-type record struct {
-	version   uint64
-	keepUntil int64 // Unix seconds
-	data      []byte
-}
-
-func (r record) bytes() []byte {
-	b := make([]byte, 0, 16+len(r.data))
-	b = binary.BigEndian.AppendUint64(b, r.version)
-	b = binary.BigEndian.AppendUint64(b, uint64(r.keepUntil))
-	return append(b, r.data...)
-}
-
-// parseRecord returns a record whose data is part of raw.
-func parseRecord(raw []byte) (record, error) {
-	if len(raw) <= 16 {
-		return record{}, errMalformed
-	}
-	return record{
-		version:   binary.BigEndian.Uint64(raw),
-		keepUntil: int64(binary.BigEndian.Uint64(raw[8:])),
-		data:      raw[16:],
-	}, nil
-}
-
-// expiryKey is the index key of a row. The keys sort by time, then by row. The sign
-// bit is inverted, because bbolt compares bytes as unsigned.
-func expiryKey(keepUntil int64, key store.Key) []byte {
-	b := make([]byte, 0, 8+len(key))
-	b = binary.BigEndian.AppendUint64(b, uint64(keepUntil)^1<<63)
-	return append(b, key...)
-}
-
 // Empty reports whether there are no rows.
 func (s *Store) Empty() (empty bool, err error) {
-	err = s.db.View(func(tx *bolt.Tx) error {
-		first, _ := tx.Bucket(rowsBucket).Cursor().First()
-		empty = first == nil
-		return nil
+	err = guard(func() error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			first, _ := tx.Bucket(rowsBucket).Cursor().First()
+			empty = first == nil
+			return nil
+		})
 	})
 	return empty, err
 }

@@ -88,7 +88,7 @@ func With(tb testing.TB, change func(*config.Settings, *app.Parts), channels ...
 	if len(channels) == 0 {
 		channels = []channel.Channel{channel.WhatsApp}
 	}
-	settings := config.Settings{Policy: otp.DefaultPolicy(), Channels: channels, Brand: "Acme"}
+	settings := config.Settings{UnderHost: true, Policy: otp.DefaultPolicy(), Channels: channels, Brand: "Acme"}
 	parts := app.Parts{
 		Table: r.Table, Keys: r.Keys, Texts: catalogue, Now: r.Now,
 		Messenger: app.Messenger{Senders: make(notify.Senders), Provider: noProvider{}, WhatsApp: Own, SMS: Own},
@@ -191,7 +191,7 @@ func (r *Rig) Registered(name string) user.User {
 // Verification returns a stored verification and its recipient.
 func (r *Rig) Verification(id otp.ID) (otp.Recipient, otp.Verification) {
 	r.TB.Helper()
-	kept, err := r.Kept.Load(context.Background(), id.RowKey())
+	kept, err := r.Kept.LoadID(context.Background(), id)
 	if err != nil {
 		r.TB.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func (r *Rig) Wrong(id otp.ID) string {
 // Rewrite changes the stored recipient of a verification.
 func (r *Rig) Rewrite(id otp.ID, change func(*otp.Recipient)) {
 	r.TB.Helper()
-	_, _, err := r.Kept.Change(r.Ctx(), id.RowKey(), func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+	_, _, err := r.Kept.ChangeID(r.Ctx(), id, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		change(&old)
 		return old, otp.Verification{}, nil
 	})
@@ -248,6 +248,36 @@ func (r *Rig) Rewrite(id otp.ID, change func(*otp.Recipient)) {
 func (r *Rig) LoseSecret(id otp.ID) {
 	r.TB.Helper()
 	r.Rewrite(id, func(old *otp.Recipient) { old.Verifications[0].Key = [4]byte{1, 2, 3, 4} })
+}
+
+// Rotate gives the service another TWOFA_SECRET, as a restart does.
+func (r *Rig) Rotate(setting string) {
+	r.TB.Helper()
+	keys, err := secret.Parse(setting)
+	r.must(err)
+	r.Keys, r.Kept.Keys, r.Recipients.Keys, r.Users.Keys = keys, keys, keys, keys
+}
+
+// Formerly changes the id of a stored verification to one of the former form, as the
+// release before made it, and returns that. The code changes with the id.
+func (r *Rig) Formerly(id otp.ID) otp.ID {
+	r.TB.Helper()
+	row, _ := r.Verification(id)
+	key, random := r.Kept.Key(row.Address).Bytes(), id.Bytes()
+	former := otp.NewID([16]byte(append(key[:], random[8:]...)))
+	r.Rewrite(id, func(old *otp.Recipient) {
+		for i := range old.Verifications {
+			if old.Verifications[i].ID == id {
+				old.Verifications[i].ID = former
+			}
+		}
+		for i := range old.Replays {
+			if old.Replays[i].ID == id {
+				old.Replays[i].ID = former
+			}
+		}
+	})
+	return former
 }
 
 // Ctx returns the context of one request, whose log line is searched for secrets.

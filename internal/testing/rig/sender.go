@@ -103,7 +103,7 @@ func (r *Rig) mustBeStored(by channel.Channel, m notify.Message) {
 		return
 	}
 	ctx := context.Background()
-	row, err := r.Kept.Load(ctx, m.Verification.RowKey())
+	row, err := r.Kept.LoadID(ctx, m.Verification)
 	if err != nil {
 		r.TB.Errorf("a message over %s: its row: %v", by, err)
 		return

@@ -134,7 +134,10 @@ func (t *Table) Get(ctx context.Context, key store.Key) (row store.Row, err erro
 
 // Update implements store.Table.
 func (t *Table) Update(ctx context.Context, key store.Key, fn func([]byte) (store.Row, error)) error {
-	row, _ := t.Table.Get(context.Background(), key) // no data if there is no row
+	row, err := t.Table.Get(context.Background(), key) // no data if there is no row
+	if errors.Is(err, store.ErrDamaged) {
+		row.Data = []byte{}
+	}
 	_, _ = fn(row.Data)
 	return t.do(Call{"Update", store.Ref{Key: key}}, func() error { return t.Table.Update(ctx, key, fn) })
 }

@@ -81,7 +81,7 @@ func (d *Double) statusForm(m Message, status string, code int) url.Values {
 		set("MessagingServiceSid", m.MessagingServiceSID)
 	}
 	if m.Channel == channel.WhatsApp {
-		set("ChannelPrefix", "whatsapp", "ChannelToAddress", strings.TrimPrefix(m.To, whatsAppPrefix))
+		set("ChannelInstallSid", "XE"+strings.Repeat("0e", 16), "ChannelPrefix", "whatsapp", "ChannelToAddress", strings.TrimPrefix(m.To, whatsAppPrefix))
 	}
 	if code != 0 {
 		set("ErrorCode", strconv.Itoa(code))
@@ -94,24 +94,7 @@ func (d *Double) statusForm(m Message, status string, code int) url.Values {
 // a button with the text body. The request is signed for publicURL and goes to target, as
 // with Callback. If the status is 200, the response has to be TwiML.
 func (d *Double) Inbound(ctx context.Context, target, publicURL, from, to, body, buttonPayload string) (status int, twiml string, err error) {
-	d.mu.Lock()
-	d.sids++
-	id := fmt.Sprintf("SM%032x", d.sids)
-	d.mu.Unlock()
-	form := url.Values{
-		"AccountSid": {d.account.AccountSID}, "ApiVersion": {"2010-04-01"},
-		"MessageSid": {id}, "SmsMessageSid": {id}, "SmsSid": {id}, "SmsStatus": {"received"},
-		"NumMedia": {"0"}, "NumSegments": {"1"},
-		"From": {from}, "To": {to}, "Body": {body},
-	}
-	if number, ok := strings.CutPrefix(from, whatsAppPrefix); ok {
-		form.Set("WaId", strings.TrimPrefix(number, "+"))
-		form.Set("ProfileName", "Somebody")
-	}
-	if buttonPayload != "" {
-		form.Set("ButtonText", body)
-		form.Set("ButtonPayload", buttonPayload)
-	}
+	form := d.InboundForm(from, to, body, buttonPayload)
 	res, err := d.post(ctx, strings.TrimSuffix(publicURL, "/")+InboundPath, strings.TrimSuffix(target, "/")+InboundPath, form)
 	if err != nil {
 		return 0, "", err
@@ -125,6 +108,45 @@ func (d *Double) Inbound(ctx context.Context, target, publicURL, from, to, body,
 		return res.StatusCode, string(answer), errors.New("twiliotest: the response is not TwiML")
 	}
 	return res.StatusCode, string(answer), nil
+}
+
+// InboundForm returns the parameters of the request that Inbound sends. Each call is
+// another message, with a MessageSid of its own. The messaging service has all senders
+// of the account except VoiceFrom.
+func (d *Double) InboundForm(from, to, body, buttonPayload string) url.Values {
+	d.mu.Lock()
+	d.sids++
+	id := fmt.Sprintf("SM%032x", d.sids)
+	d.mu.Unlock()
+	form := url.Values{
+		"AccountSid": {d.account.AccountSID}, "ApiVersion": {"2010-04-01"},
+		"MessageSid": {id}, "SmsMessageSid": {id}, "SmsSid": {id}, "SmsStatus": {"received"},
+		"NumMedia": {"0"}, "NumSegments": {"1"}, "ReferralNumMedia": {"0"},
+		"From": {from}, "To": {to}, "Body": {body},
+	}
+	set := func(pairs ...string) {
+		for i := 0; i < len(pairs); i += 2 {
+			form.Set(pairs[i], pairs[i+1])
+		}
+	}
+	if to != d.account.VoiceFrom {
+		set("MessagingServiceSid", d.account.MessagingServiceSID)
+	}
+	if buttonPayload != "" {
+		set("ButtonText", body, "ButtonPayload", buttonPayload)
+	}
+	number, ok := strings.CutPrefix(from, whatsAppPrefix)
+	if !ok { // what Twilio knows of the places; often empty
+		set("FromCity", "", "FromState", "CA", "FromZip", "94105", "FromCountry", "US", "ToCity", "", "ToState", "", "ToZip", "", "ToCountry", "US")
+		return form
+	}
+	waID := strings.TrimPrefix(number, "+")
+	set("WaId", waID, "ProfileName", "Somebody", "MessageType", "text", "Forwarded", "false", "FrequentlyForwarded", "false",
+		"ChannelMetadata", `{"type":"whatsapp","data":{"context":{"ProfileName":"Somebody","WaId":"`+waID+`"}}}`)
+	if buttonPayload != "" { // the person has pressed a button of a message from us
+		set("MessageType", "button", "OriginalRepliedMessageSender", to, "OriginalRepliedMessageSid", "MM"+strings.Repeat("0f", 16))
+	}
+	return form
 }
 
 // post signs a form for one URL and sends it to another one.

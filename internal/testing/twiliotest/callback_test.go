@@ -2,9 +2,11 @@ package twiliotest_test
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -128,6 +130,37 @@ func TestInbound(t *testing.T) {
 	}
 	if f := a.form; !a.signed || f.Get("ButtonPayload") != "deny" || f.Get("ButtonText") != "Not me" || f.Has("WaId") {
 		t.Errorf("sent %v, signed: %t", f, a.signed)
+	}
+
+	// What requests of Twilio hold.
+	common := strings.Fields("AccountSid ApiVersion Body From MessageSid MessagingServiceSid NumMedia NumSegments ReferralNumMedia SmsMessageSid SmsSid SmsStatus To")
+	sms := strings.Fields("FromCity FromCountry FromState FromZip ToCity ToCountry ToState ToZip")
+	chat := strings.Fields("ChannelMetadata Forwarded FrequentlyForwarded MessageType ProfileName WaId")
+	button := strings.Fields("ButtonPayload ButtonText OriginalRepliedMessageSender OriginalRepliedMessageSid")
+	ids := make(map[string]bool)
+	for name, tc := range map[string]struct {
+		form url.Values
+		want [][]string
+	}{
+		"SMS":      {d.InboundForm(number, twiliotest.SMSFrom, "NO", ""), [][]string{common, sms}},
+		"WhatsApp": {d.InboundForm(to, from, "NO", ""), [][]string{common, chat}},
+		"a button": {d.InboundForm(to, from, "Not me", "deny"), [][]string{common, chat, button}},
+	} {
+		want := slices.Sorted(slices.Values(slices.Concat(tc.want...)))
+		if got := slices.Sorted(maps.Keys(tc.form)); !slices.Equal(got, want) {
+			t.Errorf("%s: the parameters are\n%v, want\n%v", name, got, want)
+		}
+		id := tc.form.Get("MessageSid")
+		if len(id) != 34 || !strings.HasPrefix(id, "SM") || tc.form.Get("SmsMessageSid") != id || tc.form.Get("SmsSid") != id || ids[id] {
+			t.Errorf("%s: MessageSid %q", name, id)
+		}
+		ids[id] = true
+		if tc.form.Get("AccountSid") != twiliotest.AccountSID || tc.form.Get("MessagingServiceSid") != twiliotest.MessagingServiceSID {
+			t.Errorf("%s: from %q of %q", name, tc.form.Get("AccountSid"), tc.form.Get("MessagingServiceSid"))
+		}
+	}
+	if d.InboundForm(number, twiliotest.VoiceFrom, "NO", "").Has("MessagingServiceSid") {
+		t.Error("the number of calls is in the messaging service")
 	}
 
 	a.answer = "no"

@@ -1,0 +1,60 @@
+package otp
+
+import (
+	"time"
+
+	"twofa/internal/problem"
+	"twofa/internal/window"
+)
+
+// Notices and alerts have a limit of their own. They never count as messages with a
+// code, so that nobody can keep codes from a person by causing notices.
+
+// MaxNoticesPerDay is how many notices and alerts go to one address within
+// window.Day.
+const MaxNoticesPerDay = 10
+
+// Notify counts a notice to the address. The error is of kind TooManyChanges if the
+// address has had MaxNoticesPerDay notices and alerts within window.Day.
+func Notify(old Recipient, address string, now time.Time) (Recipient, error) {
+	r := old.Settle(now)
+	if r.Address != "" && r.Address != address {
+		return r, &problem.Error{Kind: problem.Internal, Detail: "This address cannot be used.", Err: errRowTaken}
+	}
+	if wait := window.FullFor(r.Notices, MaxNoticesPerDay, window.Day, now); wait > 0 {
+		return r, &problem.Error{
+			Kind: problem.TooManyChanges, RetryAfter: wait,
+			Detail: "This person's address has reached its limit of notices in 24 hours, and no change is made without a notice.",
+		}
+	}
+	r.Address = address
+	r.Notices = window.Record(r.Notices, now)
+	return r, nil
+}
+
+// AlertUsed counts an alert that a recovery code was used, as Notify does. The error
+// is of kind DestinationRefused if the provider blocks the address for fraud.
+func AlertUsed(old Recipient, address string, now time.Time) (Recipient, error) {
+	r := old.Settle(now)
+	if wait := r.BlockedUntil.Sub(now); wait > 0 {
+		return r, &problem.Error{Kind: problem.DestinationRefused, RetryAfter: wait, Detail: "The provider blocks this address as fraud."}
+	}
+	return Notify(r, address, now)
+}
+
+// Alert counts an alert of wrong codes. Errors are those of AlertUsed, and of kind
+// TooManyChanges if the address had such an alert within AlertPause.
+func Alert(old Recipient, address string, now time.Time) (Recipient, error) {
+	r := old.Settle(now)
+	if !r.AlertedAt.IsZero() {
+		return r, &problem.Error{
+			Kind: problem.TooManyChanges, RetryAfter: r.AlertedAt.Add(AlertPause).Sub(now),
+			Detail: "This address had an alert of wrong codes within the last hour.",
+		}
+	}
+	r, err := AlertUsed(r, address, now)
+	if err == nil {
+		r.AlertedAt = window.Stamp(now)
+	}
+	return r, err
+}
