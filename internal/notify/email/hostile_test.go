@@ -1,12 +1,9 @@
 package email
 
 import (
-	"context"
 	"io"
 	"net"
 	"runtime"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,49 +30,22 @@ func TestAttack29_AHostileMailServer(t *testing.T) {
 		"an endless answer with NULs": {"220 hello\r\n", "250-\x00\x00\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, stop := context.WithCancel(context.Background())
-			defer func() { stop(); listener.Close() }()
-			var written, connections atomic.Int64
-			go func() {
-				for {
-					conn, err := listener.Accept()
-					if err != nil {
-						return
-					}
-					connections.Add(1)
-					_ = conn.(*net.TCPConn).SetWriteBuffer(16 << 10)
-					context.AfterFunc(ctx, func() { conn.Close() })
-					go func() { _, _ = io.Copy(io.Discard, conn) }()
-					go func() {
-						defer conn.Close()
-						_, err := io.WriteString(conn, c.begin)
-						for piece := strings.Repeat(c.forever, 1000); piece != "" && err == nil; {
-							var n int
-							n, err = io.WriteString(conn, piece)
-							written.Add(int64(n))
-						}
-					}()
-				}
-			}()
+			server := notifytest.StartFlood(t, func(conn net.Conn) { go func() { _, _ = io.Copy(io.Discard, conn) }() }, c.begin, c.forever)
 			s := newSender(t, Options{
-				URL: "smtp://" + listener.Addr().String() + "?tls=off", From: "Acme <" + from + ">", Texts: texts(simple), Timeout: limit,
+				URL: "smtp://" + server.Addr + "?tls=off", From: "Acme <" + from + ">", Texts: texts(simple), Timeout: limit,
 			})
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			began := time.Now()
-			err = s.Send(t.Context(), message())
+			err := s.Send(t.Context(), message())
 			took := time.Since(began)
 			runtime.ReadMemStats(&after)
 			notifytest.Failure(t, err)
-			if took > limit+time.Second || connections.Load() != 1 {
-				t.Errorf("took %v and %d connections", took, connections.Load())
+			if took > limit+time.Second || server.Answers.Load() != 1 {
+				t.Errorf("took %v and %d connections", took, server.Answers.Load())
 			}
 			const buffers = 8 << 20 // of the operating system
-			if n := written.Load(); n > maxFromServer+buffers {
+			if n := server.Written.Load(); n > maxFromServer+buffers {
 				t.Errorf("%d bytes were read", n)
 			}
 			if n := after.TotalAlloc - before.TotalAlloc; n > 16<<20 {

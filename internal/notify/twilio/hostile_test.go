@@ -4,14 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,38 +44,13 @@ func TestAttack29_AHostileProvider(t *testing.T) {
 		"deeply nested":                 {head + "\r\n" + strings.Repeat(`{"a":[`, 5000), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, stop := context.WithCancel(context.Background())
-			defer func() { stop(); listener.Close() }()
-			var written, requests atomic.Int64
-			go func() {
-				for {
-					conn, err := listener.Accept()
-					if err != nil {
-						return
-					}
-					_ = conn.(*net.TCPConn).SetWriteBuffer(16 << 10)
-					context.AfterFunc(ctx, func() { conn.Close() })
-					go func() {
-						defer conn.Close()
-						if req, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-							_, _ = io.Copy(io.Discard, req.Body)
-						}
-						requests.Add(1)
-						_, err := io.WriteString(conn, c.begin)
-						for piece := strings.Repeat(c.forever, 1000); piece != "" && err == nil; {
-							var n int
-							n, err = io.WriteString(conn, piece)
-							written.Add(int64(n))
-						}
-					}()
+			server := notifytest.StartFlood(t, func(conn net.Conn) {
+				if req, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					_, _ = io.Copy(io.Discard, req.Body)
 				}
-			}()
+			}, c.begin, c.forever)
 			o := options()
-			o.BaseURL, o.Timeout, o.TotalTimeout = "http://"+listener.Addr().String(), limit, 4*limit
+			o.BaseURL, o.Timeout, o.TotalTimeout = "http://"+server.Addr, limit, 4*limit
 			a := newAccount(t, o)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -90,11 +63,11 @@ func TestAttack29_AHostileProvider(t *testing.T) {
 			} else if name != "an endless success" {
 				t.Error("the message counts as sent")
 			}
-			if took > 5*limit || requests.Load() > 2 {
-				t.Errorf("took %v and %d tries", took, requests.Load())
+			if took > 5*limit || server.Answers.Load() > 2 {
+				t.Errorf("took %v and %d tries", took, server.Answers.Load())
 			}
 			const buffers = 8 << 20 // of the operating system, for each try
-			if n := written.Load(); n > 2*(maxBody+buffers) {
+			if n := server.Written.Load(); n > 2*(maxBody+buffers) {
 				t.Errorf("%d bytes were read", n)
 			}
 			if n := after.TotalAlloc - before.TotalAlloc; n > 32<<20 {
