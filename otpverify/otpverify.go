@@ -287,19 +287,7 @@ func (s *Service) addressesOf(ctx context.Context, key otp.UserKey) ([]string, e
 	if err != nil && !problem.Is(err, problem.NotFound) {
 		return nil, err
 	}
-	return addresses(u), nil
-}
-
-// addresses returns the addresses of a user, the most likely one first. It is never
-// nil.
-func addresses(u user.User) []string {
-	list := []string{}
-	for _, a := range []string{u.Phone, u.Email} {
-		if a != "" {
-			list = append(list, a)
-		}
-	}
-	return list
+	return u.Addresses(), nil
 }
 
 // confirm stores that the user's address is verified. If that fails, the approval,
@@ -368,6 +356,6 @@ func (s *Service) user(ctx context.Context, check *otp.CheckRequest) (user.User,
 	if err != nil {
 		return user.User{}, err
 	}
-	check.Addresses = addresses(u)
+	check.Addresses = u.Addresses()
 	return u, nil
 }

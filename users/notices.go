@@ -47,11 +47,11 @@ type uncountedError struct{ to []string }
 func (*uncountedError) Error() string { return "users: notices have to be counted first" }
 
 // permit is the last step of the decision that changes old to next. what is "" if no
-// factor and no address changes. It counts the change in the user's row. Its error is made by row.Discard: of
-// kind TooManyChanges, or an uncountedError, after which the caller has to call count
-// and decide again.
+// factor and no address changes. It counts the change in the user's row. Its error is
+// made by row.Discard: of kind TooManyChanges, or an uncountedError, after which the
+// caller has to call count and decide again.
 func (n *notices) permit(old, next user.User, what notify.Notice) (user.User, error) {
-	n.what, n.old, n.to = what, old, nil
+	n.to = nil
 	if what == "" {
 		return next, nil
 	}

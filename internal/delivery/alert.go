@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"time"
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
@@ -55,7 +54,7 @@ func (s *Sender) AlertUser(ctx context.Context, u user.User, codesLeft int) bool
 type route struct {
 	channel channel.Channel
 	to      string
-	count   func(old otp.Recipient, address string, now time.Time) (otp.Recipient, error)
+	count   counting
 }
 
 // alert sends a warning over the first route that works. It stops at a sender that
@@ -71,7 +70,7 @@ func (s *Sender) alert(ctx context.Context, routes []route, m notify.Message) bo
 		}
 		may, known := counted[r.to]
 		if !known {
-			may = r.count == nil || s.count(ctx, r) == nil
+			may = r.count == nil || s.count(ctx, r.to, s.Now(), r.count) == nil
 			counted[r.to] = may
 		}
 		if !may {
@@ -91,14 +90,4 @@ func (s *Sender) alert(ctx context.Context, routes []route, m notify.Message) bo
 		}
 	}
 	return false
-}
-
-// count counts a message in the row of the address that it goes to.
-func (s *Sender) count(ctx context.Context, r route) error {
-	now := s.Now()
-	_, _, err := s.Recipients.Change(ctx, s.Recipients.Key(r.to), func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
-		next, err := r.count(old, r.to, now)
-		return next, otp.Verification{}, err
-	})
-	return err
 }

@@ -167,7 +167,7 @@ func (s *Sender) sendLast(ctx context.Context, st State) error {
 		return &problem.Error{Kind: problem.Expired, ID: string(v.ID), Detail: "The secret that made this code is not in use any more. Start a new verification."}
 	}
 	if to != st.Recipient.Address { // the second address, which has its own limits
-		if err := s.spend(ctx, to, st.Now); err != nil {
+		if err := s.count(ctx, to, st.Now, s.spend); err != nil {
 			return err
 		}
 	}
@@ -179,13 +179,23 @@ func (s *Sender) sendLast(ctx context.Context, st State) error {
 	})
 }
 
-// spend counts a message in the row of the address that it goes to.
-func (s *Sender) spend(ctx context.Context, to string, now time.Time) error {
+// counting is a transition that counts a message in the row of the address that it
+// goes to, or refuses it.
+type counting func(old otp.Recipient, address string, now time.Time) (otp.Recipient, error)
+
+// count counts a message in the row of the address that it goes to. Two storage round
+// trips.
+func (s *Sender) count(ctx context.Context, to string, now time.Time, by counting) error {
 	_, _, err := s.Recipients.Change(ctx, s.Recipients.Key(to), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-		r, err := otp.Spend(r, to, s.Policy, now)
+		r, err := by(r, to, now)
 		return r, otp.Verification{}, err
 	})
 	return err
+}
+
+// spend is the counting of a message with a code.
+func (s *Sender) spend(old otp.Recipient, address string, now time.Time) (otp.Recipient, error) {
+	return otp.Spend(old, address, s.Policy, now)
 }
 
 // asFailure returns the failure in a sender's error. For an error outside the

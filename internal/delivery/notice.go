@@ -4,9 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
+	"twofa/internal/address"
 	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
@@ -23,11 +23,7 @@ func (s *Sender) Reaches(address string) bool {
 // CountNotice counts a notice in the row of the address that it goes to, as
 // [otp.Notify] decides. Two storage round trips.
 func (s *Sender) CountNotice(ctx context.Context, address string, now time.Time) error {
-	_, _, err := s.Recipients.Change(ctx, s.Recipients.Key(address), func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-		r, err := otp.Notify(r, address, now)
-		return r, otp.Verification{}, err
-	})
-	return err
+	return s.count(ctx, address, now, otp.Notify)
 }
 
 // SendNotice tells each of the addresses of a user what has changed. It reports
@@ -71,8 +67,8 @@ func (s *Sender) sendNotice(ctx context.Context, u user.User, to string, what no
 // service's, then all others. SMS comes before WhatsApp, which accepts a free text and
 // drops it later unless the person has written within 24 hours, and whose template
 // does not say what has changed.
-func (s *Sender) noticeChannels(u user.User, address string) (channels []channel.Channel) {
-	mail := strings.Contains(address, "@")
+func (s *Sender) noticeChannels(u user.User, to string) (channels []channel.Channel) {
+	mail := address.IsEmail(to)
 	for _, by := range slices.Concat(u.Channels, s.Workflow, channel.Sending) {
 		if s.Senders.Has(by) && by.NeedsEmail() == mail && !slices.Contains(channels, by) {
 			channels = append(channels, by)

@@ -114,8 +114,8 @@ func Follow(old Recipient, g Progress, p Policy, now time.Time) (r Recipient, v 
 // in the other row.
 func Spend(old Recipient, address string, p Policy, now time.Time) (Recipient, error) {
 	r := old.Settle(now)
-	if r.Address != "" && r.Address != address {
-		return r, &problem.Error{Kind: problem.Internal, Detail: "This address cannot be used.", Err: errRowTaken}
+	if err := r.mayHold(address); err != nil {
+		return r, err
 	}
 	if err := r.mayFollow(p, now); err != nil {
 		return r, err

@@ -18,8 +18,8 @@ const MaxNoticesPerDay = 10
 // address has had MaxNoticesPerDay notices and alerts within window.Day.
 func Notify(old Recipient, address string, now time.Time) (Recipient, error) {
 	r := old.Settle(now)
-	if r.Address != "" && r.Address != address {
-		return r, &problem.Error{Kind: problem.Internal, Detail: "This address cannot be used.", Err: errRowTaken}
+	if err := r.mayHold(address); err != nil {
+		return r, err
 	}
 	if wait := window.FullFor(r.Notices, MaxNoticesPerDay, window.Day, now); wait > 0 {
 		return r, &problem.Error{

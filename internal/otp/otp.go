@@ -328,3 +328,11 @@ func left(n int) *int { return &n }
 // errRowTaken: two addresses share a row key (64 bits of a keyed hash; the chance is
 // about 1 in 10^7 for ten million addresses). One must not act for the other.
 var errRowTaken = errors.New("otp: the row belongs to another address")
+
+// mayHold returns an error if the row holds another address than that.
+func (r Recipient) mayHold(address string) error {
+	if r.Address == "" || r.Address == address {
+		return nil
+	}
+	return &problem.Error{Kind: problem.Internal, Detail: "This address cannot be used.", Err: errRowTaken}
+}

@@ -118,14 +118,26 @@ func (r *Recipient) remember(i Idempotency, v Verification, p Policy, now time.T
 	r.Replays = r.Replays[max(0, len(r.Replays)-maxReplays):]
 }
 
+// remembered returns the answer to the request, to be changed in place. nil: there is
+// none, or the request has no key.
+func (r *Recipient) remembered(i Idempotency) *Replay {
+	if i == (Idempotency{}) {
+		return nil
+	}
+	for k := range r.Replays {
+		if r.Replays[k].Idempotency == i {
+			return &r.Replays[k]
+		}
+	}
+	return nil
+}
+
 // Continue puts the channel of the next message of a request into its remembered
 // answer. The request stays under way.
 func Continue(old Recipient, i Idempotency, v Verification) Recipient {
 	r := old.clone()
-	for k := range r.Replays {
-		if p := &r.Replays[k]; i != (Idempotency{}) && p.Idempotency == i {
-			p.Channel = v.Channel()
-		}
+	if p := r.remembered(i); p != nil {
+		p.Channel = v.Channel()
 	}
 	return r
 }
@@ -134,12 +146,10 @@ func Continue(old Recipient, i Idempotency, v Verification) Recipient {
 // ends that the request is under way. It does nothing for a request without a key.
 func Conclude(old Recipient, i Idempotency, v Verification, outcome Outcome, retryAfter time.Duration) Recipient {
 	r := old.clone()
-	for k := range r.Replays {
-		if p := &r.Replays[k]; i != (Idempotency{}) && p.Idempotency == i {
-			// Rounded up, as in every answer: never tell a client to return too early.
-			p.Channel, p.Outcome, p.RetryAfter = v.Channel(), outcome, (retryAfter + time.Second - 1).Truncate(time.Second)
-			p.UnderWay = false
-		}
+	if p := r.remembered(i); p != nil {
+		// Rounded up, as in every answer: never tell a client to return too early.
+		p.Channel, p.Outcome, p.RetryAfter = v.Channel(), outcome, (retryAfter + time.Second - 1).Truncate(time.Second)
+		p.UnderWay = false
 	}
 	return r
 }

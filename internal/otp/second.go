@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"twofa/internal/problem"
 	"twofa/internal/window"
 )
 
@@ -44,8 +43,8 @@ type Reservation struct {
 // the address allows no more on this day.
 func Reserve(old Recipient, address string, p Policy, now time.Time) (Recipient, Reservation, error) {
 	r := old.Settle(now)
-	if r.Address != "" && r.Address != address {
-		return r, Reservation{}, &problem.Error{Kind: problem.Internal, Detail: "This address cannot be used.", Err: errRowTaken}
+	if err := r.mayHold(address); err != nil {
+		return r, Reservation{}, err
 	}
 	if wait := window.FullFor(r.Failures, p.MaxFailuresPerDay, window.Day, now); wait > 0 {
 		return r, Reservation{}, tooManyFailures(wait)

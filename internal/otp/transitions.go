@@ -38,8 +38,8 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 	if v, err := r.replayed(req.Idempotency, now); err != nil {
 		return old, v, err
 	}
-	if r.Address != "" && r.Address != req.Address {
-		return r, Verification{}, &problem.Error{Kind: problem.Internal, Detail: "This address cannot be used.", Err: errRowTaken}
+	if err := r.mayHold(req.Address); err != nil {
+		return r, Verification{}, err
 	}
 	r.Address = req.Address
 	if err := r.maySend(p, now); err != nil && !req.Scenario.set() {

@@ -72,14 +72,14 @@ var (
 // CountSet counts a set before it is made, so that no more than MaxSetsPerDay are
 // ever hashed. The error is of kind TooManyChanges.
 func (s State) CountSet(now time.Time) (State, error) {
-	sets := window.Settle(slices.Clone(s.Sets), now)
-	if wait := window.FullFor(sets, MaxSetsPerDay, window.Day, now); wait > 0 {
+	sets, wait := window.Count(s.Sets, MaxSetsPerDay, now)
+	if wait > 0 {
 		return s, &problem.Error{
 			Kind: problem.TooManyChanges, RetryAfter: wait,
 			Detail: "Too many sets of recovery codes for this user within 24 hours. The last set that was made still works.",
 		}
 	}
-	s.Sets = window.Record(sets, now)
+	s.Sets = sets
 	return s, nil
 }
 

@@ -102,7 +102,7 @@ func (u User) Verified() (list []string) {
 	return list
 }
 
-// Addresses lists the user's addresses, the phone number first.
+// Addresses lists the user's addresses, the phone number first. It is never nil.
 func (u User) Addresses() []string {
 	return slices.DeleteFunc([]string{u.Phone, u.Email}, func(a string) bool { return a == "" })
 }

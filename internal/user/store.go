@@ -98,8 +98,6 @@ func (s *Store) Load(ctx context.Context, key otp.UserKey) (User, error) {
 // that was never used before. Beside an error, the old revision stays.
 func (s *Store) Put(ctx context.Context, key otp.UserKey, decide func(old User) (User, error)) (User, error) {
 	Log(ctx, key)
-	var revision [8]byte
-	_, _ = rand.Read(revision[:]) // never fails: crypto/rand ends the process instead
 	return s.rows().Update(ctx, store.Key(key), func(old User) (User, error) {
 		if err := s.checkOwner(old, key); err != nil {
 			return old, row.Discard(err)
@@ -110,7 +108,7 @@ func (s *Store) Put(ctx context.Context, key otp.UserKey, decide func(old User) 
 			return old, row.Discard(problem.Unexpected(errUnkept))
 		case next.Revision != [8]byte{}:
 		case err == nil:
-			next.Revision = revision
+			_, _ = rand.Read(next.Revision[:]) // never fails: crypto/rand ends the process instead
 		default:
 			next.Revision = old.Revision
 		}
@@ -148,9 +146,9 @@ func (s *Store) Confirm(ctx context.Context, key otp.UserKey, address string) er
 	return err
 }
 
-// Erase removes the user, except what [User.Forgotten] says. If agree, which may run several times and must have no
-// other effect, returns an error, the user stays, and Erase returns that error.
-// Other errors are those of Load. Two round trips, one if the user stays.
+// Erase removes the user, except what [User.Forgotten] says. If agree, which may run
+// several times and must have no other effect, returns an error, the user stays, and
+// Erase returns that error. Other errors are those of Load. Two round trips, one if the user stays.
 func (s *Store) Erase(ctx context.Context, key otp.UserKey, now time.Time, agree func(User) error) error {
 	return s.rows().Erase(ctx, store.Key(key), now, func(old User) (User, error) {
 		err := s.checkOwner(old, key)

@@ -51,14 +51,14 @@ const MaxChangesPerDay = 10
 // CountChange returns the user after one more change of factors or addresses. The
 // error is of kind TooManyChanges.
 func (u User) CountChange(now time.Time) (User, error) {
-	changes := window.Settle(slices.Clone(u.Changes), now)
-	if wait := window.FullFor(changes, MaxChangesPerDay, window.Day, now); wait > 0 {
+	changes, wait := window.Count(u.Changes, MaxChangesPerDay, now)
+	if wait > 0 {
 		return u, &problem.Error{
 			Kind: problem.TooManyChanges, RetryAfter: wait,
 			Detail: "Too many changes of this user's factors and addresses within 24 hours. Nothing was changed.",
 		}
 	}
-	u.Changes = window.Record(changes, now)
+	u.Changes = changes
 	return u, nil
 }
 

@@ -56,6 +56,17 @@ func FullFor(events []time.Time, limit int, window time.Duration, now time.Time)
 	return max(0, Earlier(events[len(events)-limit], now).Add(window).Sub(now))
 }
 
+// Count records an event of now unless the last Day holds limit events or more. wait
+// is how long it goes on to do so, 0 if the event is recorded. It changes a copy of
+// the list.
+func Count(events []time.Time, limit int, now time.Time) (counted []time.Time, wait time.Duration) {
+	counted = Settle(slices.Clone(events), now)
+	if wait = FullFor(counted, limit, Day, now); wait > 0 {
+		return counted, wait
+	}
+	return Record(counted, now), 0
+}
+
 // Later is the later of two times.
 func Later(a, b time.Time) time.Time {
 	if b.After(a) {

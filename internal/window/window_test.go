@@ -147,3 +147,18 @@ func count(events []time.Time, now, then time.Time, length time.Duration) (n int
 	}
 	return n
 }
+
+func TestCount(t *testing.T) {
+	before := at(-day, -time.Hour, -time.Minute)
+	counted, wait := window.Count(before, 3, fixture.Noon)
+	if want := at(-time.Hour, -time.Minute, 0); wait != 0 || !slices.EqualFunc(counted, want, time.Time.Equal) {
+		t.Errorf("counted %v, wait %v; want %v", counted, wait, want)
+	}
+	if !slices.EqualFunc(before, at(-day, -time.Hour, -time.Minute), time.Time.Equal) {
+		t.Errorf("the caller's list was changed: %v", before)
+	}
+	again, wait := window.Count(counted, 3, fixture.Noon.Add(time.Minute))
+	if wait != day-time.Hour-time.Minute || len(again) != 3 {
+		t.Errorf("a full day: %d events, wait %v", len(again), wait)
+	}
+}
