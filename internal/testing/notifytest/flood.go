@@ -27,7 +27,7 @@ func StartFlood(t *testing.T, await func(net.Conn), begin, forever string) *Floo
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	t.Cleanup(func() { stop(); listener.Close() })
+	t.Cleanup(func() { stop(); _ = listener.Close() })
 	f := &Flood{Addr: listener.Addr().String()}
 	go func() {
 		for {
