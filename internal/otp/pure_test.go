@@ -312,8 +312,8 @@ func TestTransitions_ReturnWhatARowCanHold(t *testing.T) {
 	})
 }
 
-// An error is a *problem.Error or an *otp.Replay, and never a nil pointer in an
-// interface.
+// An error is a *problem.Error, an *otp.Replay, or what a check needs of another row,
+// and never a nil pointer in an interface.
 func TestTransitions_RefuseWithAProblemOnly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		_, _, err := anyTransition(t, fixture.Noon)(recipients(fixture.Noon).Draw(t, "recipient"))
@@ -321,6 +321,9 @@ func TestTransitions_RefuseWithAProblemOnly(t *testing.T) {
 			return
 		}
 		if replay, ok := err.(*otp.Replay); ok && replay != nil {
+			return
+		}
+		if needed, ok := err.(*otp.NeedsReservationError); ok && needed != nil && needed.Address != "" || err == otp.ErrNeedsUser {
 			return
 		}
 		e, ok := err.(*problem.Error)
