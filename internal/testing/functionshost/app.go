@@ -154,9 +154,8 @@ func (f *hostFile) app(root string) (*app, error) {
 			a.workDir = filepath.Join(root, d.WorkingDirectory)
 		}
 	}
-	// The host prefers proxying over forwarding. This stand-in imitates forwarding only.
-	if !handler.EnableForwardingHTTPRequest || handler.EnableProxyingHTTPRequest {
-		fault("this stand-in covers enableForwardingHttpRequest only")
+	if !handler.EnableProxyingHTTPRequest || handler.EnableForwardingHTTPRequest {
+		fault("this stand-in covers enableProxyingHttpRequest only")
 	}
 	if s := handler.InitializationTimeout; s != "" {
 		d, err := parseTimeSpan(s)
@@ -220,9 +219,8 @@ func newFunction(name, prefix string, bindings []binding) (*function, error) {
 		}
 		return f, nil
 	case strings.EqualFold(trigger.Type, "httpTrigger"):
-		// The host forwards requests only to such functions. Others get a JSON envelope.
 		if outputs != 1 || len(bindings) != 2 {
-			return nil, errors.New("an HTTP function needs exactly one httpTrigger and one http output to be forwarded to")
+			return nil, errors.New("proxying needs exactly one httpTrigger and one http output")
 		}
 		return f, f.setHTTP(prefix, trigger)
 	default:

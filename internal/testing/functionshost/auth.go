@@ -37,15 +37,13 @@ type Keys struct {
 }
 
 // allow reports whether f needs no key or the request has a key for f. If the request has
-// the header, only the header counts, even if the query has a right key.
-func (k *Keys) allow(f *function, r *http.Request) bool {
+// the header, only the header counts, even if it is empty and the query has a right key.
+func (k *Keys) allow(f *function, header http.Header, query string) bool {
 	if f.level == anonymous {
 		return true
 	}
-	var key string
-	if values := r.Header.Values("X-Functions-Key"); len(values) > 0 {
-		key = values[0]
-	} else if values := parseQuery(r.URL.RawQuery).get("code"); len(values) > 0 {
+	key := queryValue(query, "code")
+	if values := header.Values("X-Functions-Key"); len(values) > 0 {
 		key = values[0]
 	}
 	switch {

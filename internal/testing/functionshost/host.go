@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,7 +38,10 @@ type Options struct {
 	// ReverseRoutes matches routes in the reverse order of loading, to show that an app does
 	// not depend on that order.
 	ReverseRoutes bool
-	// Edge adds the headers of Azure's front end to each request. See addEdge.
+	// Edge plays Azure's front end before the host. It decodes the path, %2F too, and turns
+	// backslashes into slashes. It appends the client's address to X-Forwarded-For, and sets
+	// client-ip, DISGUISED-HOST, X-ARR-LOG-ID and X-Forwarded-Proto. From these the host's
+	// X-Forwarded-Host is DISGUISED-HOST, and its X-Forwarded-Proto is https.
 	Edge bool
 	// InitializationTimeout and FunctionTimeout replace the values of host.json. 0: do not
 	// replace. The real host accepts no value below a second.
@@ -54,15 +58,15 @@ type State int
 
 const (
 	// Starting: the handler does not answer yet, after the start or a restart. Requests
-	// wait.
+	// wait, and their waiting counts into functionTimeout.
 	Starting State = iota
 	// Running: the handler answers.
 	Running
 	// Exited: the handler ended with exit code 0. The host does not start it again, and every
 	// call fails with status 500.
 	Exited
-	// Stopped: the handler failed for the third time, or the host was closed. Every call
-	// fails with status 503, which is the platform's answer.
+	// Stopped: the handler failed for the third time, a request waited until functionTimeout
+	// for a handler that could not be started, or the host was closed. Connections are refused.
 	Stopped
 )
 
@@ -88,6 +92,8 @@ type Host struct {
 	journal *journal
 	server  *http.Server
 	url     string
+	timing  timing
+	tries   atomic.Int64 // how often a request was tried to be sent to the handler
 
 	ctx        context.Context // ends when the host is closed
 	cancel     context.CancelFunc
@@ -100,23 +106,43 @@ type Host struct {
 	worker  *worker // the latest run
 	exits   []Exit
 	changed chan struct{} // closed and replaced when state, worker or exits change
+
+	invocations []*invocation
+}
+
+// timing holds durations, and a size, that the package's own tests shorten.
+type timing struct {
+	grace   time.Duration   // from functionTimeout to the end of the handler
+	restart time.Duration   // from the handler's end to its next start
+	pauses  []time.Duration // between the tries to send a request
+	body    int64           // the limit of a body in bytes
+}
+
+// realTiming is the host's: ten tries in 1.87 s.
+var realTiming = timing{
+	grace: 2 * time.Second, restart: 100 * time.Millisecond, body: 100 << 20,
+	pauses: []time.Duration{
+		50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 250 * time.Millisecond, 250 * time.Millisecond,
+		250 * time.Millisecond, 250 * time.Millisecond, 250 * time.Millisecond, 250 * time.Millisecond,
+	},
 }
 
 // Start reads the app, starts its handler and serves its functions on a free port of
 // 127.0.0.1. It does not wait until the handler is ready; requests do (see [Host.Wait]).
 // The host is closed when ctx ends. It may be closed earlier, and more than once.
 //
-// Start returns an error if the app's files have faults (it reports all faults together), if
-// there is no storage for a timer, or if the executable cannot be started.
+// Start returns an error if the app's files have faults (it reports all faults together) or if
+// there is no storage for a timer. An executable that is missing or cannot be started does not
+// fail the start: the first request waits until functionTimeout, and then the host stops.
 func Start(ctx context.Context, o Options) (*Host, error) {
-	h, err := start(ctx, o)
+	h, err := start(ctx, o, realTiming)
 	if err != nil {
 		return nil, fmt.Errorf("functionshost: %w", err)
 	}
 	return h, nil
 }
 
-func start(ctx context.Context, o Options) (*Host, error) {
+func start(ctx context.Context, o Options, t timing) (*Host, error) {
 	a, err := load(o.Root)
 	if err != nil {
 		return nil, err
@@ -146,7 +172,7 @@ func start(ctx context.Context, o Options) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -154,17 +180,16 @@ func start(ctx context.Context, o Options) (*Host, error) {
 		options: o, app: a, env: env, port: port,
 		keys:       o.Keys.complete(a.functions),
 		journal:    newJournal(o.Log),
-		url:        "http://" + listener.Addr().String(),
+		url:        "http://" + l.Addr().String(),
 		supervised: make(chan struct{}),
 		changed:    make(chan struct{}),
+		timing:     t,
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
-	if h.worker, err = a.startWorker(env, port, h.journal); err != nil {
-		return nil, errors.Join(err, listener.Close())
-	}
+	h.server = newServer(h.serve)
+	h.worker = a.startWorker(env, port, h.journal)
 	go h.supervise(h.worker)
-	h.server = &http.Server{Handler: http.HandlerFunc(h.serve), ReadHeaderTimeout: time.Minute}
-	go func() { _ = h.server.Serve(listener) }() // ends with ErrServerClosed, by Close
+	go func() { _ = h.server.Serve(listener{l}) }() // ends with ErrServerClosed, by stop
 	unhook := context.AfterFunc(ctx, h.Close)
 	context.AfterFunc(h.ctx, func() { unhook() })
 	return h, nil
@@ -175,8 +200,8 @@ func start(ctx context.Context, o Options) (*Host, error) {
 func (h *Host) Close() {
 	h.closing.Do(func() {
 		h.cancel()
-		_ = h.server.Close() // an error would have no consequence
 		<-h.supervised
+		_ = h.server.Close() // an error would have no consequence
 		h.journal.close()
 	})
 }
@@ -210,7 +235,7 @@ func (h *Host) HandlerPID() int {
 	case <-h.worker.gone:
 		return 0
 	default:
-		return h.worker.cmd.Process.Pid
+		return h.worker.pid()
 	}
 }
 
@@ -230,7 +255,7 @@ func (h *Host) Wait(ctx context.Context, want State) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("functionshost: the host is %s, not %s: %w", state, want, ctx.Err())
+			return fmt.Errorf("functionshost: the host is %s, not %s: %w", state, want, context.Cause(ctx))
 		}
 	}
 }
@@ -242,10 +267,8 @@ func (h *Host) Kill() error {
 	h.mu.Lock()
 	w := h.worker
 	h.mu.Unlock()
-	select {
-	case <-w.gone:
+	if h.HandlerPID() == 0 {
 		return errors.New("functionshost: no handler is running")
-	default:
 	}
 	w.kill()
 	<-w.handled

@@ -34,22 +34,6 @@ func TestRequestsWaitForTheHandler(t *testing.T) {
 	}
 }
 
-func TestAConnectionWithoutAnswerMeansReady(t *testing.T) {
-	t.Parallel()
-	for _, how := range []string{"close", "reset"} {
-		t.Run(how, func(t *testing.T) {
-			t.Parallel()
-			// The handler closes the first connection and accepts no second one before the
-			// gate is open. So the first connection has to make the host ready.
-			gate := filepath.Join(t.TempDir(), "gate")
-			h := start(t, functionshost.Options{Env: []string{storage, "HANDLER_FIRST=" + how, "HANDLER_SECOND=" + gate}})
-			await(t, h, functionshost.Running)
-			touch(t, gate)
-			wantStatus(t, h.URL()+"/echo", http.StatusOK)
-		})
-	}
-}
-
 func TestInitializationTimeout(t *testing.T) {
 	t.Parallel()
 	gate := filepath.Join(t.TempDir(), "never")
@@ -59,18 +43,18 @@ func TestInitializationTimeout(t *testing.T) {
 	})
 	await(t, h, functionshost.Stopped)
 	wantExits(t, h, -1, -1, -1)
-	wantStatus(t, h.URL()+"/echo", http.StatusServiceUnavailable)
+	wantRefused(t, h)
 }
 
 func TestEnvironmentOfTheHandler(t *testing.T) {
 	t.Parallel()
 	dir := newApp(t, files{
-		"host.json": strings.Replace(hostJSON, `"arguments": []`, `"arguments": ["--name=%NAME%", "%UNSET%", "plain"]`, 1),
+		"host.json": strings.Replace(hostJSON, `"arguments": []`, `"arguments": ["--name=%NAME%", "%UNSET%", "a b", "", "plain"]`, 1),
 	})
 	h := start(t, functionshost.Options{Root: dir, Env: []string{storage, "NAME=value"}})
 	_, text := call(t, http.MethodGet, h.URL()+"/do/about", nil, nil)
 	got := decode[about](t, text)
-	if want := []string{"--name=value", "", "plain"}; !slices.Equal(got.Args, want) {
+	if want := []string{"--name=value", "a", "b", "plain"}; !slices.Equal(got.Args, want) {
 		t.Errorf("arguments %q, want %q", got.Args, want)
 	}
 	if real, _ := filepath.EvalSymlinks(dir); got.Dir != real {
@@ -154,9 +138,32 @@ func TestExecutableInPath(t *testing.T) {
 	dir := newApp(t, files{"host.json": strings.Replace(hostJSON, `"handler"`, `"elsewhere"`, 1)})
 	h := start(t, functionshost.Options{Root: dir, Env: []string{storage, "PATH=/nowhere:" + bin}})
 	wantStatus(t, h.URL()+"/echo", http.StatusOK)
-	_, err := functionshost.Start(t.Context(), functionshost.Options{Root: dir, Env: []string{storage, "PATH=/nowhere"}})
-	if err == nil || !strings.Contains(err.Error(), "elsewhere") {
-		t.Errorf("started a missing executable: %v", err)
+}
+
+// A file that is missing or not executable does not fail the start. The first request waits
+// until functionTimeout, and then the host stops.
+func TestHandlerThatCannotBeStarted(t *testing.T) {
+	t.Parallel()
+	plain := newApp(t, files{"host.json": strings.Replace(hostJSON, `"handler"`, `"plain"`, 1), "plain": "no program"})
+	missing := newApp(t, files{"host.json": strings.Replace(hostJSON, `"handler"`, `"elsewhere"`, 1)})
+	for name, root := range map[string]string{"not executable": plain, "missing": missing} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := startQuick(t, functionshost.Options{
+				Root: root, Env: []string{storage, "PATH=/nowhere"}, FunctionTimeout: 100 * time.Millisecond, InitializationTimeout: time.Millisecond,
+			})
+			awaitLine(t, h, "Failed to start the handler")
+			if s := h.State(); s != functionshost.Starting {
+				t.Errorf("state %v before the first request", s)
+			}
+			if status := <-getLater(t, h.URL()+"/echo"); status != 0 && status != http.StatusInternalServerError {
+				t.Errorf("status %d", status)
+			}
+			await(t, h, functionshost.Stopped)
+			awaitLine(t, h, "without a handler")
+			wantRefused(t, h)
+			wantExits(t, h)
+		})
 	}
 }
 

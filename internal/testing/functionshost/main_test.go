@@ -75,27 +75,12 @@ func handlerMain(port string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if how := os.Getenv("HANDLER_FIRST"); how != "" {
-		breakOff(l, how)
-		awaitFile(context.Background(), os.Getenv("HANDLER_SECOND"))
+	if how := os.Getenv("HANDLER_RAW"); how != "" {
+		return serveRaw(l, how)
 	}
 	err = http.Serve(l, http.HandlerFunc(handle))
 	fmt.Fprintln(os.Stderr, err)
 	return 1
-}
-
-// breakOff closes the first connection after its first bytes, without an answer. With how
-// "reset", it resets the connection.
-func breakOff(l net.Listener, how string) {
-	c, err := l.Accept()
-	if err != nil {
-		return
-	}
-	_, _ = c.Read(make([]byte, 4096))
-	if tcp, ok := c.(*net.TCPConn); ok && how == "reset" {
-		_ = tcp.SetLinger(0)
-	}
-	_ = c.Close()
 }
 
 var ticks struct {
@@ -104,7 +89,24 @@ var ticks struct {
 }
 
 func handle(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Arrived", r.RequestURI)
+	if r.URL.Path == "/do/early" {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		return
+	}
+	if r.URL.Path == "/do/first" {
+		first := make([]byte, len("first"))
+		_, _ = io.ReadFull(r.Body, first)
+		_ = os.WriteFile(r.URL.Query().Get("for"), nil, 0o600)
+		rest, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s%s", first, rest)
+		return
+	}
 	body, _ := io.ReadAll(r.Body)
+	if os.Getenv("HANDLER_PLAIN") != "" {
+		return
+	}
 	request := seen{r.Method, r.RequestURI, r.Host, string(body), r.Header, r.ContentLength, len(r.TransferEncoding) > 0}
 	q := r.URL.Query()
 	switch r.URL.Path {
@@ -133,13 +135,30 @@ func handle(w http.ResponseWriter, r *http.Request) {
 		}
 	case "/do/redirect":
 		http.Redirect(w, r, "/do/elsewhere", http.StatusSeeOther)
-	case "/do/stream":
-		w.Header().Set("X-Own", "value")
-		w.WriteHeader(http.StatusAccepted)
-		for range 3 {
-			fmt.Fprint(w, "part")
-			_ = http.NewResponseController(w).Flush()
+	case "/do/count":
+		fmt.Fprint(w, len(body))
+	case "/do/headers":
+		w.WriteHeader(http.StatusEarlyHints)
+		for name, value := range map[string]string{
+			"Www-Authenticate": "Basic", "Alt-Svc": "h3", "Keep-Alive": "x", "Upgrade": "x",
+		} {
+			w.Header().Set(name, value)
 		}
+		w.Header()["Set-Cookie"] = []string{"a=1", "b=2"}
+		w.Header()["Content-Type"] = nil
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(w, "text")
+		_ = http.NewResponseController(w).Flush()
+		w.Header().Set(http.TrailerPrefix+"X-Late", "x")
+	case "/do/stream":
+		fmt.Fprint(w, "first")
+		_ = http.NewResponseController(w).Flush()
+		awaitFile(r.Context(), q.Get("for"))
+		fmt.Fprint(w, " second")
+	case "/do/break":
+		fmt.Fprint(w, "first")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
 	case "/do/about":
 		dir, _ := os.Getwd()
 		_ = json.NewEncoder(w).Encode(about{os.Environ(), os.Args[1:], dir})
@@ -156,6 +175,9 @@ func handle(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", t)
 		}
 		status, _ := strconv.Atoi(os.Getenv("TICK_STATUS"))
+		if status == 1 {
+			panic(http.ErrAbortHandler) // close the connection
+		}
 		w.WriteHeader(status)
 		fmt.Fprint(w, os.Getenv("TICK_BODY"))
 	default:
@@ -185,7 +207,7 @@ func exists(name string) bool {
 }
 
 const hostJSON = `{"version": "2.0", "extensions": {"http": {"routePrefix": ""}},
-	"customHandler": {"description": {"defaultExecutablePath": "handler", "arguments": []}, "enableForwardingHttpRequest": true}}`
+	"customHandler": {"description": {"defaultExecutablePath": "handler", "arguments": []}, "enableProxyingHttpRequest": true}}`
 
 // httpFunction is the text of a function.json.
 func httpFunction(route, level string, methods ...string) string {
@@ -248,13 +270,24 @@ const storage = "AzureWebJobsStorage=UseDevelopmentStorage=true"
 // start starts the app, with storage unless an environment is given.
 func start(t *testing.T, o functionshost.Options) *functionshost.Host {
 	t.Helper()
+	return startBy(t, functionshost.Start, o)
+}
+
+// startQuick is start with short pauses.
+func startQuick(t *testing.T, o functionshost.Options) *functionshost.Host {
+	t.Helper()
+	return startBy(t, functionshost.StartQuick, o)
+}
+
+func startBy(t *testing.T, by func(context.Context, functionshost.Options) (*functionshost.Host, error), o functionshost.Options) *functionshost.Host {
+	t.Helper()
 	if o.Root == "" {
 		o.Root = newApp(t, nil)
 	}
 	if o.Env == nil {
 		o.Env = []string{storage}
 	}
-	h, err := functionshost.Start(t.Context(), o)
+	h, err := by(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,6 +340,22 @@ func wantStatus(t *testing.T, url string, want int) {
 	t.Helper()
 	if status := get(t, url); status != want {
 		t.Errorf("%s: status %d, want %d", url, status, want)
+	}
+}
+
+// wantRefused fails the test unless the host refuses connections. A process that another test is
+// starting may hold a copy of the host's socket for a moment.
+func wantRefused(t *testing.T, h *functionshost.Host) {
+	t.Helper()
+	for ctx := timeLimit(t); ; time.Sleep(time.Millisecond) {
+		c, err := net.Dial("tcp4", strings.TrimPrefix(h.URL(), "http://"))
+		if err != nil {
+			return
+		}
+		_ = c.Close()
+		if ctx.Err() != nil {
+			t.Fatal("the stopped host accepts connections")
+		}
 	}
 }
 

@@ -14,11 +14,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // pollInterval is the pause between two attempts to reach a starting handler.
-const pollInterval = 25 * time.Millisecond
+const pollInterval = 28 * time.Millisecond
 
 // environment is a set of environment variables.
 type environment map[string]string
@@ -77,23 +79,23 @@ func (env environment) expand(s string) string {
 
 // worker is one run of the handler.
 type worker struct {
-	cmd       *exec.Cmd
-	address   string // host:port at which the handler listens
-	transport *http.Transport
-	stderr    []string // the last lines of its stderr, at most three
+	cmd     *exec.Cmd
+	address string   // host:port at which the handler listens
+	stderr  []string // the last lines of its stderr, at most three
+	kill    func()   // ends the handler by SIGKILL, as the platform does
+
+	timedOut atomic.Bool     // killed at functionTimeout, which is no error of the handler
+	lost     context.Context // ends when what is in flight is lost
+	lose     func()
 
 	gone    chan struct{} // closed when the process has ended and its output is logged
 	code    int           // exit code, valid after gone
 	handled chan struct{} // closed when the host has handled the end of the process
 }
 
-// startWorker starts the handler. Every run has its own connections: all runs listen on the
-// same port, and connections to an ended run are broken.
-func (a *app) startWorker(env environment, port int, j *journal) (*worker, error) {
-	path, err := a.lookPath(env["PATH"])
-	if err != nil {
-		return nil, err
-	}
+// startWorker starts the handler. If that fails, it returns a run without a process, which
+// never becomes ready.
+func (a *app) startWorker(env environment, port int, j *journal) *worker {
 	env["FUNCTIONS_APP_ROOT_PATH"] = a.root
 	for _, name := range []string{"FUNCTIONS_CUSTOMHANDLER_PORT", "FUNCTIONS_HTTPWORKER_PORT"} {
 		env[name] = strconv.Itoa(port)
@@ -104,15 +106,16 @@ func (a *app) startWorker(env environment, port int, j *journal) (*worker, error
 	}
 	var args []string
 	for _, arg := range a.arguments {
-		args = append(args, env.expand(arg))
+		args = append(args, strings.Fields(env.expand(arg))...)
 	}
+	path, err := a.lookPath(env["PATH"])
 	w := &worker{
-		cmd:       exec.Command(path, args...),
-		address:   net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
-		transport: &http.Transport{DisableCompression: true}, // which would add a header
-		gone:      make(chan struct{}),
-		handled:   make(chan struct{}),
+		cmd:     exec.Command(path, args...),
+		address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
+		gone:    make(chan struct{}),
+		handled: make(chan struct{}),
 	}
+	w.lost, w.lose = context.WithCancel(context.Background())
 	stdout := &lineWriter{line: j.stdoutLine}
 	stderr := &lineWriter{line: func(line string) {
 		w.stderr = append(w.stderr[max(len(w.stderr)-2, 0):], line)
@@ -123,18 +126,32 @@ func (a *app) startWorker(env environment, port int, j *journal) (*worker, error
 	w.cmd.SysProcAttr = processAttributes()
 	// Do not wait for a child of the handler that still has its output open.
 	w.cmd.WaitDelay = time.Second
-	if err := w.cmd.Start(); err != nil {
-		return nil, err
+	if err == nil {
+		err = w.cmd.Start()
 	}
+	if err != nil {
+		j.host(Error, "Failed to start the handler: %v", err)
+		w.cmd.Process = nil
+		w.kill = sync.OnceFunc(func() { close(w.gone) })
+		return w
+	}
+	w.kill = func() { _ = w.cmd.Process.Kill() } // fails only if the process has ended already
 	go func() {
 		_ = w.cmd.Wait() // ProcessState has the exit code
 		w.code = exitCode(w.cmd.ProcessState)
 		stdout.flush()
 		stderr.flush()
-		w.transport.CloseIdleConnections()
 		close(w.gone)
 	}()
-	return w, nil
+	return w
+}
+
+// pid returns the process id, or 0 if no process could be started.
+func (w *worker) pid() int {
+	if w.cmd.Process == nil {
+		return 0
+	}
+	return w.cmd.Process.Pid
 }
 
 // exitCode returns 128 plus the signal's number for a signal, as .NET does.
@@ -164,24 +181,12 @@ func (a *app) lookPath(path string) (string, error) {
 	return "", fmt.Errorf("defaultExecutablePath %s: no such file in %s or in PATH", a.executable, a.root)
 }
 
-// kill ends the handler by SIGKILL, as the platform does.
-func (w *worker) kill() {
-	_ = w.cmd.Process.Kill() // fails only if the process has ended already
-}
-
-// poll requests / until the handler accepts a connection. The handler's answer does not
-// matter, nor whether there is one.
+// poll requests / until the handler answers. Any answer counts.
 func (w *worker) poll(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.address+"/", nil)
-	if err != nil {
-		return err
-	}
+	c := &call{method: http.MethodGet, target: "/", delivered: new(atomic.Int32)}
 	for {
-		response, err := w.transport.RoundTrip(request)
-		if err == nil {
-			return response.Body.Close()
-		}
-		if failed, ok := errors.AsType[*net.OpError](err); ctx.Err() == nil && (!ok || failed.Op != "dial") {
+		if answer, err := c.exchange(ctx, w.address); err == nil {
+			answer.close()
 			return nil
 		}
 		select {

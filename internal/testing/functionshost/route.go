@@ -28,13 +28,45 @@ func (s segment) accepts(value string) bool {
 	return !slices.ContainsFunc(s.constraints, func(c constraint) bool { return !c.accepts(value) })
 }
 
-// closed reports whether every path segment that s matches reaches the handler unchanged.
+// closed reports whether no path segment that s matches begins with a dot, except the literal
+// .well-known.
 func (s segment) closed() bool {
 	if s.kind == literal {
-		return s.text != "." && s.text != ".." && !slices.ContainsFunc([]byte(s.text), func(c byte) bool { return !isUnreserved(c) })
+		return !strings.HasPrefix(s.text, ".") || s.text == wellKnown
 	}
 	return slices.ContainsFunc(s.constraints, func(c constraint) bool { return c.closed })
 }
+
+// constraint is one inline constraint of a parameter. It checks one segment of the decoded path.
+type constraint struct {
+	accepts func(value string) bool
+	closed  bool // no accepted value begins with a dot, except .well-known
+}
+
+const wellKnown = ".well-known"
+
+// parseConstraint reads alpha or regex(pattern). A brace of the pattern is doubled.
+func parseConstraint(text string) (constraint, error) {
+	name, pattern, hasPattern := strings.Cut(text, "(")
+	pattern, ended := strings.CutSuffix(pattern, ")")
+	switch name = strings.ToLower(name); {
+	case name == "alpha" && !hasPattern:
+		name, pattern = "regex", "^[a-z]*$"
+	case name != "regex" || !ended || pattern == "":
+		return constraint{}, fmt.Errorf("constraint %q is not covered by this stand-in", text)
+	}
+	pattern = strings.NewReplacer("{{", "{", "}}", "}").Replace(pattern)
+	// In .NET, $ matches before a newline at the end too.
+	expression, err := regexp.Compile("(?i)" + strings.ReplaceAll(pattern, "$", `(?:\n?$)`))
+	if err != nil {
+		return constraint{}, fmt.Errorf("constraint %q: %w", text, err)
+	}
+	return constraint{expression.MatchString, closedPattern.MatchString(pattern)}, nil
+}
+
+// closedPattern matches the patterns of constraints that no value with a dot at its beginning
+// passes, except .well-known.
+var closedPattern = regexp.MustCompile(`^(?:\^\[a-z\]\*\$|\^\[\^\.\](?:[^|*?{].*)?|\^\(\[\^\.\]\|\[\.\]well-known\$\))$`)
 
 type route []segment
 
@@ -50,8 +82,8 @@ func parseRoute(template string) (route, error) {
 		if err != nil {
 			return nil, fmt.Errorf("route %s: %w", template, err)
 		}
-		if (s.kind == optional || s.kind == catchAll) && i != len(parts)-1 {
-			return nil, fmt.Errorf("route %s: %s must be the last segment", template, part)
+		if last := len(r) - 1; last >= 0 && (r[last].kind == catchAll || r[last].kind == optional && s.kind != optional) {
+			return nil, fmt.Errorf("route %s: %s must be at the end", template, parts[i-1])
 		}
 		r = append(r, s)
 	}
@@ -95,8 +127,12 @@ func parseSegment(part string) (segment, error) {
 	return s, nil
 }
 
-// match reports whether the route matches the decoded path. It ignores a slash at the end.
+// match reports whether the route matches the decoded path. It ignores one slash at the end. A
+// path that begins with two slashes matches no route.
 func (r route) match(path string) bool {
+	if strings.HasPrefix(path, "//") {
+		return false
+	}
 	var parts []string
 	if path = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/"); path != "" {
 		parts = strings.Split(path, "/")
@@ -106,7 +142,10 @@ func (r route) match(path string) bool {
 		case catchAll:
 			return true
 		case optional:
-			return len(parts) == 0 || len(parts) == 1 && parts[0] != "" && s.accepts(parts[0])
+			if len(parts) == 0 {
+				return true
+			}
+			fallthrough
 		case single:
 			if len(parts) == 0 || parts[0] == "" || !s.accepts(parts[0]) {
 				return false
@@ -124,29 +163,27 @@ func (r route) match(path string) bool {
 // overlaps reports whether a path may match both routes. It does not check whether the
 // constraints of two parameters exclude each other.
 func (r route) overlaps(other route) bool {
-	if len(r) == 0 && len(other) == 0 {
+	if r.mayEnd() && other.mayEnd() {
 		return true
 	}
-	if len(r) == 0 {
-		return other[0].kind == optional || other[0].kind == catchAll
-	}
-	if len(other) == 0 {
-		return other.overlaps(r)
+	if len(r) == 0 || len(other) == 0 {
+		return false
 	}
 	a, b := r[0], other[0]
 	switch {
 	case a.kind == catchAll || b.kind == catchAll:
 		return true // a catch-all matches every path that the other route matches
-	case a.kind == optional:
-		return route(nil).overlaps(other) || route{{kind: single, constraints: a.constraints}}.overlaps(other)
-	case b.kind == optional:
-		return other.overlaps(r)
 	case a.kind == literal && b.kind == literal && !strings.EqualFold(a.text, b.text):
 		return false
 	case a.kind == literal && !b.accepts(a.text) || b.kind == literal && !a.accepts(b.text):
 		return false
 	}
 	return r[1:].overlaps(other[1:])
+}
+
+// mayEnd reports whether the route matches a path that has no further segment.
+func (r route) mayEnd() bool {
+	return len(r) == 0 || r[0].kind == optional || r[0].kind == catchAll
 }
 
 func (f *function) allows(method string) bool {
@@ -217,8 +254,7 @@ func Overlaps(root string) ([]Overlap, error) {
 	return found, nil
 }
 
-// Opening is a segment of an anonymous function's route by which a request may
-// reach the handler under a path that belongs to another function.
+// Opening is a segment of a function's route that may begin with a dot.
 type Opening struct {
 	Function, Route, Segment string
 }
@@ -227,10 +263,10 @@ func (o Opening) String() string {
 	return fmt.Sprintf("%s (%s): %s", o.Function, o.Route, o.Segment)
 }
 
-// Openings lists the openings of the app at root. The handler's path may differ from the path
-// that was matched (see url.go), and an anonymous function needs no key. So an app should have
-// no openings. A route that consists of plain literals and of parameters with the constraint
-// alpha, int or guid has none.
+// Openings lists the openings of all HTTP functions of the app at root: every catch-all, and every
+// parameter without a constraint that excludes a dot at its beginning. Such a constraint is
+// alpha or regex(^[^.]), also with more after it, or regex(^([^.]|[.]well-known$)). A target in
+// absolute form climbs out of an opening, past the function's key. So an app should have none.
 func Openings(root string) ([]Opening, error) {
 	a, err := load(root)
 	if err != nil {
@@ -238,10 +274,7 @@ func Openings(root string) ([]Opening, error) {
 	}
 	var found []Opening
 	for _, f := range a.functions {
-		if f.timer || f.level != anonymous {
-			continue
-		}
-		for _, s := range f.route {
+		for _, s := range f.route { // a timer has none
 			if !s.closed() {
 				found = append(found, Opening{f.name, f.template, s.text})
 			}

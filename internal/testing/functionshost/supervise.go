@@ -18,25 +18,26 @@ func (h *Host) supervise(w *worker) {
 	defer close(h.supervised)
 	for {
 		next := h.watch(w)
-		exit := Exit{w.cmd.Process.Pid, w.code}
-		if next == Starting && h.ctx.Err() == nil {
-			again, err := h.app.startWorker(h.env, h.port, h.journal)
-			if err != nil {
-				h.journal.host(Error, "Failed to start the handler: %v", err)
-				next = Stopped
-			} else {
-				h.set(func() { h.worker, h.state, h.exits = again, Starting, append(h.exits, exit) })
-				close(w.handled)
-				w = again
-				continue
-			}
+		if next == Stopped {
+			_ = h.server.Close() // the process of the host ends: connections are refused
 		}
 		h.set(func() {
 			h.state = next
-			if h.ctx.Err() == nil {
-				h.exits = append(h.exits, exit)
+			if h.ctx.Err() == nil && w.pid() != 0 {
+				h.exits = append(h.exits, Exit{w.pid(), w.code})
 			}
 		})
+		if next == Starting {
+			select {
+			case <-time.After(h.timing.restart):
+			case <-h.ctx.Done():
+			}
+			again := h.app.startWorker(h.env, h.port, h.journal)
+			h.set(func() { h.worker = again })
+			close(w.handled)
+			w = again
+			continue
+		}
 		close(w.handled)
 		return
 	}
@@ -48,7 +49,9 @@ func (h *Host) watch(w *worker) State {
 	ctx, cancel := context.WithTimeout(h.ctx, h.app.initTimeout)
 	defer cancel()
 	polled := make(chan error, 1)
-	go func() { polled <- w.poll(ctx) }()
+	if w.pid() != 0 {
+		go func() { polled <- w.poll(ctx) }()
+	}
 	for {
 		select {
 		case <-h.ctx.Done():
@@ -76,6 +79,14 @@ func (h *Host) watch(w *worker) State {
 
 // nextState applies the rules for exit codes.
 func (h *Host) nextState(w *worker) State {
+	switch {
+	case w.pid() == 0:
+		h.journal.host(Error, "%v without a handler. Shutting down Functions Host", errFunctionTimeout)
+		return Stopped
+	case w.timedOut.Load():
+		h.journal.host(Error, "%v: the handler was killed and is started again", errFunctionTimeout)
+		return Starting
+	}
 	switch w.code {
 	case 0:
 		h.journal.host(Warning, "The handler exited with code 0 and is not started again")

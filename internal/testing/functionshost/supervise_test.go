@@ -3,6 +3,7 @@ package functionshost_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,7 +19,7 @@ import (
 func TestExitCodeZeroIsFinal(t *testing.T) {
 	t.Parallel()
 	h := start(t, functionshost.Options{})
-	wantStatus(t, h.URL()+"/do/exit?status=0", http.StatusInternalServerError)
+	exit(t, h, 0)
 	await(t, h, functionshost.Exited)
 	wantStatus(t, h.URL()+"/echo", http.StatusInternalServerError)
 	if err := h.FireTimer(timeLimit(t), "tick", functionshost.Timer{}); err == nil {
@@ -41,7 +42,7 @@ func TestExitCode200Restarts(t *testing.T) {
 	for range rounds {
 		await(t, h, functionshost.Running)
 		pids[h.HandlerPID()] = true
-		get(t, h.URL()+"/do/exit?status=200")
+		exit(t, h, 200)
 		// The host notices the end of the process after the broken connection.
 		awaitExits(t, h, len(pids))
 	}
@@ -53,6 +54,30 @@ func TestExitCode200Restarts(t *testing.T) {
 		if strings.Contains(e.Text, "exited with code") {
 			t.Errorf("a restart by exit code 200 was logged as an error: %q", e.Text)
 		}
+	}
+}
+
+// exit makes the handler end. The request has a body, so that the host does not repeat it.
+func exit(t *testing.T, h *functionshost.Host, code int) {
+	t.Helper()
+	response, body := call(t, http.MethodPost, fmt.Sprintf("%s/do/exit?status=%d", h.URL(), code), strings.NewReader("x"), nil)
+	if response.StatusCode != http.StatusInternalServerError || len(body) > 0 {
+		t.Errorf("status %d %q", response.StatusCode, body)
+	}
+}
+
+// A request without a body that ends the handler is delivered to each new one. The third death
+// stops the host.
+func TestARequestThatKillsStopsTheHost(t *testing.T) {
+	t.Parallel()
+	h := startBy(t, functionshost.StartPatient, functionshost.Options{})
+	await(t, h, functionshost.Running)
+	<-getLater(t, h.URL()+"/do/exit?status=1")
+	await(t, h, functionshost.Stopped)
+	wantExits(t, h, 1, 1, 1)
+	wantRefused(t, h)
+	if all := h.Invocations(); all[0].Deliveries < 3 {
+		t.Errorf("%+v, want a delivery to each process", all)
 	}
 }
 
@@ -75,7 +100,7 @@ func TestThirdErrorStopsTheHost(t *testing.T) {
 	first := h.HandlerPID()
 	get(t, h.URL()+"/do/say?err=an+error%0A")
 	awaitLine(t, h, "an error")
-	get(t, h.URL()+"/do/exit?status=3")
+	exit(t, h, 3)
 	awaitExits(t, h, 1)
 	if e := awaitLine(t, h, "exited with code 3"); e.Level != functionshost.Error || !strings.Contains(e.Text, "an error") {
 		t.Errorf("logged %+v", e)
@@ -90,7 +115,8 @@ func TestThirdErrorStopsTheHost(t *testing.T) {
 	if s := h.State(); s != functionshost.Stopped {
 		t.Errorf("state %v after the third error", s)
 	}
-	wantStatus(t, h.URL()+"/echo", http.StatusServiceUnavailable)
+	wantRefused(t, h)
+	awaitLine(t, h, "Shutting down Functions Host")
 	wantExits(t, h, 3, 137, 137)
 	if err := h.Wait(timeLimit(t), functionshost.Running); err == nil {
 		t.Error("Wait returns no error for a state that the host cannot reach")
@@ -150,12 +176,27 @@ func TestEarlyExit(t *testing.T) {
 
 func TestKillFailsTheCurrentRequest(t *testing.T) {
 	t.Parallel()
-	h := start(t, functionshost.Options{})
-	answered := getLater(t, h.URL()+"/do/wait?for="+filepath.Join(t.TempDir(), "never"))
+	h := startQuick(t, functionshost.Options{})
+	ctx := timeLimit(t)
+	answered := make(chan int, 1)
+	go func() {
+		r, _ := http.NewRequestWithContext(ctx, http.MethodPost, h.URL()+"/do/wait?for="+filepath.Join(os.TempDir(), "never"), strings.NewReader("x"))
+		response, err := client.RoundTrip(r)
+		if err != nil {
+			answered <- 0
+			return
+		}
+		_ = response.Body.Close()
+		answered <- response.StatusCode
+	}()
 	awaitLine(t, h, "waiting")
 	kill(t, h)
 	if status := <-answered; status != http.StatusInternalServerError {
 		t.Errorf("status %d", status)
+	}
+	wantStatus(t, h.URL()+"/echo", http.StatusOK)
+	if all := h.Invocations(); all[0].Deliveries != 1 {
+		t.Errorf("%+v, want 1 delivery", all)
 	}
 }
 

@@ -9,12 +9,14 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
-// ErrHangs is in the errors of FireTimer for replies with an empty body or null. After such a
-// reply, the real host does not end the invocation before functionTimeout.
-var ErrHangs = errors.New("the real host hangs on this reply until functionTimeout")
+// ErrHangs is in the errors of FireTimer for replies with status 204 or with an empty body, white
+// space or null. After such a reply, the host does not end the invocation before
+// functionTimeout, and then kills the handler.
+var ErrHangs = errors.New("the host hangs on this reply until functionTimeout")
 
 // Timer varies the content of a timer call. The zero value is a call in time that has the
 // status of the schedule, whose times have a zone.
@@ -28,36 +30,23 @@ type Timer struct {
 	PastDue bool
 }
 
-type timerStatus struct {
-	Last, Next, LastUpdated string
-}
-
-type timerInfo struct {
-	Schedule struct {
-		AdjustForDST bool
-	}
-	ScheduleStatus *timerStatus
-	IsPastDue      bool
-}
-
 // envelope returns the body that the host sends for a timer.
 func (t Timer) envelope(f *function, now time.Time) ([]byte, error) {
 	now = now.UTC().Truncate(time.Millisecond)
-	layout, last := time.RFC3339Nano, now.Add(-time.Hour)
+	layout, last := "2006-01-02T15:04:05.999999999-07:00", now.Add(-time.Hour)
 	if t.Zoneless {
 		layout, last = "2006-01-02T15:04:05.999999999", time.Time{}
 	}
-	info := timerInfo{IsPastDue: t.PastDue}
-	info.Schedule.AdjustForDST = true
+	var status any
 	if !t.NoStatus {
-		info.ScheduleStatus = &timerStatus{
-			Last:        last.Format(layout),
-			Next:        now.Add(time.Hour).Format(layout),
-			LastUpdated: last.Format(layout),
+		status = map[string]string{
+			"Last": last.Format(layout), "Next": now.Add(time.Hour).Format(layout), "LastUpdated": last.Format(layout),
 		}
 	}
 	return json.Marshal(map[string]any{
-		"Data": map[string]any{f.trigger: info},
+		"Data": map[string]any{f.trigger: map[string]any{
+			"Schedule": map[string]bool{"AdjustForDST": true}, "ScheduleStatus": status, "IsPastDue": t.PastDue,
+		}},
 		"Metadata": map[string]any{"sys": map[string]string{
 			"MethodName": f.name,
 			"UtcNow":     now.Format(time.RFC3339Nano),
@@ -66,10 +55,10 @@ func (t Timer) envelope(f *function, now time.Time) ([]byte, error) {
 	})
 }
 
-// FireTimer calls the timer function of that name once and returns when the handler has
-// answered. Like a request, it waits until the handler is ready. It returns an error if the
-// real host would count the invocation as failed, or if the real host would hang
-// ([ErrHangs]).
+// FireTimer calls the timer function of that name once and returns when the host ends the
+// invocation. Like a request, it waits until the handler is ready. It returns an error if the
+// host counts the invocation as failed. For a reply on which the host hangs, that error wraps
+// [ErrHangs] and comes when functionTimeout is over and the handler is killed.
 func (h *Host) FireTimer(ctx context.Context, name string, t Timer) error {
 	if err := h.fireTimer(ctx, name, t); err != nil {
 		err = fmt.Errorf("functionshost: timer %s: %w", name, err)
@@ -88,31 +77,45 @@ func (h *Host) fireTimer(ctx context.Context, name string, t Timer) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := h.limit(ctx)
+	defer cancel(nil)
 	worker, err := h.ready(ctx)
 	if err != nil {
 		return err
 	}
-	// A timer's path has no route prefix. The body has an unknown length, so it is sent in
-	// chunks, as the host may do.
-	request, err := http.NewRequest(http.MethodPost, "http://"+worker.address+"/"+f.name, io.NopCloser(bytes.NewReader(body)))
+	defer context.AfterFunc(worker.lost, func() { cancel(errLost) })()
+	// A timer's path has no route prefix.
+	c := &call{
+		method: http.MethodPost, target: "/" + f.name, kind: withBody, stream: bytes.NewReader(body), delivered: new(atomic.Int32),
+		header: http.Header{
+			"Content-Type":                   {"application/json; charset=utf-8"},
+			"User-Agent":                     {"Azure-Functions-Host/" + hostVersion},
+			"X-Azure-Functions-HostVersion":  {hostVersion},
+			"X-Azure-Functions-InvocationId": {newUUID()},
+		},
+	}
+	answer, err := c.exchange(ctx, worker.address)
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Content-Type", "application/json; charset=utf-8")
-	addInvocation(request.Header)
-	answer, err := h.send(ctx, worker, request)
-	if err != nil {
-		return err
+	defer answer.close()
+	if body, err = io.ReadAll(answer.Body); err != nil {
+		return errors.Join(context.Cause(ctx), err)
 	}
-	return h.readResult(answer)
+	err = h.readResult(answer, body)
+	if errors.Is(err, ErrHangs) {
+		<-ctx.Done()
+		err = errors.Join(err, context.Cause(ctx))
+	}
+	return err
 }
 
 // readResult applies the host's rules for a reply to a trigger other than HTTP.
-func (h *Host) readResult(answer *reply) error {
+func (h *Host) readResult(answer *reply, body []byte) error {
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
 		return fmt.Errorf("the reply's status is %d, not 2xx", answer.StatusCode)
 	}
-	body := bytes.TrimSpace(answer.body)
+	body = bytes.TrimSpace(body)
 	if len(body) == 0 || bytes.Equal(body, []byte("null")) {
 		return fmt.Errorf("the reply's body is empty or null: %w", ErrHangs)
 	}

@@ -32,7 +32,7 @@ func TestTimerCall(t *testing.T) {
 		functionshost.Timer
 		want *status
 	}{
-		{"in time", functionshost.Timer{}, &status{"2026-05-04T02:02:01Z", "2026-05-04T04:02:01Z", "2026-05-04T02:02:01Z"}},
+		{"in time", functionshost.Timer{}, &status{"2026-05-04T02:02:01+00:00", "2026-05-04T04:02:01+00:00", "2026-05-04T02:02:01+00:00"}},
 		{"no status", functionshost.Timer{NoStatus: true}, nil},
 		{"past due", functionshost.Timer{PastDue: true, NoStatus: true}, nil},
 		{"zoneless", functionshost.Timer{Zoneless: true}, &status{"0001-01-01T00:00:00", "2026-05-04T04:02:01", "0001-01-01T00:00:00"}},
@@ -46,7 +46,8 @@ func TestTimerCall(t *testing.T) {
 			if got.Method != http.MethodPost || got.URI != "/tick" || !got.Chunked {
 				t.Errorf("called by %+v", got)
 			}
-			if h := got.Header; !strings.HasPrefix(h.Get("Content-Type"), "application/json") || len(h.Get("X-Azure-Functions-InvocationId")) != 36 {
+			if h := got.Header; len(h) != 4 || h.Get("Content-Type") != "application/json; charset=utf-8" || h.Get("User-Agent") != "Azure-Functions-Host/4.1037.0.0" ||
+				h.Get("X-Azure-Functions-HostVersion") != "4.1037.0.0" || len(h.Get("X-Azure-Functions-InvocationId")) != 36 {
 				t.Errorf("headers %v", h)
 			}
 			envelope := decode[struct {
@@ -95,15 +96,33 @@ func TestTimerReplies(t *testing.T) {
 		{"a string", reply("200", "application/json", `"done"`), "not the JSON object"},
 		{"logs that are not a list", reply("200", "application/json", `{"Logs": "done"}`), "not the JSON object"},
 		{"two objects", reply("200", "application/json", `{} {}`), "not the JSON object"},
+		{"text/json", reply("200", "text/json", `{}`), ""},
 		{"guessed media type", reply("200", "", `{}`), "not JSON"},
+		{"text/plain", reply("200", "text/plain", `{}`), "not JSON"},
+		{"problem", reply("200", "application/problem+json", `{}`), "not JSON"},
+		{"closed", reply("1", "", ""), "without an answer"},
 		{"empty", reply("200", "application/json", ""), "hangs"},
 		{"no content", reply("204", "", ""), "hangs"},
+		{"blank", reply("200", "application/json", " \n"), "hangs"},
 		{"null", reply("200", "application/json", " null\n"), "hangs"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h := start(t, functionshost.Options{Env: c.env})
+			o := functionshost.Options{Env: c.env}
+			if c.want == "hangs" {
+				o.FunctionTimeout = 1500 * time.Millisecond
+			}
+			h := startQuick(t, o)
+			await(t, h, functionshost.Running)
 			err := h.FireTimer(timeLimit(t), "tick", functionshost.Timer{})
+			if c.want == "hangs" {
+				awaitExits(t, h, 1)
+				wantExits(t, h, 137)
+				awaitLine(t, h, "exceeded functionTimeout")
+				await(t, h, functionshost.Running)
+			} else {
+				wantExits(t, h)
+			}
 			if c.want == "" {
 				if err != nil {
 					t.Error(err)
@@ -158,7 +177,7 @@ func TestTimerTimeout(t *testing.T) {
 	t.Parallel()
 	gate := filepath.Join(t.TempDir(), "never")
 	env := append(reply("200", "application/json", goodReply), "TICK_GATE="+gate)
-	h := start(t, functionshost.Options{Env: env, FunctionTimeout: 100 * time.Millisecond})
+	h := startQuick(t, functionshost.Options{Env: env, FunctionTimeout: 1500 * time.Millisecond})
 	err := h.FireTimer(timeLimit(t), "tick", functionshost.Timer{})
 	if err == nil || !strings.Contains(err.Error(), "exceeded functionTimeout") {
 		t.Errorf("error %v", err)
