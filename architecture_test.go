@@ -13,7 +13,7 @@ import (
 // lower layers only; those in internal/ also import each other.
 var layers = []*regexp.Regexp{
 	regexp.MustCompile(`^twofa/internal/`),
-	regexp.MustCompile(`^twofa/(hooks|otpsend|otpverify|purge|users)$`),
+	regexp.MustCompile(`^twofa/(health|hooks|otpsend|otpverify|purge|users)$`),
 	regexp.MustCompile(`^twofa/handler$`),
 	regexp.MustCompile(`^twofa/internal/app$`),
 	regexp.MustCompile(`^twofa$`),
@@ -36,9 +36,9 @@ var (
 	// their options.
 	concrete = regexp.MustCompile(`^twofa/internal/(store|notify)/`)
 	// useCases know no HTTP. It is the job of hooks to read a provider's requests.
-	useCases = regexp.MustCompile(`^twofa/(otpsend|otpverify|purge|users|internal/(delivery|recipient|row|texts|user|userfile))$`)
+	useCases = regexp.MustCompile(`^twofa/(health|otpsend|otpverify|purge|users|internal/(delivery|recipient|row|texts|user|userfile))$`)
 	// decisions are pure: they import each other, and nothing that does I/O.
-	decisions = regexp.MustCompile(`^twofa/internal/(address|channel|otp|phone|problem|recovery|totp|window)$`)
+	decisions = regexp.MustCompile(`^twofa/internal/(address|channel|deadline|otp|phone|problem|recovery|totp|window)$`)
 	doesIO    = regexp.MustCompile(`^(net|net/http|os|path/filepath|context|database/sql)$|^twofa/|^github.com/Azure/`)
 )
 

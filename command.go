@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -102,7 +101,7 @@ func (c *command) print(text string) int {
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "twofa (unknown version) " + runtime.Version() + "\n"
+		return "twofa " + app.Version() + " " + runtime.Version() + "\n"
 	}
 	commit := "unknown commit"
 	for _, s := range info.Settings {
@@ -110,7 +109,7 @@ func version() string {
 			commit = "commit " + s.Value
 		}
 	}
-	return fmt.Sprintf("twofa %s\n%s\n%s\n", cmp.Or(info.Main.Version, "(unknown version)"), commit, info.GoVersion)
+	return fmt.Sprintf("twofa %s\n%s\n%s\n", app.Version(), commit, info.GoVersion)
 }
 
 // parse reads the flags of a command, which takes n arguments. It returns false

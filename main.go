@@ -20,6 +20,7 @@ import (
 	"twofa/handler"
 	"twofa/internal/app"
 	"twofa/internal/config"
+	"twofa/internal/deadline"
 	"twofa/internal/otp"
 	"twofa/purge"
 )
@@ -131,14 +132,14 @@ func sweepHourly(ctx context.Context, sweep *purge.Service, log *slog.Logger) {
 const drainTimeout = 30 * time.Second
 
 // newServer limits how long a client can occupy a connection, and how much it can
-// send.
+// send: see package deadline.
 func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      45 * time.Second, // longer than the handler's own limit
-		IdleTimeout:       2 * time.Minute,
+		ReadHeaderTimeout: deadline.Reading / 2,
+		ReadTimeout:       deadline.Reading,
+		WriteTimeout:      deadline.Longest, // from the headers on; the answer is ready before
+		IdleTimeout:       2 * time.Minute,  // longer than the Functions host's 75 s
 		MaxHeaderBytes:    32 << 10,
 		// net/http would answer OPTIONS * without our headers.
 		DisableGeneralOptionsHandler: true,

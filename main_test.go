@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"twofa/internal/config"
+	"twofa/internal/deadline"
 	"twofa/internal/otp"
 	"twofa/internal/secret"
 	"twofa/internal/testing/fixture"
@@ -25,6 +26,10 @@ func TestServerBoundsEveryPhaseOfARequest(t *testing.T) {
 		if limit <= 0 || limit > 2*time.Minute {
 			t.Errorf("%s: the limit is %s", name, limit)
 		}
+	}
+	// The answer to the longest request has to get through.
+	if s.WriteTimeout < deadline.Longest || s.ReadTimeout > deadline.Reading || s.ReadHeaderTimeout > s.ReadTimeout || s.IdleTimeout <= 75*time.Second {
+		t.Errorf("reading %v and %v, writing %v, idle %v", s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout, s.IdleTimeout)
 	}
 	if s.MaxHeaderBytes <= 0 || s.MaxHeaderBytes > 64<<10 {
 		t.Errorf("a header of %d bytes is accepted", s.MaxHeaderBytes)

@@ -81,7 +81,7 @@ func (t *target) request(o operation, b *batch) func(buf []byte, i int) []byte {
 			body = append(append(append(append(append(body, `{"id":"`...), b.ids[i]...), `","code":"`...), code...), `"}`...)
 		}
 		buf = append(append(append(buf, "POST "...), t.paths[o]...), " HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\n"...)
-		buf = append(buf, "Content-Type: application/json\r\nX-Azure-Functions-InvocationId: 0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f\r\n"...)
+		buf = append(buf, "Content-Type: application/json\r\nx-ms-invocation-id: 0a1b2c3d-0a1b-2c3d-4e5f-0a1b2c3d4e5f\r\n"...)
 		buf = fmt.Appendf(buf, "Content-Length: %d\r\n\r\n", len(body))
 		return append(buf, body...)
 	}

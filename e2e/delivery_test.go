@@ -392,7 +392,7 @@ func TestRegisteredUser(t *testing.T) {
 	_, c := rig.host(nil, append(everyChannel, noPause)...)
 	number := newNumber()
 	name := "Zoë 100% O'Neill"
-	path := "/api/users/" + url.PathEscape(name)
+	path := userPath(name)
 	made := want(t, c.do("PUT", path, "application/json", `{"name": "`+name+`", "phone": "`+number+`", "channels": ["sms", "call"], "locale": "es"}`), "201")
 	if made.text("name") != name || made.header.Get("ETag") == "" {
 		t.Errorf("registered %s, ETag %q", made.body, made.header.Get("ETag"))

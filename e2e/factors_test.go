@@ -39,8 +39,10 @@ func totpCode(t *testing.T, uri string, steps int) string {
 	return strings.TrimSpace(string(out))
 }
 
-// userPath returns the path of a user.
-func userPath(name string) string { return "/api/users/" + url.PathEscape(name) }
+// userPath returns the path of a user, in the form that holds any name.
+func userPath(name string) string {
+	return "/api/users/~" + base64.RawURLEncoding.EncodeToString([]byte(name))
+}
 
 // register registers a user with a new number.
 func register(t *testing.T, c *client, name string) (number string) {

@@ -23,7 +23,7 @@ const someID = "VE0123456789abcdef0123456789abcdef"
 
 // documented is every path of the service's documentation, by function and route.
 var documented = map[string][]struct{ method, path, body, answer string }{
-	"otpsend api/otpsend/{id?}": {
+	"otpsend api/otpsend/{id:regex(^[^.])?}": {
 		{"POST", "/api/otpsend", "{}", "400 invalid_request"},
 		{"POST", "/api/otpsend/", "{}", "400 invalid_request"},
 		{"POST", "/API/OtpSend", "{}", "400 invalid_request"},
@@ -39,15 +39,29 @@ var documented = map[string][]struct{ method, path, body, answer string }{
 		{"POST", "/api/OTPverify", "{}", "400 invalid_request"},
 		{"GET", "/api/otpverify", "", "405 method_not_allowed"},
 	},
-	"users api/users/{*path}": {
+	"users api/users/{name:regex(^[^.])?}/{part:regex(^[^.])?}/{item:regex(^[^.])?}": {
 		{"PUT", "/api/users/nobody", "{}", "400 invalid_request"},
 		{"PUT", "/API/Users/nobody/", "{}", "400 invalid_request"},
 		{"GET", "/api/users/nobody", "", "404 not_found"},
 		{"GET", "/api/users/no%20body", "", "404 not_found"},
 		{"DELETE", "/api/users/nobody", "", "404 not_found"},
 		{"POST", "/api/users/nobody", "{}", "405 method_not_allowed"},
+		{"GET", "/api/users/~bm9ib2R5", "", "404 not_found"},
+		{"GET", "/api/users/~Li4vb3Rwc2VuZA", "", "404 not_found"},
+		{"GET", "/api/users/nobody/totp", "", "404 not_found"},
+		{"POST", "/api/users/nobody/totp", "", "404 not_found"},
+		{"DELETE", "/api/users/nobody/totp", "", "404 not_found"},
+		{"POST", "/api/users/nobody/totp/confirm", `{"code": "123456"}`, "404 not_found"},
+		{"PATCH", "/api/users/nobody/totp/TA0123456789abcdef", `{"name": "x"}`, "404 not_found"},
+		{"DELETE", "/api/users/nobody/totp/TA0123456789abcdef", "", "404 not_found"},
+		{"GET", "/api/users/nobody/recovery-codes", "", "404 not_found"},
+		{"POST", "/api/users/nobody/recovery-codes", "", "404 not_found"},
 	},
-	"hooks hooks/twilio/{kind:alpha}": {
+	"health health": {
+		{"GET", "/health", "", "200"},
+		{"GET", "/Health/", "", "200"},
+	},
+	"hooks hooks/{provider:alpha}/{kind:alpha}": {
 		{"POST", "/hooks/twilio/status", "{}", "404 not_found"}, // callbacks are off
 		{"POST", "/hooks/twilio/inbound", "{}", "404 not_found"},
 		{"POST", "/Hooks/Twilio/Status/", "{}", "404 not_found"},
@@ -74,6 +88,7 @@ func TestRoutesOfHostAndHandlerAgree(t *testing.T) {
 			routes = append(routes, filepath.Base(filepath.Dir(file))+" "+b.Route)
 		}
 	}
+	slices.Sort(routes)
 	if here := slices.Sorted(maps.Keys(documented)); !slices.Equal(routes, here) {
 		t.Fatalf("the functions' routes are %q, this test has %q", routes, here)
 	}
@@ -142,72 +157,43 @@ func TestRequestsWithoutAKeyDoNotReachTheHandler(t *testing.T) {
 	}
 }
 
-// The host checks keys for the path that it has decoded once. It forwards the path
-// decoded twice, with .. resolved. So a path that begins in a function without a key could
-// end in a function with a key, or at the timer. The route of hooks prevents that because
-// it accepts letters only (docs/decisions/0006-anonymous-routes.md).
-func TestNoPathClimbsToAFunctionThatAsksForAKey(t *testing.T) {
-	rig := newParallelRig(t)
-	h, c := rig.host(nil, noPause)
-	keyless := c.without("X-Functions-Key")
-	body := fields{"to": newNumber()}
-
-	// There is a function without a key: the handler answers, not the host.
-	for _, path := range []string{"/hooks/twilio/status", "/hooks/twilio/inbound", "/HOOKS/Twilio/%73tatus/", "/hooks/twilio/status%0A"} {
-		if r := keyless.post(path, body); r.status/100 != 4 || r.header.Get("X-Request-Id") == "" {
-			t.Errorf("%s: answered %v, but not by the handler", path, r)
-		}
-	}
-
-	for _, from := range []struct {
-		folder, target string
-		levels         int
-	}{
-		{"/hooks/twilio/", "api/otpsend", 2},
-		{"/hooks/twilio/status/", "api/otpsend", 3},
-		{"/hooks/twilio/", "purge", 2},
-		{"/hooks/", "api/otpsend", 1},
-		{"/verify/x/", "api/otpsend", 2},
-	} {
-		for _, climb := range functionshost.Climbs(from.levels, from.target) {
-			path := from.folder + climb
-			switch r := keyless.post(path, body); r.status {
-			case 400, 401, 403, 404: // the log shows who answered
-			default:
-				t.Errorf("%s got through: %v", path, r)
-			}
-		}
-	}
-
-	if rows, calls := rig.rows(), rig.twilio.CallCount(); rows != 0 || calls != 0 {
-		t.Errorf("%d rows were created, the provider was called %d times", rows, calls)
-	}
-	// The log is in order: when it has the line of this request, it has all earlier lines.
-	last := c.status(someID)
-	awaitLine(t, h, last.header.Get("X-Request-Id"))
-	for _, e := range h.Logs() {
-		if !strings.Contains(e.Text, `"msg":"request"`) || strings.Contains(e.Text, last.header.Get("X-Request-Id")) {
-			continue
-		}
-		if !strings.Contains(e.Text, `"function":""`) && !strings.Contains(e.Text, `"function":"hooks"`) {
-			t.Errorf("a request without a key reached a function that needs one: %s", e.Text)
-		}
-	}
-}
-
-// The host drops a body that is sent in chunks. The answer has to say so, because the
-// client has sent its request in full.
-func TestChunkedBodyIsExplained(t *testing.T) {
+// A body without a length arrives, as .NET and others send it.
+func TestChunkedBodyArrives(t *testing.T) {
 	rig := newParallelRig(t)
 	_, c := rig.host(nil)
-	for _, path := range []string{"/api/otpsend", "/api/otpverify"} {
-		body := io.MultiReader(strings.NewReader(`{"to": "` + newNumber() + `", "code": "123456"}`)) // a reader of unknown length
-		r := want(t, c.send("POST", path, "application/json", body), "400 invalid_request")
-		if !strings.Contains(r.text("detail"), "Content-Length") {
-			t.Errorf("%s: the answer does not name Content-Length: %s", path, r.body)
+	number := newNumber()
+	body := io.MultiReader(strings.NewReader(`{"to": "` + number + `"}`)) // a reader of unknown length
+	id := want(t, c.send("POST", "/api/otpsend", "application/json", body), "201").text("id")
+	body = io.MultiReader(strings.NewReader(`{"id": "` + id + `", "code": "` + rig.code(number) + `"}`))
+	want(t, c.send("POST", "/api/otpverify", "application/json", body), "200")
+}
+
+// The main job, with the key of each function alone.
+func TestEachFunctionByItsOwnKey(t *testing.T) {
+	rig := newParallelRig(t)
+	h, c := rig.host(nil, noPause)
+	by := func(function string) *client { return c.with("X-Functions-Key", h.Keys().Functions[function]) }
+	send, verify, users := by("otpsend"), by("otpverify"), by("users")
+
+	number := newNumber()
+	id, code := rig.start(send, number)
+	wantFields(t, want(t, verify.check(fields{"to": number, "code": wrong(code)}), "422 wrong_code"), fields{"checks_left": 4})
+	wantFields(t, want(t, verify.check(fields{"to": number, "code": code}), "200"), fields{"id": id, "status": "approved"})
+	want(t, verify.check(fields{"to": number, "code": code}), "409 already_used")
+	register(t, users, "alice")
+	uri := enroll(t, users, "alice")
+	want(t, verify.check(fields{"user": "alice", "code": totpCode(t, uri, 1)}), "200")
+	want(t, users.do("DELETE", userPath("alice"), "", ""), "204")
+
+	for function, r := range map[string]reply{
+		"otpsend":   users.post("/api/otpsend", fields{"to": number}),
+		"otpverify": send.check(fields{"to": number, "code": code}),
+		"users":     verify.get(userPath("alice")),
+	} {
+		if r.status != 401 || r.body != "" {
+			t.Errorf("%s is opened by another function's key: %v", function, r)
 		}
 	}
-	rig.wantCalls(0)
 }
 
 func TestTimerPurges(t *testing.T) {
@@ -293,7 +279,7 @@ func TestHostRestartsTheHandlerAfterSIGTERM(t *testing.T) {
 	want(t, c.status(someID), "404 not_found")
 }
 
-// If the handler is killed, only the request that it was working on fails.
+// If the handler is killed, a request with a body that it was working on fails.
 func TestKilledDuringARequest(t *testing.T) {
 	rig := newParallelRig(t)
 	h, c := rig.host(nil, noPause)

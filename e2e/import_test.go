@@ -34,7 +34,7 @@ const (
 	importFile     = "\ufeffphone,email,name,secret,authenticator\r\n" +
 		"+1 415 213 5550,canary.one@example.com,canary.one," + importedSecret + ",canary phone\r\n" +
 		",canary.two@example.com,canary.two,otpauth://totp/canary:two?secret=" + importedURI + "&algorithm=SHA256&digits=8,\r\n" +
-		"415 213 5551,canary.bad@@example,canary.bad/,canary1890,canary\r\n" +
+		"415 213 5551,canary.bad@@example,canary.bad\u202e,canary1890,canary\r\n" +
 		"+14152135552,,canary.bob,,\r\n"
 )
 

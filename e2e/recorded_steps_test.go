@@ -21,7 +21,7 @@ var routesSteps = []step{
 	ask("recovery codes have no DELETE", "DELETE /api/users/alice/recovery-codes"),
 	ask("users without a name", "GET /api/users"),
 	ask("no such part of a user", "GET /api/users/alice/other"),
-	ask("the host names the invocation", "GET /nowhere").with("X-Azure-Functions-InvocationId: 5f6b2b8e-3a61-4d2a-9d0a-0f8d1c2b3a4d"),
+	ask("the host names the invocation", "GET /nowhere").with("x-ms-invocation-id: 5f6b2b8e-3a61-4d2a-9d0a-0f8d1c2b3a4d"),
 }
 
 var sendsSteps = []step{

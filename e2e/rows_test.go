@@ -105,7 +105,7 @@ func (row recordedRow) wantRecipient(t *testing.T, keys *secret.Keyring, plain [
 		}
 	}
 	encoded, err := recipient.Encode(r)
-	if err != nil || encoded[0] != 3 {
+	if err != nil || encoded[0] != 4 {
 		t.Fatalf("%s: is encoded as\n%x, %v, was\n%x", row.About, encoded, err, plain)
 	}
 	again, err := recipient.Decode(encoded)

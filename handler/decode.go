@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -21,6 +22,11 @@ import (
 // MaxBody is the largest request body in bytes.
 const MaxBody = 16 << 10
 
+// MaxDrained is up to how many bytes of a refused body are read before the answer. If
+// the server closes a connection on which bytes arrive that nobody reads, the client
+// may get no answer, and the Functions host takes that for a broken connection.
+const MaxDrained = 1 << 20
+
 const (
 	typeJSON = "application/json"
 	typeForm = "application/x-www-form-urlencoded"
@@ -32,10 +38,14 @@ const (
 //
 // The error is of kind InvalidRequest, PayloadTooLarge or UnsupportedMediaType.
 func decode(r *http.Request, into any) error {
-	// The Functions host drops a body without a length, and its type with it. A
-	// complaint about the type would send the client's developer the wrong way.
-	if r.Header.Get("Content-Type") == "" && r.ContentLength == 0 {
-		return errEmptyBody()
+	// Without a body, a complaint about its type would send the client's developer the
+	// wrong way.
+	if r.Header.Get("Content-Type") == "" {
+		if empty, err := isEmpty(r); err != nil {
+			return err
+		} else if empty {
+			return errEmptyBody()
+		}
 	}
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset := strings.ToLower(params["charset"])
@@ -58,7 +68,7 @@ func badBody(detail string) error {
 }
 
 func errEmptyBody() error {
-	return badBody("The body is empty. If you did send one: the Functions host drops a body without Content-Length (chunked encoding), so send its length.")
+	return badBody("The body is empty. Send one JSON object.")
 }
 
 func errIncompleteBody() error { return badBody("The body is incomplete.") }
@@ -78,6 +88,38 @@ func readBody(r *http.Request) ([]byte, error) {
 		return nil, errEmptyBody()
 	}
 	return body, nil
+}
+
+// isEmpty reports whether a request has no body, or an empty one: only reading tells
+// this of a chunked body. What it has read is given back to r.Body.
+func isEmpty(r *http.Request) (bool, error) {
+	if r.ContentLength >= 0 {
+		return r.ContentLength == 0, nil
+	}
+	body := r.Body
+	peeked := bufio.NewReaderSize(body, 16)
+	switch _, err := peeked.Peek(1); {
+	case errors.Is(err, io.EOF):
+		return true, nil
+	case err != nil:
+		return false, errIncompleteBody()
+	}
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{peeked, body}
+	return false, nil
+}
+
+// drain reads what has not been read of the body of a refused request, up to MaxDrained
+// bytes, so that the answer arrives. It does not read a body that says that it is longer,
+// or a body that the client sends only if it is asked to (Expect: 100-continue). The time
+// limit of the connection holds (deadline.Reading).
+func drain(r *http.Request) {
+	if r.ContentLength > MaxDrained || r.ContentLength >= 0 && r.Header.Get("Expect") != "" {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, MaxDrained) // an error means that there is no more to read
 }
 
 // beginsObject reports whether the first character of a body, after spaces,

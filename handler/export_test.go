@@ -8,6 +8,9 @@ const (
 	MaxEnvelope    = maxEnvelope
 )
 
+// HTTPFunctions are the functions that an old host would post an envelope to.
+var HTTPFunctions = httpFunctions
+
 // StatusOf returns the statuses of the error table.
 func StatusOf() map[problem.Kind]int {
 	table := make(map[problem.Kind]int)
@@ -16,3 +19,6 @@ func StatusOf() map[problem.Kind]int {
 	}
 	return table
 }
+
+// Anonymous are the functions that anybody may call without a key.
+var Anonymous = anonymous

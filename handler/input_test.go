@@ -26,9 +26,9 @@ var badBodies = []struct {
 	says                    string // a part of the detail or of the field's message
 	fields                  []string
 }{
-	{"empty", typeJSON, "", 400, problem.InvalidRequest, "Content-Length", nil},
-	{"empty form", typeForm, "", 400, problem.InvalidRequest, "Content-Length", nil},
-	{"nothing at all", "", "", 400, problem.InvalidRequest, "Content-Length", nil},
+	{"empty", typeJSON, "", 400, problem.InvalidRequest, "The body is empty", nil},
+	{"empty form", typeForm, "", 400, problem.InvalidRequest, "The body is empty", nil},
+	{"nothing at all", "", "", 400, problem.InvalidRequest, "The body is empty", nil},
 	{"only spaces", typeJSON, " \r\n\t ", 400, problem.InvalidRequest, "one JSON object", nil},
 	{"null", typeJSON, `null`, 400, problem.InvalidRequest, "one JSON object", nil},
 	{"number", typeJSON, `1`, 400, problem.InvalidRequest, "one JSON object", nil},

@@ -14,14 +14,17 @@ import (
 	"strings"
 	"time"
 
+	"twofa/internal/deadline"
+	"twofa/internal/hostcall"
 	"twofa/internal/problem"
 	"twofa/internal/reqlog"
 	"twofa/internal/store"
 )
 
-// requestTimeout bounds all work of one request. The functionTimeout in host.json
-// is longer, so that the answer is ours and not the host's.
-const requestTimeout = 25 * time.Second
+// requestTimeout bounds all work of one request, the arrival of its body included. The
+// functionTimeout in host.json is longer, so that the answer is ours and not the host's:
+// see package deadline.
+const requestTimeout = deadline.Request
 
 // endpoint answers a request. Its error becomes a problem.
 type endpoint func(*http.Request) (answer, error)
@@ -54,7 +57,7 @@ func (a *API) methods(function string, endpoints byMethod) http.Handler {
 func (a *API) serve(function string, e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := a.Now()
-		id := requestID(r)
+		id := a.requestID(r)
 		for name, value := range fixedHeaders(id) {
 			w.Header().Set(name, value)
 		}
@@ -64,15 +67,18 @@ func (a *API) serve(function string, e endpoint) http.Handler {
 		defer cancel()
 		ctx, trips := store.WithTrips(ctx)
 		ctx, line := reqlog.With(ctx)
+		ctx = a.withClient(ctx, function, r)
+		ctx = hostcall.With(ctx, a.invocationID(r))
 
 		ans, err := a.guard(e, r.WithContext(ctx))
 		var failed *problem.Error
 		if err != nil {
 			failed = asError(err)
+			drain(r)
 		}
 		status := respond(w, ans, failed)
-		if function == "" && status == http.StatusOK {
-			return // the host polls every few seconds: not worth a line
+		if ans.quiet && failed == nil {
+			return
 		}
 		a.logLine(ctx, function, r.Method, id, status, failed, begun, trips.Load(), line)
 	})
@@ -118,15 +124,29 @@ func (a *API) logLine(ctx context.Context, function, method, id string, status i
 	a.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
-// requestID returns the host's invocation id, or a random id if there is none.
-// The host appends its id to one that the client sent, so the last one counts.
-func requestID(r *http.Request) string {
-	ids := strings.Join(r.Header.Values("X-Azure-Functions-InvocationId"), ",")
-	id := strings.TrimSpace(ids[strings.LastIndexByte(ids, ',')+1:])
-	if len(id) > 0 && len(id) <= 64 && strings.Trim(id, "0123456789abcdefABCDEF-") == "" {
+// requestID returns the host's id of the invocation, or a random id if no host is in
+// front. All deliveries of one call of a client have the same id.
+func (a *API) requestID(r *http.Request) string {
+	if id := a.invocationID(r); id != "" {
 		return id
 	}
 	return randomID()
+}
+
+// invocationID returns the host's id of the invocation, "" if there is none. On its own,
+// without the host, the service does not believe the header, which anybody can send.
+func (a *API) invocationID(r *http.Request) string {
+	if !a.underHost() {
+		return ""
+	}
+	id := r.Header.Get(invocationHeader)
+	if id == "" {
+		id = r.Header.Get("X-Azure-Functions-InvocationId") // of a timer's call
+	}
+	if id == "" || len(id) > 64 || strings.Trim(id, "0123456789abcdefABCDEF-") != "" {
+		return ""
+	}
+	return id
 }
 
 func randomID() string {

@@ -18,6 +18,7 @@ type answer struct {
 	status int
 	body   any               // nil for none
 	header map[string]string // in addition to those of every answer
+	quiet  bool              // no line in the log: it is asked for every few seconds
 }
 
 // verbatim is a body that is not JSON.
@@ -28,6 +29,9 @@ type verbatim struct {
 
 // titleInternal says nothing about the failure, which only the log may hold.
 const titleInternal = "Internal error"
+
+// textInternal is the answer if no other can be made.
+const textInternal = `{"type":"urn:twofa:internal","title":"` + titleInternal + `","status":500}` + "\n"
 
 // statusOf is the error table of docs/errors.md. Only here a kind gets a status
 // and a title.
@@ -142,7 +146,7 @@ func respond(w http.ResponseWriter, ans answer, failed *problem.Error) int {
 	text, err := encode(body, &contentType)
 	if err != nil { // a defect in our own types: the answer must not look like an approval
 		status, contentType = http.StatusInternalServerError, "application/problem+json"
-		text = []byte(`{"type":"urn:twofa:internal","title":"` + titleInternal + `","status":500}` + "\n")
+		text = []byte(textInternal)
 	}
 	header.Set("Content-Type", contentType)
 	header.Set("Content-Length", strconv.Itoa(len(text)))

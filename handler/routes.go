@@ -12,8 +12,10 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"twofa/health"
 	"twofa/hooks"
 	"twofa/internal/problem"
 	"twofa/otpsend"
@@ -29,11 +31,17 @@ type API struct {
 	Users  *users.Service
 	Hooks  *hooks.Service
 	Purge  *purge.Service
+	Health *health.Service
 	// Guard is nil behind the Functions host: it checks keys, and gives each request
 	// its own host name.
 	Guard *Guard
-	Log   *slog.Logger
-	Now   func() time.Time
+	// ClientIPHeader is the header whose last entry is the client's address. "": the
+	// client is the connection's peer.
+	ClientIPHeader string
+	Log            *slog.Logger
+	Now            func() time.Time
+
+	clientWarned atomic.Int64 // when the log last said that client addresses are not usable, in Unix nanoseconds
 }
 
 // Handler returns all routes of the service. The function.json files name the
@@ -49,29 +57,30 @@ func (a *API) Handler() http.Handler {
 	}))
 	mux.Handle("/api/otpverify", a.methods("otpverify", byMethod{"POST": withBody(a.check)}))
 
-	mux.Handle("/api/users/{name}", a.methods("users", byMethod{"PUT": withBody(a.putUser), "GET": a.getUser, "DELETE": a.deleteUser}))
-	mux.Handle("/api/users/{name}/totp", a.methods("users", byMethod{
+	mux.Handle("/api/users/{name}", a.methods("users", named(byMethod{"PUT": withBody(a.putUser), "GET": a.getUser, "DELETE": a.deleteUser})))
+	mux.Handle("/api/users/{name}/totp", a.methods("users", named(byMethod{
 		"POST": withOptionalBody(a.enroll), "GET": withPath("name", http.StatusOK, a.Users.ListAuthenticators), "DELETE": a.removeAuthenticator,
-	}))
-	mux.Handle("/api/users/{name}/totp/confirm", a.methods("users", byMethod{"POST": withBody(a.confirm)}))
-	mux.Handle("/api/users/{name}/totp/{id}", a.methods("users", byMethod{"PATCH": withBody(a.renameAuthenticator), "DELETE": a.removeAuthenticator}))
-	mux.Handle("/api/users/{name}/recovery-codes", a.methods("users", byMethod{
+	})))
+	mux.Handle("/api/users/{name}/totp/confirm", a.methods("users", named(byMethod{"POST": withBody(a.confirm)})))
+	mux.Handle("/api/users/{name}/totp/{id}", a.methods("users", named(byMethod{"PATCH": withBody(a.renameAuthenticator), "DELETE": a.removeAuthenticator})))
+	mux.Handle("/api/users/{name}/recovery-codes", a.methods("users", named(byMethod{
 		"POST": withPath("name", http.StatusCreated, a.Users.MakeRecoveryCodes), "GET": withPath("name", http.StatusOK, a.Users.LeftRecoveryCodes),
-	}))
+	})))
 
+	mux.Handle("/health", a.methods("health", byMethod{"GET": a.checkHealth}))
 	mux.Handle("/hooks/twilio/status", a.methods("hooks", byMethod{"POST": hook(a.Hooks.Status)}))
 	mux.Handle("/hooks/twilio/inbound", a.methods("hooks", byMethod{"POST": hook(a.Hooks.Inbound)}))
-	if a.Guard == nil { // else no host fires the timer, and anybody could
-		mux.Handle("/purge", a.methods("purge", byMethod{"POST": a.timer}))
+	if a.underHost() { // else no host fires the timer, and anybody could
+		mux.Handle("/purge", a.methods("purge", byMethod{"POST": fromTheHost(a.timer)}))
 	}
 
 	unknown := a.serve("", func(*http.Request) (answer, error) { return answer{}, errNoRoute })
 	mux.Handle("/", unknown)
 	routes := foldRoute(mux, unknown)
-	if a.Guard == nil {
-		return routes
+	if a.underHost() {
+		return a.alwaysAnswer(a.refuseOldHost(routes))
 	}
-	return a.protect(routes)
+	return a.alwaysAnswer(a.protect(routes))
 }
 
 // withBody is an endpoint that decodes the body of a request, and calls f.
@@ -90,7 +99,9 @@ func withBody[T any](f func(*http.Request, T) (answer, error)) endpoint {
 func withOptionalBody[T any](f func(*http.Request, T) (answer, error)) endpoint {
 	required := withBody(f)
 	return func(r *http.Request) (answer, error) {
-		if r.ContentLength == 0 {
+		if empty, err := isEmpty(r); err != nil {
+			return answer{}, err
+		} else if empty {
 			var none T
 			return f(r, none)
 		}
@@ -110,7 +121,7 @@ func withPath[T any](name string, status int, f func(context.Context, string) (T
 // ready tells the host that the process is up. The host polls it and needs the
 // answer at once, so ready touches nothing.
 func ready(*http.Request) (answer, error) {
-	return answer{status: http.StatusOK, body: map[string]string{"service": "twofa"}}, nil
+	return answer{status: http.StatusOK, body: map[string]string{"service": "twofa"}, quiet: true}, nil
 }
 
 func (a *API) start(r *http.Request, req otpsend.Request) (answer, error) {

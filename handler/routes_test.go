@@ -1,6 +1,8 @@
 package handler_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -55,24 +57,89 @@ func wantNothing(t *testing.T, res *response) {
 	}
 }
 
-// A name comes back as it was sent, in the same case, even if a path has to escape
-// it. A name that a path cannot hold is refused.
+// tilde writes a name as ~ and base64url.
+func tilde(name string) string { return "~" + base64.RawURLEncoding.EncodeToString([]byte(name)) }
+
+// A name comes back as it was sent, in the same case, even if a path has to escape it.
 func TestAUsersNameInAPath(t *testing.T) {
 	r := newRig(t)
-	for _, name := range []string{"Ümläut Straße", "100% Acme", "a+b", "x@y.example", "日本語", "😀", "API", "a:b;c=d,e&f", "a%zz"} {
+	for _, name := range []string{"Ümläut Straße", "a+b", "x@y.example", "日本語", "😀", "API", "a:b;c=d,e&f", "a?b", "#1", "a.b"} {
 		path := "/api/users/" + url.PathEscape(name)
 		wantEqual(t, "the registered name", r.put(path, object("phone", alice, "name", name)).want(201).text("name"), name)
 		r.get(path).want(200)
+		// Both forms name the same user.
+		wantEqual(t, "the name of the ~ form", r.get("/api/users/"+tilde(name)).want(200).text("name"), name)
+		r.get("/api/users/" + tilde(name) + "==").want(200)
 	}
 	rows := len(r.rows())
 	for _, path := range []string{"/api/users/", "/api/users", "/api/users/a/b", "/api/users/..", "/api/users/a/../b"} {
 		wantEqual(t, path, r.put(path, object("phone", alice)).status, 404)
 	}
-	for _, path := range []string{"/api/users/a%2Fb", "/api/users/%2e%2e", "/api/users/%252e", "/api/users/a%5Cb", "/api/users/%00", "/api/users/%FF", "/api/users/a%3Fb", "/api/users/%20a"} {
-		r.put(path, object("phone", alice)).problem(400, problem.InvalidRequest)
+	for _, path := range []string{
+		"a%2Fb", "a%252Fb", "%2e%2e", "%252e", "a%5Cb", ".hidden", "%2Ehidden", "100%25", "%7Ebob", // need the ~ form
+		"%00", "%FF", "%20a", "a%20", // no names
+		"~", "~Y", "~Yi9i!", "~YR", "~" + "YQ%20", "~YS9i+", tilde(""), tilde(" a"), tilde("\xff"), tilde(strings.Repeat("😀", 129)),
+	} {
+		r.put("/api/users/"+path, object("phone", alice)).problem(400, problem.InvalidRequest)
 	}
-	r.put("/api/users/Admin", object("phone", alice, "name", "%41dmin")).problem(400, problem.InvalidRequest)
 	wantEqual(t, "rows", len(r.rows()), rows)
+	if said := r.get("/api/users/bob%2Ftotp").problem(400, problem.InvalidRequest).body; !strings.Contains(said, tilde("bob/totp")) {
+		t.Errorf("the answer does not show the ~ form: %s", said)
+	}
+}
+
+// hardNames are names that some hosts change if they stand in a path as themselves.
+var hardNames = []string{"bob/totp", "..", ".", ".x", "~x", "a%2Fb", `a\b`, "Zoë K.", "bob/totp/confirm", "?", "#", strings.Repeat("😀", 128)}
+
+// A name that no path can hold is reached in its ~ form, and is never bob.
+func TestAttack26_ANameThatNoPathCanHoldIsReachedInItsTildeForm(t *testing.T) {
+	for _, name := range hardNames {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.put("/api/users/bob", object("phone", bob)).want(201)
+			before := r.get("/api/users/bob").want(200).body
+			path := "/api/users/" + tilde(name)
+			wantEqual(t, "the registered name", r.put(path, object("phone", alice, "name", name)).want(201).text("name"), name)
+			wantEqual(t, "the name that is read", r.get(path).want(200).text("name"), name)
+			r.post(path+"/totp", "{}").want(201)
+			r.post("/api/otpsend", object("user", name)).want(201)
+			r.put(path, object("email", "zoe@example.com")).want(200)
+			wantNothing(t, r.delete(path))
+			r.get(path).problem(404, problem.NotFound)
+			wantEqual(t, "bob", r.get("/api/users/bob").want(200).body, before)
+		})
+	}
+}
+
+// A host that does not know proxying posts a JSON envelope to the function's name. Its
+// client has to learn what is wrong.
+func TestAnOldHostIsToldToUpdate(t *testing.T) {
+	r := newRig(t)
+	for _, function := range []string{"otpsend", "otpverify", "users", "hooks", "health"} {
+		envelope := `{"Data": {"req": {"Url": "http://localhost:7071/api/otpsend", "Method": "POST", "Body": "{}"}}, "Metadata": {}}`
+		var got struct {
+			Outputs struct {
+				Res struct {
+					StatusCode int
+					Headers    map[string]string
+					Body       string
+				}
+			}
+			Logs []string
+		}
+		if err := json.Unmarshal([]byte(r.post("/"+function, envelope).want(200).body), &got); err != nil {
+			t.Fatal(err)
+		}
+		res := got.Outputs.Res
+		if res.StatusCode != 501 || res.Headers["Content-Type"] != "application/problem+json" || !strings.Contains(res.Body, "Update Azure Functions Core Tools") || len(got.Logs) != 1 {
+			t.Errorf("%s: %+v", function, got)
+		}
+		if !strings.Contains(r.log.String(), "too old") {
+			t.Error("the log does not say that the host is too old")
+		}
+	}
+	// A request that came through a route is no envelope.
+	r.do("POST", "/otpsend", typeJSON, "{}", "x-ms-invocation-id", "1").problem(404, problem.NotFound)
 }
 
 func TestCallbacksOverHTTP(t *testing.T) {

@@ -64,6 +64,22 @@ func TestABodyThatIsNoEnvelopePurgesNothing(t *testing.T) {
 	wantEqual(t, "rows", len(r.rows()), 1)
 }
 
+// Anybody may call the service through a route of the host. The host marks such
+// requests, and calls its timer without the marks.
+func TestAttack33_ARoutedRequestDoesNotReachTheTimer(t *testing.T) {
+	for _, name := range []string{"x-ms-invocation-id", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"} {
+		for _, value := range []string{"1", ""} {
+			r := newRig(t)
+			r.start(alice)
+			r.Advance(48 * time.Hour)
+			for _, path := range []string{"/purge", "/PURGE", "/purge/"} {
+				r.do("POST", path, typeJSON, envelopes[0], name, value).problem(404, problem.NotFound)
+			}
+			wantEqual(t, "rows", len(r.rows()), 1)
+		}
+	}
+}
+
 // An envelope of the largest size passes.
 func TestAnEnvelopeOfExactly64KiBIsRead(t *testing.T) {
 	r := newRig(t)

@@ -22,6 +22,7 @@ import (
 	"twofa/internal/address"
 	"twofa/internal/channel"
 	"twofa/internal/delivery"
+	"twofa/internal/hostcall"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/recipient"
@@ -45,6 +46,8 @@ type Service struct {
 	// Inbound is how people can write to the service. nil: they cannot.
 	Inbound *Inbound
 	Now     func() time.Time
+	// Wait waits between two looks at a request that is under way. nil: [sleep].
+	Wait func(ctx context.Context, d time.Duration)
 }
 
 // Sender sends codes: see [delivery.Sender.Send].
@@ -86,6 +89,10 @@ type ResendRequest struct {
 // first request is sending, the repetition is refused with IdempotencyConflict. It
 // costs one round trip, two for a user. Two spellings of one request are the same
 // request: see sameStart.
+//
+// A further delivery of the same call of the Functions host ([hostcall.From]) is not
+// refused: it waits until the first one has ended, or cannot be under way any more. Each
+// look costs one round trip.
 func (s *Service) Start(ctx context.Context, req Request, idempotencyKey string) (a Answer, replayed bool, err error) {
 	idempotencyKey, err = readKey(idempotencyKey)
 	if err != nil {
@@ -95,7 +102,7 @@ func (s *Service) Start(ctx context.Context, req Request, idempotencyKey string)
 	if err != nil {
 		return Answer{}, false, err
 	}
-	idem, err := identify(idempotencyKey, "start", same)
+	idem, err := identify(ctx, idempotencyKey, "start", same)
 	if err != nil {
 		return Answer{}, false, err
 	}
@@ -104,17 +111,20 @@ func (s *Service) Start(ctx context.Context, req Request, idempotencyKey string)
 	_, _ = rand.Read(start.Nonce[:])
 	key := s.Recipients.Key(start.Address)
 	start.ID, start.Key, start.Idempotency = s.Recipients.NewID(key, random), s.Recipients.Keys.Current(), idem
-	now := s.Now()
-	r, v, err := s.Recipients.Change(ctx, key, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-		return otp.Start(r, start, s.Policy, now)
+	return s.once(ctx, idem, func(ctx context.Context, now time.Time) (otp.Recipient, otp.Verification, error) {
+		return s.Recipients.Change(ctx, key, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			return otp.Start(r, start, s.Policy, now)
+		})
 	})
-	return s.send(ctx, idem, delivery.State{Recipient: r, Verification: v, Now: now}, err)
 }
 
 // Resend sends the code of a pending verification again, as [otp.Resend] decides:
 // over the channel of the last message, unless that message failed or the request
 // names another channel. Round trips are those of Start without a user, and so are
 // repetitions.
+//
+// Without an idempotency key, the Functions host's id of the call is the key, so that a
+// call that the host delivers again sends once. It costs what a client's key costs.
 func (s *Service) Resend(ctx context.Context, id string, req ResendRequest, idempotencyKey string) (a Answer, replayed bool, err error) {
 	parsed, err := otp.ParseID(id)
 	if err != nil {
@@ -123,18 +133,24 @@ func (s *Service) Resend(ctx context.Context, id string, req ResendRequest, idem
 	if idempotencyKey, err = readKey(idempotencyKey); err != nil {
 		return Answer{}, false, err
 	}
-	idem, err := identify(idempotencyKey, "resend "+id, req)
+	idem, err := identify(ctx, idempotencyKey, "resend "+id, req)
 	if err != nil {
 		return Answer{}, false, err
+	}
+	if idem == (otp.Idempotency{}) && hostcall.From(ctx) != (hostcall.ID{}) {
+		if idem, err = identifyCall(ctx, "resend "+id, req); err != nil {
+			return Answer{}, false, err
+		}
 	}
 	if req.Channel != "" && req.Channel != channel.Next && !s.Channels.Has(req.Channel) {
 		return Answer{}, false, problem.Invalid("channel", "%s", s.channelsText(channel.Next))
 	}
-	now, resend := s.Now(), otp.ResendRequest{ID: parsed, Channel: req.Channel, Idempotency: idem}
-	r, v, err := s.Recipients.ChangeID(ctx, parsed, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-		return s.resend(r, resend, now)
+	resend := otp.ResendRequest{ID: parsed, Channel: req.Channel, Idempotency: idem}
+	return s.once(ctx, idem, func(ctx context.Context, now time.Time) (otp.Recipient, otp.Verification, error) {
+		return s.Recipients.ChangeID(ctx, parsed, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			return s.resend(r, resend, now)
+		})
 	})
-	return s.send(ctx, idem, delivery.State{Recipient: r, Verification: v, Now: now}, err)
 }
 
 // resend is [otp.Resend] within the operator's present settings, which may allow

@@ -11,6 +11,7 @@ import (
 
 	"twofa/internal/address"
 	"twofa/internal/channel"
+	"twofa/internal/hostcall"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/reqlog"
@@ -300,16 +301,25 @@ func unquote(rest string) (text string, ok bool) {
 // identify hashes a client's key and the request, by which a repetition is
 // recognized. what names the operation, and for a resend the verification. Without a
 // key it returns the zero Idempotency. The hashes are stored in a sealed row.
-func identify(key, what string, req any) (i otp.Idempotency, err error) {
+func identify(ctx context.Context, key, what string, req any) (otp.Idempotency, error) {
 	if key == "" {
-		return i, nil
+		return otp.Idempotency{}, nil
 	}
+	k := sha256.Sum256([]byte(key))
+	return identifyAs(ctx, [16]byte(k[:16]), what, req)
+}
+
+// identifyCall is identify for a request without a client's key: the Functions host's id
+// of the call is the key. No client's key has the same hash.
+func identifyCall(ctx context.Context, what string, req any) (otp.Idempotency, error) {
+	return identifyAs(ctx, hostcall.From(ctx), what, req)
+}
+
+func identifyAs(ctx context.Context, key [16]byte, what string, req any) (i otp.Idempotency, err error) {
 	body, err := json.Marshal(req)
 	if err != nil {
 		return i, problem.Unexpected(err)
 	}
-	k, b := sha256.Sum256([]byte(key)), sha256.Sum256(append([]byte(what+"\x00"), body...))
-	copy(i.Key[:], k[:])
-	copy(i.Body[:], b[:])
-	return i, nil
+	b := sha256.Sum256(append([]byte(what+"\x00"), body...))
+	return otp.Idempotency{Key: key, Body: [16]byte(b[:16]), Call: hostcall.From(ctx)}, nil
 }

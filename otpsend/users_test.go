@@ -21,7 +21,7 @@ func TestAnUnknownUserIsNotFound(t *testing.T) {
 	if e := r.RefuseStart(otpsend.Request{User: "Canary-name"}, problem.NotFound); e.Detail == "" || r.Sent() != 0 {
 		t.Errorf("%q, %d messages", e.Detail, r.Sent())
 	}
-	wantField(t, r.RefuseStart(otpsend.Request{User: "a/b"}, problem.InvalidRequest), "user: ")
+	wantField(t, r.RefuseStart(otpsend.Request{User: "a "}, problem.InvalidRequest), "user: ")
 }
 
 func TestAUserIsReachedAsRegistered(t *testing.T) {

@@ -177,8 +177,8 @@ func TestFaultsOfTheFieldsReachNoStore(t *testing.T) {
 		{otpverify.Request{To: alice, Purpose: "A", Code: "123456"}, "purpose"},
 		{otpverify.Request{To: alice, User: canary, Code: "123456"}, "user"},
 		{otpverify.Request{ID: id, To: alice, User: canary, Code: "123456"}, "user"},
-		{otpverify.Request{User: "a/b", Code: "123456"}, "user"},
-		{otpverify.Request{ID: "VE", To: "1", User: "..", Purpose: "A", Code: "!"}, "code purpose to user id user"},
+		{otpverify.Request{User: "a ", Code: "123456"}, "user"},
+		{otpverify.Request{ID: "VE", To: "1", User: "a ", Purpose: "A", Code: "!"}, "code purpose to user id user"},
 	} {
 		names := fixture.FieldNames(r.RefuseCheck(tc.req, problem.InvalidRequest))
 		if got := strings.Join(names, " "); got != tc.fields {

@@ -260,7 +260,7 @@ func TestEnroll_NamesAllFaultsAndQuotesNothing(t *testing.T) {
 			}
 		})
 	}
-	_, err := r.s.Enroll(r.Ctx(), "%41", users.EnrollRequest{Digits: 7})
+	_, err := r.s.Enroll(r.Ctx(), "a\n", users.EnrollRequest{Digits: 7})
 	wantFields(t, err, "digits", "user")
 	if list, err := r.s.ListAuthenticators(r.Ctx(), "alice"); err != nil || len(list.Authenticators) != 0 {
 		t.Errorf("an app was enrolled: %+v, %v", list, err)

@@ -230,6 +230,11 @@ type RecoveryState struct {
 // the user is told, and some tenths of a second of work, because the codes are hashed
 // slowly.
 //
+// The Functions host may deliver one call several times: each delivery makes a set, the
+// last one's is kept, and all count and are told as one change. A delivery that finds
+// that a later one has begun is refused with StorageUnavailable; nobody waits for its
+// answer.
+//
 // Errors are of kind InvalidRequest, NotFound, TooManyChanges, Busy,
 // StorageUnavailable or Internal.
 func (s *Service) MakeRecoveryCodes(ctx context.Context, name string) (RecoveryCodes, error) {
@@ -242,9 +247,11 @@ func (s *Service) MakeRecoveryCodes(ctx context.Context, name string) (RecoveryC
 		return RecoveryCodes{}, err
 	}
 	defer place.Leave()
-	n := s.notices(s.Now())
+	n := s.notices(ctx, s.Now())
 	err = s.change(ctx, name, n, func(u user.User) (_ user.User, _ notify.Notice, err error) {
-		u.Recovery, err = u.Recovery.CountSet(n.now)
+		if !u.Call.Is(n.call.ID) {
+			u.Recovery, err = u.Recovery.CountSet(n.now)
+		}
 		if err != nil {
 			return u, "", row.Discard(err)
 		}
@@ -259,14 +266,31 @@ func (s *Service) MakeRecoveryCodes(ctx context.Context, name string) (RecoveryC
 		return RecoveryCodes{}, err
 	}
 	// The change was counted before, and its notices, too.
+	told := false
 	_, err = s.Users.Change(ctx, s.Users.Key(name), func(u user.User) (user.User, error) {
+		if told = false; u.Call.Is(n.call.ID) {
+			if u.Call.Delivery != n.call.Delivery {
+				return u, row.Discard(errDeliveredAgain)
+			}
+			told, u.Call.Told = u.Call.Told, true
+		}
 		u.Recovery = u.Recovery.Replace(fresh)
 		return u.Revised(), nil
 	})
 	if err != nil {
 		return RecoveryCodes{}, err
 	}
-	return RecoveryCodes{Codes: codes, MadeAt: fresh.MadeAt.Truncate(time.Second), Notified: n.send(ctx)}, nil
+	made := RecoveryCodes{Codes: codes, MadeAt: fresh.MadeAt.Truncate(time.Second)}
+	if !told {
+		made.Notified = n.send(ctx)
+	}
+	return made, nil
+}
+
+// errDeliveredAgain: a later delivery of the same call has begun, and its codes count.
+var errDeliveredAgain = &problem.Error{
+	Kind: problem.StorageUnavailable, RetryAfter: time.Second,
+	Detail: "The host has delivered this request again meanwhile, and the codes of the later delivery count. Make new recovery codes.",
 }
 
 // LeftRecoveryCodes says how many codes are left. One storage round trip.
@@ -291,7 +315,7 @@ func (s *Service) codesLeft(u user.User) int {
 // that it is about. If the confirmed apps are others afterwards, the user is told
 // what. name is as user.ParseName returns it.
 func (s *Service) changeApps(ctx context.Context, name string, what notify.Notice, transition func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error)) (Authenticator, error) {
-	n := s.notices(s.Now())
+	n := s.notices(ctx, s.Now())
 	var a totp.Authenticator
 	err := s.change(ctx, name, n, func(u user.User) (_ user.User, _ notify.Notice, err error) {
 		before := len(u.TOTP.Confirmed())

@@ -319,7 +319,7 @@ func TestFactors_RoundTrips(t *testing.T) {
 			user string
 			kind problem.Kind // "" for any outcome
 			want int64
-		}{{"alice", "", want[name]}, {"bob", problem.NotFound, 1}, {"%41", problem.InvalidRequest, 0}} {
+		}{{"alice", "", want[name]}, {"bob", problem.NotFound, 1}, {" a", problem.InvalidRequest, 0}} {
 			call := r.calls(tc.user, e.ID)[name]
 			got := r.Trips(func(ctx context.Context) {
 				if _, err := call(ctx); tc.kind != "" {

@@ -2,10 +2,12 @@ package users
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"slices"
 	"time"
 
+	"twofa/internal/hostcall"
 	"twofa/internal/notify"
 	"twofa/internal/problem"
 	"twofa/internal/row"
@@ -31,7 +33,8 @@ type Notifier interface {
 type notices struct {
 	service *Service
 	now     time.Time
-	counted []string // addresses in whose rows the notice is counted
+	call    user.Call // of the Functions host, whose deliveries count once; zero: none
+	counted []string  // addresses in whose rows the notice is counted
 
 	// What the last decision found.
 	what notify.Notice // "": nothing has changed that has to be told
@@ -39,7 +42,14 @@ type notices struct {
 	to   []string
 }
 
-func (s *Service) notices(now time.Time) *notices { return &notices{service: s, now: now} }
+func (s *Service) notices(ctx context.Context, now time.Time) *notices {
+	n := &notices{service: s, now: now}
+	if id := hostcall.From(ctx); id != (hostcall.ID{}) {
+		n.call.ID = id
+		_, _ = rand.Read(n.call.Delivery[:]) // never fails: crypto/rand ends the process instead
+	}
+	return n
+}
 
 // uncountedError: notices to these addresses have to be counted before the change.
 type uncountedError struct{ to []string }
@@ -55,7 +65,7 @@ func (n *notices) permit(old, next user.User, what notify.Notice) (user.User, er
 	if what == "" {
 		return next, nil
 	}
-	next, err := next.CountChange(n.now)
+	next, err := next.CountChange(n.call, n.now)
 	if err != nil {
 		return old, row.Discard(err)
 	}

@@ -32,6 +32,6 @@ func checkSameName(inBody, inPath string, faults *problem.Faults) {
 	case err != nil:
 		faults.AddAs("name", err)
 	case inPath != "" && inBody != inPath:
-		faults.Add("name", "The path has another name. In the path, percent-encode the name exactly once, as UTF-8.")
+		faults.Add("name", "The path has another name. In the path, write the name as ~ and the base64url form of its UTF-8, without padding.")
 	}
 }

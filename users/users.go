@@ -115,7 +115,7 @@ func (s *Service) Put(ctx context.Context, name string, req Request, cond Condit
 
 	created := false
 	var canceled []string
-	n := s.notices(now)
+	n := s.notices(ctx, now)
 	change := func(old user.User) (user.User, error) {
 		created = old.Name == ""
 		if err := met.check(old); err != nil {
@@ -228,7 +228,7 @@ func (s *Service) Delete(ctx context.Context, name string, cond Conditions) erro
 	if err != nil {
 		return err
 	}
-	n := s.notices(now)
+	n := s.notices(ctx, now)
 	var erased []string
 	isKept := func(a string) bool { return !slices.Contains(erased, a) }
 	for range maxRounds {

@@ -166,7 +166,7 @@ func TestPut_NamesAllFaultsAtOnce(t *testing.T) {
 		cond users.Conditions
 		want []string
 	}{
-		"everything":            {"%41", users.Request{Name: "..", Phone: "415", Email: "x", Locale: "x", Channels: []channel.Channel{"fax"}}, users.Conditions{IfMatch: "x", IfNoneMatch: "x"}, []string{"If-Match", "If-None-Match", "channels", "email", "locale", "name", "phone", "user"}},
+		"everything":            {"a ", users.Request{Name: " a", Phone: "415", Email: "x", Locale: "x", Channels: []channel.Channel{"fax"}}, users.Conditions{IfMatch: "x", IfNoneMatch: "x"}, []string{"If-Match", "If-None-Match", "channels", "email", "locale", "name", "phone", "user"}},
 		"no address":            {"alice", users.Request{Locale: "en"}, users.Conditions{}, []string{"phone"}},
 		"an e-mail as a number": {"alice", users.Request{Phone: mail}, users.Conditions{}, []string{"phone"}},
 		"a number as an e-mail": {"alice", users.Request{Email: number}, users.Conditions{}, []string{"email"}},
@@ -303,14 +303,14 @@ func TestConditions(t *testing.T) {
 
 func TestNamesAreReadByEveryCall(t *testing.T) {
 	r := newRig(t)
-	for _, name := range []string{"", "..", "%41dmin", "a/b", "a?b"} {
+	for _, name := range []string{"", " ", "a ", "a\n", "a\u202eb", "\u212a"} {
 		_, _, err := r.s.Put(t.Context(), name, both, users.Conditions{})
 		fixture.Problem(t, err, problem.InvalidRequest)
 		_, err = r.s.Get(t.Context(), name)
 		fixture.Problem(t, err, problem.InvalidRequest)
 		fixture.Problem(t, r.s.Delete(t.Context(), name, users.Conditions{}), problem.InvalidRequest)
 	}
-	wantFields(t, r.s.Delete(t.Context(), "..", users.Conditions{IfMatch: "x"}), "If-Match", "user")
+	wantFields(t, r.s.Delete(t.Context(), "a ", users.Conditions{IfMatch: "x"}), "If-Match", "user")
 }
 
 // A key has 128 bits, so somebody has to plant such a row.

@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"twofa/handler"
+	"twofa/health"
 	"twofa/hooks"
 	"twofa/internal/channel"
 	"twofa/internal/config"
+	"twofa/internal/deadline"
 	"twofa/internal/delivery"
 	"twofa/internal/notify"
 	"twofa/internal/recipient"
@@ -57,10 +59,6 @@ type Texts interface {
 	otpsend.Asker
 }
 
-// sweepBudget limits one run of the purge. Together with the write of the cursor it
-// is shorter than the handler's limit for a request.
-const sweepBudget = 15 * time.Second
-
 // mayWait is how many requests may wait for their turn to hash recovery codes: their
 // longest wait, for eight sets, is 2 s.
 const mayWait = 8
@@ -88,8 +86,9 @@ func New(s config.Settings, p Parts) *handler.API {
 			Provider: p.Provider, Deliveries: sender,
 			Inbox: &delivery.Inbox{Recipients: recipients, Texts: p.Texts, Brand: s.Brand, Now: p.Now},
 		},
-		Purge: &purge.Service{Table: p.Table, Now: p.Now, Budget: sweepBudget},
-		Log:   p.Log, Now: p.Now,
+		Purge:          &purge.Service{Table: p.Table, Now: p.Now, Budget: deadline.Sweep},
+		Health:         &health.Service{Table: p.Table, Version: Version(), Log: p.Log, Now: p.Now},
+		ClientIPHeader: s.ClientIPHeader, Log: p.Log, Now: p.Now,
 	}
 	if !s.UnderHost {
 		api.Guard = &handler.Guard{PublicURL: s.PublicURL, Hosts: s.Hosts}

@@ -34,6 +34,7 @@ type environment struct {
 	Addr              string `envconfig:"TWOFA_ADDR"`
 	Unprotected       string `envconfig:"TWOFA_UNPROTECTED"`
 	Hosts             string `envconfig:"TWOFA_HOSTS"`
+	ClientIPHeader    string `envconfig:"TWOFA_CLIENT_IP_HEADER"`
 	AllowPlainHTTP    string `envconfig:"TWOFA_ALLOW_PLAIN_HTTP"`
 	NotifyChanges     string `envconfig:"TWOFA_NOTIFY_CHANGES"`
 	Secret            string `envconfig:"TWOFA_SECRET"`
@@ -95,6 +96,9 @@ type Settings struct {
 	// Hosts are the host names that requests may name, in addition to those of
 	// loopback and of PublicURL: in lower case, with a port or without one.
 	Hosts []string
+	// ClientIPHeader is the header whose last entry is the client's address, "" for the
+	// connection's peer.
+	ClientIPHeader string
 	// AllowPlainHTTP allows http addresses of a storage or a provider that are not
 	// loopback.
 	AllowPlainHTTP bool

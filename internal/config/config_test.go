@@ -96,7 +96,7 @@ var working = map[string]struct {
 }{
 	"own_defaults": {"", ownDefaults(func(*config.Settings) {})},
 	"own_everything": {secret2 + "," + secret1, config.Settings{
-		Addr: "[::1]:8080", NotifyChanges: true, Store: "azure", DataDir: "/var/lib/twofa",
+		Addr: "[::1]:8080", ClientIPHeader: "x-real-ip", NotifyChanges: true, Store: "azure", DataDir: "/var/lib/twofa",
 		Tables:    azuretable.Options{ServiceURL: "https://account.table.core.windows.net", ClientID: "01234567-89ab-cdef-0123-456789ABCDEF", TablePrefix: "Two2fa"},
 		Messenger: "twilio", Channels: []channel.Channel{"whatsapp", "sms", "call", "email"}, PublicURL: "https://twofa.example.com",
 		Email: email.Options{URL: "smtps://user:pass%40word@mail.example.com", From: "Acme <login@example.com>"},
@@ -177,6 +177,7 @@ func ownDefaults(change func(*config.Settings)) config.Settings {
 func hostDefaults(change func(*config.Settings)) config.Settings {
 	return ownDefaults(func(s *config.Settings) {
 		s.UnderHost, s.Addr, s.Store = true, "127.0.0.1:40123", "azure"
+		s.ClientIPHeader = "X-Forwarded-For"
 		s.Tables = azuretable.Options{TablePrefix: "twofa"}
 		change(s)
 	})
@@ -395,6 +396,25 @@ func TestHostsAreNamesWithOrWithoutAPort(t *testing.T) {
 		}
 		if want == nil {
 			wantFault(t, err, "TWOFA_HOSTS", "host names")
+		}
+	}
+}
+
+// A name with a space, a colon or a line break is no header's name.
+func TestTheHeaderOfClientAddressesIsAName(t *testing.T) {
+	for value, valid := range map[string]bool{
+		"X-Forwarded-For": true, "x-azure-clientip": true, "client-ip": true, "CF-Connecting-IP": true, "!#$%&'*+-.^_`|~09": true, strings.Repeat("a", 128): true,
+		" X-Real-IP": false, "X-Real-IP:": false, "X-Real-IP, X-Forwarded-For": false, "a\r\nb": false, "a\tb": false, "X-Ré": false, "\"a\"": false, "a/b": false, "(a)": false,
+		"a@b": false, strings.Repeat("a", 129): false,
+	} {
+		for _, host := range []string{"", "40123"} {
+			got, err := load(t, setting{"TWOFA_CLIENT_IP_HEADER", value}, setting{"FUNCTIONS_CUSTOMHANDLER_PORT", host},
+				setting{"TWOFA_STORE", "bolt"}, setting{"TWOFA_MESSENGER", "console"}, setting{"TWOFA_SECRET", secret1})
+			if !valid {
+				wantFault(t, err, "TWOFA_CLIENT_IP_HEADER", "name of one header")
+			} else if err != nil || got.ClientIPHeader != value {
+				t.Errorf("%q: %q, %v", value, got.ClientIPHeader, err)
+			}
 		}
 	}
 }

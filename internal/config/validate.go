@@ -80,6 +80,12 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 		faults.add("TWOFA_BRAND", "has to be at most 40 printable characters, without {{")
 	}
 	s.Hosts = e.hosts(&faults)
+	if s.ClientIPHeader = e.ClientIPHeader; s.UnderHost {
+		s.ClientIPHeader = cmp.Or(e.ClientIPHeader, "X-Forwarded-For")
+	}
+	if !within(s.ClientIPHeader, 0, 128, lower+upper+digits+"!#$%&'*+-.^_`|~") { // a token of RFC 9110, 5.6.2
+		faults.add("TWOFA_CLIENT_IP_HEADER", "has to be the name of one header, like X-Forwarded-For")
+	}
 	s.NotifyChanges = yes(&faults, "TWOFA_NOTIFY_CHANGES", e.NotifyChanges, true)
 	s.Policy = e.policy(&faults)
 	e.channels(&s, now, &faults)

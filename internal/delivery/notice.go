@@ -8,6 +8,7 @@ import (
 
 	"twofa/internal/address"
 	"twofa/internal/channel"
+	"twofa/internal/hostcall"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/reqlog"
@@ -21,9 +22,11 @@ func (s *Sender) Reaches(address string) bool {
 }
 
 // CountNotice counts a notice in the row of the address that it goes to, as
-// [otp.Notify] decides. Two storage round trips.
+// [otp.NotifyOnce] decides. Two storage round trips.
 func (s *Sender) CountNotice(ctx context.Context, address string, now time.Time) error {
-	return s.count(ctx, address, now, otp.Notify)
+	return s.count(ctx, address, now, func(old otp.Recipient, address string, now time.Time) (otp.Recipient, error) {
+		return otp.NotifyOnce(old, address, hostcall.From(ctx), now)
+	})
 }
 
 // SendNotice tells each of the addresses of a user what has changed. It reports

@@ -25,6 +25,7 @@ func FuzzDecodeRow(f *testing.F) {
 	f.Add([]byte{2, 0, 0, 0, 0, 0})
 	f.Add(append([]byte{2}, make([]byte, 32)...))
 	f.Add(append([]byte{3}, make([]byte, 36)...))
+	f.Add(append([]byte{4}, make([]byte, 52)...))
 	f.Add(append([]byte{1, 0, 0, 8}, make([]byte, 8+2)...))
 	f.Fuzz(func(t *testing.T, row []byte) {
 		r, err := recipient.Decode(row)
@@ -32,7 +33,7 @@ func FuzzDecodeRow(f *testing.F) {
 			return
 		}
 		again, err := recipient.Encode(r)
-		if row[0] < 3 {
+		if row[0] < 4 {
 			if row[0] == 1 && tooLong(r) {
 				return
 			}
@@ -44,7 +45,7 @@ func FuzzDecodeRow(f *testing.F) {
 				again, err = recipient.Encode(r2)
 			}
 		}
-		if err != nil || len(row) == 0 || row[0] != 3 || !bytes.Equal(again, row) {
+		if err != nil || len(row) == 0 || row[0] != 4 || !bytes.Equal(again, row) {
 			t.Fatalf("%x\ndecodes and encodes to\n%x, %v", row, again, err)
 		}
 		tryAll(t, r, fixture.Noon)

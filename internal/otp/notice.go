@@ -14,6 +14,19 @@ import (
 // window.Day.
 const MaxNoticesPerDay = 10
 
+// NotifyOnce is Notify for a call of the Functions host ([Idempotency].Call), of which
+// all deliveries count once. Zero: every notice counts.
+func NotifyOnce(old Recipient, address string, call [16]byte, now time.Time) (Recipient, error) {
+	if r := old.Settle(now); call != [16]byte{} && call == r.NoticeCall && r.mayHold(address) == nil {
+		return r, nil // counted, and kept also if the address was erased meanwhile
+	}
+	r, err := Notify(old, address, now)
+	if err == nil {
+		r.NoticeCall = call
+	}
+	return r, err
+}
+
 // Notify counts a notice to the address. The error is of kind TooManyChanges if the
 // address has had MaxNoticesPerDay notices and alerts within window.Day.
 func Notify(old Recipient, address string, now time.Time) (Recipient, error) {

@@ -134,6 +134,7 @@ type Recipient struct {
 	BlockedUntil  time.Time   // zero if the provider does not block the address
 	Preferred     Preferred
 	Notices       []time.Time `json:",omitempty"` // notices and alerts of the last Day, oldest first
+	NoticeCall    [16]byte    `json:",omitzero"`  // of Idempotency.Call: the call of the last notice that was counted, zero if unknown
 	Messages      []Message   `json:",omitempty"` // the person's own that had an effect within the last Day, oldest first
 	Replays       []Replay    // of the last Day, oldest first
 }

@@ -61,7 +61,7 @@ func recipients(now time.Time) *rapid.Generator[otp.Recipient] {
 		}
 		for i := range rapid.IntRange(0, 5).Draw(t, "replays") {
 			r.Replays = append(r.Replays, otp.Replay{
-				Idempotency: otp.Idempotency{Key: [16]byte{byte(i + 1)}}, At: at.Draw(t, "answered"), ID: newID(fixture.Alice, uint64(i)),
+				Idempotency: otp.Idempotency{Key: [16]byte{byte(i + 1)}, Call: [16]byte{byte(rapid.IntRange(0, 1).Draw(t, "call"))}}, At: at.Draw(t, "answered"), ID: newID(fixture.Alice, uint64(i)),
 				UnderWay: rapid.Bool().Draw(t, "under way"),
 			})
 		}
@@ -115,7 +115,7 @@ type transition = func(otp.Recipient) (otp.Recipient, otp.Verification, error)
 func anyStart(t *rapid.T) otp.StartRequest {
 	start := otp.StartRequest{
 		ID: newID(fixture.Alice, 99), Address: fixture.Alice, Key: keyring.Current(),
-		Idempotency: otp.Idempotency{Key: [16]byte{rapid.ByteRange(0, 6).Draw(t, "key")}},
+		Idempotency: otp.Idempotency{Key: [16]byte{rapid.ByteRange(0, 6).Draw(t, "key")}, Call: [16]byte{rapid.ByteRange(0, 1).Draw(t, "call")}},
 		Purpose:     rapid.SampledFrom([]string{"p0", "p1", "p2", "p3", "p4"}).Draw(t, "purpose"),
 		Workflow:    anyWorkflow.Draw(t, "workflow"),
 	}
@@ -197,8 +197,9 @@ func anyTransition(t *rapid.T, now time.Time) transition {
 // isRepetition reports whether a request had an idempotency key that was used
 // before. The transition then returns the old recipient itself.
 func isRepetition(err error) bool {
-	_, ok := errors.AsType[*otp.Replay](err)
-	return ok || problem.Is(err, problem.IdempotencyConflict)
+	_, replayed := errors.AsType[*otp.Replay](err)
+	_, underWay := errors.AsType[*otp.UnderWayError](err)
+	return replayed || underWay || problem.Is(err, problem.IdempotencyConflict)
 }
 
 func TestTransitions_NeverChangeTheirArguments(t *testing.T) {
@@ -312,7 +313,7 @@ func TestTransitions_ReturnWhatARowCanHold(t *testing.T) {
 	})
 }
 
-// An error is a *problem.Error, an *otp.Replay, or what a check needs of another row,
+// An error is a *problem.Error, an *otp.Replay, an *otp.UnderWayError, or what a check needs of another row,
 // and never a nil pointer in an interface.
 func TestTransitions_RefuseWithAProblemOnly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -321,6 +322,9 @@ func TestTransitions_RefuseWithAProblemOnly(t *testing.T) {
 			return
 		}
 		if replay, ok := err.(*otp.Replay); ok && replay != nil {
+			return
+		}
+		if other, ok := err.(*otp.UnderWayError); ok && other != nil && other.Left > 0 && other.Left <= otp.MaxRequest {
 			return
 		}
 		if needed, ok := err.(*otp.NeedsReservationError); ok && needed != nil && needed.Address != "" || err == otp.ErrNeedsUser {

@@ -6,16 +6,24 @@ import (
 	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/deadline"
 	"twofa/internal/problem"
 	"twofa/internal/window"
 )
 
 // Idempotency identifies a repeated request: Key is a hash of its Idempotency-Key,
 // Body one of all its contents. The zero Idempotency is none.
+//
+// Call is a hash of the Functions host's id of the call, zero if there is none. It is
+// the same for all deliveries of one call, and differs if a client repeats a request.
 type Idempotency struct {
 	Key  [16]byte
 	Body [16]byte
+	Call [16]byte `json:",omitzero"`
 }
+
+// isOf reports whether p answered a request with the same key and contents.
+func (i Idempotency) isOf(p Replay) bool { return i.Key == p.Key && i.Body == p.Body }
 
 // Outcome is how the sending of a message, or of all messages of a request,
 // ended.
@@ -71,9 +79,17 @@ type Replay struct {
 	UnderWay bool `json:",omitempty"`
 }
 
-// MaxRequest is longer than any request can take: the HTTP edge ends a request
-// earlier.
-const MaxRequest = 30 * time.Second
+// MaxRequest is longer than any start or resend can take: see package deadline.
+const MaxRequest = deadline.UnderWay
+
+// UnderWayError is the error of [Start] and [Resend] for another delivery of the
+// Functions host's call that is under way: nothing is changed. Unlike a client's
+// repetition, which is refused, the delivery has to wait and to ask again, because
+// nobody repeats it. Left is how long the first delivery can still be under way.
+type UnderWayError struct{ Left time.Duration }
+
+// Error implements error.
+func (*UnderWayError) Error() string { return "otp: another delivery of the call is under way" }
 
 // Error implements error.
 func (*Replay) Error() string { return "otp: the request is a repetition" }
@@ -84,13 +100,17 @@ const maxReplays = 64
 
 // replayed returns a *Replay if the request is a repetition, an IdempotencyConflict
 // if its key was used for another request or if the first request is under way, and
-// else nil. Beside a *Replay it returns the verification, zero if that is forgotten.
+// else nil. If what is under way is another delivery of the same call, the error is an
+// *UnderWayError. Beside a *Replay it returns the verification, zero if that is
+// forgotten.
 func (r Recipient) replayed(i Idempotency, now time.Time) (Verification, error) {
 	for _, p := range r.Replays {
 		switch {
 		case i == (Idempotency{}) || p.Key != i.Key:
 		case p.Body != i.Body:
 			return Verification{}, &problem.Error{Kind: problem.IdempotencyConflict, Detail: "This Idempotency-Key came with another request within 24 hours. Use a new key for a new request."}
+		case p.UnderWay && now.Sub(p.At) < MaxRequest && i.Call != [16]byte{} && i.Call == p.Call:
+			return Verification{}, &UnderWayError{Left: min(MaxRequest, MaxRequest-now.Sub(p.At))} // another clock may be ahead
 		case p.UnderWay && now.Sub(p.At) < MaxRequest:
 			return Verification{}, &problem.Error{
 				Kind: problem.IdempotencyConflict, RetryAfter: min(pollPause, MaxRequest-now.Sub(p.At)),
@@ -125,7 +145,7 @@ func (r *Recipient) remembered(i Idempotency) *Replay {
 		return nil
 	}
 	for k := range r.Replays {
-		if r.Replays[k].Idempotency == i {
+		if i.isOf(r.Replays[k]) {
 			return &r.Replays[k]
 		}
 	}
@@ -158,6 +178,6 @@ func Conclude(old Recipient, i Idempotency, v Verification, outcome Outcome, ret
 // a new request: a limit refused the request before anything was sent.
 func Forget(old Recipient, i Idempotency) Recipient {
 	r := old.clone()
-	r.Replays = slices.DeleteFunc(r.Replays, func(p Replay) bool { return i != (Idempotency{}) && p.Idempotency == i })
+	r.Replays = slices.DeleteFunc(r.Replays, func(p Replay) bool { return i != (Idempotency{}) && i.isOf(p) })
 	return r
 }

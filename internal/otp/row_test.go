@@ -43,7 +43,7 @@ var anyRow = rapid.Custom(func(t *rapid.T) otp.Recipient {
 		Address: anyText.Draw(t, "address"), Sends: times.Draw(t, "sends"), Failures: times.Draw(t, "failures"),
 		AlertedAt: anyTime.Draw(t, "alerted"), BlockedUntil: anyTime.Draw(t, "blocked"),
 		Preferred: otp.Preferred{Channel: anyName.Draw(t, "preferred"), At: anyTime.Draw(t, "preferred at")},
-		Notices:   times.Draw(t, "notices"),
+		Notices:   times.Draw(t, "notices"), NoticeCall: any16.Draw(t, "notice call"),
 	}
 	for range rapid.IntRange(0, otp.MaxMessages).Draw(t, "messages") {
 		hash := any16.Draw(t, "message")
@@ -51,7 +51,7 @@ var anyRow = rapid.Custom(func(t *rapid.T) otp.Recipient {
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "replays") {
 		r.Replays = append(r.Replays, otp.Replay{
-			Idempotency: otp.Idempotency{Key: any16.Draw(t, "key"), Body: any16.Draw(t, "body")},
+			Idempotency: otp.Idempotency{Key: any16.Draw(t, "key"), Body: any16.Draw(t, "body"), Call: any16.Draw(t, "call")},
 			At:          anyTime.Draw(t, "at"), ID: otp.ID(anyText.Draw(t, "id")),
 			Purpose: anyText.Draw(t, "purpose"), Channel: anyName.Draw(t, "channel"),
 			ExpiresAt: anyTime.Draw(t, "expires"), ResendAfter: anyTime.Draw(t, "resend after"),
@@ -176,19 +176,36 @@ func keptInFull(t *testing.T) (*rig, func(version, notices, replays, underWay st
 
 // A change of these bytes is a change of the layout, which needs a new version:
 // existing rows have to stay readable.
-func TestRow_LayoutOfVersion3IsFixed(t *testing.T) {
+func TestRow_LayoutOfVersion4IsFixed(t *testing.T) {
 	r, layout := keptInFull(t)
 	r.kept.Notices = []time.Time{r.now}
 	r.kept.Messages = []otp.Message{{Hash: otp.MessageHash{0xcc, 7: 0xdd}, At: r.now}}
 	r.kept.Replays[0].UnderWay = true
-	at := fmt.Sprintf("%016x", r.now.UnixMilli())
-	want := layout("03", "0008"+at+"0010"+"cc000000000000dd"+at, "006d", "01")
+	r.kept.NoticeCall, r.kept.Replays[0].Call = [16]byte{0xee}, [16]byte{15: 0xff}
+	at, zeros := fmt.Sprintf("%016x", r.now.UnixMilli()), strings.Repeat("00", 15)
+	want := layout("04", "0008"+at+"ee"+zeros+"0010"+"cc000000000000dd"+at, "007d", "01"+zeros+"ff")
 	if got := fmt.Sprintf("%x", mustEncode(t, r.kept)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
 // The release before wrote these bytes.
+func TestRow3_IsReadInFull(t *testing.T) {
+	r, layout := keptInFull(t)
+	r.kept.Notices = []time.Time{r.now}
+	r.kept.Messages = []otp.Message{{Hash: otp.MessageHash{0xcc, 7: 0xdd}, At: r.now}}
+	r.kept.Replays[0].UnderWay = true
+	at := fmt.Sprintf("%016x", r.now.UnixMilli())
+	row, err := hex.DecodeString(layout("03", "0008"+at+"0010"+"cc000000000000dd"+at, "006d", "01"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := recipient.Decode(row); err != nil || !same(got, r.kept) {
+		t.Errorf("%v:\ngot  %+v\nwant %+v", err, got, r.kept)
+	}
+}
+
+// An earlier release wrote these bytes.
 func TestRow2_IsReadInFull(t *testing.T) {
 	r, layout := keptInFull(t)
 	row, err := hex.DecodeString(layout("02", "", "006c", ""))
@@ -199,7 +216,7 @@ func TestRow2_IsReadInFull(t *testing.T) {
 	if err != nil || !same(got, r.kept) {
 		t.Errorf("%v:\ngot  %+v\nwant %+v", err, got, r.kept)
 	}
-	for version := range byte(5) {
+	for version := range byte(6) {
 		if _, err := recipient.Decode(edited(row, 0, version)); (err == nil) != (version == 2) {
 			t.Errorf("as version %d: %v", version, err)
 		}
@@ -269,9 +286,10 @@ func TestDecode_RefusesWhatEncodeDoesNotWrite(t *testing.T) {
 	wantRefused(t, row, map[string][]byte{
 		"nothing":                      nil,
 		"version 0":                    edit(0, 0),
-		"a later version":              edit(0, 4),
-		"version 3 as version 1":       edit(0, 1),
-		"version 3 as version 2":       edit(0, 2),
+		"a later version":              edit(0, 5),
+		"version 4 as version 1":       edit(0, 1),
+		"version 4 as version 2":       edit(0, 2),
+		"version 4 as version 3":       edit(0, 3),
 		"a spare byte":                 append(bytes.Clone(row), 0),
 		"an unknown status":            edit(end-behindStatus-1, 7),
 		"an unknown alphabet":          edit(end-behindStatus-3, 3),

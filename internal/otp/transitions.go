@@ -238,7 +238,7 @@ func (r *Recipient) endPending(status Status, now time.Time, match func(Verifica
 func (r Recipient) Forgotten() Recipient {
 	return Recipient{
 		Sends: r.Sends, Failures: r.Failures, AlertedAt: r.AlertedAt, BlockedUntil: r.BlockedUntil,
-		Notices: r.Notices, Messages: r.Messages,
+		Notices: r.Notices, NoticeCall: r.NoticeCall, Messages: r.Messages,
 	}
 }
 

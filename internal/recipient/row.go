@@ -17,7 +17,8 @@ import (
 const (
 	version1 = 1 // one channel for each verification, no deliveries; see row1.go
 	version2 = 2 // no notices, no messages of the person, no requests under way
-	version3 = 3
+	version3 = 3 // no calls of the host
+	version4 = 4
 )
 
 // errRow: the bytes are not a recipient in a version that this program knows.
@@ -33,8 +34,8 @@ var (
 // lists after their length in bytes, times in Unix milliseconds. It fails for a
 // recipient that Decode would refuse, and for texts longer than 255 bytes.
 func Encode(r otp.Recipient) ([]byte, error) {
-	b := cryptobyte.NewBuilder(make([]byte, 0, 128+288*len(r.Verifications)+8*(len(r.Sends)+len(r.Failures))+160*len(r.Replays)))
-	b.AddUint8(version3)
+	b := cryptobyte.NewBuilder(make([]byte, 0, 128+288*len(r.Verifications)+8*(len(r.Sends)+len(r.Failures))+176*len(r.Replays)))
+	b.AddUint8(version4)
 	row.AddText(b, r.Address)
 	row.AddTimes(b, r.Sends)
 	row.AddTimes(b, r.Failures)
@@ -43,6 +44,7 @@ func Encode(r otp.Recipient) ([]byte, error) {
 	row.AddTime(b, r.Preferred.At)
 	row.AddText(b, r.Preferred.Channel)
 	row.AddTimes(b, r.Notices)
+	b.AddBytes(r.NoticeCall[:])
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
 		for _, m := range r.Messages {
 			b.AddBytes(m.Hash[:])
@@ -97,6 +99,7 @@ func addReplay(b *cryptobyte.Builder, p otp.Replay) {
 	b.AddUint8(uint8(p.Outcome))
 	b.AddUint32(uint32(p.RetryAfter / time.Second))
 	row.AddBool(b, p.UnderWay)
+	b.AddBytes(p.Call[:])
 }
 
 func addVerification(b *cryptobyte.Builder, v otp.Verification) {
@@ -136,7 +139,7 @@ func addVerification(b *cryptobyte.Builder, v otp.Verification) {
 func Decode(encoded []byte) (otp.Recipient, error) {
 	s := cryptobyte.String(encoded)
 	var version uint8
-	if !s.ReadUint8(&version) || version < version1 || version > version3 {
+	if !s.ReadUint8(&version) || version < version1 || version > version4 {
 		return otp.Recipient{}, fmt.Errorf("%w: version %d", errRow, version)
 	}
 	var r otp.Recipient
@@ -147,7 +150,7 @@ func Decode(encoded []byte) (otp.Recipient, error) {
 		ok = ok && row.ReadTime(&s, &r.AlertedAt) && row.ReadTime(&s, &r.BlockedUntil) &&
 			row.ReadTime(&s, &r.Preferred.At) && row.ReadText(&s, &r.Preferred.Channel)
 		if version >= version3 {
-			ok = ok && row.ReadTimes(&s, &r.Notices) && readMessages(&s, &r.Messages)
+			ok = ok && row.ReadTimes(&s, &r.Notices) && (version < version4 || s.CopyBytes(r.NoticeCall[:])) && readMessages(&s, &r.Messages)
 		}
 		ok = ok && readReplays(&s, &r.Replays, version)
 	}
@@ -186,7 +189,8 @@ func readReplays(s *cryptobyte.String, out *[]otp.Replay, version uint8) bool {
 			row.ReadText(&list, &p.Purpose) && row.ReadText(&list, &p.Channel) &&
 			row.ReadTime(&list, &p.ExpiresAt) && row.ReadTime(&list, &p.ResendAfter) &&
 			list.ReadUint16(&sends) && list.ReadUint16(&checks) && list.ReadUint8(&outcome) && list.ReadUint32(&retryAfter) &&
-			otp.Outcome(outcome) <= otp.OutcomeUnclear && (version < version3 || row.ReadBool(&list, &p.UnderWay))
+			otp.Outcome(outcome) <= otp.OutcomeUnclear && (version < version3 || row.ReadBool(&list, &p.UnderWay)) &&
+			(version < version4 || list.CopyBytes(p.Call[:]))
 		p.SendsLeft, p.ChecksLeft = int(sends), int(checks)
 		p.Outcome, p.RetryAfter = otp.Outcome(outcome), time.Duration(retryAfter)*time.Second
 		*out = append(*out, p)

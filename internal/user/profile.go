@@ -78,7 +78,7 @@ func (p Profile) checkChannels(available []channel.Channel, faults *problem.Faul
 func (u User) Update(want User, now time.Time) User {
 	if u.Name == "" {
 		want.CreatedAt, want.UpdatedAt = now, now
-		want.TOTP, want.Recovery, want.Changes = u.TOTP, u.Recovery, u.Changes
+		want.TOTP, want.Recovery, want.Changes, want.Call = u.TOTP, u.Recovery, u.Changes, u.Call
 		return want
 	}
 	if want.Phone == u.Phone && want.Email == u.Email && want.Locale == u.Locale && slices.Equal(want.Channels, u.Channels) {
@@ -87,7 +87,7 @@ func (u User) Update(want User, now time.Time) User {
 	want.PhoneVerified = u.PhoneVerified && want.Phone == u.Phone
 	want.EmailVerified = u.EmailVerified && want.Email == u.Email
 	want.CreatedAt, want.UpdatedAt = u.CreatedAt, now
-	want.TOTP, want.Recovery, want.Changes = u.TOTP, u.Recovery, u.Changes
+	want.TOTP, want.Recovery, want.Changes, want.Call = u.TOTP, u.Recovery, u.Changes, u.Call
 	return want.Revised()
 }
 

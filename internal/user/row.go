@@ -15,7 +15,8 @@ import (
 const (
 	rowErased   = 0 // the user was erased; nothing follows, or what is kept of the user
 	rowVersion1 = 1 // without the lists of addDay
-	rowVersion2 = 2
+	rowVersion2 = 2 // without the call
+	rowVersion3 = 3
 )
 
 // Bits of the flags.
@@ -34,7 +35,8 @@ var (
 
 // Encode writes the user as bytes that Decode reads: texts and lists after their
 // length (two bytes for the name, one for all others), numbers in big-endian
-// order, times in Unix milliseconds. The factors and addDay come last. It fails for a user
+// order, times in Unix milliseconds. The factors, addDay and addCall come last; a user
+// without a call is written as version 2. It fails for a user
 // without a name, for a text or a list that is too long for its length, and for
 // factors that are not valid.
 func (u User) Encode() ([]byte, error) {
@@ -42,7 +44,11 @@ func (u User) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("%w: no name", errUnkept)
 	}
 	b := cryptobyte.NewBuilder(make([]byte, 0, 128+len(u.Name)))
-	b.AddUint8(rowVersion2)
+	version := uint8(rowVersion2)
+	if u.Call != (Call{}) {
+		version = rowVersion3
+	}
+	b.AddUint8(version)
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(u.Name)) })
 	row.AddText(b, u.Phone)
 	row.AddText(b, u.Email)
@@ -62,6 +68,9 @@ func (u User) Encode() ([]byte, error) {
 	addTOTP(b, u.TOTP)
 	addRecovery(b, u.Recovery)
 	addDay(b, u)
+	if version == rowVersion3 {
+		addCall(b, u.Call)
+	}
 	encoded, err := b.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnkept, err)
@@ -69,13 +78,13 @@ func (u User) Encode() ([]byte, error) {
 	return encoded, nil
 }
 
-// Decode reads what Encode of this or the earlier version wrote. Anything else is
+// Decode reads what Encode of this or an earlier version wrote. Anything else is
 // an error: an unknown version, an unknown flag, a missing byte or an additional
 // one.
 func Decode(encoded []byte) (User, error) {
 	s := cryptobyte.String(encoded)
 	var version, flags uint8
-	if !s.ReadUint8(&version) || version != rowVersion1 && version != rowVersion2 {
+	if !s.ReadUint8(&version) || version < rowVersion1 || version > rowVersion3 {
 		return User{}, fmt.Errorf("%w: version %d", errRow, version)
 	}
 	var u User
@@ -95,8 +104,11 @@ func Decode(encoded []byte) (User, error) {
 	if ok {
 		u.Recovery, ok = readRecovery(&s)
 	}
-	if ok && version == rowVersion2 {
+	if ok && version >= rowVersion2 {
 		ok = readDay(&s, &u)
+	}
+	if ok && version >= rowVersion3 {
+		ok = readCall(&s, &u.Call)
 	}
 	if !ok || !s.Empty() {
 		return User{}, errRow

@@ -249,6 +249,6 @@ func (u User) encode() ([]byte, error) {
 func errNotFound() error {
 	return &problem.Error{
 		Kind:   problem.NotFound,
-		Detail: "There is no user of this name. Register the user first. Alice and alice are two names, and in a path a name is percent-encoded once.",
+		Detail: "There is no user of this name. Register the user first. Alice and alice are two names. In a path, a name is ~ and the base64url form of its UTF-8, or percent-encoded once.",
 	}
 }

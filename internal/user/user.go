@@ -42,15 +42,22 @@ type User struct {
 	Recovery recovery.State
 	// Changes are those of factors and addresses within window.Day, oldest first.
 	Changes []time.Time `json:",omitempty"`
+	// Call is the last call of the Functions host that is counted in Changes.
+	Call Call `json:",omitzero"`
 }
 
 // MaxChangesPerDay is how many changes of factors and addresses a user may have
 // within window.Day.
 const MaxChangesPerDay = 10
 
-// CountChange returns the user after one more change of factors or addresses. The
+// CountChange returns the user after one more change of factors or addresses. All
+// deliveries of one call of the Functions host (zero: none) count as one change. The
 // error is of kind TooManyChanges.
-func (u User) CountChange(now time.Time) (User, error) {
+func (u User) CountChange(call Call, now time.Time) (User, error) {
+	if u.Call.Is(call.ID) {
+		u.Call.Delivery = call.Delivery
+		return u, nil
+	}
 	changes, wait := window.Count(u.Changes, MaxChangesPerDay, now)
 	if wait > 0 {
 		return u, &problem.Error{
@@ -58,7 +65,7 @@ func (u User) CountChange(now time.Time) (User, error) {
 			Detail: "Too many changes of this user's factors and addresses within 24 hours. Nothing was changed.",
 		}
 	}
-	u.Changes = changes
+	u.Changes, u.Call = changes, call
 	return u, nil
 }
 

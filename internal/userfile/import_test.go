@@ -52,7 +52,7 @@ func TestImport_ImportsALineAsAWholeOrReportsWhyNot(t *testing.T) {
 		"a URI":                   {`alice,,alice@example.com,"otpauth://totp/X:alice?secret=` + secretA + `&issuer=X&algorithm=SHA256&digits=8&period=60",,,`, ""},
 		"a quoted name":           {`"Smith, Alice ""A""",+14155550123,,,,,`, ""},
 		"no name":                 {`,+14155550123,,,,,`, "name: The user's name is missing."},
-		"a path":                  {`canary/x,+14155550123,,,,,`, "name: "},
+		"a path":                  {`al/ice,+14155550123,,,,,`, ""},
 		"no address":              {`canary,,,` + secretA + `,,,`, "phone: Give a phone number"},
 		"not a number":            {`alice,canary,,,,,`, "phone: "},
 		"not an e-mail address":   {`alice,,canary,,,,`, "email: "},
@@ -75,7 +75,8 @@ func TestImport_ImportsALineAsAWholeOrReportsWhyNot(t *testing.T) {
 		"not UTF-8":               {"can\xffary,+14155550123,,,,,", "name: this is not UTF-8"},
 		"a line within a field":   {"\"canary\nmallory,+14155550124,,,,,\",+14155550123,,,,,", "name: "},
 		"a line that is no user":  {"\"a\nmallory,+14155550124,,,,,", "its quotes are not as in RFC 4180"},
-		"an escape in the name":   {`%63anary,+14155550123,,,,,`, "name: "},
+		"an escape in the name":   {`%41lice,+14155550123,,,,,`, ""},
+		"a space after the name":  {`"canary ",+14155550123,,,,,`, "name: "},
 		"a name in another form":  {"Ame\u0301lie,+14155550123,,,,,", ""},
 		"an apostrophe, a dollar": {`o'neil$,+14155550123,,,,,`, ""},
 	} {

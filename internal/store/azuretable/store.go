@@ -16,13 +16,14 @@ import (
 	"strings"
 	"time"
 
+	"twofa/internal/deadline"
 	"twofa/internal/store"
 )
 
 const (
 	// defaultTimeout is the time limit of one call, including its repetitions. The
 	// Functions host allows a request much more time, but a person is waiting.
-	defaultTimeout = 5 * time.Second
+	defaultTimeout = deadline.Storage
 	// listTimeout is the time limit of one call of Expired. The service searches
 	// for up to 5 seconds before it answers with the rows that it has found.
 	listTimeout = 8 * time.Second

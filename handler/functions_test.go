@@ -1,0 +1,103 @@
+package handler_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"twofa/handler"
+)
+
+// function is what a function.json says.
+type function struct {
+	name     string
+	Bindings []struct{ Type, Direction, Name, AuthLevel, Route string }
+}
+
+// functions reads every function.json of the project.
+func functions(t *testing.T) (all []function) {
+	t.Helper()
+	files, err := filepath.Glob("../*/function.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d functions, %v", len(files), err)
+	}
+	for _, file := range files {
+		f := function{name: filepath.Base(filepath.Dir(file))}
+		text, err := os.ReadFile(file)
+		if err == nil {
+			err = json.Unmarshal(text, &f)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// What a segment of a route may be: a literal, or a parameter that cannot begin with a
+// dot. The last form also takes the literal .well-known.
+var (
+	literal   = regexp.MustCompile(`^[a-z0-9-]+$`)
+	parameter = regexp.MustCompile(`^\{[a-z]+:(alpha|regex\(\^\[\^\.\]\)|regex\(\^\(\[\^\.\]\|\[\.\]well-known\$\)\))\??\}$`)
+)
+
+// Out of such a route nothing climbs: an absolute-form request target climbs out of a
+// catch-all, past the key of the function
+// (docs/decisions/0011-proxying-and-routes-of-segments.md).
+func TestR24_NoSegmentOfARouteBeginsWithADot(t *testing.T) {
+	for _, f := range functions(t) {
+		for _, b := range f.Bindings {
+			if b.Type != "httpTrigger" {
+				continue
+			}
+			for segment := range strings.SplitSeq(b.Route, "/") {
+				if !literal.MatchString(segment) && !parameter.MatchString(segment) {
+					t.Errorf("%s: the segment %s of %s may begin with a dot, or takes more than one segment", f.name, segment, b.Route)
+				}
+			}
+		}
+	}
+	for _, bad := range []string{"{*path}", "{id}", "{id?}", "{id:length(3)}", "{id:regex(^[^/])}", "{id:regex([^.])}", "..", ".x", "{a:alpha}{b}"} {
+		if literal.MatchString(bad) || parameter.MatchString(bad) {
+			t.Errorf("the rule accepts %s", bad)
+		}
+	}
+}
+
+// In proxying, the host needs exactly one trigger and one output, and our answer to an
+// old host needs the output's name.
+func TestEachHTTPFunctionHasOneTriggerAndOneOutput(t *testing.T) {
+	var names []string
+	for _, f := range functions(t) {
+		if f.Bindings[0].Type != "httpTrigger" {
+			continue
+		}
+		names = append(names, f.name)
+		if len(f.Bindings) != 2 || f.Bindings[1].Type != "http" || f.Bindings[1].Direction != "out" || f.Bindings[1].Name != "res" {
+			t.Errorf("%s has the bindings %+v", f.name, f.Bindings)
+		}
+	}
+	if want := slices.Sorted(slices.Values(handler.HTTPFunctions)); !slices.Equal(names, want) {
+		t.Errorf("the HTTP functions are %q, the handler knows %q", names, want)
+	}
+}
+
+// Forwarding is the host's old mode. There, function keys are no boundary.
+func TestHostJSONSetsProxyingAlone(t *testing.T) {
+	text, err := os.ReadFile("../host.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var host struct{ CustomHandler map[string]any }
+	if err := json.Unmarshal(text, &host); err != nil {
+		t.Fatal(err)
+	}
+	if len(host.CustomHandler) != 2 || host.CustomHandler["enableProxyingHttpRequest"] != true || host.CustomHandler["description"] == nil {
+		t.Errorf("customHandler is %v", host.CustomHandler)
+	}
+}
