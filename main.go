@@ -147,11 +147,28 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
+// listenError says what to do if the service cannot listen.
+func listenError(s config.Settings, err error) error {
+	const windowsInUse, windowsDenied = syscall.Errno(10048), syscall.Errno(10013)
+	_, port, _ := net.SplitHostPort(s.Addr)
+	switch {
+	case s.UnderHost && (errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, windowsInUse)):
+		return fmt.Errorf("FUNCTIONS_CUSTOMHANDLER_PORT: another process uses port %s of %s, which the Functions host gave: stop that process, most likely an earlier one of this service, or restart the host (%w)", port, s.Addr, err)
+	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, windowsInUse):
+		return fmt.Errorf("TWOFA_ADDR: another process uses port %s of %s: set TWOFA_ADDR to another port, such as 127.0.0.1:8081, or stop that process (%w)", port, s.Addr, err)
+	case errors.Is(err, syscall.EACCES), errors.Is(err, windowsDenied):
+		return fmt.Errorf("TWOFA_ADDR: this user may not listen on port %s: set TWOFA_ADDR to a port of 1024 or more (%w)", port, err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("TWOFA_ADDR: this machine does not have the address of %s: set TWOFA_ADDR to one that it has, or to 127.0.0.1:%s (%w)", s.Addr, port, err)
+	}
+	return fmt.Errorf("TWOFA_ADDR: %w", err)
+}
+
 // serve listens until ctx ends.
 func serve(ctx context.Context, s config.Settings, h http.Handler, log *slog.Logger) error {
 	listener, err := net.Listen("tcp", s.Addr)
 	if err != nil {
-		return fmt.Errorf("TWOFA_ADDR: %w", err)
+		return listenError(s, err)
 	}
 	server := newServer(h, log)
 	log.Info("listening", "address", listener.Addr().String(), "store", s.Store, "messenger", s.Messenger)

@@ -1,18 +1,25 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"twofa/internal/app"
 	"twofa/internal/config"
 	"twofa/internal/deadline"
 	"twofa/internal/otp"
 	"twofa/internal/secret"
+	"twofa/internal/store"
+	"twofa/internal/store/boltstore"
 	"twofa/internal/testing/fixture"
 )
 
@@ -93,5 +100,107 @@ func TestR2_R6_Warnings(t *testing.T) {
 				t.Errorf("%s: no warning of %s: %s", tc.name, setting, out.String())
 			}
 		}
+	}
+}
+
+// If the service cannot listen, the error says what to do.
+func TestServeSaysWhatToDoIfItCannotListen(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	in := taken.Addr().String()
+	_, port, _ := net.SplitHostPort(in)
+	denied := func(errno syscall.Errno) error {
+		return &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", errno)}
+	}
+	log := slog.New(slog.DiscardHandler)
+	for name, tc := range map[string]struct {
+		err  error
+		want []string
+	}{
+		"taken":                {serve(t.Context(), config.Settings{Addr: in}, nil, log), []string{"TWOFA_ADDR: another process uses port " + port, "set TWOFA_ADDR to another port", "or stop that process"}},
+		"taken under the host": {serve(t.Context(), config.Settings{Addr: in, UnderHost: true}, nil, log), []string{"FUNCTIONS_CUSTOMHANDLER_PORT: another process uses port " + port, "restart the host"}},
+		"another machine's":    {serve(t.Context(), config.Settings{Addr: "192.0.2.1:8080"}, nil, log), []string{"TWOFA_ADDR: this machine does not have the address", "127.0.0.1:8080"}},
+		"taken on Windows":     {listenError(config.Settings{Addr: in}, denied(10048)), []string{"another process uses port " + port}},
+		"a low port":           {listenError(config.Settings{Addr: "127.0.0.1:80"}, denied(syscall.EACCES)), []string{"may not listen on port 80", "1024 or more"}},
+		"anything else":        {listenError(config.Settings{Addr: in}, denied(syscall.EMFILE)), []string{"TWOFA_ADDR: "}},
+	} {
+		for _, want := range tc.want {
+			if tc.err == nil || !strings.Contains(tc.err.Error(), want) {
+				t.Errorf("%s: %v, want %q", name, tc.err, want)
+			}
+		}
+	}
+}
+
+// A start over rows that another secret has sealed warns, and marks the parts if it
+// found no other rows.
+func TestAStoreOfAnotherSecretIsWarnedOf(t *testing.T) {
+	for name, tc := range map[string]struct {
+		first, second, then string // the secrets that fill the store, and that of the start
+		rows                int    // of each
+		warned              string // "" for no warning
+		foreign             bool
+	}{
+		"empty":                         {first: fixture.Secret(1), then: fixture.Secret(2)},
+		"the same":                      {first: fixture.Secret(1), then: fixture.Secret(1), rows: 3},
+		"rotated":                       {first: fixture.Secret(1), then: fixture.Secret(2) + "," + fixture.Secret(1), rows: 3},
+		"another":                       {first: fixture.Secret(1), then: fixture.Secret(2), rows: 3, warned: `"rows":3,"of":3`, foreign: true},
+		"one row of another":            {first: fixture.Secret(1), then: fixture.Secret(2), rows: 1, warned: `"rows":1,"of":1`, foreign: true},
+		"rotated, and the old one lost": {first: fixture.Secret(1), second: fixture.Secret(2), then: fixture.Secret(2), rows: 5, warned: `"rows":5,"of":10`},
+		"many rows":                     {first: fixture.Secret(1), then: fixture.Secret(2), rows: 500, warned: `"rows":64,"of":64`, foreign: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			table, err := boltstore.Open(filepath.Join(dir, "twofa.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = table.Batch(t.Context(), func(b store.Table) error {
+				for n, setting := range []string{tc.first, tc.second} {
+					if setting == "" {
+						continue
+					}
+					keys, err := secret.Parse(setting)
+					if err != nil {
+						return err
+					}
+					for i := range tc.rows {
+						key := store.Key(fmt.Sprintf("%c%d%04d", "0u"[i%2], n, i))
+						if err := b.Update(t.Context(), key, func([]byte) (store.Row, error) {
+							return store.Row{Data: keys.Seal([]byte("x"), string(key)), KeepUntil: time.Now().Add(time.Hour)}, nil
+						}); err != nil {
+							return err
+						}
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := table.Close(); err != nil {
+				t.Fatal(err)
+			}
+			keys, err := secret.Parse(tc.then)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out strings.Builder
+			parts, err := app.Open(config.Settings{DataDir: dir, Keys: keys, Messenger: config.MessengerConsole}, io.Discard, slog.New(slog.NewJSONHandler(&out, nil)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer parts.Table.Close()
+			if parts.Foreign != tc.foreign || (out.Len() > 0) != (tc.warned != "") || !strings.Contains(out.String(), tc.warned) {
+				t.Errorf("foreign %t, %s; want %t, %s", parts.Foreign, out.String(), tc.foreign, tc.warned)
+			}
+			if tc.warned != "" && !strings.Contains(out.String(), `"setting":"TWOFA_SECRET"`) {
+				t.Errorf("the warning does not name the setting: %s", out.String())
+			}
+		})
 	}
 }

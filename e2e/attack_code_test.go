@@ -229,7 +229,7 @@ func TestR6_WrongAnswersAreAllTheSame(t *testing.T) {
 		func(code string) fields { return fields{"code": code, "context": other} },
 		func(code string) fields { return fields{"code": code} },
 		func(code string) fields { return fields{"code": wrong(code), "context": other} },
-		func(code string) fields { return fields{"code": "1", "context": context} },
+		func(code string) fields { return fields{"code": "G-" + wrong(code), "context": context} },
 	} {
 		r := want(t, c.post("/api/otpsend", fields{"to": number, "context": context}), "201")
 		f := body(rig.code(number))
@@ -241,11 +241,16 @@ func TestR6_WrongAnswersAreAllTheSame(t *testing.T) {
 		t.Errorf("the answers differ: %q, %q", answers, header)
 	}
 
-	r := want(t, c.post("/api/otpsend", fields{"to": newNumber()}), "201")
-	for left := 4; left >= 0; left-- {
-		wantFields(t, want(t, c.check(fields{"id": r.text("id"), "code": "1"}), "422 wrong_code"), fields{"checks_left": left})
+	number = newNumber()
+	r := want(t, c.post("/api/otpsend", fields{"to": number}), "201")
+	code := rig.code(number)
+	for i := 1; i < len(code); i++ { // a field that checks at each key
+		want(t, c.check(fields{"id": r.text("id"), "code": code[:i]}), "400 invalid_request")
 	}
-	want(t, c.check(fields{"id": r.text("id"), "code": "1"}), "429 too_many_checks")
+	for left := 4; left >= 0; left-- {
+		wantFields(t, want(t, c.check(fields{"id": r.text("id"), "code": wrong(code)}), "422 wrong_code"), fields{"checks_left": left})
+	}
+	want(t, c.check(fields{"id": r.text("id"), "code": code}), "429 too_many_checks")
 }
 
 // R1. Codes have six digits, have every digit at every place, and do not repeat.

@@ -82,7 +82,7 @@ func TestFailedDeliveryContinuesOnTheNextChannel(t *testing.T) {
 			wantFields(t, started, fields{"channel": "whatsapp"})
 			whatsapp := rig.sent(number)[0]
 			code := firstWord(whatsapp.Body)
-			if !containsAll(whatsapp.Body, []string{code + " ist Ihr Code für die Anmeldung bei Acme", "10 Min", "Antworten Sie NEIN"}) {
+			if !containsAll(whatsapp.Body, []string{code + " ist Ihr Code für die Anmeldung bei Acme", "10 Min", "Antworten Sie mit NEIN"}) {
 				t.Errorf("the message is %q", whatsapp.Body)
 			}
 			rig.reportDelivery(provider, whatsapp, "sent", 0)
@@ -318,6 +318,7 @@ func TestPersonWritesToTheService(t *testing.T) {
 	want(t, c.check(fields{"to": number, "code": code}), "400 invalid_request")
 	rig.writeTo(provider, newNumber(), text, "") // another number proves nothing
 	rig.writeTo(provider, number, "hello", "")
+	rig.writeTo(provider, number, "I do NOT approve. Code: "+code, "")
 	want(t, c.check(fields{"id": id}), "409 not_yet_approved")
 
 	if back := rig.writeTo(provider, number, text, ""); !strings.Contains(back, "<Message>") {

@@ -252,8 +252,8 @@ func TestTimerFailsWithStorage(t *testing.T) {
 func TestLogLevels(t *testing.T) {
 	rig := newParallelRig(t)
 	h, c := rig.host(nil)
-	id, _ := rig.start(c, newNumber())
-	want(t, c.check(fields{"id": id, "code": "000"}), "422 wrong_code")
+	id, code := rig.start(c, newNumber())
+	want(t, c.check(fields{"id": id, "code": wrong(code)}), "422 wrong_code")
 	awaitLine(t, h, `"function":"otpverify"`, `"outcome":"wrong_code"`)
 	for _, e := range h.Logs() {
 		if e.Stream == functionshost.Stderr || e.Stream == functionshost.Stdout && e.Level != functionshost.Information {

@@ -42,6 +42,7 @@ var maskedValues = regexp.MustCompile(strings.Join([]string{
 	`(?P<logged>"(?:time|address)":"[^"]*"|"(?:ms|pause_ms)":[0-9.]+)`,
 	`"request_id":"(?P<request>[^"]*)"`,
 	`"retry_after":(?P<seconds>\d+)`,
+	`\bin (?P<soon>\d+ seconds?)\b`, // until the next code of an app
 	`"qr_png":"data:image/png;base64,(?P<PNG>[^"]*)"`,
 	`"qr_svg":"(?P<SVG>(?:\\.|[^"\\])*)"`,
 	`(?:"secret":"|secret=)(?P<SECRET>[A-Z2-7]+)`,
@@ -83,6 +84,8 @@ func (m *mask) token(kind, value string, codes map[string]string) string {
 		return maskSeconds(value)
 	case "minutes":
 		return "SOME"
+	case "soon":
+		return "SOME seconds"
 	case "at":
 		return maskTime(value)
 	case "digits":
@@ -101,6 +104,8 @@ func (m *mask) header(name, value string, bodyLength int) string {
 		if _, err := http.ParseTime(value); err == nil {
 			return "DATE"
 		}
+	case "Location":
+		return m.text(value, nil)
 	case "Etag":
 		return m.numbered("ETAG", value)
 	case "X-Request-Id":
@@ -118,7 +123,7 @@ func (m *mask) header(name, value string, bodyLength int) string {
 // maskSeconds masks a number of seconds that decreases during the session.
 func maskSeconds(seconds string) string {
 	n, err := strconv.Atoi(seconds)
-	if err != nil || n <= 10 { // a small number does not depend on the clock
+	if err != nil || n <= 0 {
 		return seconds
 	}
 	const step = 300
@@ -133,7 +138,7 @@ func maskTime(value string) string {
 		return value
 	}
 	away := time.Until(at)
-	if away > 24*time.Hour {
+	if away > 24*time.Hour-10*time.Minute { // a wait of a day is shorter by what the session took
 		return "TIME+days"
 	}
 	return fmt.Sprintf("TIME%+d", int(away.Round(5*time.Minute)/time.Minute))
@@ -153,7 +158,8 @@ func TestRecordedValuesAreMasked(t *testing.T) {
 		{`"qr_svg":"<svg a=\"b\">","z":1`, `"qr_svg":"SVG#1","z":1`},
 		{"Valid for 9 min. Gültig für 10 Min. 9 left for 10 minutes", "Valid for SOME min. Gültig für SOME Min. 9 left for 10 minutes"},
 		{`["Y2U9-MRQS-JVN3-2SYN"]`, `["RC#1"]`},
-		{`"retry_after":86399 "retry_after":2 `, `"retry_after":UPTO86400 "retry_after":2 `},
+		{`"retry_after":86399 "retry_after":2 `, `"retry_after":UPTO86400 "retry_after":UPTO300 `},
+		{`The app shows the next one in 1 second, in 23 seconds.`, `The app shows the next one in SOME seconds, in SOME seconds.`},
 		{`{"time":"x","request_id":"a1","ms":1.25,"storage_trips":2}`, `{"time":TIME,"request_id":"REQ#1","ms":MS,"storage_trips":2}`},
 	} {
 		if got := m.text(tc[0], map[string]string{"123456": "CODE"}); got != tc[1] {
@@ -166,6 +172,7 @@ func TestRecordedValuesAreMasked(t *testing.T) {
 	for header, want := range map[string]string{
 		"Date: " + now.Format(http.TimeFormat): "DATE", "Date: today": "today", `Etag: "a1"`: "ETAG#1", "X-Request-Id: a1": "REQ#1",
 		"Retry-After: 599": "UPTO600", "Content-Length: 7": "of the body", "Content-Length: 8": "8", "Allow: POST": "POST",
+		"Location: /api/otpsend/VE" + strings.Repeat("a", 32): "/api/otpsend/VE#3",
 	} {
 		name, value, _ := strings.Cut(header, ": ")
 		if got := m.header(name, value, 7); got != want {

@@ -256,7 +256,7 @@ func (rig *rig) sentCodes(number string) (codes []string) {
 // alerts returns how many alerts a number has got over WhatsApp.
 func (rig *rig) alerts(number string) (n int) {
 	for _, m := range rig.sent(number) {
-		if m.Channel == channel.WhatsApp && strings.HasPrefix(m.Body, "Security alert") {
+		if m.Channel == channel.WhatsApp && strings.Contains(m.Body, " security alert: ") {
 			n++
 		}
 	}

@@ -143,7 +143,7 @@ func TestExampleSettingsWork(t *testing.T) {
 
 	number := newNumber()
 	started := want(t, c.post("/api/otpsend", fields{"to": number}), "201")
-	line := awaitLine(t, h, " is your code to sign in to twofa")
+	line := awaitLine(t, h, " is your twofa sign-in code")
 	want(t, c.check(fields{"id": started.text("id"), "code": printedCodes(line.Text)[0]}), "200")
 	rig.wantCalls(0)
 }

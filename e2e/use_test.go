@@ -99,7 +99,7 @@ func TestUseUnderCoreTools(t *testing.T) {
 // printedCodes finds the codes in the output of the console messenger.
 func printedCodes(text string) []string {
 	var codes []string
-	for _, m := range regexp.MustCompile(`(\S+) is your code to sign in to twofa`).FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`(\S+) is your twofa sign-in code`).FindAllStringSubmatch(text, -1) {
 		codes = append(codes, m[1])
 	}
 	return codes

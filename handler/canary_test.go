@@ -91,7 +91,7 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 		amount   = "EUR 7351.42"
 		payee    = "Canary Payee 7351"
 		ip       = "198.51.100.173"
-		typed    = "CANARY7351"
+		typed    = "CANARY7352"
 		locale   = "en-canary73"
 	)
 	// Ten letters and digits: six digits may be part of a timestamp by chance.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"twofa/internal/charset"
 	"twofa/internal/problem"
 
 	"github.com/go-json-experiment/json"
@@ -32,6 +33,15 @@ const (
 	typeForm = "application/x-www-form-urlencoded"
 )
 
+// accepted are the types of the answer to a body of another type (RFC 9110, 15.5.16).
+const accepted = typeJSON + ", " + typeForm
+
+// isJSON reports whether a media type says that a body is JSON: also text/json and the
+// types with the suffix of RFC 6839, 3.1.
+func isJSON(media string) bool {
+	return media == typeJSON || media == "text/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
+}
+
 // decode reads the body of a request, JSON or a form, into a struct of strings
 // (and of lists and structs of strings). It is strict: one object, no unknown or
 // repeated names, valid UTF-8.
@@ -47,10 +57,15 @@ func decode(r *http.Request, into any) error {
 			return errEmptyBody()
 		}
 	}
+	if isCoded(r.Header) {
+		return errCoded
+	}
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	charset := strings.ToLower(params["charset"])
-	if err != nil || media != typeJSON && media != typeForm || charset != "" && charset != "utf-8" {
+	if err != nil || media != typeForm && !isJSON(media) {
 		return &problem.Error{Kind: problem.UnsupportedMediaType, Detail: "Send Content-Type: application/json (or application/x-www-form-urlencoded), in UTF-8."}
+	}
+	if err := charset.Check(params["charset"]); err != nil {
+		return &problem.Error{Kind: problem.UnsupportedMediaType, Detail: "The Content-Type names " + err.Error() + ". Send the body in UTF-8."}
 	}
 	body, err := readBody(r)
 	if err != nil {
@@ -60,6 +75,51 @@ func decode(r *http.Request, into any) error {
 		return decodeForm(body, into)
 	}
 	return decodeJSON(body, into)
+}
+
+// errCoded is the error for a body with a content coding (RFC 9110, 8.4): a small body can
+// hold a large one, which the limits of size are there against.
+var errCoded = &problem.Error{Kind: problem.UnsupportedMediaType, Detail: "The body is compressed, as its Content-Encoding says. Send it as it is, without Content-Encoding."}
+
+// isCoded reports whether a request says that its body has a content coding.
+func isCoded(h http.Header) bool {
+	for _, line := range h.Values("Content-Encoding") {
+		for coding := range strings.SplitSeq(line, ",") {
+			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// acceptHeaders are the headers of the answer to a body that is not decoded, nil for other
+// errors: what the path accepts.
+func acceptHeaders(method string, err error) map[string]string {
+	switch {
+	case errors.Is(err, errCoded):
+		return map[string]string{"Accept-Encoding": "identity"}
+	case !problem.Is(err, problem.UnsupportedMediaType):
+		return nil
+	case method == http.MethodPost:
+		return map[string]string{"Accept": accepted, "Accept-Post": accepted} // Linked Data Platform, 7.1
+	case method == http.MethodPatch:
+		return map[string]string{"Accept": accepted, "Accept-Patch": accepted} // RFC 5789, 3.1
+	}
+	return map[string]string{"Accept": accepted}
+}
+
+// readText returns a body without a byte order mark. The error is of kind InvalidRequest
+// if it is in another encoding.
+func readText(body []byte) ([]byte, error) {
+	text, err := charset.Text(body)
+	if err != nil {
+		return nil, badBody("The body is in " + err.Error() + ". Send it in UTF-8.")
+	}
+	if len(text) == 0 && len(body) > 0 {
+		return nil, errEmptyBody()
+	}
+	return text, nil
 }
 
 // badBody is the error for a body that is wrong as a whole.
@@ -129,6 +189,10 @@ func beginsObject(body []byte) bool {
 }
 
 func decodeJSON(body []byte, into any) error {
+	body, err := readText(body)
+	if err != nil {
+		return err
+	}
 	if !beginsObject(body) {
 		return badBody("The body has to be one JSON object. If it is a form, send Content-Type: application/x-www-form-urlencoded.")
 	}
@@ -168,6 +232,9 @@ func short(name string) string {
 	return strings.ToValidUTF8(name[:most], "") + "…"
 }
 
+// encodedMark is the byte order mark of a form whose text had one before it was encoded.
+const encodedMark = "%EF%BB%BF"
+
 // listField is the one field that is a list.
 const listField = "channels"
 
@@ -175,6 +242,13 @@ const listField = "channels"
 // the rules. A name like context.amount is a member of an object. The members of
 // the list are separated by commas.
 func decodeForm(body []byte, into any) error {
+	body, err := readText(body)
+	if err != nil {
+		return err
+	}
+	if len(body) >= len(encodedMark) && strings.EqualFold(string(body[:len(encodedMark)]), encodedMark) {
+		body = body[len(encodedMark):]
+	}
 	if beginsObject(body) {
 		return badBody("The body looks like JSON, but its Content-Type says that it is a form. Send Content-Type: application/json (curl: --json).")
 	}

@@ -109,8 +109,8 @@ func fullQueue(r *rig) *response {
 // problemCases has each row of the table at least once.
 var problemCases = []problemCase{
 	{name: "not JSON", kind: problem.InvalidRequest, detail: "one object", ask: asking("POST", "/api/otpsend", typeJSON, `{"to": "`)},
-	{name: "bad fields", kind: problem.InvalidRequest, detail: "errors", ask: asking("POST", "/api/otpsend", typeJSON, `{}`)},
-	{name: "the provider does not know the number", kind: problem.InvalidRequest, detail: "errors", id: true, ask: sending(&notify.Failure{Outcome: otp.OutcomeInvalidAddress})},
+	{name: "bad fields", kind: problem.InvalidRequest, detail: "to: Give to (a phone number", ask: asking("POST", "/api/otpsend", typeJSON, `{}`)},
+	{name: "the provider does not know the number", kind: problem.InvalidRequest, detail: "to: The provider says that this is not a valid number.", id: true, ask: sending(&notify.Failure{Outcome: otp.OutcomeInvalidAddress})},
 	{name: "all places in the queue are taken", kind: problem.Busy, detail: "try again", retryAfter: 3, ask: fullQueue},
 	{name: "the eleventh change of a day", kind: problem.TooManyChanges, detail: "24 hours", retryAfter: 86400, ask: func(r *rig) *response {
 		r.put("/api/users/alice", object("email", "0@example.com")).want(201)
@@ -326,7 +326,7 @@ func TestErrorTable(t *testing.T) {
 			if got := res.text("id"); (got != "") != tc.id || tc.id && !idShape.MatchString(got) {
 				t.Errorf("id %q", got)
 			}
-			known := map[string]bool{"type": true, "title": true, "status": true, "detail": true, "checks_left": true, "retry_after": true, "errors": true, "id": true, "alerted": true}
+			known := map[string]bool{"type": true, "title": true, "status": true, "detail": true, "checks_left": true, "retry_after": true, "errors": true, "id": true, "alerted": true, "replaced": true}
 			for name := range res.object() {
 				if !known[name] {
 					t.Errorf("an undocumented member %s: %s", name, res.body)

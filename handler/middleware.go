@@ -73,7 +73,7 @@ func (a *API) serve(function string, e endpoint) http.Handler {
 		ans, err := a.guard(e, r.WithContext(ctx))
 		var failed *problem.Error
 		if err != nil {
-			failed = asError(err)
+			failed = a.explained(asError(err))
 			drain(r)
 		}
 		status := respond(w, ans, failed)

@@ -6,9 +6,11 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"twofa/internal/problem"
+	"twofa/internal/secret"
 
 	"github.com/go-json-experiment/json"
 )
@@ -77,6 +79,7 @@ type problemJSON struct {
 	ID         string  `json:"id,omitempty"`
 	ChecksLeft *int    `json:"checks_left,omitempty"`
 	Alerted    bool    `json:"alerted,omitzero"`
+	Replaced   bool    `json:"replaced,omitzero"`
 	RetryAfter int     `json:"retry_after,omitzero"` // seconds, as the header
 	Errors     []field `json:"errors,omitempty"`
 }
@@ -100,26 +103,55 @@ func asError(err error) *problem.Error {
 	return e
 }
 
+// foreign is why nothing is found in a store that was filled under another secret.
+const foreign = "The rows of this store were sealed with a secret that is not in TWOFA_SECRET, so nothing from before is found. The operator has to put that secret back, at the end of the list."
+
+// explained returns the error with the reason why nothing is found, if there is one.
+func (a *API) explained(e *problem.Error) *problem.Error {
+	if !a.Foreign || e.Kind != problem.NotFound || e == errNoRoute {
+		return e
+	}
+	because := *e
+	because.Detail = strings.TrimSpace(e.Detail + " " + foreign)
+	return &because
+}
+
 // asProblem returns the body of an error.
 func asProblem(e *problem.Error) problemJSON {
 	s := statusOf[e.Kind]
 	p := problemJSON{
 		Type: "urn:twofa:" + string(e.Kind), Title: s.title, Status: s.status,
-		Detail: e.Detail, ID: e.ID, ChecksLeft: e.ChecksLeft, Alerted: e.Alerted,
+		Detail: e.Detail, ID: e.ID, ChecksLeft: e.ChecksLeft, Alerted: e.Alerted, Replaced: e.Replaced,
 	}
 	if e.RetryAfter > 0 {
 		p.RetryAfter = int(math.Ceil(e.RetryAfter.Seconds())) // round up: never tell a client to return early
 	}
 	if e.Kind == problem.Internal {
 		p.Detail = "The failure was logged under the request id of this answer."
+		if errors.Is(e.Err, secret.ErrUnknownSecret) { // the one cause that the operator can mend
+			p.Detail = e.Detail + " " + p.Detail
+		}
 	}
 	for _, f := range e.Fields {
 		p.Errors = append(p.Errors, field{f.Name, f.Message})
 	}
-	if p.Detail == "" && len(p.Errors) > 0 {
-		p.Detail = "See errors for what to mend."
+	if p.Detail == "" {
+		p.Detail = detailOf(p)
 	}
 	return p
+}
+
+// detailOf says what is wrong in one text, for clients that show only that: the faults
+// of the fields, each behind the field's name.
+func detailOf(p problemJSON) string {
+	if len(p.Errors) == 0 {
+		return p.Title + "."
+	}
+	var faults []string
+	for _, f := range p.Errors {
+		faults = append(faults, f.Field+": "+strings.TrimSuffix(f.Message, ".")+".")
+	}
+	return strings.Join(faults, " ")
 }
 
 // respond writes the answer, or the problem instead if failed is not nil, and

@@ -38,8 +38,11 @@ type API struct {
 	// ClientIPHeader is the header whose last entry is the client's address. "": the
 	// client is the connection's peer.
 	ClientIPHeader string
-	Log            *slog.Logger
-	Now            func() time.Time
+	// Foreign is true if the store was filled under another secret, so that nothing in
+	// it is found: an answer of kind NotFound then gives that reason.
+	Foreign bool
+	Log     *slog.Logger
+	Now     func() time.Time
 
 	clientWarned atomic.Int64 // when the log last said that client addresses are not usable, in Unix nanoseconds
 }
@@ -64,7 +67,7 @@ func (a *API) Handler() http.Handler {
 	mux.Handle("/api/users/{name}/totp/confirm", a.methods("users", named(byMethod{"POST": withBody(a.confirm)})))
 	mux.Handle("/api/users/{name}/totp/{id}", a.methods("users", named(byMethod{"PATCH": withBody(a.renameAuthenticator), "DELETE": a.removeAuthenticator})))
 	mux.Handle("/api/users/{name}/recovery-codes", a.methods("users", named(byMethod{
-		"POST": withPath("name", http.StatusCreated, a.Users.MakeRecoveryCodes), "GET": withPath("name", http.StatusOK, a.Users.LeftRecoveryCodes),
+		"POST": a.makeRecoveryCodes, "GET": withPath("name", http.StatusOK, a.Users.LeftRecoveryCodes),
 	})))
 
 	mux.Handle("/health", a.methods("health", byMethod{"GET": a.checkHealth}))
@@ -88,7 +91,7 @@ func withBody[T any](f func(*http.Request, T) (answer, error)) endpoint {
 	return func(r *http.Request) (answer, error) {
 		var req T
 		if err := decode(r, &req); err != nil {
-			return answer{}, err
+			return answer{header: acceptHeaders(r.Method, err)}, err
 		}
 		return f(r, req)
 	}
@@ -130,7 +133,11 @@ func (a *API) start(r *http.Request, req otpsend.Request) (answer, error) {
 		return answer{}, err
 	}
 	res, replayed, err := a.Send.Start(r.Context(), req, key)
-	return answer{status: http.StatusCreated, body: res, header: replayedHeader(replayed)}, err
+	header := replayedHeader(replayed)
+	if err == nil {
+		header["Location"] = "/api/otpsend/" + string(res.ID)
+	}
+	return answer{status: http.StatusCreated, body: res, header: header}, err
 }
 
 func (a *API) resend(r *http.Request, req otpsend.ResendRequest) (answer, error) {
@@ -157,10 +164,11 @@ func idempotencyKey(r *http.Request) (string, error) {
 }
 
 func replayedHeader(replayed bool) map[string]string {
-	if !replayed {
-		return nil
+	header := make(map[string]string)
+	if replayed {
+		header["Idempotency-Replayed"] = "true"
 	}
-	return map[string]string{"Idempotency-Replayed": "true"}
+	return header
 }
 
 func (a *API) check(r *http.Request, req otpverify.Request) (answer, error) {
@@ -170,16 +178,26 @@ func (a *API) check(r *http.Request, req otpverify.Request) (answer, error) {
 
 func (a *API) putUser(r *http.Request, req users.Request) (answer, error) {
 	res, created, err := a.Users.Put(r.Context(), r.PathValue("name"), req, conditions(r))
+	header := map[string]string{"ETag": res.ETag}
 	status := http.StatusOK
 	if created {
 		status = http.StatusCreated
+		header["Location"] = userPath(res.Name)
 	}
-	return answer{status: status, body: res, header: map[string]string{"ETag": res.ETag}}, err
+	return answer{status: status, body: res, header: header}, err
 }
 
 func (a *API) getUser(r *http.Request) (answer, error) {
 	res, err := a.Users.Get(r.Context(), r.PathValue("name"))
-	return answer{status: http.StatusOK, body: res, header: map[string]string{"ETag": res.ETag}}, err
+	if err != nil {
+		return answer{}, err
+	}
+	header := map[string]string{"ETag": res.ETag}
+	unmodified, err := res.Unmodified(conditions(r))
+	if unmodified {
+		return answer{status: http.StatusNotModified, header: header}, nil
+	}
+	return answer{status: http.StatusOK, body: res, header: header}, err
 }
 
 func (a *API) deleteUser(r *http.Request) (answer, error) {
@@ -188,8 +206,23 @@ func (a *API) deleteUser(r *http.Request) (answer, error) {
 }
 
 func (a *API) enroll(r *http.Request, req users.EnrollRequest) (answer, error) {
-	res, err := a.Users.Enroll(r.Context(), r.PathValue("name"), req)
-	return answer{status: http.StatusCreated, body: res}, err
+	name := r.PathValue("name")
+	res, err := a.Users.Enroll(r.Context(), name, req)
+	return answerCreated(res, err, userPath(name)+"/totp/"+string(res.ID))
+}
+
+func (a *API) makeRecoveryCodes(r *http.Request) (answer, error) {
+	name := r.PathValue("name")
+	res, err := a.Users.MakeRecoveryCodes(r.Context(), name)
+	return answerCreated(res, err, userPath(name)+"/recovery-codes")
+}
+
+// answerCreated is the answer that something new is at the path.
+func answerCreated(body any, err error, path string) (answer, error) {
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusCreated, body: body, header: map[string]string{"Location": path}}, nil
 }
 
 func (a *API) confirm(r *http.Request, req users.ConfirmRequest) (answer, error) {

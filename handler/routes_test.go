@@ -162,7 +162,7 @@ func TestCallbacksOverHTTP(t *testing.T) {
 	r.provider.inbound = notify.Inbound{From: alice, Channel: channel.WhatsApp, Text: "NO"}
 	r.do("POST", "/hooks/twilio/inbound", typeForm, "x=1").problem(403, problem.Forbidden)
 	said := r.do("POST", "/hooks/twilio/inbound", typeForm, "x=1", "Signed", "yes")
-	if said.status != 200 || said.header.Get("Content-Type") != "text/xml" || said.body != "<Response>Acme: thank you for telling us. The request has been stopped and its code no longer works.</Response>" {
+	if said.status != 200 || said.header.Get("Content-Type") != "text/xml" || said.body != "<Response>Acme: thank you for letting us know. We've stopped this request, and the code no longer works.</Response>" {
 		t.Errorf("answered %d %s %q", said.status, said.header.Get("Content-Type"), said.body)
 	}
 	r.check(id, code).problem(410, problem.Denied)

@@ -32,6 +32,11 @@ func userName(r *http.Request) (string, error) {
 	return text, nil
 }
 
+// userPath returns the path of a user, with the name in the ~ form.
+func userPath(name string) string {
+	return "/api/users/~" + base64.RawURLEncoding.EncodeToString([]byte(name))
+}
+
 // named returns the endpoints of a path with a user's name. Each finds the name as the
 // path value "name".
 func named(endpoints byMethod) byMethod {

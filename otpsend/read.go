@@ -5,13 +5,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"twofa/internal/address"
 	"twofa/internal/channel"
+	"twofa/internal/clientip"
 	"twofa/internal/hostcall"
+	"twofa/internal/locale"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/reqlog"
@@ -39,7 +42,7 @@ type sameStart struct {
 	To      string          // the address, "" for a user
 	User    otp.UserKey     // "" for an address
 	Purpose string          // never ""
-	Context otp.Transaction // exactly
+	Context otp.Transaction // in its one form
 	// Workflow is empty for the channels that a request without channels gets.
 	Workflow []channel.Channel
 	Locale   string // in lower case; "" for the user's own
@@ -51,17 +54,11 @@ type sameStart struct {
 func (s *Service) read(ctx context.Context, req Request) (start otp.StartRequest, same sameStart, err error) {
 	faults := new(problem.Faults)
 	to := s.readTarget(req, faults)
-	start = otp.StartRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Transaction: req.Transaction, Locale: req.Locale, User: to.userKey}
-	start.Transaction.Check(faults)
+	req.Transaction = req.Transaction.Read(faults)
+	start = otp.StartRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Transaction: req.Transaction, User: to.userKey}
 	s.checkChannels(req, faults)
-	otp.CheckLocale(req.Locale, faults)
-	if req.ClientIP != "" {
-		ip, err := netip.ParseAddr(req.ClientIP)
-		if err != nil {
-			faults.Add("client_ip", "This is not an IP address.")
-		}
-		same.ClientIP = ip.Unmap()
-	}
+	start.Locale, same.ClientIP = readAdvice(ctx, req)
+	asked := start.Locale
 	if err := faults.Err(); err != nil {
 		return start, same, err
 	}
@@ -78,13 +75,37 @@ func (s *Service) read(ctx context.Context, req Request) (start otp.StartRequest
 		return start, same, err
 	}
 	same.User, same.Purpose, same.Context = to.userKey, start.Purpose, req.Transaction
-	if !strings.EqualFold(req.Locale, to.user.Locale) {
-		same.Locale = strings.ToLower(req.Locale)
+	if !strings.EqualFold(asked, to.user.Locale) {
+		same.Locale = strings.ToLower(asked)
 	}
 	if !slices.Equal(start.Workflow, s.workflow(Request{Transaction: req.Transaction}, to, new(problem.Faults))) {
 		same.Workflow = slices.Clone(start.Workflow) // chooseRow changes it
 	}
 	return start, same, s.chooseRow(ctx, &start, to)
+}
+
+// readAdvice reads the fields that only advise: what cannot be read of them never refuses
+// a code. It returns "" and the zero Addr for nothing. The log names the fields of which a
+// part was left out, and not what they hold.
+func readAdvice(ctx context.Context, req Request) (tag string, ip netip.Addr) {
+	var unread []string
+	tag, whole := locale.Read(req.Locale)
+	if tag != "" && !locale.IsKnown(tag) {
+		tag, whole = "", false
+	}
+	if !whole {
+		unread = append(unread, "locale")
+	}
+	if req.ClientIP != "" {
+		var ok bool
+		if ip, ok = clientip.Read(req.ClientIP); !ok {
+			unread = append(unread, "client_ip")
+		}
+	}
+	if len(unread) > 0 {
+		reqlog.Add(ctx, slog.String("unread", strings.Join(unread, ",")))
+	}
+	return tag, ip
 }
 
 // readTarget reads the address, or the name of the user instead.

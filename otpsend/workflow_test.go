@@ -66,8 +66,6 @@ func TestChannelsThatDoNotFitAreRefusedByField(t *testing.T) {
 		"next":                {otpsend.Request{To: alice, Channel: "next"}, "channel: This service has the channels: call"},
 		"no recipient":        {otpsend.Request{}, "to: "},
 		"an address and user": {otpsend.Request{To: alice, User: canary}, "user: Give either to or user."},
-		"client_ip":           {otpsend.Request{To: alice, ClientIP: "203.0.113"}, "client_ip: "},
-		"locale":              {otpsend.Request{To: alice, Locale: "e"}, "locale: "},
 		"purpose":             {otpsend.Request{To: alice, Purpose: "Login"}, "purpose: "},
 		"amount":              {otpsend.Request{To: alice, Transaction: otp.Transaction{Amount: "a\nb"}}, "context.amount: "},
 	} {
@@ -84,9 +82,9 @@ func TestChannelsThatDoNotFitAreRefusedByField(t *testing.T) {
 func TestAllFaultsOfARequestAreAnsweredAtOnce(t *testing.T) {
 	r := newRig(t)
 	names := fixture.FieldNames(r.RefuseStart(otpsend.Request{
-		To: "415", Channel: "fax", Purpose: "A", Locale: "e", ClientIP: "x", Transaction: otp.Transaction{Payee: " "},
+		To: "415", Channel: "fax", Purpose: "A", Transaction: otp.Transaction{Payee: " "},
 	}, problem.InvalidRequest))
-	if slices.Sort(names); !slices.Equal(names, []string{"channel", "client_ip", "context.payee", "locale", "purpose", "to"}) {
+	if slices.Sort(names); !slices.Equal(names, []string{"channel", "context.payee", "purpose", "to"}) {
 		t.Errorf("fields %q", names)
 	}
 }

@@ -2,6 +2,7 @@ package otpverify
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"twofa/internal/problem"
 	"twofa/internal/recovery"
 	"twofa/internal/reqlog"
+	"twofa/internal/row"
 	"twofa/internal/totp"
 	"twofa/internal/user"
 )
@@ -40,6 +42,13 @@ func ofUserAlone(req Request) bool {
 	return req.User != "" && req.Code != "" && req.ID == "" && req.To == "" && req.Purpose == "" && req.Transaction == (otp.Transaction{})
 }
 
+// isRecovery reports whether a text without a factor is a recovery code: it is longer
+// than all other codes, and no other code stands alone in it.
+func isRecovery(text string) bool {
+	typed, _ := otp.ReadTyped(text)
+	return recovery.Fits(typed.Whole()) || len(typed.Whole()) > otp.MaxCodeLength && typed.Alone()
+}
+
 // checkTOTP approves a code of one of the user's authenticator apps, once, as
 // [totp.Check] decides. Two storage round trips.
 func (s *Service) checkTOTP(ctx context.Context, check otp.CheckRequest) (Answer, error) {
@@ -55,6 +64,9 @@ func (s *Service) tryTOTP(ctx context.Context, check otp.CheckRequest) (a Answer
 	var app totp.Authenticator
 	u, err := s.Users.Change(ctx, check.User, func(u user.User) (_ user.User, err error) {
 		u.TOTP, app, err = totp.Check(u.TOTP, check.Code, now)
+		if isMalformed(err) {
+			err = row.Discard(err)
+		}
 		return u, err
 	})
 	if problem.Is(err, problem.WrongCode) {
@@ -85,12 +97,16 @@ func (s *Service) checkBoth(ctx context.Context, check otp.CheckRequest) (Answer
 		return a, refused
 	}
 	a, err := s.checkMessage(ctx, check)
-	if problem.Is(err, nothingToCheck...) {
+	if problem.Is(err, nothingToCheck...) || isMalformed(err) {
 		reqlog.Add(ctx, slog.String("factor", FactorTOTP))
 		return Answer{}, refused
 	}
 	if err == nil && !counted.IsZero() {
 		s.giveBackTOTP(ctx, check.User, counted)
+	}
+	if wrong, ok := errors.AsType[*problem.Error](err); ok && wrong.Kind == problem.WrongCode && wrong.RetryAfter == 0 && errors.Is(refused, totp.ErrUsed) {
+		used, _ := errors.AsType[*problem.Error](refused)
+		wrong.Detail, wrong.RetryAfter = used.Detail, used.RetryAfter // the person has to wait for the app
 	}
 	return a, err
 }
@@ -115,7 +131,8 @@ func (s *Service) giveBackTOTP(ctx context.Context, key otp.UserKey, counted tim
 func (s *Service) checkRecovery(ctx context.Context, check otp.CheckRequest) (Answer, error) {
 	now := s.Now()
 	hash := recovery.InTurn(func(work func()) error { return s.Hashing.Do(ctx, work) })
-	attempt := recovery.Attempt(hash, check.Code, s.Users.Keys, now)
+	typed, _ := otp.ReadTyped(check.Code)
+	attempt := recovery.Attempt(hash, typed.Whole(), s.Users.Keys, now)
 	before, err := s.Users.Load(ctx, check.User)
 	if err != nil {
 		return Answer{}, err

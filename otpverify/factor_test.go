@@ -241,17 +241,17 @@ func TestCheck_DecidesWhatACodeIs(t *testing.T) {
 		"nothing pending, a wrong one":                 {before: none, code: wrong, refused: problem.WrongCode, app: 1},
 		"pending, its code":                            {before: open, code: message, factor: "message"},
 		"pending, the app's":                           {before: open, code: app, factor: "totp"},
-		"pending, a wrong one":                         {before: open, code: wrong, refused: problem.WrongCode, checks: 1, app: 1},
+		"pending, a wrong one":                         {before: open, code: wrong, refused: problem.WrongCode, app: 1},
 		"pending for another purpose, the app's":       {before: paying, code: app, factor: "totp"},
-		"pending for another purpose, its code":        {before: paying, code: message, refused: problem.WrongCode, app: 1},
+		"pending for another purpose, its code":        {before: paying, code: message, refused: problem.InvalidRequest},
 		"approved, the app's":                          {before: approved, code: app, factor: "totp"},
-		"approved, its code":                           {before: approved, code: message, refused: problem.WrongCode, app: 1},
+		"approved, its code":                           {before: approved, code: message, refused: problem.InvalidRequest},
 		"canceled, the app's":                          {before: canceled, code: app, factor: "totp"},
 		"denied, the app's":                            {before: denied, code: app, factor: "totp"},
 		"expired, the app's":                           {before: expired, code: app, factor: "totp"},
 		"exhausted, the app's":                         {before: exhausted, code: app, factor: "totp"},
 		"with the purpose, the app's":                  {before: none, code: app, request: request{Purpose: "login"}, refused: problem.NotFound},
-		"with another purpose, the app's":              {before: paying, code: app, request: request{Purpose: "pay"}, refused: problem.WrongCode, checks: 1},
+		"with another purpose, the app's":              {before: paying, code: app, request: request{Purpose: "pay"}, refused: problem.InvalidRequest},
 		"with a context, the app's":                    {before: none, code: app, request: request{Transaction: otp.Transaction{Amount: "EUR 1"}}, refused: problem.NotFound},
 		"no app, nothing pending":                      {user: noApp, before: none, code: wrong, refused: problem.NotFound},
 		"no app, approved":                             {user: noApp, before: approved, code: message, refused: problem.AlreadyUsed},
@@ -261,16 +261,16 @@ func TestCheck_DecidesWhatACodeIs(t *testing.T) {
 		"pending, a recovery code":                     {before: open, code: paper, factor: "recovery"},
 		"no app, a recovery code":                      {user: noApp, before: none, code: paper, factor: "recovery"},
 		"a wrong recovery code":                        {before: open, code: unknown, refused: problem.WrongCode, recovery: 1},
-		"with the purpose, a recovery code":            {before: open, code: paper, request: request{Purpose: "login"}, refused: problem.WrongCode, checks: 1},
+		"with the purpose, a recovery code":            {before: open, code: paper, request: request{Purpose: "login"}, refused: problem.InvalidRequest},
 		"with a context, a recovery code":              {before: none, code: paper, request: request{Transaction: otp.Transaction{Payee: "x"}}, refused: problem.NotFound},
 		"as a message, its code":                       {before: open, code: message, request: request{Factor: "message"}, factor: "message"},
 		"as a message, nothing pending, the app's":     {before: none, code: app, request: request{Factor: "message"}, refused: problem.NotFound},
 		"as a message, approved, the app's":            {before: approved, code: app, request: request{Factor: "message"}, refused: problem.AlreadyUsed},
-		"as a message, a recovery code":                {before: open, code: paper, request: request{Factor: "message"}, refused: problem.WrongCode, checks: 1},
+		"as a message, a recovery code":                {before: open, code: paper, request: request{Factor: "message"}, refused: problem.InvalidRequest},
 		"as a message, with its purpose":               {before: paying, code: message, request: request{Factor: "message", Purpose: "pay"}, factor: "message"},
 		"as the app's, pending":                        {before: open, code: app, request: request{Factor: "totp"}, factor: "totp"},
-		"as the app's, the pending one's":              {before: open, code: message, request: request{Factor: "totp"}, refused: problem.WrongCode, app: 1},
-		"as the app's, a recovery code":                {before: none, code: paper, request: request{Factor: "totp"}, refused: problem.WrongCode, app: 1},
+		"as the app's, the pending one's":              {before: open, code: message, request: request{Factor: "totp"}, refused: problem.InvalidRequest},
+		"as the app's, a recovery code":                {before: none, code: paper, request: request{Factor: "totp"}, refused: problem.InvalidRequest},
 		"as the app's, no app":                         {user: noApp, before: open, code: app, request: request{Factor: "totp"}, refused: problem.NotFound},
 		"as the app's, an unconfirmed one's":           {user: unconfirmed, before: open, code: app, request: request{Factor: "totp"}, refused: problem.NotFound},
 		"as a recovery code, pending":                  {before: open, code: paper, request: request{Factor: "recovery"}, factor: "recovery"},
@@ -314,8 +314,8 @@ func TestCheck_ByIDOrAddressIsAMessages(t *testing.T) {
 	f := newFactors(t, nil, channel.SMS)
 	v, sent := begin(f.Rig, toUser)
 	for _, code := range []string{f.appCode(0), f.codes[0]} {
-		f.RefuseCheck(rig.ByID(v.ID, code), problem.WrongCode)
-		f.RefuseCheck(otpverify.Request{ID: string(v.ID), User: canary, Code: code}, problem.WrongCode)
+		f.RefuseCheck(rig.ByID(v.ID, code), problem.InvalidRequest) // it has not the form of the message's
+		f.RefuseCheck(otpverify.Request{ID: string(v.ID), User: canary, Code: code}, problem.InvalidRequest)
 		f.RefuseCheck(otpverify.Request{To: alice, Code: code}, problem.NotFound) // the verification is the user's
 	}
 	f.wantFailures(0, 0)
@@ -373,7 +373,7 @@ func TestFactors_StorageRoundTrips(t *testing.T) {
 		"no factor, totp, one address":      {1, nil, app, "", 3},
 		"no factor, totp, two addresses":    {2, nil, app, "", 3},
 		"no factor, totp, beside a message": {1, func(f *factorRig) { begin(f.Rig, bySMS("")) }, app, "", 3},
-		"no factor, wrong, with a message":  {1, func(f *factorRig) { begin(f.Rig, bySMS("")) }, (*factorRig).wrongAppCode, "", 5},
+		"no factor, wrong, with a message":  {1, func(f *factorRig) { begin(f.Rig, bySMS("")) }, (*factorRig).wrongAppCode, "", 4},
 		"no factor, message of its form":    {1, nil, func(f *factorRig) string { f.Policy(digits8); _, code := begin(f.Rig, bySMS("")); return code }, "", 7},
 		"no factor, totp, wrong":            {1, nil, (*factorRig).wrongAppCode, "", 4},
 		"no factor, message, with an app":   {1, nil, func(f *factorRig) string { _, code := begin(f.Rig, bySMS("")); return code }, "", 3},

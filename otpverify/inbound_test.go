@@ -44,7 +44,7 @@ func TestTheCodeOfAnInboundVerificationIsNeverApproved(t *testing.T) {
 	code := r.Code(id)
 	try := func() {
 		t.Helper()
-		for _, req := range []otpverify.Request{rig.ByID(id, code), byUser(code), rig.ByID(id, "WRONG22222")} {
+		for _, req := range []otpverify.Request{rig.ByID(id, code), byUser(code), rig.ByID(id, "WRQNG22222")} {
 			if e := r.RefuseCheck(req, problem.InvalidRequest); e.Fields[0].Name != "code" {
 				t.Errorf("%+v: %+v", req, e.Fields)
 			}

@@ -92,14 +92,15 @@ type Authenticator struct {
 }
 
 // Check spends one check. It returns an Answer if, and only if, the code is right
-// and this call is the one that used it.
+// and this call is the one that used it. A text that cannot be the code by its form, or
+// that could be several, spends nothing and changes nothing: see [otp.Typed].
 //
-// If the request names only a user and a code, without a factor, a code that is
-// longer than all others is a recovery code. A code of the form that one of the
+// If the request names only a user and a code, without a factor, a text that is
+// longer than all other codes is a recovery code. A code of the form that one of the
 // user's authenticator apps has is tried at the apps first, and then, if it is wrong
 // there, at the user's pending verification of the default purpose: see checkBoth.
-// Any other code belongs to that verification, and if there is none, to the apps. A
-// request that names anything else is about a message.
+// Any other code belongs to that verification. A request that names anything else is
+// about a message.
 //
 // Storage round trips: two; three by a user's name, five if the user has two
 // addresses; two more for the first approval of a user's address, and for an alert.
@@ -117,18 +118,48 @@ func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
 	switch {
 	case req.Factor == FactorTOTP:
 		return s.checkTOTP(ctx, check)
-	case req.Factor == FactorRecovery, req.Factor == "" && ofUserAlone(req) && len(check.Code) > otp.MaxCodeLength:
+	case req.Factor == FactorRecovery, req.Factor == "" && ofUserAlone(req) && isRecovery(check.Code):
 		return s.checkRecovery(ctx, check)
 	}
 	u, err := s.user(ctx, &check)
 	if err != nil {
 		return Answer{}, err
 	}
-	apps := u.TOTP.Confirmed()
-	switch {
-	case len(apps) == 0, req.Factor != "", !ofUserAlone(req):
+	if req.Factor != "" || !ofUserAlone(req) {
 		return s.checkMessage(ctx, check)
-	case slices.ContainsFunc(apps, func(a totp.Authenticator) bool { return a.Fits(check.Code) }):
+	}
+	a, err := s.checkAny(ctx, check, u.TOTP.Confirmed())
+	if isMalformed(err) { // alike for all users: it says nothing about their factors
+		err = problem.Invalid("code", "%s", noForm)
+	}
+	return a, err
+}
+
+const noForm = "This text is not exactly one code of a form that could be meant. Give the code alone, as the message or the app shows it. No try was spent."
+
+// isMalformed reports whether a text was refused by its form, so that nothing was
+// compared.
+func isMalformed(err error) bool { return errors.Is(err, otp.ErrForm) }
+
+// checkAny checks the code of a user who may have apps and a pending verification. One
+// text is one code: what could be read as different codes of the two is refused.
+func (s *Service) checkAny(ctx context.Context, check otp.CheckRequest, apps []totp.Authenticator) (Answer, error) {
+	if len(apps) == 0 {
+		return s.checkMessage(ctx, check)
+	}
+	typed, _ := otp.ReadTyped(check.Code)
+	shapes := []otp.Shape{s.Policy.Shape}
+	for _, a := range apps {
+		shapes = append(shapes, a.Shape())
+	}
+	code, malformed := typed.As(shapes...)
+	switch {
+	case malformed == nil:
+		check.Code = code
+	case errors.Is(malformed, otp.ErrSeveral):
+		return Answer{}, malformed
+	}
+	if slices.ContainsFunc(apps, func(a totp.Authenticator) bool { return a.Shape().Fits(code) }) {
 		return s.checkBoth(ctx, check)
 	}
 	a, err := s.checkMessage(ctx, check)
@@ -213,6 +244,9 @@ func (s *Service) check(ctx context.Context, key otp.RowKey, check otp.CheckRequ
 	now := s.Now()
 	decide := func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		r, v, err := s.decide(old, check, now)
+		if isMalformed(err) {
+			return old, v, row.Discard(err)
+		}
 		if errors.Is(err, otp.ErrNeedsUser) {
 			// Read between the read and the write of this row, so that the refusal is
 			// decided before an approval is stored. Nothing else is changed.
@@ -305,14 +339,14 @@ func (s *Service) confirm(ctx context.Context, r otp.Recipient, v otp.Verificati
 // read checks all fields of the request.
 func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
 	faults := new(problem.Faults)
-	code, ok := otp.ReadCode(req.Code)
+	_, ok := otp.ReadTyped(req.Code)
 	switch {
 	case req.Code == "" && req.ID == "":
 		faults.Add("code", "The code is missing.")
 	case req.Code != "" && !ok:
-		faults.Add("code", "A code is made of digits or letters; this has other characters or is too long.")
+		faults.Add("code", "This text holds no code, or is too long: a code is made of digits or letters, and stands alone. No try was spent.")
 	}
-	check = otp.CheckRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Code: code, Transaction: req.Transaction}
+	check = otp.CheckRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Code: req.Code, Transaction: req.Transaction}
 	if req.To != "" {
 		a, err := address.Parse(req.To)
 		if err != nil {

@@ -61,7 +61,7 @@ func TestOnlyWhatBelongsTogetherIsApproved(t *testing.T) {
 		}
 		for _, c := range []otp.Transaction{
 			{}, {Amount: by.context.Payee, Payee: by.context.Amount}, {Amount: by.context.Amount + by.context.Payee},
-			{Amount: by.context.Amount + " ", Payee: by.context.Payee},
+			{Amount: by.context.Amount + ".", Payee: by.context.Payee},
 		} {
 			wrong(otpverify.Request{ID: string(by.id), Code: by.code, Transaction: c})
 		}
@@ -105,7 +105,7 @@ func TestNewCodesDoNotResetTheFailuresOfAnAddress(t *testing.T) {
 		var a otpsend.Answer
 		if a, last = r.Start(toAlice); last == nil {
 			for range 4 {
-				if _, err := r.Check(rig.ByID(a.ID, "WRONG22222")); problem.Is(err, problem.WrongCode) {
+				if _, err := r.Check(rig.ByID(a.ID, "WRQNG22222")); problem.Is(err, problem.WrongCode) {
 					counted++
 				}
 			}
@@ -152,7 +152,7 @@ func TestAWrongCodeThatIsNotCountedIsNotAnswered(t *testing.T) {
 	r := newRig(t)
 	v, _ := begin(r, toAlice)
 	r.Table.Break(rig.FaultFrom(1, rig.Lost))
-	if e := r.RefuseCheck(rig.ByID(v.ID, "WRONG22222"), problem.StorageUnavailable); e.ChecksLeft != nil {
+	if e := r.RefuseCheck(rig.ByID(v.ID, "WRQNG22222"), problem.StorageUnavailable); e.ChecksLeft != nil {
 		t.Errorf("answered %+v", e)
 	}
 }
@@ -177,8 +177,8 @@ func TestFaultsOfTheFieldsReachNoStore(t *testing.T) {
 		{otpverify.Request{To: alice, Purpose: "A", Code: "123456"}, "purpose"},
 		{otpverify.Request{To: alice, User: canary, Code: "123456"}, "user"},
 		{otpverify.Request{ID: id, To: alice, User: canary, Code: "123456"}, "user"},
-		{otpverify.Request{User: "a ", Code: "123456"}, "user"},
-		{otpverify.Request{ID: "VE", To: "1", User: "a ", Purpose: "A", Code: "!"}, "code purpose to user id user"},
+		{otpverify.Request{User: "a\nb", Code: "123456"}, "user"},
+		{otpverify.Request{ID: "VE", To: "1", User: " ", Purpose: "A", Code: "!"}, "code purpose to user id user"},
 	} {
 		names := fixture.FieldNames(r.RefuseCheck(tc.req, problem.InvalidRequest))
 		if got := strings.Join(names, " "); got != tc.fields {

@@ -82,12 +82,26 @@ func readTag(s string) (tag entityTag, rest string, ok bool) {
 func (c conditions) check(u user.User) error {
 	found := u.Name != ""
 	if c.ifMatch.given() && !(found && c.ifMatch.has(tag(u), false)) {
-		return &problem.Error{Kind: problem.PreconditionFailed, Detail: "The user has changed since you read it, or does not exist: no entity tag in If-Match is the current one. Nothing was changed. Read the user again."}
+		return errOtherState
 	}
 	if c.ifNoneMatch.given() && found && c.ifNoneMatch.has(tag(u), true) {
 		return &problem.Error{Kind: problem.PreconditionFailed, Detail: "The user exists, and If-None-Match excludes its current entity tag. Nothing was changed."}
 	}
 	return nil
+}
+
+var errOtherState = &problem.Error{Kind: problem.PreconditionFailed, Detail: "The user has changed since you read it, or does not exist: no entity tag in If-Match is the current one. Nothing was changed. Read the user again."}
+
+// Unmodified judges the conditions of a read (RFC 9110, 13.2.2). It reports whether
+// IfNoneMatch names the state of the answer, so that the client has it. The error is of
+// kind PreconditionFailed if IfMatch names other states only. A condition that cannot be
+// read is none, because a read changes nothing.
+func (a Answer) Unmodified(cond Conditions) (bool, error) {
+	c, opaque := cond.read(new(problem.Faults)), strings.Trim(a.ETag, `"`)
+	if c.ifMatch.given() && !c.ifMatch.has(opaque, false) {
+		return false, errOtherState
+	}
+	return c.ifNoneMatch.given() && c.ifNoneMatch.has(opaque, true), nil
 }
 
 // checkUnreadable is check for a user whose row cannot be read: the user exists, and

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"twofa/internal/phone"
 	"twofa/internal/problem"
+	"twofa/internal/shown"
 	"twofa/internal/totp"
 )
 
@@ -30,12 +30,14 @@ func (w *Whole) UnmarshalJSON(text []byte) error {
 // maxIssuer is the longest issuer in characters: apps show one line.
 const maxIssuer = 64
 
-// checkIssuer notes an issuer that an app could not show.
-func checkIssuer(issuer string, faults *problem.Faults) {
-	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
-	if utf8.RuneCountInString(issuer) > maxIssuer || strings.ContainsFunc(issuer, unprintable) {
-		faults.Add("issuer", "An issuer has at most %d printable characters.", maxIssuer)
+// readIssuer returns the issuer in its one form, and notes one that an app could not
+// show.
+func readIssuer(issuer string, faults *problem.Faults) string {
+	form, fault := shown.Read(issuer, maxIssuer)
+	if fault != "" {
+		faults.Add("issuer", "%s", fault)
 	}
+	return form
 }
 
 func checkID(id string, faults *problem.Faults) {
@@ -66,7 +68,7 @@ func readEnrollment(req EnrollRequest, faults *problem.Faults) totp.Authenticato
 // readURI returns the authenticator in a request's URI. Of an export with several
 // accounts, it is the only one with the request's issuer.
 func readURI(req EnrollRequest, faults *problem.Faults) totp.Authenticator {
-	if !strings.HasPrefix(strings.ToLower(req.URI), "otpauth-migration:") {
+	if !strings.HasPrefix(strings.ToLower(phone.Trim(req.URI)), "otpauth-migration:") {
 		a, _, _, err := totp.ParseURI(req.URI)
 		faults.AddAll(err)
 		return a
@@ -78,7 +80,7 @@ func readURI(req EnrollRequest, faults *problem.Faults) totp.Authenticator {
 	}
 	var matching []totp.Migrated
 	for _, m := range list {
-		if len(list) == 1 || req.Issuer != "" && strings.EqualFold(m.Issuer, req.Issuer) {
+		if len(list) == 1 || req.Issuer != "" && strings.EqualFold(shown.Form(m.Issuer), shown.Form(req.Issuer)) {
 			matching = append(matching, m)
 		}
 	}

@@ -227,6 +227,18 @@ func TestEnroll_ReadsASecretThatAnAppHas(t *testing.T) {
 	}
 }
 
+func TestEnroll_TakesNameAndIssuerInOneForm(t *testing.T) {
+	for text, want := range map[string]string{
+		"Acme\u00a0Ltd": "Acme Ltd", "\u200eAcme": "Acme", "Cafe\u0301": "Café", "نان\u200cوایی": "نان\u200cوایی", "a \u202f b": "a b", "Do\u00adnau\ufeff": "Donau",
+	} {
+		r := withAlice(t)
+		e := r.enroll(users.EnrollRequest{Name: text, Issuer: text})
+		if e.Name != want || r.app(e).Issuer() != want {
+			t.Errorf("%+q: name %+q, issuer %+q; want %+q", text, e.Name, r.app(e).Issuer(), want)
+		}
+	}
+}
+
 func TestEnroll_NamesAllFaultsAndQuotesNothing(t *testing.T) {
 	r := withAlice(t)
 	const canary = "CANARYCANARYCANA"

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/base64"
+	"errors"
 	"strings"
 	"time"
 
@@ -93,11 +94,10 @@ func (s *Service) Enroll(ctx context.Context, name string, req EnrollRequest) (E
 	faults := new(problem.Faults)
 	name = checkName(name, faults)
 	a := readEnrollment(req, faults)
-	issuer := strings.TrimSpace(req.Issuer)
+	issuer := readIssuer(strings.TrimSpace(req.Issuer), faults)
 	if issuer == "" {
 		issuer = s.Brand
 	}
-	checkIssuer(issuer, faults)
 	if err := faults.Err(); err != nil {
 		return Enrollment{}, err
 	}
@@ -149,15 +149,18 @@ func draw(a totp.Authenticator, issuer, account string) (e Enrollment, err error
 func (s *Service) Confirm(ctx context.Context, name string, req ConfirmRequest) (Authenticator, error) {
 	faults := new(problem.Faults)
 	name = checkName(name, faults)
-	code, ok := otp.ReadCode(req.Code)
-	if !ok {
-		faults.Add("code", "The code that the app shows is missing, or has characters that no code has.")
+	if !totp.Readable(req.Code) {
+		faults.Add("code", "The code that the app shows is missing, or this text holds none: a code has 6 or 8 digits, and stands alone. No try was spent.")
 	}
 	if err := faults.Err(); err != nil {
 		return Authenticator{}, err
 	}
 	return s.changeApps(ctx, name, notify.NoticeAppAdded, func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error) {
-		return totp.Confirm(old, code, now)
+		next, a, err := totp.Confirm(old, req.Code, now)
+		if errors.Is(err, otp.ErrForm) { // nothing was compared, and the row stays as it is
+			err = row.Discard(err)
+		}
+		return next, a, err
 	})
 }
 

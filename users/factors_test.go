@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,6 +75,27 @@ func TestConfirm_ConfirmsThePendingAppByItsFirstCode(t *testing.T) {
 	r.confirmFails(code, problem.NotFound) // no app is pending any more
 	for _, none := range []string{"", " ", "12345!", strings.Repeat("1", 1000)} {
 		wantFields(t, r.confirmFails(none, problem.InvalidRequest), "code")
+	}
+}
+
+// What cannot be a code of the pending app costs no try and leaves the user's row as it
+// is; what people paste around the code is taken off.
+func TestConfirm_ATextThatIsNoCodeCostsNothing(t *testing.T) {
+	r := withAlice(t)
+	e := r.enroll(users.EnrollRequest{})
+	code := r.code(e)
+	before := r.Registered("alice")
+	for _, text := range []string{"!", code[:1], code[:5], code + "0", "12345678", "ABCDEF", code[:5] + "O", "1234.56", "+" + code, "code 123456, 654321", "123456, 12345678 or 654321"} {
+		wantFields(t, r.confirmFails(text, problem.InvalidRequest), "code")
+		if after := r.Registered("alice"); !reflect.DeepEqual(after, before) {
+			t.Fatalf("%q has changed the user: %+v", text, after)
+		}
+	}
+	if left := r.confirmFails(wrongCode(code), problem.WrongCode).ChecksLeft; left == nil || *left != 9 {
+		t.Errorf("%v checks left, want 9", left)
+	}
+	if _, err := r.s.Confirm(r.Ctx(), "alice", users.ConfirmRequest{Code: "Acme: “" + code + "”."}); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -183,7 +205,7 @@ func TestRenameAndRemoveAuthenticator(t *testing.T) {
 	if got, err := rename(pending.ID, "Key"); err != nil || got.Name != "Key" || got.Status != "pending" {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	for _, bad := range []string{"", " x", "a\nb", "tABLET", strings.Repeat("x", 65), "\u202e"} {
+	for _, bad := range []string{"", " ", "a\nb", "tABLET", strings.Repeat("x", 65), "\u202e"} {
 		_, err := rename(phone.ID, bad)
 		wantFields(t, err, "name")
 	}

@@ -16,7 +16,7 @@ import (
 // The faults of an e-mail address. The faults of a number are in package phone.
 // None of them quotes the address.
 var (
-	ErrEmail       = errors.New("an e-mail address has to look like name@example.com, without a display name, comments or quotes")
+	ErrEmail       = errors.New("an e-mail address has to look like name@example.com, without a display name or comments")
 	ErrEmailASCII  = errors.New("an e-mail address has to be in ASCII: write the domain of an internationalized one in its xn-- form")
 	ErrEmailLength = errors.New("an e-mail address has at most 64 characters before the @ and 254 in all")
 )
@@ -32,7 +32,7 @@ type Address struct {
 
 // Parse reads an address in any accepted spelling.
 func Parse(text string) (Address, error) {
-	if IsEmail(text) {
+	if IsEmail(text) || strings.Contains(text, fullWidthAt) {
 		return ParseEmail(text)
 	}
 	n, err := phone.Parse(text)
@@ -42,12 +42,21 @@ func Parse(text string) (Address, error) {
 	return Address{Text: n.E164, Number: n}, nil
 }
 
+// fullWidthAt is what keyboards for Chinese, Japanese and Korean write for @.
+const fullWidthAt = "\uff20"
+
 // ParseEmail reads an e-mail address: a dot-atom and a host name (RFC 5322,
-// 3.4.1), in ASCII, and nothing else. The result is in lower case. In theory a
-// server may distinguish mailboxes by case, but none in use does, and two spellings
-// would have two sets of limits.
+// 3.4.1), in ASCII, and nothing else. Spaces, line ends and invisible characters
+// around it are dropped, as people paste them; inside, they are faults.
+//
+// Dots may also stand side by side and at the ends of the local part, as Japanese
+// carriers have issued them (a..b@docomo.ne.jp). The standard has such a local part in
+// quotes, and any local part may be in quotes. The result is always without them.
+//
+// The result is in lower case. In theory a server may distinguish mailboxes by case,
+// but none in use does, and two spellings would have two sets of limits.
 func ParseEmail(text string) (Address, error) {
-	text = strings.Trim(text, " ")
+	text = strings.ReplaceAll(phone.Trim(text), fullWidthAt, "@")
 	at := strings.LastIndexByte(text, '@')
 	if at < 1 {
 		return Address{}, ErrEmail
@@ -59,13 +68,14 @@ func ParseEmail(text string) (Address, error) {
 	}
 	text = strings.ToLower(text)
 	local, domain := text[:at], text[at+1:]
-	if len(local) > 64 || len(text) > 254 {
+	if len(local) > 2 && local[0] == '"' && local[len(local)-1] == '"' {
+		local = local[1 : len(local)-1]
+	}
+	if text = local + "@" + domain; len(local) > 64 || len(text) > 254 {
 		return Address{}, ErrEmailLength
 	}
-	for atom := range strings.SplitSeq(local, ".") {
-		if atom == "" || strings.Trim(atom, "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~") != "" {
-			return Address{}, ErrEmail
-		}
+	if strings.Trim(local, ".") == "" || strings.Trim(local, "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~.") != "" {
+		return Address{}, ErrEmail
 	}
 	// A domain has a dot, and its last label is not a number.
 	dot := strings.LastIndexByte(domain, '.')

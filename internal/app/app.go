@@ -36,8 +36,11 @@ type Parts struct {
 	Keys  *secret.Keyring
 	Messenger
 	Texts Texts
-	Log   *slog.Logger
-	Now   func() time.Time
+	// Foreign is true if the rows of the embedded store were sealed with a secret that
+	// Keys does not have: see handler.API.
+	Foreign bool
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // Messenger sends messages, and receives reports and replies.
@@ -73,6 +76,7 @@ func New(s config.Settings, p Parts) *handler.API {
 	}
 	hashing := turn.NewQueue(mayWait)
 	api := &handler.API{
+		Foreign: p.Foreign,
 		Send: &otpsend.Service{
 			Recipients: recipients, Users: registered, Sender: sender, Channels: p.Senders, Workflow: s.Channels,
 			Policy: s.Policy, TestNumbers: s.TestNumbers, Countries: s.Countries, Now: p.Now,

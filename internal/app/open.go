@@ -18,6 +18,7 @@ import (
 	"twofa/internal/notify/console"
 	"twofa/internal/notify/email"
 	"twofa/internal/notify/twilio"
+	"twofa/internal/phone"
 	"twofa/internal/secret"
 	"twofa/internal/secretfile"
 	"twofa/internal/store"
@@ -36,46 +37,78 @@ type batcher interface {
 }
 
 // Open opens the store and the messenger of the settings. It makes no network
-// request, so that a start is quick. The console messenger prints on stdout. The
+// request, so that a start is quick. It installs the settings' ranges of numbers. The console messenger prints on stdout. The
 // caller closes Parts.Table.
 func Open(s config.Settings, stdout io.Writer, log *slog.Logger) (Parts, error) {
 	catalogue, err := texts.Load(s.Texts)
 	if err != nil {
 		return Parts{}, err
 	}
+	phone.Install(s.ExtraNumbers)
 	p := Parts{Texts: catalogue, Log: log, Now: time.Now}
 	if p.Messenger, err = openMessenger(s, catalogue, stdout, log); err != nil {
 		return Parts{}, err
 	}
-	p.Table, p.Keys, err = openStore(s)
+	p.Table, p.Keys, p.Foreign, err = openStore(s, log)
 	return p, err
 }
 
 // openStore opens the table and the keyring. The secret file is made while the
 // embedded store is locked, so that two processes cannot make two secrets.
-func openStore(s config.Settings) (store.Table, *secret.Keyring, error) {
+//
+// foreign is true if no row of the embedded store that was looked at can be opened.
+func openStore(s config.Settings, log *slog.Logger) (_ store.Table, _ *secret.Keyring, foreign bool, _ error) {
 	if s.Store == config.StoreAzure {
 		table, err := azuretable.Open(s.Tables)
-		return table, s.Keys, err
+		return table, s.Keys, false, err
 	}
 	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("TWOFA_DATA_DIR: %w", err)
+		return nil, nil, false, fmt.Errorf("TWOFA_DATA_DIR: %w", err)
 	}
 	path, secretPath := filepath.Join(s.DataDir, "twofa.db"), filepath.Join(s.DataDir, "secret")
 	if err := secretfile.CheckStore(secretPath, path); err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	table, err := boltstore.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	keys := s.Keys
 	if keys == nil {
 		if keys, err = secretfile.Load(secretPath, table.Empty); err != nil {
-			return nil, nil, errors.Join(err, table.Close())
+			return nil, nil, false, errors.Join(err, table.Close())
 		}
 	}
-	return table, keys, nil
+	foreign, err = warnOfOtherSecret(table, keys, log)
+	if err != nil {
+		return nil, nil, false, errors.Join(err, table.Close())
+	}
+	return table, keys, foreign, nil
+}
+
+// sampled is how many rows at each end of the embedded store the start looks at. Those
+// of users, which do not expire, are the last ones by key.
+const sampled = 32
+
+// warnOfOtherSecret logs a warning if rows of the store were sealed with a secret that
+// the keyring does not have. It reports whether all that it looked at were.
+func warnOfOtherSecret(table *boltstore.Store, keys *secret.Keyring, log *slog.Logger) (all bool, err error) {
+	rows, err := table.Sample(sampled)
+	if err != nil {
+		return false, err
+	}
+	unknown := 0
+	for _, data := range rows {
+		if !keys.Knows(data) {
+			unknown++
+		}
+	}
+	if unknown == 0 {
+		return false, nil
+	}
+	log.Warn("rows in the store were sealed with a secret that is not in TWOFA_SECRET (or in the file beside the store): they cannot be read, and users may seem to be unknown. Put that secret back, at the end of the list (docs/runbooks/rotate-secret.md)",
+		"setting", "TWOFA_SECRET", "rows", unknown, "of", len(rows))
+	return unknown == len(rows), nil
 }
 
 func openMessenger(s config.Settings, catalogue *texts.Catalogue, stdout io.Writer, log *slog.Logger) (Messenger, error) {

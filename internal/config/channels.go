@@ -36,13 +36,15 @@ func (e environment) channels(s *Settings, now time.Time, faults *Faults) {
 	if s.Messenger == MessengerTwilio && provider {
 		s.Twilio = e.twilio(s, faults)
 	}
+	codeInSubject := yes(faults, "TWOFA_EMAIL_SUBJECT_CODE", e.EmailSubjectCode, true)
 	if s.Messenger == MessengerTwilio && mail {
-		o := email.Options{URL: e.SMTPURL, From: e.EmailFrom}
+		o := email.Options{URL: e.SMTPURL, From: e.EmailFrom, CodeInSubject: codeInSubject}
 		*faults = append(*faults, o.Faults()...)
 		s.Email = o
 	}
 	s.Texts = e.texts(s.PublicURL, faults)
-	s.TestNumbers = e.testNumbers(s.Policy.Shape, now, faults)
+	s.ExtraNumbers = e.extraNumbers(faults)
+	s.TestNumbers = e.testNumbers(s.ExtraNumbers, s.Policy.Shape, now, faults)
 }
 
 // publicURL returns TWOFA_PUBLIC_URL as an origin, "" if it is not set.
@@ -100,6 +102,15 @@ func (e environment) texts(publicURL string, faults *Faults) texts.Options {
 	return o
 }
 
+// extraNumbers reads TWOFA_EXTRA_NUMBERS.
+func (e environment) extraNumbers(faults *Faults) phone.Ranges {
+	ranges, err := phone.ParseRanges(e.ExtraNumbers)
+	if err != nil {
+		faults.add("TWOFA_EXTRA_NUMBERS", "cannot be used: %s", err)
+	}
+	return ranges
+}
+
 // maxTestNumbers is the longest time until the end of the test numbers, so that
 // their fixed code does not stay valid by mistake.
 const maxTestNumbers = 90 * 24 * time.Hour
@@ -114,7 +125,7 @@ var endings = map[string]otp.Ending{
 // "until=2026-12-31, code=424242, +14155550101=delivered, +14155550102=undeliverable".
 // The numbers work until the end of that day, in UTC. Afterwards they are switched
 // off. That is no fault, because it would stop a process that starts on the next day.
-func (e environment) testNumbers(shape otp.Shape, now time.Time, faults *Faults) otp.TestNumbers {
+func (e environment) testNumbers(extra phone.Ranges, shape otp.Shape, now time.Time, faults *Faults) otp.TestNumbers {
 	const setting = "TWOFA_TEST_NUMBERS"
 	if e.TestNumbers == "" {
 		return otp.TestNumbers{}
@@ -137,7 +148,7 @@ func (e environment) testNumbers(shape otp.Shape, now time.Time, faults *Faults)
 				faults.add(setting, "needs code=… of the length and alphabet of all codes")
 			}
 		default:
-			number, err := phone.Parse(name)
+			number, err := extra.Parse(name)
 			ending, known := endings[value]
 			if err != nil || !known {
 				faults.add(setting, "has to be until=…, code=… and numbers like +14155550101=delivered; the endings are delivered, undeliverable, fallback, expired and exhausted")

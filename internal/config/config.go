@@ -21,6 +21,7 @@ import (
 	"twofa/internal/notify/email"
 	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
+	"twofa/internal/phone"
 	"twofa/internal/secret"
 	"twofa/internal/store/azuretable"
 	"twofa/internal/texts"
@@ -50,10 +51,12 @@ type environment struct {
 	PublicURL         string `envconfig:"TWOFA_PUBLIC_URL"`
 	SMTPURL           string `envconfig:"TWOFA_SMTP_URL"`
 	EmailFrom         string `envconfig:"TWOFA_EMAIL_FROM"`
+	EmailSubjectCode  string `envconfig:"TWOFA_EMAIL_SUBJECT_CODE"`
 	TextsDir          string `envconfig:"TWOFA_TEXTS_DIR"`
 	SMSOrigin         string `envconfig:"TWOFA_SMS_ORIGIN"`
 	SMSAppHash        string `envconfig:"TWOFA_SMS_APP_HASH"`
 	TestNumbers       string `envconfig:"TWOFA_TEST_NUMBERS"`
+	ExtraNumbers      string `envconfig:"TWOFA_EXTRA_NUMBERS"`
 	Brand             string `envconfig:"TWOFA_BRAND"`
 	LogLevel          string `envconfig:"TWOFA_LOG_LEVEL"`
 	CodeLength        string `envconfig:"TWOFA_CODE_LENGTH"`
@@ -124,6 +127,8 @@ type Settings struct {
 	// PublicURL is the origin under which the internet reaches the service, "" if
 	// it cannot.
 	PublicURL string
+	// ExtraNumbers count as valid beside those that the tables of phone have.
+	ExtraNumbers phone.Ranges
 	// TestNumbers has an end but no numbers if the end is past.
 	TestNumbers otp.TestNumbers
 	Policy      otp.Policy

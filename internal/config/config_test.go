@@ -99,8 +99,9 @@ var working = map[string]struct {
 		Addr: "[::1]:8080", ClientIPHeader: "x-real-ip", NotifyChanges: true, Store: "azure", DataDir: "/var/lib/twofa",
 		Tables:    azuretable.Options{ServiceURL: "https://account.table.core.windows.net", ClientID: "01234567-89ab-cdef-0123-456789ABCDEF", TablePrefix: "Two2fa"},
 		Messenger: "twilio", Channels: []channel.Channel{"whatsapp", "sms", "call", "email"}, PublicURL: "https://twofa.example.com",
-		Email: email.Options{URL: "smtps://user:pass%40word@mail.example.com", From: "Acme <login@example.com>"},
-		Texts: texts.Options{Dir: "testdata/texts", Origin: "login.example.com", AppHash: "FA+9qCX9VSu"},
+		Email:        email.Options{URL: "smtps://user:pass%40word@mail.example.com", From: "Acme <login@example.com>"},
+		Texts:        texts.Options{Dir: "testdata/texts", Origin: "login.example.com", AppHash: "FA+9qCX9VSu"},
+		ExtraNumbers: ranges("+1679:11"),
 		TestNumbers: otp.TestNumbers{Until: time.Date(2026, time.April, 1, 0, 0, 0, 0, time.UTC), Scenarios: map[string]otp.Scenario{
 			"+14155550101": {Ending: otp.EndsDelivered, Code: "23456789AB"}, "+14155550102": {Ending: otp.EndsUndeliverable, Code: "23456789AB"},
 			"+14155550103": {Ending: otp.EndsFallback, Code: "23456789AB"}, "+14155550104": {Ending: otp.EndsExpired, Code: "23456789AB"},
@@ -110,7 +111,7 @@ var working = map[string]struct {
 			AccountSID: "AC00000000000000000000000000000001", AuthToken: "0123456789abcdef0123456789abcdef",
 			APIKey: "SK00000000000000000000000000000002", APISecret: "abcdefghijklmnopqrstuvwxyzABCDEF",
 			WhatsAppFrom: "+14155238886", SMSFrom: "ACME", VoiceFrom: "+14155550199", MessagingServiceSID: "MG00000000000000000000000000000003",
-			ContentSID: "HX00000000000000000000000000000004", AlertContentSID: "HX00000000000000000000000000000005",
+			ContentSID: "en=HX00000000000000000000000000000004,pt-BR=HX00000000000000000000000000000006", AlertContentSID: "HX00000000000000000000000000000005",
 			PublicURL: "https://twofa.example.com", BaseURL: "http://127.0.0.1:4010",
 			Channels: []channel.Channel{"whatsapp", "sms", "call", "email"},
 		},
@@ -318,7 +319,15 @@ func TestABrandMayBeFortyCharactersOfAnyScript(t *testing.T) {
 	if err != nil || got.Brand != brand {
 		t.Errorf("got %q %v", got.Brand, err)
 	}
-	for _, bad := range []string{brand + "é", "a\nb", "a\u202eb", "{{1}}", "a\u00a0b", "\xff"} {
+	for text, want := range map[string]string{
+		"Acme\u00a0Ltd": "Acme Ltd", "Cafe\u0301": "Café", "\u200fחנות": "חנות", "نان\u200cوایی": "نان\u200cوایی", "A\u202fB\u00adC ": "A BC",
+		strings.Repeat("e\u0301", 40): brand, " ": "twofa", "\u200e": "twofa",
+	} {
+		if got, err := load(t, setting{"TWOFA_BRAND", text}); err != nil || got.Brand != want {
+			t.Errorf("%+q: %+q, %v; want %q", text, got.Brand, err, want)
+		}
+	}
+	for _, bad := range []string{brand + "é", "a\nb", "a\u202eb", "a\u2068b", "{{1}}", "{\u200b{1}}", "\xff"} {
 		_, err := load(t, setting{"TWOFA_BRAND", bad})
 		wantFault(t, err, "TWOFA_BRAND", "printable")
 	}
@@ -445,6 +454,21 @@ func TestEMailAlone(t *testing.T) {
 	got, err := load(t, append(emailOnly, setting{"TWOFA_SMTP_URL", "smtps://mail.example.com"}, setting{"TWOFA_EMAIL_FROM", "login@example.com"})...)
 	if err != nil || got.Twilio.AccountSID != "" || got.Email.URL == "" {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// The code is in the subject of a mail unless the operator says otherwise.
+func TestCodeInTheSubjectOfAMail(t *testing.T) {
+	for value, want := range map[string]bool{"": true, "true": true, "TRUE": true, "false": false, "False": false} {
+		got, err := load(t, setting{"TWOFA_MESSENGER", "twilio"}, setting{"TWOFA_CHANNELS", "email"}, setting{"TWOFA_SMTP_URL", "smtps://mail.example.com"},
+			setting{"TWOFA_EMAIL_FROM", "login@example.com"}, setting{"TWOFA_EMAIL_SUBJECT_CODE", value})
+		if err != nil || got.Email.CodeInSubject != want {
+			t.Errorf("%q: %t, %v", value, got.Email.CodeInSubject, err)
+		}
+	}
+	for _, value := range []string{"yes", "1", "0", "off"} { // also with the console messenger, which sends no mail
+		_, err := load(t, setting{"TWOFA_EMAIL_SUBJECT_CODE", value})
+		wantFault(t, err, "TWOFA_EMAIL_SUBJECT_CODE", "true or false")
 	}
 }
 

@@ -11,13 +11,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/phone"
 	"twofa/internal/secret"
+	"twofa/internal/shown"
 	"twofa/internal/store/azuretable"
 )
 
@@ -44,7 +43,7 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 		Addr:      cmp.Or(e.Addr, "127.0.0.1:7071"),
 		UnderHost: e.Port != "",
 		DataDir:   cmp.Or(e.DataDir, ".twofa"),
-		Brand:     cmp.Or(e.Brand, "twofa"),
+		Brand:     cmp.Or(shown.Form(e.Brand), "twofa"),
 	}
 	s.Unprotected = yes(&faults, "TWOFA_UNPROTECTED", e.Unprotected, false)
 	store, messenger := StoreBolt, MessengerConsole
@@ -75,8 +74,8 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 	if s.Store == StoreAzure {
 		s.Tables = e.tables(host, s.AllowPlainHTTP, &faults)
 	}
-	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
-	if utf8.RuneCountInString(s.Brand) > notify.MaxBrand || !utf8.ValidString(s.Brand) || strings.ContainsFunc(s.Brand, unprintable) || strings.Contains(s.Brand, "{{") {
+	var fault string
+	if s.Brand, fault = shown.Read(s.Brand, notify.MaxBrand); fault != "" || strings.Contains(s.Brand, "{{") {
 		faults.add("TWOFA_BRAND", "has to be at most 40 printable characters, without {{")
 	}
 	s.Hosts = e.hosts(&faults)

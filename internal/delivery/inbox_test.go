@@ -111,13 +111,16 @@ func TestReceive_Approvals(t *testing.T) {
 	}{
 		"as asked":                   {alice, "TEXT", true},
 		"the code alone":             {alice, "CODE", true},
-		"in a sentence":              {alice, "Hi, mein Code: CODE. Danke!", true},
+		"with a yes":                 {alice, "Ja, Code: CODE. Thank you!", true},
+		"in a sentence":              {alice, "Hi, mein Code: CODE. Danke!", false},
 		"with full-width digits":     {alice, "WIDE", true},
-		"behind many words":          {alice, filler + "CODE", true},
-		"before too many words":      {alice, "CODE " + filler, false},
+		"behind other words":         {alice, filler + "CODE", false},
+		"before other words":         {alice, "CODE " + filler, false},
 		"a part of the code":         {alice, "PART", false},
 		"with a digit more":          {alice, "CODE1", false},
-		"apart":                      {alice, "SPLIT", false},
+		"in groups":                  {alice, "SPLIT", true},
+		"in groups with a hyphen":    {alice, "HYPHEN", true},
+		"in Arabic-Indic digits":     {alice, "ARABIC", true},
 		"another code":               {alice, "WRONG", false},
 		"from another number":        {bob, "TEXT", false},
 		"from a number without rows": {"+14155550199", "TEXT", false},
@@ -131,7 +134,8 @@ func TestReceive_Approvals(t *testing.T) {
 			code := r.Code(id)
 			wide := strings.Map(func(r rune) rune { return r - '0' + '０' }, code)
 			m := notify.Inbound{From: tc.from, Channel: channel.SMS}
-			m.Text = strings.NewReplacer("TEXT", text, "CODE", code, "WIDE", wide, "PART", code[:5], "SPLIT", code[:3]+" "+code[3:], "WRONG", r.Wrong(id)).Replace(tc.text)
+			m.Text = strings.NewReplacer("TEXT", text, "CODE", code, "WIDE", wide, "PART", code[:5], "SPLIT", code[:3]+" "+code[3:],
+				"HYPHEN", code[:3]+"-"+code[3:], "ARABIC", strings.Map(func(r rune) rune { return r - '0' + '٠' }, code), "WRONG", r.Wrong(id)).Replace(tc.text)
 			status, want := otp.Pending, ""
 			if tc.approved {
 				status, want = otp.Approved, confirmed
@@ -157,7 +161,9 @@ func TestReceive_ApprovesOneOfSeveral(t *testing.T) {
 	first, _ := r.StartInbound(otpsend.Request{To: alice, Purpose: "a"})
 	second, text := r.StartInbound(otpsend.Request{To: alice, Purpose: "b"})
 	sent := r.MustStart(otpsend.Request{To: alice, Purpose: "c"}).ID
-	receive(r, notify.Inbound{From: alice, Text: strings.ToLower(text) + " " + r.Code(sent)})
+	receive(r, notify.Inbound{From: alice, Text: strings.ToLower(text) + " " + r.Code(sent)}) // not the text as it was given
+	wantStatus(r, second, otp.Pending)
+	receive(r, notify.Inbound{From: alice, Text: strings.ToLower(text)})
 	wantStatus(r, first, otp.Pending)
 	wantStatus(r, second, otp.Approved)
 	wantStatus(r, sent, otp.Pending)

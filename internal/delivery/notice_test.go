@@ -79,7 +79,7 @@ func TestR27_ANoticeOnTheConsole(t *testing.T) {
 	}{
 		{"en", alice, notify.NoticeAppAdded, "sms", "Acme: an authenticator app was added to your account. Not you? Contact us at once."},
 		{"de", mail, notify.NoticeAppRemoved, "email", "Acme: Aus Ihrem Konto wurde eine Authenticator-App entfernt. Waren Sie das nicht? Kontaktieren Sie uns bitte sofort."},
-		{"fr-CA", alice, notify.NoticeRecoveryCodes, "sms", "Acme : de nouveaux codes de récupération ont été créés pour votre compte. Si ce n'est pas vous, contactez-nous immédiatement."},
+		{"fr-CA", alice, notify.NoticeRecoveryCodes, "sms", "Acme\u00a0: de nouveaux codes de récupération ont été créés pour votre compte. Si ce n'est pas vous, contactez-nous immédiatement."},
 		{"ar", mail, notify.NoticeAddress, "email", "Acme: تم تغيير بيانات الاتصال في حسابك (الهاتف أو البريد الإلكتروني). إن لم تكن أنت، فيرجى التواصل معنا على الفور."},
 		{"", mail, notify.NoticeAddress, "email", "Acme: the contact details of your account (phone or e-mail) were changed. Not you? Contact us at once."},
 	} {

@@ -106,12 +106,23 @@ type Report struct {
 
 // Inbound is a message from a person to the service.
 type Inbound struct {
-	// From is the sender's number, in E.164.
+	// From is the sender's number in E.164, as the provider reports it: it may be
+	// another spelling of the number that the service sends to (phone.Variants). Empty:
+	// the sender is no number, but a short code, a name or an account without a number.
 	From    string
 	Channel channel.Channel // WhatsApp or SMS
 	Text    string
 	// Payload is the payload of the pressed button. Empty: a text.
 	Payload string
+	// OptOut is true if the provider has taken the message as a wish to get no more
+	// messages. It is a denial, whatever the text is.
+	OptOut bool
+	// Keyword is true if the provider has taken the message as a request of another
+	// kind to itself, for help or to opt in again. It is neither a denial nor an approval.
+	Keyword bool
+	// Answered is true if the provider has answered the person itself, so that no reply
+	// may follow.
+	Answered bool
 	// MessageID is the provider's id of the message. It has an effect once.
 	MessageID string
 }
@@ -218,11 +229,13 @@ func OneLine(s string, limit int) string {
 	return Truncate(strings.Join(strings.Fields(s), " "), limit)
 }
 
-// Truncate cuts a text to at most limit characters. A text that was cut ends
-// with "…".
+// Truncate cuts a text to at most limit characters, of which there are at least 3.
+// A text that was cut ends with "...", because "…" would double the price of an SMS:
+// the GSM alphabet lacks it.
 func Truncate(s string, limit int) string {
+	const cut = "..."
 	if runes := []rune(s); len(runes) > limit {
-		s = strings.TrimRight(string(runes[:limit-1]), " ") + "…"
+		s = strings.TrimRight(string(runes[:limit-len(cut)]), " .") + cut
 	}
 	return s
 }

@@ -34,7 +34,8 @@ func TestOneLine(t *testing.T) {
 		{"joiners of a name stay", "می\u200cخواهم", "می\u200cخواهم"},
 		{"terminal escapes and invalid UTF-8", "A\x1b[31m\x00\xff\u009bB", "A [31m \uFFFD B"},
 		{"spaces", "\u00a0 A\t\u3000B ", "A B"},
-		{"10 KB", strings.Repeat("x", 10<<10), strings.Repeat("x", notify.MaxBrand-1) + "…"},
+		{"10 KB", strings.Repeat("x", 10<<10), strings.Repeat("x", notify.MaxBrand-3) + "..."},
+		{"a dot before the cut", strings.Repeat("x", notify.MaxBrand-4) + ". and more", strings.Repeat("x", notify.MaxBrand-4) + "..."},
 		{"exactly the limit is not cut", strings.Repeat("é", notify.MaxBrand), strings.Repeat("é", notify.MaxBrand)},
 	} {
 		if got := notify.OneLine(tc.in, notify.MaxBrand); got != tc.want {

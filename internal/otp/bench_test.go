@@ -51,7 +51,7 @@ func BenchmarkCheckRight(b *testing.B) {
 
 func BenchmarkCheckWrong(b *testing.B) {
 	r, v := benchRig(b)
-	req := otp.CheckRequest{ID: v.ID, Code: "WRONG2"}
+	req := otp.CheckRequest{ID: v.ID, Code: "WRQNG2"}
 	measure(b, func() bool {
 		_, _, err := otp.Check(r.kept, req, keyring, r.policy, r.now)
 		return err != nil

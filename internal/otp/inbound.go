@@ -48,7 +48,7 @@ func Claim(old Recipient, req CheckRequest, p Policy, now time.Time) (Recipient,
 	case !v.Inbound():
 		return r, v, problem.Invalid("code", "The code is missing.")
 	case v.Status != Pending && v.Status != Approved, v.Claimed:
-		return r, v, v.mayUse()
+		return r, v, r.unusable(v, p, now)
 	case !now.Before(v.ExpiresAt):
 		// The client that started it stopped asking long ago: this is another one.
 		return r, v, &problem.Error{Kind: problem.Expired, Detail: "The person's message arrived, but the approval was not fetched in time. Start a new verification."}
@@ -58,8 +58,7 @@ func Claim(old Recipient, req CheckRequest, p Policy, now time.Time) (Recipient,
 	if err := r.mayTry(&v, p, now); err != nil {
 		return r, v, err
 	}
-	right := equal(req.Transaction.Amount, v.Transaction.Amount)
-	right = equal(req.Transaction.Payee, v.Transaction.Payee) && right
+	right := sameTransaction(req.Transaction, v.Transaction)
 	switch {
 	case !right:
 		err := r.wrong(&v, nil, p, now)
@@ -98,13 +97,18 @@ type Message struct {
 	At   time.Time
 }
 
+// HadEffect reports whether a message of the person has had an effect on the recipient
+// within window.Day.
+func HadEffect(r Recipient, message MessageHash, now time.Time) bool {
+	return message != (MessageHash{}) && slices.ContainsFunc(r.Settle(now).Messages, func(m Message) bool { return m.Hash == message })
+}
+
 // Once makes a transition that a message of the person causes, and remembers the
 // message. A message that has had an effect within window.Day has none again: it
 // changes nothing and returns a NotFound error, as a message that means nothing does.
 func Once(old Recipient, message MessageHash, now time.Time, t func(Recipient) (Recipient, Verification, error)) (Recipient, Verification, error) {
-	settled := old.Settle(now)
-	if message != (MessageHash{}) && slices.ContainsFunc(settled.Messages, func(m Message) bool { return m.Hash == message }) {
-		return settled, Verification{}, errNotFound()
+	if HadEffect(old, message, now) {
+		return old.Settle(now), Verification{}, errNotFound()
 	}
 	r, v, err := t(old)
 	if err != nil || message == (MessageHash{}) {

@@ -237,10 +237,30 @@ func (e *entry) usable() problem.Kind {
 	return refusedAs[e.status]
 }
 
+// locked is how long the wrong codes of the day allow nothing more, 0 if they do.
+func (m *model) locked(now time.Time) time.Duration {
+	n := len(m.failures)
+	if n < m.p.MaxFailuresPerDay {
+		return 0
+	}
+	return judged(m.failures, now)[n-m.p.MaxFailuresPerDay].Add(24 * time.Hour).Sub(now)
+}
+
+// ended says why a verification cannot be used, and how long a new start would be
+// refused because of wrong codes, if a new start is the way on.
+func (m *model) ended(e *entry, now time.Time) (problem.Kind, time.Duration) {
+	kind := e.usable()
+	switch kind {
+	case problem.TooManyChecks, problem.Canceled, problem.Expired:
+		return kind, m.locked(now)
+	}
+	return kind, 0
+}
+
 func (m *model) resend(id otp.ID, c channel.Channel, now time.Time) (problem.Kind, time.Duration) {
 	e := m.find(id)
-	if kind := e.usable(); kind != "" {
-		return kind, 0
+	if kind, wait := m.ended(e, now); kind != "" {
+		return kind, wait
 	}
 	if now.Add(time.Minute).After(e.dies) {
 		return problem.Expired, 0
@@ -289,18 +309,19 @@ func (m *model) check(id otp.ID, code string, c otp.Transaction, now time.Time) 
 	if e != nil && e.inbound() {
 		return problem.InvalidRequest, 0, false
 	}
-	if kind := e.usable(); kind != "" {
-		return kind, 0, false
+	if kind, wait := m.ended(e, now); kind != "" {
+		return kind, wait, false
 	}
-	if n := len(m.failures); n >= m.p.MaxFailuresPerDay {
-		return problem.TooManyChecks, judged(m.failures, now)[n-m.p.MaxFailuresPerDay].Add(24 * time.Hour).Sub(now), false
+	if wait := m.locked(now); wait > 0 {
+		return problem.TooManyChecks, wait, false
 	}
 	if code == e.code && c == e.context {
 		e.status, e.over = "approved", now
 		m.worked(e, e.arrived(), now)
 		return "", 0, false
 	}
-	return problem.WrongCode, 0, m.wrongCode(e, now)
+	alert = m.wrongCode(e, now)
+	return problem.WrongCode, m.locked(now), alert
 }
 
 // wrongCode counts a wrong code or context, and says whether the person is alerted.
@@ -335,14 +356,15 @@ func (m *model) claim(id otp.ID, c otp.Transaction, now time.Time) (kind problem
 	case !e.inbound():
 		return problem.InvalidRequest, 0, false
 	case e.status != "pending" && e.status != "approved", e.claimed:
-		return e.usable(), 0, false
+		kind, wait := m.ended(e, now)
+		return kind, wait, false
 	case !now.Before(e.dies):
 		return problem.Expired, 0, false
-	case len(m.failures) >= m.p.MaxFailuresPerDay:
-		n := len(m.failures)
-		return problem.TooManyChecks, judged(m.failures, now)[n-m.p.MaxFailuresPerDay].Add(24 * time.Hour).Sub(now), false
+	case m.locked(now) > 0:
+		return problem.TooManyChecks, m.locked(now), false
 	case c != e.context:
-		return problem.WrongCode, 0, m.wrongCode(e, now)
+		alert = m.wrongCode(e, now)
+		return problem.WrongCode, m.locked(now), alert
 	case e.status == "pending":
 		return problem.NotYetApproved, 2 * time.Second, false
 	}

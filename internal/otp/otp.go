@@ -85,7 +85,7 @@ func DefaultPolicy() Policy {
 }
 
 // Transaction is the payment that the person approves with the code. The code is
-// bound to it (PSD2 RTS art. 5). The zero Transaction is none.
+// bound to it (PSD2 RTS art. 5), in its one form. The zero Transaction is none.
 type Transaction struct {
 	Amount string `json:"amount"`
 	Payee  string `json:"payee"`
@@ -243,15 +243,30 @@ func (r Recipient) Find(id ID) (Verification, error) {
 	return Verification{}, errNotFound()
 }
 
-// Latest returns the newest verification of a purpose and a user ("": none),
-// pending or ended, or a NotFound error.
+// Latest returns the newest verification of a purpose and a user ("": none), pending or
+// ended. The error is of kind NotFound if there is none, and if that one has ended and a
+// newer one was started with a user instead of without, or the other way round.
 func (r Recipient) Latest(purpose string, user UserKey) (Verification, error) {
+	var newer, own Verification
 	for _, v := range slices.Backward(r.Verifications) {
-		if v.Purpose == purpose && v.User == user {
-			return v, nil
+		switch {
+		case v.Purpose != purpose:
+		case v.User == user:
+			own = v
+		case newer.ID == "" && (v.User == "" || user == ""):
+			newer = v
+		}
+		if own.ID != "" {
+			break
 		}
 	}
-	return Verification{}, errNotFound()
+	if err := hiddenBy(newer, own); err != nil {
+		return Verification{}, err
+	}
+	if own.ID == "" {
+		return own, errNotFound()
+	}
+	return own, nil
 }
 
 func errNotFound() *problem.Error {

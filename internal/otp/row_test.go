@@ -148,7 +148,7 @@ func keptInFull(t *testing.T) (*rig, func(version, notices, replays, underWay st
 	r.follow(otp.Progress{ID: v.ID, Attempt: 1, Status: otp.Failed, Error: 63018, MayRecover: true})
 	r.report(v, 2, otp.Delivered)
 	r.policy.MaxChecks = 1
-	wantKind(t, r.check(v, "no"), problem.WrongCode)
+	wantKind(t, r.check(v, wrongCode(codeOf(t, v))), problem.WrongCode)
 	r.kept.BlockedUntil = fixture.Noon.Add(time.Minute)
 	r.kept.Verifications[0].TestCode, r.kept.Verifications[0].Claimed = "424242", true
 	r.kept = otp.Conclude(r.kept, r.kept.Replays[0].Idempotency, r.found(v), otp.OutcomeUnclear, 30*time.Second)

@@ -37,6 +37,8 @@ type Reservation struct {
 	Address string
 	At      time.Time // as it stands in Recipient.Failures
 	Left    int       // how many more wrong codes the address allows on this day
+	// Wait is how long the address is locked if the code is wrong, 0 if it is not.
+	Wait time.Duration
 }
 
 // Reserve counts a wrong code of the address. The error is of kind TooManyChecks if
@@ -46,12 +48,14 @@ func Reserve(old Recipient, address string, p Policy, now time.Time) (Recipient,
 	if err := r.mayHold(address); err != nil {
 		return r, Reservation{}, err
 	}
-	if wait := window.FullFor(r.Failures, p.MaxFailuresPerDay, window.Day, now); wait > 0 {
-		return r, Reservation{}, tooManyFailures(wait)
+	if wait := r.lockedFor(p, now); wait > 0 {
+		return r, Reservation{}, tooManyFailures(wait, now)
 	}
 	r.Address = address
 	r.Failures = window.Record(r.Failures, now)
-	return r, Reservation{Address: address, At: r.Failures[len(r.Failures)-1], Left: max(0, p.MaxFailuresPerDay-len(r.Failures))}, nil
+	return r, Reservation{
+		Address: address, At: r.Failures[len(r.Failures)-1], Left: max(0, p.MaxFailuresPerDay-len(r.Failures)), Wait: r.lockedFor(p, now),
+	}, nil
 }
 
 // GiveBack takes a reservation back: no wrong code was compared.

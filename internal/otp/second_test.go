@@ -61,7 +61,7 @@ func TestR18_ACodeAtTheSecondAddressNeedsAReservationThere(t *testing.T) {
 func TestR18_ChecksLeftCountsBothAddresses(t *testing.T) {
 	for left, want := range map[int]int{0: 0, 1: 1, 3: 3, 4: 4, 9: 4} {
 		r, v := toBoth(t, "email", "sms")
-		err := r.checkWith(otp.CheckRequest{ID: v.ID, Code: "no", Reserved: &otp.Reservation{Address: fixture.AliceMail, Left: left}})
+		err := r.checkWith(otp.CheckRequest{ID: v.ID, Code: wrongCode(codeOf(t, v)), Reserved: &otp.Reservation{Address: fixture.AliceMail, Left: left}})
 		if e := wantKind(t, err, problem.WrongCode); *e.ChecksLeft != want || e.Alerted != (want == 0) {
 			t.Errorf("%d left at the second address: %d checks left, alerted %t", left, *e.ChecksLeft, e.Alerted)
 		}
@@ -77,7 +77,7 @@ func TestReserve_CountsAWrongCodeUntilTheDayIsFull(t *testing.T) {
 		now := fixture.Noon.Add(time.Duration(i) * time.Minute)
 		next, reserved, err := otp.Reserve(r, fixture.AliceMail, p, now)
 		if wantKind(t, err, ""); len(next.Failures) != i+1 || next.Address != fixture.AliceMail ||
-			reserved != (otp.Reservation{Address: fixture.AliceMail, At: now, Left: 2 - i}) {
+			reserved != (otp.Reservation{Address: fixture.AliceMail, At: now, Left: 2 - i, Wait: []time.Duration{0, 0, window.Day - 2*time.Minute}[i]}) {
 			t.Errorf("reservation %d: %+v, %+v", i, reserved, next)
 		}
 		r, last = next, reserved

@@ -3,6 +3,7 @@ package otp
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"twofa/internal/channel"
@@ -117,7 +118,7 @@ func (r Recipient) mayFollow(p Policy, now time.Time) *problem.Error {
 
 func (r Recipient) sendRules(p Policy, now time.Time) []*problem.Error {
 	return []*problem.Error{
-		tooManyFailures(window.FullFor(r.Failures, p.MaxFailuresPerDay, window.Day, now)), // a code that cannot be checked is not sent
+		tooManyFailures(r.lockedFor(p, now), now), // a code that cannot be checked is not sent
 		{
 			Kind: problem.TooManySends, RetryAfter: window.FullFor(r.Sends, p.MaxSendsPerDay, window.Day, now),
 			Detail: "This address has reached its limit of messages in 24 hours.",
@@ -143,13 +144,6 @@ func longest(rules []*problem.Error) *problem.Error {
 	return most
 }
 
-func tooManyFailures(wait time.Duration) *problem.Error {
-	return &problem.Error{
-		Kind: problem.TooManyChecks, RetryAfter: wait, ChecksLeft: left(0),
-		Detail: "Too many wrong codes for this address within 24 hours. A new code does not end the wait.",
-	}
-}
-
 // ResendRequest asks for the code once more.
 type ResendRequest struct {
 	ID ID
@@ -169,6 +163,9 @@ func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipien
 	}
 	r, v, err := pending(old, req.ID, now)
 	if err != nil {
+		if refused := r.unusable(v, p, now); v.ID != "" && refused != nil {
+			err = refused
+		}
 		return r, v, err
 	}
 	if v.ExpiresAt.Sub(now) < MinResendLeft {
@@ -267,7 +264,7 @@ type CheckRequest struct {
 	// address alone, and one of an address is not found by its user. With an ID, it
 	// may be "".
 	User UserKey
-	// Code is the typed code after [ReadCode].
+	// Code is the text that the person typed, as [ReadTyped] reads it.
 	Code        string
 	Transaction Transaction
 	// Addresses are those that the user of the verification has now. nil: not known.
@@ -283,7 +280,11 @@ type CheckRequest struct {
 var ErrNeedsUser = errors.New("otp: the addresses of the user are needed")
 
 // Check spends one check. It approves the verification if the code and the
-// transaction are right; the error does not say which of the two is wrong.
+// transaction are right; the error does not say which of the two is wrong. It does say
+// if the code is that of an earlier message that was replaced (Error.Replaced).
+//
+// A text that holds no code of the verification's shape, or more than one, spends
+// nothing: Check returns old itself and an InvalidRequest for the field code.
 //
 // If a message went to an address that is not the user's any more, Check cancels the
 // verification. If a message went to the second address, whose wrong codes are
@@ -298,8 +299,12 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	if v.Inbound() {
 		return r, v, problem.Invalid("code", "This verification is approved by the person's own message. Give its id without a code.")
 	}
-	if err := v.mayUse(); err != nil {
+	if err := r.unusable(v, p, now); err != nil {
 		return r, v, err
+	}
+	typed, malformed := v.read(req.Code)
+	if malformed != nil {
+		return old, v, malformed
 	}
 	if req.Addresses != nil && r.moved(v, req.Addresses) {
 		return r.cancelMoved(v, now)
@@ -315,12 +320,16 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 		return r, v, &problem.Error{Kind: problem.Expired, Detail: "The secret that made this code is not in use any more. Start a new verification."}
 	}
 
-	right := equal(req.Code, code)
-	right = equal(req.Transaction.Amount, v.Transaction.Amount) && right
-	right = equal(req.Transaction.Payee, v.Transaction.Payee) && right
+	right := equal(typed, code)
+	right = sameTransaction(req.Transaction, v.Transaction) && right
 	switch {
 	case !right:
+		replaced := r.isReplaced(v, typed, req.Transaction, keys, now)
 		err := r.wrong(&v, req.Reserved, p, now)
+		if replaced {
+			err.Replaced = true
+			err.Detail = strings.Replace(err.Detail, notRight, "This code is out of an earlier message, and a newer code was sent since. Use that one.", 1)
+		}
 		return r, v, err
 	case v.User != "" && req.Addresses == nil:
 		return r, v, ErrNeedsUser
@@ -332,12 +341,22 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	return r, v, nil
 }
 
+// read returns the code that a text holds. It has the shape that the code had when it
+// was made, also if the settings have changed.
+func (v Verification) read(text string) (string, *problem.Error) {
+	typed, _ := ReadTyped(text)
+	if !v.Shape.Valid() || v.TestCode != "" && !v.Shape.Fits(v.TestCode) {
+		return typed.Whole(), nil
+	}
+	return typed.As(v.Shape)
+}
+
 // mayTry returns an error unless one more code or context may be compared. It ends a
 // verification that has no checks left, because the operator lowered the limit
 // meanwhile.
 func (r *Recipient) mayTry(v *Verification, p Policy, now time.Time) error {
-	if wait := window.FullFor(r.Failures, p.MaxFailuresPerDay, window.Day, now); wait > 0 {
-		return tooManyFailures(wait)
+	if wait := r.lockedFor(p, now); wait > 0 {
+		return tooManyFailures(wait, now)
 	}
 	if v.Checks >= p.MaxChecks {
 		v.Status, v.EndedAt = Exhausted, window.Stamp(now)
@@ -349,20 +368,27 @@ func (r *Recipient) mayTry(v *Verification, p Policy, now time.Time) error {
 
 // wrong spends a check and counts a wrong code, and returns the error that answers
 // it. The error asks to alert the person (see [Alert]) if this was the last wrong
-// code that the verification, or one of its addresses on this day, allowed.
-func (r *Recipient) wrong(v *Verification, reserved *Reservation, p Policy, now time.Time) error {
+// code that the verification, or one of its addresses on this day, allowed. If an
+// address is locked from now on, it says for how long.
+func (r *Recipient) wrong(v *Verification, reserved *Reservation, p Policy, now time.Time) *problem.Error {
 	v.Checks++
 	r.Failures = window.Record(r.Failures, now)
 	remaining := max(0, min(p.MaxChecks-v.Checks, p.MaxFailuresPerDay-len(r.Failures)))
+	wait, detail := r.lockedFor(p, now), notRight
 	if reserved != nil {
-		remaining = min(remaining, reserved.Left)
+		remaining, wait = min(remaining, reserved.Left), max(wait, reserved.Wait)
+	}
+	if wait > 0 {
+		detail += " It was the last try of this address. " + locked(wait, now)
 	}
 	if v.Checks >= p.MaxChecks {
 		v.Status, v.EndedAt = Exhausted, window.Stamp(now)
 	}
 	r.put(*v)
-	return &problem.Error{Kind: problem.WrongCode, ChecksLeft: &remaining, Alerted: remaining == 0 && v.TestCode == "", Detail: "The code is not right."}
+	return &problem.Error{Kind: problem.WrongCode, ChecksLeft: &remaining, RetryAfter: wait, Alerted: remaining == 0 && v.TestCode == "", Detail: detail}
 }
+
+const notRight = "The code is not right."
 
 // moved reports whether a message of v went to an address that is none of these. For
 // a verification by inbound message, that is the address that the message comes from.

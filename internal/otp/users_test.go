@@ -160,3 +160,32 @@ func TestAttack05_UsersWhoShareANumberAndAPurpose(t *testing.T) {
 		}
 	}
 }
+
+// The newest verification of the right kind is found, unless it has ended and hides a
+// newer one of the other kind.
+func TestLatest_AnEndedOneHidesNoNewerOneOfTheOtherKind(t *testing.T) {
+	one := func(id otp.ID, user otp.UserKey, status otp.Status) otp.Verification {
+		return otp.Verification{ID: id, Purpose: "login", User: user, Status: status}
+	}
+	for name, tc := range map[string]struct {
+		all  []otp.Verification // oldest first
+		user otp.UserKey
+		want otp.ID // "" for a refusal
+	}{
+		"pending, and a newer one of a user": {[]otp.Verification{one("a", "", otp.Pending), one("b", "u", otp.Approved)}, "", "a"},
+		"approved, and a newer one":          {[]otp.Verification{one("a", "", otp.Approved), one("b", "u", otp.Pending)}, "", ""},
+		"canceled, and a newer one":          {[]otp.Verification{one("a", "", otp.Canceled), one("b", "u", otp.Pending)}, "", "a"},
+		"approved, and an older one":         {[]otp.Verification{one("b", "u", otp.Pending), one("a", "", otp.Approved)}, "", "a"},
+		"a user's, and a newer one without":  {[]otp.Verification{one("a", "u", otp.Approved), one("b", "", otp.Approved)}, "u", ""},
+		"a user's, and another user's":       {[]otp.Verification{one("a", "u", otp.Approved), one("b", "w", otp.Pending)}, "u", "a"},
+		"only another user's":                {[]otp.Verification{one("b", "w", otp.Pending)}, "u", ""},
+	} {
+		v, err := otp.Recipient{Verifications: tc.all}.Latest("login", tc.user)
+		if v.ID != tc.want || (err == nil) != (tc.want != "") {
+			t.Errorf("%s: %q, %v", name, v.ID, err)
+		}
+		if err != nil {
+			wantKind(t, err, problem.NotFound)
+		}
+	}
+}

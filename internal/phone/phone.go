@@ -2,14 +2,16 @@
 // a number's country, and whether a code may be sent to a line of its kind.
 //
 // It must never guess. It accepts a number only with its complete digits. Numbers
-// whose digits would have to be completed, removed or rewritten are refused,
-// because two spellings of one number would have two sets of limits.
+// whose digits would have to be completed, removed or rewritten are refused, because
+// two spellings of one number would have two sets of limits. The exceptions are the
+// few lines that have two numbers: canonical has a rule for each.
 //
-// Google's libphonenumber decides which numbers are valid, and which region and
-// type they have, through github.com/nyaruka/phonenumbers. That library is not
-// linked in: it decodes its metadata at each start of a process, while a person
-// may be waiting for a code. Instead, its metadata is compiled into an automaton
-// over digits, which takes no time at the start.
+// The metadata of Google's libphonenumber decides which numbers are valid, and which
+// region and type they have. No library is linked in that reads it: that would
+// decode the metadata at each start of a process, while a person may be waiting for
+// a code. Instead, the metadata is compiled into an automaton over digits, which
+// takes no time at the start. The operator may add ranges that are newer than the
+// tables: see Ranges.
 package phone
 
 //go:generate go run ./gen
@@ -28,13 +30,15 @@ import (
 var (
 	ErrNoPlus             = errors.New("a phone number must begin with + and the calling code, as in +14155550123")
 	ErrTrunkZero          = errors.New("leave out the 0 that is dialed only inside the country: not +44 (0)20 but +4420")
-	ErrExtension          = errors.New("a phone number must not have an extension or parameters")
+	ErrKeptZero           = errors.New("the 0 in parentheses belongs to the number: write it without the parentheses, as in +3906")
+	ErrUnclearZero        = errors.New("both with and without the 0 in parentheses this is a number: write the 0 without parentheses, or leave it out")
+	ErrExtension          = errors.New("a phone number must not have an extension or a parameter such as ;ext= or ;phone-context=: a code is sent to the line itself")
 	ErrLetters            = errors.New("a phone number must not contain letters")
-	ErrCharacter          = errors.New("a phone number may contain, after the +, the digits 0 to 9, spaces, hyphens, dots and parentheses only")
+	ErrCharacter          = errors.New("a phone number may contain, after the +, digits, spaces, hyphens, dots and parentheses only")
 	ErrUnknownCallingCode = errors.New("the phone number does not begin with the calling code of a country")
 	ErrTooShort           = errors.New("the phone number is too short for its country")
 	ErrTooLong            = errors.New("the phone number is too long for its country")
-	ErrInvalid            = errors.New("the phone number is not one that its country assigns: look for a wrong digit")
+	ErrUnknownRange       = errors.New("this version does not know the range of the phone number: check for a wrong digit; if the number is right, the operator of the service can add its range with TWOFA_EXTRA_NUMBERS")
 )
 
 // A Type is the kind of a number's line. No number has the zero Type.
@@ -106,76 +110,88 @@ func Mask(e164 string) string {
 	return "+" + c.code + hidden[:stars] + national[stars:]
 }
 
-const (
-	maxInput  = 64 // bytes; the longest number has 16, and few people put more than two separators between digits
-	maxDigits = 15 // ITU-T E.164, 6.2.1
-)
-
-// Parse reads a number that begins with + and the calling code. It drops spaces
-// around the number, and spaces, hyphens, dots and parentheses between the digits.
-// Parse(n.E164) returns n again. The error is one of this package's errors.
+// Parse reads a number that begins with + and the calling code, or a tel URI of such
+// a number (RFC 3966). It reads digits of any script. It drops spaces, line ends and
+// invisible characters around the number, and between the digits spaces, dashes,
+// dots, parentheses and invisible characters. A number of a line that has several
+// is changed into the one that counts: see canonical. Parse(n.E164) returns n
+// again. The error is one of this package's errors.
 func Parse(s string) (Number, error) {
-	if len(s) > maxInput {
-		return Number{}, ErrTooLong
+	if ranges := installed.Load(); ranges != nil {
+		return ranges.Parse(s)
 	}
-	s = strings.Trim(s, " ")
-	if s == "" || s[0] != '+' {
-		return Number{}, ErrNoPlus
-	}
-	var buf [1 + maxInput]byte
-	e164 := append(buf[:0], '+')
-	bracket := len(buf) // where the digits in parentheses begin
-	for i := 1; i < len(s); i++ {
-		switch ch := s[i]; {
-		case '0' <= ch && ch <= '9':
-			e164 = append(e164, ch)
-		case ch == '(':
-			bracket = len(e164)
-		case ch == ')':
-			if len(e164) == bracket+1 && e164[bracket] == '0' {
-				return Number{}, ErrTrunkZero
-			}
-		case ch == ' ' || ch == '-' || ch == '.':
-		default:
-			return Number{}, characterError(s[i:], len(e164) > 1)
-		}
-	}
-	return parseDigits(string(e164))
+	return Ranges(nil).Parse(s)
 }
 
-// characterError returns the fault of a number. rest begins with the first
-// character that is not allowed.
-func characterError(rest string, afterDigits bool) error {
-	isLetter := 'a' <= rest[0]|0x20 && rest[0]|0x20 <= 'z'
+// Parse is the package's Parse with these ranges instead of the installed ones.
+func (r Ranges) Parse(text string) (Number, error) {
+	var s spelling
+	if err := s.read(text); err != nil {
+		return Number{}, err
+	}
+	if s.zeroAt > 0 {
+		return Number{}, r.zeroError(s)
+	}
+	return r.parseDigits(string(s.e164()))
+}
+
+// zeroError returns what is wrong with a number that has a 0 in parentheses. In most
+// countries the 0 is dialed only inside the country. In Italy it belongs to the number.
+func (r Ranges) zeroError(s spelling) error {
+	e164 := string(s.e164())
+	_, dropErr := r.parseDigits(e164[:s.zeroAt] + e164[s.zeroAt+1:])
+	_, keepErr := r.parseDigits(e164)
 	switch {
-	case afterDigits && (strings.IndexByte(";,#xX", rest[0]) >= 0 || len(rest) > 2 && strings.EqualFold(rest[:3], "ext")):
-		return ErrExtension
-	case isLetter:
-		return ErrLetters
+	case dropErr == nil && keepErr == nil:
+		return ErrUnclearZero
+	case dropErr == nil:
+		return ErrTrunkZero
+	case keepErr == nil:
+		return ErrKeptZero
 	default:
-		return ErrCharacter
+		return dropErr
 	}
 }
 
 // parseDigits is Parse for a + and digits only.
-func parseDigits(e164 string) (Number, error) {
+func (r Ranges) parseDigits(e164 string) (Number, error) {
 	c, national, ok := cutCountry(e164[1:])
 	if !ok {
 		return Number{}, ErrUnknownCallingCode
 	}
-	o := c.find(national)
+	if n, ok := lookUp(Current(e164)); ok {
+		return n, nil
+	}
+	if strings.HasPrefix(national, "0") {
+		// Before the ranges: one of them may be so wide that it has numbers with the 0.
+		if _, err := r.parseDigits("+" + c.code + national[1:]); err == nil {
+			return Number{}, ErrTrunkZero
+		}
+	}
+	if region, ok := r.find(e164); ok {
+		return Number{E164: e164, CallingCode: c.code, Region: region, Type: FixedLineOrMobile}, nil
+	}
 	switch {
-	case o != outcome{}:
-		return Number{E164: e164, CallingCode: c.code, Region: c.region(o.region), Type: o.typ}, nil
-	case strings.HasPrefix(national, "0") && c.find(national[1:]) != outcome{}:
-		return Number{}, ErrTrunkZero
 	case len(national) < c.minLen:
 		return Number{}, ErrTooShort
 	case len(national) > c.maxLen:
 		return Number{}, ErrTooLong
 	default:
-		return Number{}, ErrInvalid
+		return Number{}, ErrUnknownRange
 	}
+}
+
+// lookUp returns the number of a + and digits as the tables have it.
+func lookUp(e164 string) (Number, bool) {
+	c, national, ok := cutCountry(e164[1:])
+	if !ok {
+		return Number{}, false
+	}
+	o := c.find(national)
+	if o == (outcome{}) {
+		return Number{}, false
+	}
+	return Number{E164: e164, CallingCode: c.code, Region: c.region(o.region), Type: o.typ}, true
 }
 
 // A country is everything under one calling code.

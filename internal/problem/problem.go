@@ -86,6 +86,9 @@ type Error struct {
 	RetryAfter time.Duration
 	// Alerted is true if the person was warned of the wrong codes.
 	Alerted bool
+	// Replaced is true if a wrong code is out of an earlier message, and a newer code
+	// was sent since.
+	Replaced bool
 	// ID is the verification of a send that failed, else "". The verification is
 	// stored, and its message may have arrived.
 	ID string

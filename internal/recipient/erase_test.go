@@ -25,7 +25,7 @@ func erase(r *rig.Rig) {
 func TestErase_LeavesOnlyTheTimesOfTheLimits(t *testing.T) {
 	r, v := begin(t)
 	code := r.Code(v.ID)
-	r.Refused(check(r, r.Recipients, v.ID, "no"), problem.WrongCode)
+	r.Refused(check(r, r.Recipients, v.ID, r.Wrong(v.ID)), problem.WrongCode)
 	erase(r)
 	left := r.Recipient(fixture.Alice)
 	if left.Address != "" || len(left.Verifications)+len(left.Replays) != 0 || left.Preferred != (otp.Preferred{}) {

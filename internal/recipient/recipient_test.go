@@ -142,7 +142,7 @@ func TestChange_ReturnsAndLogsTheResultOnlyIfItIsKept(t *testing.T) {
 
 func TestChange_KeepsAndReturnsARefusalThatChangedTheRow(t *testing.T) {
 	r, v := begin(t)
-	r.Refused(check(r, r.Recipients, v.ID, "no"), problem.WrongCode)
+	r.Refused(check(r, r.Recipients, v.ID, r.Wrong(v.ID)), problem.WrongCode)
 	if kept, got := r.Verification(v.ID); got.Checks != 1 || len(kept.Failures) != 1 {
 		t.Errorf("%d checks, %d failures; want 1 and 1", got.Checks, len(kept.Failures))
 	}
@@ -171,7 +171,7 @@ func TestChange_ReturnsNothingWithoutTheStoresAnswer(t *testing.T) {
 	for name, right := range map[string]bool{"a right code": true, "a wrong code": false} {
 		t.Run(name, func(t *testing.T) {
 			r, v := begin(t)
-			code := "no"
+			code := r.Wrong(v.ID)
 			if right {
 				code = r.Code(v.ID)
 			}
@@ -268,7 +268,7 @@ func TestChange_ARecipientThatCannotBeEncodedIsInternal(t *testing.T) {
 func TestRow_RevealsNothingOfAPerson(t *testing.T) {
 	r, v := begin(t)
 	code := r.Code(v.ID)
-	r.Refused(check(r, r.Recipients, v.ID, "no"), problem.WrongCode)
+	r.Refused(check(r, r.Recipients, v.ID, r.Wrong(v.ID)), problem.WrongCode)
 	key, data := string(r.Recipients.Key(fixture.Alice)), raw(r).Data
 	const alice, mail = fixture.Alice, fixture.AliceMail
 	for _, canary := range []string{alice, alice[1:], alice[4:], "Acme", "Canary", "login", "sms", "email", mail, "alice", "example", code, string(v.ID), string(v.ID[18:])} {

@@ -25,6 +25,10 @@ func isCode(code string) bool {
 	return len(code) == codeLength && strings.Trim(code, otp.Alphanumeric.Symbols()) == ""
 }
 
+// Fits reports whether a text, as [otp.Typed.Whole] returns it, has the form of a
+// recovery code.
+func Fits(code string) bool { return isCode(code) }
+
 // show puts hyphens between the groups of a code.
 func show(code string) string {
 	groups := make([]string, 0, codeLength/groupOf)

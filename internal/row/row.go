@@ -188,7 +188,11 @@ func (s Store[T]) failure(ctx context.Context, key store.Key, err error) error {
 	}
 	if errors.Is(err, ErrUnreadable) {
 		reqlog.Add(ctx, slog.String("row", string(key)))
-		return problem.Unexpected(err)
+		unreadable := problem.Unexpected(err)
+		if errors.Is(err, secret.ErrUnknownSecret) {
+			unreadable.Detail = "What the service keeps of this address or user was sealed with a secret that is not in TWOFA_SECRET. Nothing was approved or changed. The operator has to put that secret back, at the end of the list (docs/runbooks/rotate-secret.md)."
+		}
+		return unreadable
 	}
 	if errors.Is(err, store.ErrUnavailable) {
 		return &problem.Error{

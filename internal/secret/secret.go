@@ -55,6 +55,10 @@ type KeyID = [4]byte
 // keyring for this place, or was changed since.
 var ErrSealed = errors.New("secret: the box does not open")
 
+// ErrUnknownSecret is the error of Open for a box that was sealed with a secret that
+// the keyring does not have. It wraps ErrSealed.
+var ErrUnknownSecret = fmt.Errorf("%w: sealed with a secret that is not in TWOFA_SECRET", ErrSealed)
+
 // Keyring derives, seals, opens and indexes. It is safe for concurrent use.
 type Keyring struct {
 	keys   []key
@@ -276,6 +280,17 @@ func (r *Keyring) Seal(plain []byte, place string) []byte {
 	return k.seal.Seal(box, nil, plain, []byte(place))
 }
 
+// Knows reports whether a box names a secret of the keyring. It does not open the box.
+func (r *Keyring) Knows(box []byte) bool {
+	var id KeyID
+	if len(box) < Overhead {
+		return false
+	}
+	copy(id[:], box)
+	_, ok := r.find(id)
+	return ok
+}
+
 // Open returns the plain text of a box that Seal has made with a secret of the
 // keyring. The error is ErrSealed if the box was changed, was sealed for another
 // place, or was sealed with another secret.
@@ -287,7 +302,7 @@ func (r *Keyring) Open(box []byte, place string) ([]byte, error) {
 	n := copy(id[:], box)
 	k, ok := r.find(id)
 	if !ok {
-		return nil, fmt.Errorf("%w: sealed with a secret that is not in TWOFA_SECRET", ErrSealed)
+		return nil, ErrUnknownSecret
 	}
 	plain, err := k.seal.Open(nil, nil, box[n:], []byte(place))
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 
+	"twofa/internal/charset"
 	"twofa/internal/secret"
 )
 
@@ -28,6 +29,9 @@ func Load(path string, empty func() (bool, error)) (*secret.Keyring, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the secret beside the rows: %w", err)
+	}
+	if text, err = charset.Text(text); err != nil {
+		return nil, fmt.Errorf("%s is in %w: save it as UTF-8", path, err)
 	}
 	keys, err := secret.Parse(strings.TrimSpace(string(text)))
 	if err != nil {

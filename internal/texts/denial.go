@@ -1,6 +1,7 @@
 package texts
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -43,12 +44,16 @@ func (c *Catalogue) Denies(locale, text string) bool {
 // normalisation does not make them equal.
 var sameLetter = map[rune]rune{
 	'ı': 'i', 'ø': 'o', 'đ': 'd', 'ł': 'l', 'ς': 'σ',
-	'ي': 'ی', 'ى': 'ی', 'ك': 'ک',
+	'ي': 'ی', 'ى': 'ی', 'ك': 'ک', 'ہ': 'ه',
 }
+
+// cyrillic maps Latin letters to Cyrillic ones of the same form, because people type
+// them in Cyrillic words: the Ukrainian "Нi" with a Latin i.
+var cyrillic = map[rune]rune{'a': 'а', 'c': 'с', 'e': 'е', 'i': 'і', 'o': 'о', 'p': 'р', 'x': 'х', 'y': 'у'}
 
 // fold makes replies equal that mean the same to a person: it keeps letters and
 // digits, in lower case, in one width and without accents, and puts one space
-// between words.
+// between words. A letter that stands three times or more counts once: "nooo".
 func fold(s string) string {
 	var b strings.Builder
 	space := false
@@ -71,7 +76,37 @@ func fold(s string) string {
 			space = true
 		}
 	}
-	return b.String()
+	words := strings.Split(b.String(), " ")
+	for i, word := range words {
+		words[i] = foldWord(word)
+	}
+	return strings.Join(words, " ")
+}
+
+// foldWord replaces Latin letters in a Cyrillic word, and shortens runs of a letter.
+func foldWord(word string) string {
+	runes := []rune(word)
+	if slices.ContainsFunc(runes, func(r rune) bool { return unicode.Is(unicode.Cyrillic, r) }) {
+		for i, r := range runes {
+			if same, ok := cyrillic[r]; ok {
+				runes[i] = same
+			}
+		}
+	}
+	kept := runes[:0]
+	for start := 0; start < len(runes); {
+		end := start + 1
+		for end < len(runes) && runes[end] == runes[start] {
+			end++
+		}
+		if end-start > 2 && unicode.IsLetter(runes[start]) {
+			kept = append(kept, runes[start])
+		} else {
+			kept = append(kept, runes[start:end]...)
+		}
+		start = end
+	}
+	return string(kept)
 }
 
 // isAccent reports whether a mark is one that people leave out: the accents of

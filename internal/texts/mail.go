@@ -8,25 +8,28 @@ import (
 )
 
 // Mail is the message as an e-mail. The subject is one line and never holds the
-// code, because mail servers log subjects. text and page, which is HTML, say the
+// code: the sender of mails adds it if the operator wants that. text and page, which is HTML, say the
 // same. If m.Alert is set, Mail is the warning.
 func (c *Catalogue) Mail(m notify.Message) (subject, text, page string) {
 	w := c.wordingFor(m)
 	s := w.subjectOf(m, true)
+	// The subject has neither isolates nor no-break spaces, because the sender of
+	// mails removes them.
+	header := w.subjectOf(m, false).values
 	if m.Alert {
-		subject = expand(w.texts["mail_subject_alert"], s.values)
-		warning := expand(w.texts[alertKey(m)], s.values)
+		subject = expand(w.texts["mail_subject_alert"], header)
+		warning := expand(w.chat(alertKey(m)), s.values)
 		return subject, warning + "\n", w.page(subject, paragraph(warning))
 	}
-	subject = expand(w.texts["mail_subject"], s.values)
-	before := []string{expand(w.texts["intro_"+s.kind], s.values)}
+	subject = expand(w.texts["mail_subject"], header)
+	before := []string{expand(w.chat("intro_"+s.kind), s.values)}
 	for _, key := range s.parts {
-		before = append(before, expand(w.texts[key], s.values))
+		before = append(before, expand(w.chat(key), s.values))
 	}
-	before = append(before, w.texts["code_is"])
-	after := []string{
-		join(expand(w.texts["valid"], s.values), w.texts["secret"]),
-		w.texts[ifNotYou(m)],
+	before = append(before, w.chat("code_is"))
+	after := []string{join(expand(w.chat(s.valid), s.values), w.chat("secret"))}
+	if line := w.chat(w.ifNotYou(m, s)); line != "" {
+		after = append(after, line)
 	}
 
 	var lines []string

@@ -22,6 +22,7 @@ type subject struct {
 	kind   string // login, payment or general
 	values values
 	parts  []string // the keys amount and payee, if the message has them
+	valid  string   // the key of the sentence that says how long the code is valid
 }
 
 // subjectOf makes the values from outside safe and chooses the sentences. If
@@ -35,10 +36,12 @@ func (w *wording) subjectOf(m notify.Message, isolated bool) subject {
 		return s
 	}
 	brand := cmp.Or(notify.OneLine(m.Brand, notify.MaxBrand), noBrand)
-	s := subject{kind: "general", values: values{
+	valid, n := w.validity(m.ValidFor)
+	s := subject{kind: "general", valid: valid, values: values{
 		"code":    m.Code,
 		"brand":   wrap(brand),
-		"minutes": strconv.Itoa(max(1, int(m.ValidFor/time.Minute))),
+		"minutes": strconv.Itoa(n),
+		"hours":   strconv.Itoa(n),
 		"left":    strconv.Itoa(m.CodesLeft),
 	}}
 	if m.Purpose == "login" {
@@ -58,6 +61,34 @@ func (w *wording) subjectOf(m notify.Message, isolated bool) subject {
 	return s
 }
 
+// validity returns the key of the sentence about the validity, and its number of
+// minutes or hours, rounded down. Whole hours, and everything from two hours, are
+// shown in hours. An operator's own language may lack the keys for hours.
+func (w *wording) validity(d time.Duration) (key string, n int) {
+	minutes := max(1, int(d/time.Minute))
+	hours := minutes / 60
+	switch {
+	case minutes == 60:
+		key, n = "valid_hour", 1
+	case hours >= 2:
+		key, n = "valid_hours", hours
+	}
+	if w.texts[key] == "" {
+		return "valid", minutes
+	}
+	return key, n
+}
+
+// codeFirst is the code as it begins a message. In a right-to-left language, a code
+// with letters would make the whole message left-to-right, so a right-to-left mark
+// stands before it. [otp.ReadCode] drops the mark if a person copies it.
+func (w *wording) codeFirst(code string) string {
+	if w.rightToLeft && strings.ContainsAny(code, latin) {
+		return rightToLeftMark + code
+	}
+	return code
+}
+
 // Chat is the message for WhatsApp and the console: one line that begins with the
 // code, because a lock screen and a notification show only the beginning. If
 // m.Alert is set, Chat is the warning.
@@ -65,43 +96,54 @@ func (c *Catalogue) Chat(m notify.Message) string {
 	w := c.wordingFor(m)
 	s := w.subjectOf(m, true)
 	if m.Alert {
-		return expand(w.texts[alertKey(m)], s.values)
+		return expand(w.chat(alertKey(m)), s.values)
 	}
-	line := w.addTransaction(expand(w.texts["code_"+s.kind], s.values), s)
-	line = join(line, expand(w.texts["valid"], s.values))
-	line = join(line, w.texts["secret"])
-	return join(line, w.texts[ifNotYou(m)])
+	s.values["code"] = w.codeFirst(m.Code)
+	line := expand(w.chat("code_"+s.kind), s.values)
+	for _, key := range append(s.parts, s.valid, "secret", w.ifNotYou(m, s)) {
+		line = join(line, expand(w.chat(key), s.values))
+	}
+	return line
 }
 
-// SMS is the message as a text message, shorter than Chat. If Options.Origin is
-// set, the last line is exactly `@host #code`, the form that browsers look for.
-// Options.AppHash is on a line of its own before it. An alert has no code and
-// neither line.
+// SMS is the message as a text message, shorter than Chat. It always has the code,
+// amount and payee, and "deny" if the person can deny, else "secret". It has
+// "secret" beside "deny", and the validity, if they need no further segment. If
+// Options.Origin is set, the last line is exactly `@host #code`, the form that
+// browsers look for. Options.AppHash is on a line of its own before it. An alert
+// has no code and neither line.
 func (c *Catalogue) SMS(m notify.Message) string {
 	w := c.wordingFor(m)
 	s := w.subjectOf(m, true)
 	if m.Alert {
 		return expand(w.sms(alertKey(m)), s.values)
 	}
-	text := expand(w.sms("code_"+s.kind), s.values)
-	for _, key := range s.parts {
-		text = join(text, expand(w.sms(key), s.values))
-	}
-	if len(s.parts) == 0 { // the details of a payment need the space
-		text = join(text, expand(w.sms("valid"), s.values))
-	}
-	if m.CanDeny {
-		text = join(text, w.sms("deny"))
-	} else {
-		text = join(text, w.sms("secret"))
-	}
+	s.values["code"] = w.codeFirst(m.Code)
+	end := ""
 	if c.appHash != "" {
-		text += "\n" + c.appHash
+		end += "\n" + c.appHash
 	}
 	if c.origin != "" {
-		text += "\n@" + c.origin + " #" + m.Code
+		end += "\n@" + c.origin + " #" + m.Code
 	}
-	return text
+	// text has the sentences in the order of Chat.
+	text := func(valid, secret, deny bool) string {
+		line := w.addTransaction(expand(w.sms("code_"+s.kind), s.values), s, w.sms)
+		for _, part := range []struct {
+			key  string
+			want bool
+		}{{s.valid, valid}, {"secret", secret}, {"deny", deny}} {
+			if part.want {
+				line = join(line, expand(w.sms(part.key), s.values))
+			}
+		}
+		return line + end
+	}
+	secret, valid := !m.CanDeny, false
+	most := segments(text(valid, secret, m.CanDeny))
+	secret = secret || segments(text(valid, true, m.CanDeny)) <= most
+	valid = segments(text(true, secret, m.CanDeny)) <= most
+	return text(valid, secret, m.CanDeny)
 }
 
 // Speech is the message as a call says it, without the code. If the provider has
@@ -114,7 +156,7 @@ func (c *Catalogue) Speech(m notify.Message) notify.Speech {
 		return notify.Speech{Language: voice, Before: expand(w.texts[alertKey(m)], s.values)}
 	}
 	before := join(expand(w.texts["speech_hello"], s.values), expand(w.texts["intro_"+s.kind], s.values))
-	before = w.addTransaction(before, s)
+	before = w.addTransaction(before, s, w.text)
 	return notify.Speech{
 		Language: voice,
 		Before:   join(before, w.texts["code_is"]),
@@ -126,7 +168,7 @@ func (c *Catalogue) Speech(m notify.Message) notify.Speech {
 // speaker returns the texts for a call and the tag of the voice.
 func (c *Catalogue) speaker(m notify.Message) (*wording, string) {
 	if w := c.wordingFor(m); w.voice != "" {
-		return w, w.voice
+		return w, w.regionalVoice(m.Locale)
 	}
 	w := c.wordings[English]()
 	return w, cmp.Or(w.voice, englishVoice)
@@ -137,7 +179,7 @@ func (c *Catalogue) speaker(m notify.Message) (*wording, string) {
 func (c *Catalogue) Ask(m notify.Message) string {
 	w := c.wording(m.Locale)
 	s := w.subjectOf(m, true)
-	line := w.addTransaction(expand(w.texts["ask_"+s.kind], s.values), s)
+	line := w.addTransaction(expand(w.texts["ask_"+s.kind], s.values), s, w.text)
 	return join(line, expand(w.texts["ask_code"], s.values))
 }
 
@@ -149,24 +191,38 @@ func (c *Catalogue) DeniedReply(m notify.Message) string { return c.reply("denie
 // approved what it names. It reads only Brand and Locale of m.
 func (c *Catalogue) ConfirmedReply(m notify.Message) string { return c.reply("confirmed", m) }
 
+// UnknownSenderReply tells a person that the provider did not report their number, so
+// that their message has no effect. It is in English, because no number means no known
+// language. It reads only Brand of m.
+func (c *Catalogue) UnknownSenderReply(m notify.Message) string {
+	return expand(unknownSender, c.wordings[English]().subjectOf(m, true).values)
+}
+
+const unknownSender = "{brand}: we received your message without your phone number, so nothing was approved or stopped. Please choose another way to verify."
+
 func (c *Catalogue) reply(key string, m notify.Message) string {
 	w := c.wording(m.Locale)
 	return expand(w.texts[key], w.subjectOf(m, true).values)
 }
 
-// addTransaction adds the sentences that name amount and payee.
-func (w *wording) addTransaction(line string, s subject) string {
+// addTransaction adds the sentences that name amount and payee. text returns the
+// text of a key.
+func (w *wording) addTransaction(line string, s subject, text func(key string) string) string {
 	for _, key := range s.parts {
-		line = join(line, expand(w.texts[key], s.values))
+		line = join(line, expand(text(key), s.values))
 	}
 	return line
 }
 
 // ifNotYou is the key of the sentence that says what to do if the person did not
-// request the code.
-func ifNotYou(m notify.Message) string {
-	if m.CanDeny {
+// request the code. No message says to ignore a payment that the person does not
+// know.
+func (w *wording) ifNotYou(m notify.Message, s subject) string {
+	switch {
+	case m.CanDeny:
 		return "deny"
+	case s.kind == "payment":
+		return "ignore_payment"
 	}
 	return "ignore"
 }
@@ -193,8 +249,11 @@ func (c *Catalogue) wordingFor(m notify.Message) *wording {
 }
 
 // join appends one sentence to another, with a space between them. Chinese and
-// Japanese punctuation marks need no space after them.
+// Japanese punctuation marks need no space after them. An empty b is no sentence.
 func join(a, b string) string {
+	if b == "" {
+		return a
+	}
 	for _, stop := range []string{"。", "：", "！", "？"} {
 		if strings.HasSuffix(a, stop) {
 			return a + b

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/bidi"
 )
@@ -56,10 +57,12 @@ func endsAddress(runes []rune, i int) bool {
 	return true
 }
 
-// The isolates (UAX #9): text between them cannot reorder the text outside.
+// The isolates (UAX #9): text between them cannot reorder the text outside. A mark
+// has a direction, as a letter has, and is invisible.
 const (
 	firstStrongIsolate    = "\u2068"
 	popDirectionalIsolate = "\u2069"
+	rightToLeftMark       = "\u200f"
 )
 
 // isolate puts isolates around a value that has characters of the other direction.
@@ -78,10 +81,30 @@ func isolate(value string, rightToLeft bool) string {
 			against = true
 		}
 		if against {
-			return firstStrongIsolate + value + popDirectionalIsolate
+			return firstStrongIsolate + holdNumbers(value) + popDirectionalIsolate
 		}
 	}
 	return value
+}
+
+// holdNumbers puts a no-break space between two digits of a value with right-to-left
+// letters or digits. Around a plain space, the groups of 1 234 would change places
+// (UAX #9, W4). Such a value is UCS-2 in an SMS anyway.
+func holdNumbers(value string) string {
+	rightToLeft := func(r rune) bool {
+		p, _ := bidi.LookupRune(r)
+		return p.Class() == bidi.R || p.Class() == bidi.AL || p.Class() == bidi.AN
+	}
+	if !strings.ContainsFunc(value, rightToLeft) {
+		return value
+	}
+	runes := []rune(value)
+	for i, r := range runes {
+		if r == ' ' && i > 0 && i+1 < len(runes) && unicode.IsDigit(runes[i-1]) && unicode.IsDigit(runes[i+1]) {
+			runes[i] = '\u00a0'
+		}
+	}
+	return string(runes)
 }
 
 // placeholders returns the names between { and }. ok is false if a brace has no
@@ -106,6 +129,25 @@ func placeholders(text string) (names []string, ok bool) {
 // values are the values of the placeholders, by name.
 type values map[string]string
 
+// The characters that end a sentence, and the stops, of which a text must not show
+// one after another: "Payee: Shop Ltd..".
+const (
+	stops        = ".。．।۔"
+	sentenceEnds = stops + "…!?！？؟"
+)
+
+// afterValue is the text after a placeholder. If the value ends a sentence itself, as
+// "Shop Ltd." does, the stop after it is left out.
+func afterValue(value, after string) string {
+	value = strings.TrimSuffix(value, popDirectionalIsolate)
+	last, _ := utf8.DecodeLastRuneInString(value)
+	first, size := utf8.DecodeRuneInString(after)
+	if strings.ContainsRune(sentenceEnds, last) && strings.ContainsRune(stops, first) {
+		return after[size:]
+	}
+	return after
+}
+
 // expand replaces the placeholders in a text by their values. It does not expand
 // the values themselves, and leaves unknown placeholders as they are.
 func expand(text string, v values) string {
@@ -124,6 +166,6 @@ func expand(text string, v values) string {
 			continue
 		}
 		b.WriteString(value)
-		text = after
+		text = afterValue(value, after)
 	}
 }

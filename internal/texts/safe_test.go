@@ -146,7 +146,7 @@ func TestValuesOfTheOtherDirectionAreIsolated(t *testing.T) {
 	c := load(t, Options{Origin: "example.com"})
 	m := payment()
 	m.Payee = "חנות 5"
-	if got := c.Chat(m); !strings.Contains(got, "Payee: \u2068חנות 5\u2069. Valid for 10 min.") {
+	if got := c.Chat(m); !strings.Contains(got, "Payee: \u2068חנות 5\u2069. Expires in 10 min.") {
 		t.Errorf("%q", got)
 	}
 	m.Locale = "he"
@@ -155,7 +155,7 @@ func TestValuesOfTheOtherDirectionAreIsolated(t *testing.T) {
 	}
 	m = recovered()
 	m.Brand = "חנות 5"
-	if got := c.Chat(m); !strings.HasPrefix(got, "Security alert from \u2068חנות 5\u2069: ") {
+	if got := c.Chat(m); !strings.HasPrefix(got, "\u2068חנות 5\u2069 security alert: ") {
 		t.Errorf("%q", got)
 	}
 	for _, m.Locale = range []string{"ar", "fa", "he", "ur"} {
@@ -163,6 +163,26 @@ func TestValuesOfTheOtherDirectionAreIsolated(t *testing.T) {
 		for _, got := range []string{c.Chat(m), c.SMS(m)} {
 			if strings.Count(got, "\u2068Acme 5\u2069") != 1 || !strings.Contains(got, " 7") { // the number follows the text's direction
 				t.Errorf("%s: %q", m.Locale, got)
+			}
+		}
+	}
+}
+
+// The groups of a number keep their places beside right-to-left letters and digits.
+func TestGroupsOfANumberKeepTheirPlaces(t *testing.T) {
+	for amount, want := range map[string]string{
+		"1 234 567,50 د.م.": "\u20681\u00a0234\u00a0567,50 د. م.\u2069",
+		"٢ ٤٥٠ ر.س.":        "\u2068٢\u00a0٤٥٠ ر. س.\u2069",
+		"1 234 ₪ שקל":       "\u20681\u00a0234 ₪ שקל\u2069",
+		"١ ٢٣٤":             "\u2068١\u00a0٢٣٤\u2069",
+		"ریال ۱ ۲۳۴":        "\u2068ریال ۱\u00a0۲۳۴\u2069",
+		"1 234,50 EUR":      "\u20681 234,50 EUR\u2069",
+	} {
+		for _, locale := range []string{"ar", "he", "fa"} {
+			m := payment()
+			m.Locale, m.Amount = locale, amount
+			if got := load(t, Options{}).Chat(m); !strings.Contains(got, want) {
+				t.Errorf("%s: %+q, want %+q in it", locale, got, want)
 			}
 		}
 	}

@@ -1,65 +1,48 @@
 package texts
 
 import (
+	"cmp"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
-	"unicode/utf16"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"twofa/internal/notify"
 )
 
-// The GSM 7 bit default alphabet and its extension table, whose characters take
-// two septets (3GPP TS 23.038, 6.2.1).
-const (
-	gsmBasic = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡" +
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
-	gsmExtended = "\f^{}\\[~]|€"
-)
-
-// septets counts the septets of a text. It returns false if a character is not in the GSM
-// alphabet.
-func septets(text string) (n int, ok bool) {
-	for _, r := range text {
-		switch {
-		case strings.ContainsRune(gsmBasic, r):
-			n++
-		case strings.ContainsRune(gsmExtended, r):
-			n += 2
-		default:
-			return 0, false
-		}
-	}
-	return n, true
-}
-
-// segments is the number of segments that an SMS is billed for: a single one has 160
-// septets or 70 units of UCS-2, several have 153 or 67 each.
-func segments(text string) int {
-	n, ok := septets(text)
-	one, each := 160, 153
-	if !ok {
-		n, one, each = len(utf16.Encode([]rune(text))), 70, 67
-	}
-	if n <= one {
-		return 1
-	}
-	return (n + each - 1) / each
-}
-
-func TestSeptets(t *testing.T) {
+func TestSegments(t *testing.T) {
 	if n := len([]rune(gsmBasic)); n != 127 { // 128 without the escape
 		t.Errorf("the alphabet has %d characters", n)
 	}
-	for text, want := range map[string]int{"": 0, "abc": 3, "€5": 3, "[x]": 5, "Grüße, ñ": 8} {
-		if n, ok := septets(text); n != want || !ok {
-			t.Errorf("septets(%q) = %d, %v", text, n, ok)
-		}
-	}
-	for _, text := range []string{"ó", "ç", "…", "’", "ş", "α", "\u2068", "\u00a0"} {
-		if _, ok := septets(text); ok {
+	for _, text := range []string{"ó", "ç", "…", "’", "ş", "α", "\u2068", "\u00a0", "\u200f", "\u00fa"} {
+		if isGSM(text) {
 			t.Errorf("%q is not in the GSM alphabet", text)
 		}
 	}
+	for _, tc := range []struct {
+		text string
+		want int
+	}{
+		{"", 1}, {strings.Repeat("a", 160), 1}, {strings.Repeat("a", 161), 2}, {strings.Repeat("ü", 306), 2}, {strings.Repeat("a", 307), 3},
+		{strings.Repeat("€", 80), 1}, {strings.Repeat("a", 159) + "€", 2}, {strings.Repeat("a", 158) + "[", 1},
+		// A character of two septets is not split: 152 septets are used, then 154.
+		{strings.Repeat("a", 152) + "€" + strings.Repeat("a", 152), 3}, {strings.Repeat("a", 151) + "€" + strings.Repeat("a", 153), 2},
+		{strings.Repeat("ó", 70), 1}, {strings.Repeat("ó", 71), 2}, {strings.Repeat("ó", 134), 2}, {strings.Repeat("ó", 135), 3},
+		{"ó" + strings.Repeat("a", 69), 1}, {"ó" + strings.Repeat("€", 69), 1}, {strings.Repeat("ó", 69) + "🙂", 2},
+		{strings.Repeat("🙂", 35), 1}, {strings.Repeat("🙂", 36), 2}, {strings.Repeat("🙂", 66), 2}, {strings.Repeat("🙂", 67), 3},
+	} {
+		if got := segments(tc.text); got != tc.want {
+			t.Errorf("%d segments, want %d: %q", got, tc.want, tc.text)
+		}
+	}
+}
+
+func isGSM(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return septets(r) == 0 })
 }
 
 // gsmLanguages are the languages whose SMS texts are in the GSM alphabet.
@@ -71,7 +54,7 @@ func gsmLanguages(t *testing.T) (tags []string) {
 		for _, key := range inSMS {
 			all += w.sms(key)
 		}
-		if _, ok := septets(all); ok {
+		if isGSM(all) {
 			tags = append(tags, tag)
 		}
 	}
@@ -120,6 +103,84 @@ func TestSegmentsOfAnSMS(t *testing.T) {
 			}
 		}
 	}
+}
+
+// In every language, a sign-in that can be denied also says to share the code with
+// nobody, within the segments that it takes anyway. The validity is there if it fits.
+func TestAnSMSKeepsSecretAndDeny(t *testing.T) {
+	c := load(t, Options{Origin: "accounts.example.com"})
+	withValidity := strings.Fields("ar bn da en es fi fr he id it ja ko nb nl sv zh-Hans zh-Hant")
+	for _, tag := range embeddedTags() {
+		m := inLanguage(tag, login())
+		m.Brand, m.CanDeny = "Acme Savings", true
+		w, _ := embedded(tag)
+		sms := c.SMS(m)
+		if !strings.Contains(sms, w.sms("secret")) || !strings.Contains(sms, w.sms("deny")) {
+			t.Errorf("%s: %q", tag, sms)
+		}
+		valid := expand(w.sms("valid"), values{"minutes": "10"})
+		if has := strings.Contains(sms, valid); has != slices.Contains(withValidity, tag) {
+			t.Errorf("%s: the validity is there: %v: %q", tag, has, sms)
+		}
+		m.CanDeny = false
+		if sms := c.SMS(m); !strings.Contains(sms, w.sms("secret")) || strings.Contains(sms, w.sms("deny")) {
+			t.Errorf("%s: without a way to deny: %q", tag, sms)
+		}
+	}
+}
+
+// For all brands and payees, an SMS has every sentence that it must have, in the order
+// of a chat message, and each other one exactly if it needs no further segment.
+func TestAnSMSFillsItsSegments(t *testing.T) {
+	c := load(t, Options{Origin: "accounts.example.com"})
+	tags := embeddedTags()
+	rapid.Check(t, func(t *rapid.T) {
+		m := inLanguage(rapid.SampledFrom(tags).Draw(t, "locale"), login())
+		m.Brand = strings.Repeat("x", rapid.IntRange(1, 40).Draw(t, "brand"))
+		m.Payee = strings.Repeat(rapid.SampledFrom([]string{"y", "ó", "א"}).Draw(t, "letter"), rapid.IntRange(0, 60).Draw(t, "payee"))
+		m.CanDeny = rapid.Bool().Draw(t, "canDeny")
+		m.ValidFor = rapid.SampledFrom([]time.Duration{10 * time.Minute, time.Hour, 5 * time.Hour}).Draw(t, "validFor")
+		w := c.wording(m.Locale)
+		s := w.subjectOf(m, true)
+		sentence := func(key string) string { return expand(w.sms(key), s.values) }
+
+		line, end, cut := strings.Cut(c.SMS(m), "\n")
+		if !cut || end != "@accounts.example.com #482913" {
+			t.Fatalf("the last line is %q", end)
+		}
+		must, optional := append([]string{"code_" + s.kind}, s.parts...), []string{"secret", s.valid}
+		if m.CanDeny {
+			must = append(must, "deny")
+		} else {
+			must, optional = append(must, "secret"), optional[1:]
+		}
+		least, from := "", 0
+		for i, key := range must {
+			at := strings.Index(line[from:], sentence(key))
+			if at < 0 {
+				t.Fatalf("%s is missing or not in order: %q", key, line)
+			}
+			if from += at; i == 0 {
+				least = sentence(key)
+			} else {
+				least = join(least, sentence(key))
+			}
+		}
+		most := segments(least + "\n" + end)
+		if segments(line+"\n"+end) != most {
+			t.Fatalf("%d segments, %d are enough: %q", segments(line+"\n"+end), most, line)
+		}
+		for _, key := range optional {
+			longer := join(least, sentence(key))
+			fits := segments(longer+"\n"+end) <= most
+			if strings.Contains(line, sentence(key)) != fits {
+				t.Fatalf("%s fits: %v, but: %q", key, fits, line)
+			}
+			if fits {
+				least = longer
+			}
+		}
+	})
 }
 
 // A browser reads the code from the last line, on that host only.
@@ -189,6 +250,39 @@ func TestDocsNameEveryLanguage(t *testing.T) {
 	}
 }
 
+// The table of languages in docs/texts.md has the true numbers, voices and words.
+func TestTableOfLanguages(t *testing.T) {
+	c := load(t, Options{Origin: "accounts.example.com"})
+	gsm := gsmLanguages(t)
+	_, table, _ := strings.Cut(docs(t), "## Languages")
+	for _, tag := range embeddedTags() {
+		_, row, _ := strings.Cut(table, "| `"+tag+"` | ")
+		row, _, _ = strings.Cut(row, "\n")
+		most := func(m notify.Message) string {
+			m = inLanguage(tag, m)
+			m.Brand = "Acme Savings"
+			without := segments(c.SMS(m))
+			m.CanDeny = true
+			return strconv.Itoa(max(without, segments(c.SMS(m))))
+		}
+		w, _ := embedded(tag)
+		alphabet, voice := "UCS-2", cmp.Or(w.voice, "none, English is spoken")
+		if slices.Contains(gsm, tag) {
+			alphabet = "GSM"
+		}
+		for _, v := range regionalVoices[w.voice] {
+			if !strings.Contains(voice, v.voice) {
+				voice += ", " + v.voice
+			}
+		}
+		cells := strings.Split(row, " | ")
+		want := []string{alphabet, most(login()), most(payment()), voice}
+		if len(cells) != 6 || !slices.Equal(cells[1:5], want) || fold(cells[5]) != fold(w.denials[0]) {
+			t.Errorf("%s: %q, want %q and %q", tag, cells, want, w.denials[0])
+		}
+	}
+}
+
 // The examples in docs/texts.md load, and the second one saves a segment.
 func TestExamplesInTheDocs(t *testing.T) {
 	parts := strings.Split(docs(t), "```")
@@ -198,7 +292,7 @@ func TestExamplesInTheDocs(t *testing.T) {
 	example := func(i int) string { return strings.TrimPrefix(parts[i], "json\n") }
 	c := load(t, Options{Origin: "accounts.example.com", Dir: folder(t, map[string]string{"en.json": example(1), "pt-BR.json": example(3)})})
 	m := login()
-	if got, want := c.SMS(m), "482913 is the code that opens your Acme account. Valid for 10 min. We never ask for it.\n@accounts.example.com #482913"; got != want {
+	if got, want := c.SMS(m), "482913 is the code that opens your Acme account. Expires in 10 min. We never ask for it.\n@accounts.example.com #482913"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	m.Locale, m.Brand, m.CanDeny = "pt-BR", "Acme Savings", true

@@ -8,6 +8,7 @@
 package texts
 
 import (
+	"cmp"
 	"embed"
 	"maps"
 	"slices"
@@ -50,6 +51,8 @@ type Catalogue struct {
 	wordings map[string]func() *wording
 	// match finds the tag for a locale.
 	match func(language.Tag) string
+	// harmless has, by tag, the words of harmlessWords that were asked for.
+	harmless sync.Map
 }
 
 // Load checks the options and reads the operator's files, if there are any. It
@@ -89,15 +92,23 @@ const longestLocale = 35
 // Language returns the tag of the language that is used for a locale (BCP 47, with
 // - or _). It is "en" if there is none for the locale.
 func (c *Catalogue) Language(locale string) string {
-	if locale == "" || len(locale) > longestLocale {
+	tag, ok := parseLocale(locale)
+	if !ok {
 		return English
+	}
+	return cmp.Or(c.match(tag), English)
+}
+
+// parseLocale reads a locale, or the part of it that the library knows: of no-NO-NY, it
+// is no-NO. ok is false if it is empty, too long, or does not begin with a language.
+func parseLocale(locale string) (tag language.Tag, ok bool) {
+	if locale == "" || len(locale) > longestLocale {
+		return language.Und, false
 	}
 	// All replaces old and special tags by the usual ones: iw, cmn, no.
 	tag, err := language.All.Parse(locale)
-	if err != nil {
-		return English
-	}
-	return c.match(tag)
+	known, _, _ := tag.Raw()
+	return tag, err == nil || known.String() != "und"
 }
 
 // wording returns the texts for a locale.
@@ -108,11 +119,36 @@ func (c *Catalogue) wording(locale string) *wording { return c.wordings[c.Langua
 // Russian. For those, English is the better choice.
 var relatives = map[string]string{"nn": "nb", "no": "nb", "yue": "zh"}
 
-// matcher returns a function that finds the tag for a language. The library's
-// table is built on first use.
+// Canonical returns the usual spelling of a language tag: "pt-BR" for "pt_br", "he"
+// for "iw". Norwegian is "nb", as in the catalogue. ok is false if name is no tag.
+func Canonical(name string) (tag string, ok bool) {
+	parsed, err := language.All.Parse(name)
+	if err != nil || parsed == language.Und {
+		return "", false
+	}
+	tag = parsed.String()
+	if rest, isNorwegian := strings.CutPrefix(tag, "no"); isNorwegian && (rest == "" || rest[0] == '-') {
+		tag = "nb" + rest
+	}
+	return tag, true
+}
+
+// Matcher returns a function that finds the name for a locale, by the rules of
+// [Catalogue.Language]: the name itself, else the nearest one of the same language.
+// It returns "" if there is none. names are from [Canonical].
+func Matcher(names []string) func(locale string) string {
+	match := matcher(slices.Clone(names))
+	return func(locale string) string {
+		if tag, ok := parseLocale(locale); ok {
+			return match(tag)
+		}
+		return ""
+	}
+}
+
+// matcher returns a function that finds the name for a language, "" if there is
+// none. The library's table is built on first use.
 func matcher(names []string) func(language.Tag) string {
-	// The library returns the first tag if nothing fits.
-	names = append([]string{English}, slices.DeleteFunc(names, func(name string) bool { return name == English })...)
 	table := sync.OnceValues(func() ([]language.Tag, language.Matcher) {
 		tags := make([]language.Tag, len(names))
 		for i, name := range names {
@@ -127,10 +163,13 @@ func matcher(names []string) func(language.Tag) string {
 		if base.String() == "yue" {
 			wanted = language.TraditionalChinese
 		}
-		_, i, _ := m.Match(wanted)
+		_, i, confidence := m.Match(wanted) // it returns the first tag if nothing fits
+		if confidence == language.No {
+			return ""
+		}
 		found, _ := tags[i].Base()
 		if found != base && (!isRelative || found.String() != relative) {
-			return English
+			return ""
 		}
 		return names[i]
 	}

@@ -74,8 +74,8 @@ func TestLanguage(t *testing.T) {
 	c := load(t, Options{})
 	for locale, want := range map[string]string{
 		"": "en", "en": "en", "en-GB": "en", "und": "en", "x-private": "en", "i-klingon": "en", "tlh": "en", "!!": "en",
-		"zz": "en", "-": "en", "de-": "en", "0": "en", strings.Repeat("de-", 40): "en", "\xff\xfe": "en", "de\x00": "en",
-		"de": "de", "DE": "de", "de_DE": "de", "de-CH-1996": "de", "de-Latn-AT": "de",
+		"zz": "en", "-": "en", "de-": "de", "0": "en", strings.Repeat("de-", 40): "en", "\xff\xfe": "en", "de\x00": "en",
+		"de": "de", "DE": "de", "de_DE": "de", "de-CH-1996": "de", "no-NO-NY": "nb", "th-TH-TH": "th", "zh-TW-Hant": "zh-Hant", "de-x": "de", "xx-DE": "en", "de-Latn-AT": "de",
 		"zh": "zh-Hans", "zh-CN": "zh-Hans", "zh-SG": "zh-Hans", "cmn": "zh-Hans", "zh-Hans-HK": "zh-Hans",
 		"zh-TW": "zh-Hant", "zh-HK": "zh-Hant", "zh-MO": "zh-Hant", "zh-Hant-CN": "zh-Hant", "yue": "zh-Hant", "yue-HK": "zh-Hant",
 		"pt": "pt-BR", "pt-BR": "pt-BR", "pt-PT": "pt-PT", "pt-AO": "pt-PT", "pt-MZ": "pt-PT",
@@ -98,33 +98,37 @@ func TestChat(t *testing.T) {
 		want   string
 	}{
 		{"login", func(m *notify.Message) {},
-			"482913 is your code to sign in to Acme. Valid for 10 min. Do not share it with anyone. Not you? Ignore this message."},
+			"482913 is your Acme sign-in code. Expires in 10 min. Don't share it with anyone. We'll never ask for it. Not you? Ignore this message."},
 		{"login that can be denied", func(m *notify.Message) { m.CanDeny = true },
-			"482913 is your code to sign in to Acme. Valid for 10 min. Do not share it with anyone. Not you? Reply NO."},
+			"482913 is your Acme sign-in code. Expires in 10 min. Don't share it with anyone. We'll never ask for it. Not you? Reply NO."},
 		{"another purpose", func(m *notify.Message) { m.Purpose = "change-address" },
-			"482913 is your Acme code. Valid for 10 min. Do not share it with anyone. Not you? Ignore this message."},
+			"482913 is your Acme verification code. Expires in 10 min. Don't share it with anyone. We'll never ask for it. Not you? Ignore this message."},
 		{"amount and payee", func(m *notify.Message) { m.Amount, m.Payee = "EUR 25.00", "Bike Shop" },
-			"482913 is your Acme code to approve a payment. Amount: EUR 25.00. Payee: Bike Shop. Valid for 10 min. Do not share it with anyone. Not you? Ignore this message."},
+			"482913 is your Acme code to approve a payment. Amount: EUR 25.00. Payee: Bike Shop. Expires in 10 min. Don't share it with anyone. We'll never ask for it. Not your payment? Contact us right away."},
 		{"amount", func(m *notify.Message) { m.Amount = "EUR 25.00" },
-			"482913 is your Acme code to approve a payment. Amount: EUR 25.00. Valid for 10 min. Do not share it with anyone. Not you? Ignore this message."},
+			"482913 is your Acme code to approve a payment. Amount: EUR 25.00. Expires in 10 min. Don't share it with anyone. We'll never ask for it. Not your payment? Contact us right away."},
 		{"payee", func(m *notify.Message) { m.Payee = "Bike Shop" },
-			"482913 is your Acme code to approve a payment. Payee: Bike Shop. Valid for 10 min. Do not share it with anyone. Not you? Ignore this message."},
+			"482913 is your Acme code to approve a payment. Payee: Bike Shop. Expires in 10 min. Don't share it with anyone. We'll never ask for it. Not your payment? Contact us right away."},
 		{"no brand", func(m *notify.Message) { m.Brand = " \u200b " },
-			"482913 is your code to sign in to twofa. Valid for 10 min. Do not share it with anyone. Not you? Ignore this message."},
+			"482913 is your twofa sign-in code. Expires in 10 min. Don't share it with anyone. We'll never ask for it. Not you? Ignore this message."},
 		{"minutes round down", func(m *notify.Message) { m.ValidFor -= time.Nanosecond },
-			"482913 is your code to sign in to Acme. Valid for 9 min. Do not share it with anyone. Not you? Ignore this message."},
+			"482913 is your Acme sign-in code. Expires in 9 min. Don't share it with anyone. We'll never ask for it. Not you? Ignore this message."},
 		{"at least one minute", func(m *notify.Message) { m.ValidFor = -time.Hour },
-			"482913 is your code to sign in to Acme. Valid for 1 min. Do not share it with anyone. Not you? Ignore this message."},
+			"482913 is your Acme sign-in code. Expires in 1 min. Don't share it with anyone. We'll never ask for it. Not you? Ignore this message."},
+		{"payment that can be denied", func(m *notify.Message) { m.Amount, m.CanDeny = "EUR 25.00", true },
+			"482913 is your Acme code to approve a payment. Amount: EUR 25.00. Expires in 10 min. Don't share it with anyone. We'll never ask for it. Not you? Reply NO."},
+		{"values that end with a stop", func(m *notify.Message) { m.Amount, m.Payee = "25,00 Kč.", "Bike Shop Ltd." },
+			"482913 is your Acme code to approve a payment. Amount: 25,00 Kč. Payee: Bike Shop Ltd. Expires in 10 min. Don't share it with anyone. We'll never ask for it. Not your payment? Contact us right away."},
 		{"alert", func(m *notify.Message) { m.Alert, m.Code = true, "" },
-			"Security alert from Acme: wrong codes were entered for your account until no attempts were left. If it was not you, please contact us."},
+			"Acme security alert: too many incorrect codes were entered for your account. If this wasn't you, contact us right away."},
 		{"alert of a recovery code", func(m *notify.Message) { *m = recovered() },
-			"Security alert from Acme: a recovery code was just used to sign in to your account. Codes remaining: 7. If it was not you, please contact us."},
+			"Acme security alert: a recovery code was just used to sign in to your account. Recovery codes left: 7. If this wasn't you, contact us right away."},
 		{"alert of the last recovery code", func(m *notify.Message) { *m = recovered(); m.CodesLeft = 0 },
-			"Security alert from Acme: a recovery code was just used to sign in to your account. Codes remaining: 0. If it was not you, please contact us."},
+			"Acme security alert: a recovery code was just used to sign in to your account. Recovery codes left: 0. If this wasn't you, contact us right away."},
 		{"no alert", func(m *notify.Message) { m.Recovered = true },
-			"482913 is your code to sign in to Acme. Valid for 10 min. Do not share it with anyone. Not you? Ignore this message."},
+			"482913 is your Acme sign-in code. Expires in 10 min. Don't share it with anyone. We'll never ask for it. Not you? Ignore this message."},
 		{"German", func(m *notify.Message) { m.Locale, m.CanDeny = "de-AT", true },
-			"482913 ist Ihr Code für die Anmeldung bei Acme. Gültig für 10 Min. Geben Sie ihn nicht weiter. Waren Sie das nicht? Antworten Sie NEIN."},
+			"482913 ist Ihr Code für die Anmeldung bei Acme. Gültig für 10 Min. Geben Sie ihn an niemanden weiter. Waren Sie das nicht? Antworten Sie mit NEIN."},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := login()
@@ -141,10 +145,10 @@ func TestAskAndReplies(t *testing.T) {
 	other := login()
 	other.Purpose = "other"
 	for _, tc := range []struct{ got, want string }{ // all in English
-		{c.Ask(login()), "I approve signing in to Acme. Code: 482913"},
-		{c.Ask(other), "I approve the request at Acme. Code: 482913"},
+		{c.Ask(login()), "I approve this sign-in to Acme. Code: 482913"},
+		{c.Ask(other), "I approve this request from Acme. Code: 482913"},
 		{c.Ask(payment()), "I approve this payment with Acme. Amount: EUR 25.00. Payee: Bike Shop. Code: 482913"},
-		{c.DeniedReply(notify.Message{Brand: "Acme"}), "Acme: thank you for telling us. The request has been stopped and its code no longer works."},
+		{c.DeniedReply(notify.Message{Brand: "Acme"}), "Acme: thank you for letting us know. We've stopped this request, and the code no longer works."},
 		{c.ConfirmedReply(notify.Message{Brand: "Acme"}), "Acme: thank you. We have received your approval."},
 	} {
 		if tc.got != tc.want {
@@ -229,13 +233,13 @@ func TestNoOrdinalIsSpoken(t *testing.T) {
 func TestSpeech(t *testing.T) {
 	c := load(t, Options{})
 	want := notify.Speech{
-		Language: "en-US", Before: "Hello, this is Acme. Someone is signing in to your Acme account. Your code is:",
-		Again: "Once more, your code is:", After: "If this was not you, do not tell anyone the code. Goodbye.",
+		Language: "en-US", Before: "Hello. This is an automated call from Acme. We received a request to sign in to your Acme account. Your code is:",
+		Again: "Again, your code is:", After: "Never share this code with anyone. If you didn't request it, just hang up. Goodbye.",
 	}
 	if got := c.Speech(login()); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	for _, locale := range []string{"fa", "uk", "ur-PK", "tlh"} { // the provider has no voice for them
+	for _, locale := range []string{"fa", "ur-PK", "tlh", "ca-GB"} { // the provider has no voice for them
 		if got := c.Speech(inLanguage(locale, login())); got != want {
 			t.Errorf("%s: got %q\nwant %q", locale, got, want)
 		}
@@ -260,9 +264,10 @@ func TestSpeech(t *testing.T) {
 }
 
 // voices are the tags of Twilio's <Say> that the catalogue may use: the part of Twilio's
-// list of voices that is needed. Ukrainian, Persian and Urdu are not on that list.
+// list of voices that is needed. Persian and Urdu are not on that list.
 var voices = strings.Fields(`ar-XA bn-IN cmn-CN cmn-TW cs-CZ da-DK de-DE el-GR en-US es-ES fi-FI fr-FR he-IL hi-IN hu-HU id-ID
-	it-IT ja-JP ko-KR nb-NO nl-NL pl-PL pt-BR pt-PT ro-RO ru-RU sv-SE th-TH tr-TR vi-VN`)
+	it-IT ja-JP ko-KR nb-NO nl-NL pl-PL pt-BR pt-PT ro-RO ru-RU sv-SE th-TH tr-TR uk-UA vi-VN
+	en-AU en-GB en-IN es-US fr-CA yue-HK`)
 
 func TestMail(t *testing.T) {
 	c := load(t, Options{})
@@ -282,9 +287,9 @@ Your code is:
 
 482913
 
-Valid for 10 min. Do not share it with anyone.
+Expires in 10 min. Don't share it with anyone. We'll never ask for it.
 
-Not you? Ignore this message.
+Not your payment? Contact us right away.
 `; mail.Text != want {
 		t.Errorf("text\n%s\nwant\n%s", mail.Text, want)
 	}
@@ -322,7 +327,7 @@ func ExampleCatalogue_SMS() {
 	}
 	fmt.Println(c.SMS(notify.Message{Code: "482913", Brand: "Acme", Purpose: "login", ValidFor: 10 * time.Minute, CanDeny: true}))
 	// Output:
-	// 482913 is your code to sign in to Acme. Valid for 10 min. Not you? Reply NO.
+	// 482913 is your Acme sign-in code. Expires in 10 min. Don't share it with anyone. Not you? Reply NO.
 	// FA+9qCX9VSu
 	// @accounts.example.com #482913
 }

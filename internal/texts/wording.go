@@ -13,8 +13,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"golang.org/x/text/language"
 	"golang.org/x/text/unicode/bidi"
+
+	"twofa/internal/charset"
 )
 
 // keys are the texts of a language. Each must have exactly these placeholders.
@@ -25,9 +26,12 @@ var keys = map[string][]string{
 	"amount":         {"amount"},
 	"payee":          {"payee"},
 	"valid":          {"minutes"},
+	"valid_hour":     nil,
+	"valid_hours":    {"hours"},
 	"secret":         nil,
 	"deny":           nil,
 	"ignore":         nil,
+	"ignore_payment": nil,
 	"alert":          {"brand"},
 	"alert_recovery": {"brand", "left"},
 
@@ -63,12 +67,18 @@ const (
 const smsPrefix = "sms_"
 
 // noticePrefix begins the key of a notice's text. The rest is the [notify.Notice].
-// An operator's file for a language of its own may lack these keys: older files do.
 const noticePrefix = "notice_"
+
+// isOptional reports whether an operator's file for a language of its own may lack
+// the key, because files of older releases do.
+func isOptional(key string) bool {
+	return strings.HasPrefix(key, noticePrefix) || key == "valid_hour" || key == "valid_hours" || key == "ignore_payment"
+}
 
 // inSMS are the keys that an SMS uses.
 var inSMS = []string{
-	"code_login", "code_general", "code_payment", "amount", "payee", "valid", "secret", "deny", "alert", "alert_recovery",
+	"code_login", "code_general", "code_payment", "amount", "payee", "valid", "valid_hour", "valid_hours",
+	"secret", "deny", "alert", "alert_recovery",
 	"notice_app_added", "notice_app_removed", "notice_recovery_codes", "notice_address",
 }
 
@@ -97,7 +107,9 @@ func (f *Faults) add(file, key, format string, args ...any) {
 // wording is the texts of one language.
 type wording struct {
 	tag, voice  string
+	ownVoice    bool // the operator's file names the voice, so it is used in every region
 	rightToLeft bool
+	french      bool // some punctuation marks have a no-break space before them
 	texts       map[string]string
 	denials     []string        // as written in the file
 	denies      map[string]bool // the same, folded
@@ -107,6 +119,21 @@ type wording struct {
 func (w *wording) sms(key string) string {
 	if text, ok := w.texts[smsPrefix+key]; ok {
 		return text
+	}
+	return w.texts[key]
+}
+
+// text returns the text of a key.
+func (w *wording) text(key string) string { return w.texts[key] }
+
+// frenchSpaces makes the spaces before French punctuation marks no-break spaces.
+var frenchSpaces = strings.NewReplacer(" :", "\u00a0:", " ;", "\u00a0;", " ?", "\u00a0?", " !", "\u00a0!")
+
+// chat returns the text of a key for a message that is shown and is no SMS. The GSM
+// alphabet of an SMS has no no-break space.
+func (w *wording) chat(key string) string {
+	if w.french {
+		return frenchSpaces.Replace(w.texts[key])
 	}
 	return w.texts[key]
 }
@@ -132,6 +159,7 @@ func embedded(tag string) (*wording, Faults) {
 	}
 	w.merge(tag+".json", data, &faults)
 	w.complete(tag+".json", &faults)
+	w.ownVoice = false
 	return w, faults
 }
 
@@ -153,10 +181,11 @@ func readFolder(dir string, faults *Faults) map[string]*wording {
 			continue // mounted volumes have such entries
 		}
 		tag, ok := strings.CutSuffix(name, ".json")
-		if parsed, err := language.All.Parse(tag); !ok || err != nil || tag == "und" {
+		canonical, isTag := Canonical(tag)
+		if !ok || !isTag {
 			faults.add(name, "", "is not named <language tag>.json, such as de.json or pt-BR.json")
 			continue
-		} else if canonical := parsed.String(); canonical != tag {
+		} else if canonical != tag {
 			faults.add(name, "", "has to be named %s.json", canonical)
 			continue
 		}
@@ -197,6 +226,11 @@ func readFile(name string) (data []byte, err error) {
 // merge takes over the keys of a file, and adds what is wrong with them to the
 // faults. It returns false if the file is not a JSON object.
 func (w *wording) merge(file string, data []byte, faults *Faults) bool {
+	data, err := charset.Text(data)
+	if err != nil {
+		faults.add(file, "", "is in %s: save it as UTF-8", err)
+		return false
+	}
 	var members map[string]jsontext.Value
 	// The library refuses repeated keys and invalid UTF-8. Its error is not
 	// passed on, because it may quote much of the file.
@@ -207,6 +241,7 @@ func (w *wording) merge(file string, data []byte, faults *Faults) bool {
 	for key, value := range members {
 		switch key {
 		case voiceKey:
+			w.ownVoice = true
 			if json.Unmarshal(value, &w.voice) != nil || w.voice != "" && !isVoice(w.voice) {
 				faults.add(file, key, "is not a language tag in quotes, such as \"de-DE\"")
 			}
@@ -254,8 +289,8 @@ func (w *wording) setDenials(file string, value jsontext.Value, faults *Faults) 
 // complete checks all texts together, and sets what follows from them.
 func (w *wording) complete(file string, faults *Faults) {
 	for key := range keys {
-		if _, ok := w.texts[key]; ok || strings.HasPrefix(key, "speech_") && w.voice == "" || strings.HasPrefix(key, noticePrefix) {
-			continue // a test makes sure that the embedded files have all notices
+		if _, ok := w.texts[key]; ok || strings.HasPrefix(key, "speech_") && w.voice == "" || isOptional(key) {
+			continue // a test makes sure that the embedded files have all keys
 		}
 		faults.add(file, key, "is missing")
 	}
@@ -266,17 +301,28 @@ func (w *wording) complete(file string, faults *Faults) {
 	// not understand.
 	for _, key := range []string{"deny", smsPrefix + "deny"} {
 		if text, ok := w.texts[key]; ok && w.denials != nil && !w.asksForDenial(text) {
-			faults.add(file, key, "does not name the first entry of %q, the word that people should answer with", denialsKey)
+			faults.add(file, key, "does not name the first entry of %q, the word that people should answer with, as a word of its own after the question", denialsKey)
 		}
 	}
 	w.rightToLeft = startsRightToLeft(w.texts["secret"])
+	w.french = w.tag == "fr" || strings.HasPrefix(w.tag, "fr-")
 }
 
 // asksForDenial reports whether a text names the first of the words that mean no,
-// in any capitalisation.
+// in any capitalisation, as a word of its own. The word in the question does not
+// count: "¿No es usted?" does not ask anybody to answer "no".
 func (w *wording) asksForDenial(text string) bool {
-	return strings.Contains(fold(text), fold(w.denials[0]))
+	if i := strings.LastIndexAny(strings.TrimRight(text, questionMarks), questionMarks); i >= 0 {
+		text = text[i:]
+	}
+	words := func(s string) string { // quotation marks end a word here
+		return " " + fold(strings.NewReplacer("'", " ", "’", " ", "‘", " ").Replace(s)) + " "
+	}
+	return strings.Contains(words(text), words(w.denials[0]))
 }
+
+// questionMarks end questions: the Latin, Arabic, full-width and Greek marks.
+const questionMarks = "?؟？;\u037e"
 
 // checkText returns what is wrong with a text. Empty: nothing.
 func checkText(key, text string) string {

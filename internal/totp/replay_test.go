@@ -1,7 +1,9 @@
 package totp_test
 
 import (
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,13 +119,87 @@ func TestAttack19_TwoProcessesAtOnce(t *testing.T) {
 	check(t, faster, c, fixture.Noon, problem.WrongCode)
 }
 
-// The answer does not reveal that the code was right.
-func TestAttack19_AReplayIsAnsweredAsAWrongCode(t *testing.T) {
+// The code of the last accepted step is counted as a wrong one. The answer says that it
+// was used, and when the app shows the next one.
+func TestAttack19_AReplayIsCountedAsAWrongCode(t *testing.T) {
+	const used = "This code was used before, and a code works once. The app shows the next one "
+	for name, tc := range map[string]struct {
+		accepted, typed, at time.Duration // the steps' begin and the time of the replay, after noon
+		wait                time.Duration
+		detail              string
+	}{
+		"at once":                       {0, 0, 0, 30 * time.Second, used + "in 30 seconds."},
+		"within the step":               {0, 0, 12500 * time.Millisecond, 17500 * time.Millisecond, used + "in 18 seconds."},
+		"in the last moment":            {0, 0, step - 1, 1, used + "in 1 second."},
+		"when the next one has begun":   {0, 0, step, 0, used + "now."},
+		"an app that is ahead":          {step, step, 0, 2 * step, used + "in 60 seconds."},
+		"an app that is behind":         {-step, -step, 0, 0, used + "now."},
+		"outside of the window":         {0, 0, 2 * step, 0, "The code is not right."},
+		"an older one":                  {0, -step, 0, 0, "The code is not right."},
+		"an older one that was skipped": {step, 0, step, 0, "The code is not right."},
+	} {
+		c := codeFor(phone, fixture.Noon.Add(tc.accepted))
+		s := check(t, confirmed(t, fixture.Noon, phone), c, fixture.Noon, "")
+		_, confirming, err := totp.Confirm(enroll(t, totp.State{}, phone, fixture.Noon), c, fixture.Noon)
+		if err != nil || confirming.Step != s.Authenticators[0].Step {
+			t.Fatalf("%s: %v", name, err)
+		}
+		now := fixture.Noon.Add(tc.at)
+		next, _, err := totp.Check(s, codeFor(phone, fixture.Noon.Add(tc.typed)), now)
+		e := fixture.Problem(t, err, problem.WrongCode)
+		if e.Detail != tc.detail || e.RetryAfter != tc.wait || *e.ChecksLeft != 9 || len(next.Failures) != 1 {
+			t.Errorf("%s: %+v, %d left; want %v, %q", name, e, *e.ChecksLeft, tc.wait, tc.detail)
+		}
+	}
+}
+
+// An app that was removed and enrolled again: its used code confirms nothing, and the
+// answer says so.
+func TestAttack19_AReplayConfirmsNothing(t *testing.T) {
 	s := check(t, confirmed(t, fixture.Noon, phone), codeFor(phone, fixture.Noon), fixture.Noon, "")
-	_, _, replay := totp.Check(s, codeFor(phone, fixture.Noon), fixture.Noon)
-	_, _, wrong := totp.Check(s, "000000", fixture.Noon)
-	if describe(replay) != describe(wrong) || *replay.(*problem.Error).ChecksLeft != *wrong.(*problem.Error).ChecksLeft {
-		t.Errorf("%s\n%s", describe(replay), describe(wrong))
+	s = enroll(t, totp.RemoveAll(s, fixture.Noon), phone, fixture.Noon)
+	next, _, err := totp.Confirm(s, codeFor(phone, fixture.Noon), fixture.Noon)
+	if e := fixture.Problem(t, err, problem.WrongCode); e.RetryAfter != step || !strings.Contains(e.Detail, "in 30 seconds") || *e.ChecksLeft != 9 || !next.Authenticators[0].Pending() {
+		t.Errorf("%+v", e)
+	}
+}
+
+// What cannot be a code of an app spends no try, at the check and at the confirmation.
+func TestR6_WhatCannotBeACodeIsNotCounted(t *testing.T) {
+	good := codeFor(phone, fixture.Noon)
+	checked, confirming := confirmed(t, fixture.Noon, phone), enroll(t, totp.State{}, phone, fixture.Noon)
+	for _, text := range []string{"", "!", good[:1], good[:5], good + "0", "0" + good, "ABCDEF", good[:5] + "O", "12345678", "1234.56", "123456 or, 654321", "+" + good, strings.Repeat("1", 5000)} {
+		next, _, err := totp.Check(checked, text, fixture.Noon)
+		if fixture.Problem(t, err, problem.InvalidRequest); !reflect.DeepEqual(next, checked) {
+			t.Errorf("check of %q: %v, and the state has changed", text, err)
+		}
+		next, _, err = totp.Confirm(confirming, text, fixture.Noon)
+		if fixture.Problem(t, err, problem.InvalidRequest); !reflect.DeepEqual(next, confirming) {
+			t.Errorf("confirmation of %q: %v, and the state has changed", text, err)
+		}
+	}
+	for _, text := range []string{"Acme: " + good, good[:3] + " " + good[3:], "“" + good + "”.", "Code\u00a0" + good + "\n30 s", "\u200e" + good} {
+		check(t, checked, text, fixture.Noon, "")
+		if _, _, err := totp.Confirm(confirming, text, fixture.Noon); err != nil {
+			t.Errorf("confirmation of %q: %v", text, err)
+		}
+	}
+}
+
+// After the last wrong code, and from then on, the answer says until when none is
+// checked.
+func TestCheck_SaysHowLongNothingHelps(t *testing.T) {
+	s, now := confirmed(t, fixture.Noon, phone), fixture.Noon
+	for range totp.MaxFailuresPerDay - 1 {
+		s = check(t, s, "000000", now, problem.WrongCode)
+		now = now.Add(time.Minute)
+	}
+	s, _, last := totp.Check(s, "000000", now)
+	_, _, locked := totp.Check(s, codeFor(phone, now), now)
+	for err, kind := range map[error]problem.Kind{last: problem.WrongCode, locked: problem.TooManyChecks} {
+		if e := fixture.Problem(t, err, kind); e.RetryAfter != window.Day-9*time.Minute || !strings.Contains(e.Detail, "until 2026-03-02T12:00:00Z") {
+			t.Errorf("%+v", e)
+		}
 	}
 }
 
@@ -184,7 +260,11 @@ func TestCheck_ABrokenAuthenticatorAcceptsNothing(t *testing.T) {
 		s := confirmed(t, fixture.Noon, phone)
 		spoil(&s.Authenticators[0])
 		for _, c := range []string{"", "0", codeFor(phone, fixture.Noon), code(totp.Authenticator{}, stepOf(phone, fixture.Noon))} {
-			if _, _, err := totp.Check(s, c, fixture.Noon); kind(err) != problem.WrongCode {
+			want := problem.WrongCode
+			if len(c) != s.Authenticators[0].Digits && s.Authenticators[0].Digits != 0 {
+				want = problem.InvalidRequest
+			}
+			if _, _, err := totp.Check(s, c, fixture.Noon); kind(err) != want {
 				t.Errorf("%s: %q: %s", name, c, describe(err))
 			}
 		}
@@ -217,8 +297,8 @@ func TestCheck_OnlyTheCodesOfTheWindow(t *testing.T) {
 		}
 		s := confirmed(t, now, a)
 		check(t, s, c, now, want)
-		check(t, s, c[1:], now, problem.WrongCode)
-		check(t, s, c+"0", now, problem.WrongCode)
-		check(t, s, " "+c, now, problem.WrongCode) // otp.ReadCode removes the space
+		check(t, s, c[1:], now, problem.InvalidRequest)
+		check(t, s, c+"0", now, problem.InvalidRequest)
+		check(t, s, " "+c, now, want)
 	})
 }

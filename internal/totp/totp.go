@@ -24,14 +24,14 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
+	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/shown"
 
 	pquerna "github.com/pquerna/otp"
 	"github.com/pquerna/otp/hotp"
-	"golang.org/x/text/unicode/norm"
 )
 
 // Limits of one user.
@@ -163,10 +163,30 @@ const MaxSpent = 64
 // No check accepts a code of a pending authenticator.
 func (a Authenticator) Pending() bool { return a.ConfirmedAt.IsZero() }
 
-// Fits reports whether a code, which must be as otp.ReadCode returns it, has the form
-// of the authenticator's codes.
-func (a Authenticator) Fits(code string) bool {
-	return len(code) == a.Digits && strings.Trim(code, "0123456789") == ""
+// Shape is the form of the authenticator's codes.
+func (a Authenticator) Shape() otp.Shape { return otp.Shape{Length: a.Digits, Alphabet: otp.Digits} }
+
+// Readable reports whether a typed text holds a code of any authenticator, or several.
+func Readable(text string) bool {
+	typed, _ := otp.ReadTyped(text)
+	_, err := typed.As(otp.Shape{Length: 6, Alphabet: otp.Digits}, otp.Shape{Length: 8, Alphabet: otp.Digits})
+	return err == nil || errors.Is(err, otp.ErrSeveral)
+}
+
+// readCode returns the code that a typed text holds, as [otp.Typed.As] finds it for the
+// authenticators. An authenticator without a valid form accepts nothing anyway.
+func readCode(text string, list []Authenticator) (string, *problem.Error) {
+	typed, _ := otp.ReadTyped(text)
+	var shapes []otp.Shape
+	for _, a := range list {
+		if a.Shape().Valid() {
+			shapes = append(shapes, a.Shape())
+		}
+	}
+	if len(shapes) == 0 {
+		return typed.Whole(), nil
+	}
+	return typed.As(shapes...)
 }
 
 // IDPrefix begins the id of every authenticator.
@@ -209,33 +229,18 @@ func (s State) Valid() bool {
 	return pending <= 1 && len(s.Spent) <= MaxSpent
 }
 
-// CheckName returns the name in normal form, NFC (UAX #15), and notes a fault of
-// the field name. A name has no invisible characters, because they would make two
-// names look alike.
+// CheckName returns the name in its one form ([shown.Form]), so that no two names look
+// alike because of characters that nobody sees, and notes a fault of the field name.
 func CheckName(name string, faults *problem.Faults) string {
 	const field = "name"
-	if !utf8.ValidString(name) {
-		faults.Add(field, "A name has to be valid UTF-8.")
-		return name
-	}
-	name = norm.NFC.String(name)
+	form, fault := shown.Read(name, MaxName)
 	switch {
 	case name == "":
 		faults.Add(field, "An authenticator app needs a name, such as Phone.")
-	case utf8.RuneCountInString(name) > MaxName:
-		faults.Add(field, "A name has at most %d characters.", MaxName)
-	case strings.ContainsFunc(name, isInvisible):
-		faults.Add(field, "A name has only characters that can be seen, and plain spaces: no line breaks, control, direction, joining or unassigned characters.")
-	case name != strings.Join(strings.Fields(name), " "):
-		faults.Add(field, "A name has single spaces only, and none at its beginning or end.")
+	case fault != "":
+		faults.Add(field, "%s", fault)
 	}
-	return name
-}
-
-// isInvisible reports whether a character is not printable, or is printed as
-// nothing.
-func isInvisible(r rune) bool {
-	return !unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+	return form
 }
 
 // usable reports whether the authenticator can be kept, and can accept a code.
@@ -264,25 +269,32 @@ func (a Authenticator) codeAt(step int64) (string, error) {
 }
 
 // match returns the step of a code. It returns 0 if no step in the window has this
-// code, or if the step was used before. It always computes and compares all steps,
-// so that the time it takes says nothing about the code.
+// code, or if the step was used before; used is true if it is the last step that was
+// accepted. It always computes and compares all steps, so that the time it takes says
+// nothing about the code.
 //
 // If two steps have the same code (a chance of 1 in 10^6), match returns the later
 // step, so that the code is used up for both.
-func (a Authenticator) match(code string, now time.Time) int64 {
+func (a Authenticator) match(code string, now time.Time) (matched int64, used bool) {
 	if !a.usable() || now.Unix() < 0 {
-		return 0
+		return 0, false
 	}
 	current := now.Unix() / int64(a.Period)
-	var matched int64
 	for step := current - allowedSteps; step <= current+allowedSteps; step++ {
 		want, err := a.codeAt(step)
 		right := subtle.ConstantTimeCompare([]byte(want), []byte(code)) == 1 && err == nil
 		if right && step > a.Step {
 			matched = step
 		}
+		used = used || right && step == a.Step
 	}
-	return matched
+	return matched, used && matched == 0
+}
+
+// next is how long it takes until the step after the last accepted one begins by our
+// clock, 0 if it has begun.
+func (a Authenticator) next(now time.Time) time.Duration {
+	return max(0, time.Unix((a.Step+1)*int64(a.Period), 0).Sub(now))
 }
 
 // SameSecret reports whether two secrets make the same codes. HMAC pads a key with

@@ -184,13 +184,15 @@ func (s State) find(id string) int {
 	return slices.IndexFunc(s.Authenticators, func(a Authenticator) bool { return a.ID == id })
 }
 
-// Confirm confirms the pending authenticator by its first code, which must be as
-// otp.ReadCode returns it. Check does not accept that code again.
+// Confirm confirms the pending authenticator by its first code, in a text as
+// otp.ReadTyped reads it. Check does not accept that code again.
 //
-// Errors are of kind NotFound if none is pending, and WrongCode. Wrong code number
-// MaxConfirmFailures removes the authenticator. Check does not count these wrong
-// codes: whoever enrolls knows the secret and has nothing to guess.
-func Confirm(old State, code string, now time.Time) (State, Authenticator, error) {
+// Errors are of kind NotFound if none is pending, WrongCode, and InvalidRequest for a
+// text that cannot be a code of this authenticator: that one is not counted, and the
+// state need not be kept. Wrong code number MaxConfirmFailures removes the
+// authenticator. Check does not count these wrong codes: whoever enrolls knows the
+// secret and has nothing to guess.
+func Confirm(old State, text string, now time.Time) (State, Authenticator, error) {
 	s := old.Settle(now)
 	i := slices.IndexFunc(s.Authenticators, Authenticator.Pending)
 	if i < 0 {
@@ -199,51 +201,91 @@ func Confirm(old State, code string, now time.Time) (State, Authenticator, error
 		}
 	}
 	a := &s.Authenticators[i]
-	if step := a.match(code, now); step > 0 {
+	code, malformed := readCode(text, s.Authenticators[i:i+1])
+	if malformed != nil {
+		return s, Authenticator{}, malformed
+	}
+	step, used := a.match(code, now)
+	if step > 0 {
 		a.Step, a.Failed, a.ConfirmedAt = step, 0, window.Stamp(now)
 		return s, *a, nil
 	}
 	a.Failed++
 	left := max(0, MaxConfirmFailures-a.Failed)
+	err := wrongCode(left, used, a.next(now))
 	if left == 0 {
 		s.Authenticators = without(s.Authenticators, Authenticator.Pending)
 	}
-	return s, Authenticator{}, wrongCode(left)
+	return s, Authenticator{}, err
 }
 
-func wrongCode(left int) *problem.Error {
-	return &problem.Error{Kind: problem.WrongCode, Detail: "The code is not right.", ChecksLeft: &left}
+// ErrUsed is in the error of kind WrongCode for the code of the last accepted step.
+var ErrUsed = errors.New("totp: the code was used before")
+
+// wrongCode is the error of a wrong code. used says that it is the code of the last step
+// that was accepted, and next is how long it takes until the next step begins.
+func wrongCode(left int, used bool, next time.Duration) *problem.Error {
+	err := &problem.Error{Kind: problem.WrongCode, Detail: "The code is not right.", ChecksLeft: &left}
+	if used {
+		err.Err = ErrUsed
+	}
+	switch {
+	case used && next > 0:
+		err.RetryAfter = next
+		seconds := int64((next + time.Second - 1) / time.Second)
+		unit := "seconds"
+		if seconds == 1 {
+			unit = "second"
+		}
+		err.Detail = fmt.Sprintf("This code was used before, and a code works once. The app shows the next one in %d %s.", seconds, unit)
+	case used:
+		err.Detail = "This code was used before, and a code works once. The app shows the next one now."
+	}
+	return err
 }
 
-// Check accepts a code of a confirmed authenticator, and returns that
-// authenticator. The code must be as otp.ReadCode returns it.
+// Check accepts a code of a confirmed authenticator, in a text as otp.ReadTyped reads
+// it, and returns that authenticator.
 //
 // Errors are of kind NotFound if the user has no confirmed authenticator,
 // WrongCode, and TooManyChecks after MaxFailuresPerDay wrong codes within
-// window.Day: then even a right code is refused. A code that was accepted before is
-// answered and counted as a wrong one, so that somebody who watched the person type
-// it does not learn that it was right.
-func Check(old State, code string, now time.Time) (State, Authenticator, error) {
+// window.Day: then even a right code is refused. A text that cannot be a code of any
+// confirmed authenticator is an InvalidRequest: it is not counted, and the state need not
+// be kept.
+//
+// The code of the last step that was accepted is counted as a wrong one, and the error
+// says that it was used. That helps nobody who watched the person type it: no code of
+// this step or an earlier one is accepted any more.
+func Check(old State, text string, now time.Time) (State, Authenticator, error) {
 	s := old.Settle(now)
 	if !slices.ContainsFunc(s.Authenticators, func(a Authenticator) bool { return !a.Pending() }) {
 		return s, Authenticator{}, &problem.Error{Kind: problem.NotFound, Detail: "This user has no confirmed authenticator app."}
 	}
 	if n := len(s.Failures); n >= MaxFailuresPerDay {
-		none := 0
+		none, wait := 0, s.Failures[n-MaxFailuresPerDay].Add(window.Day).Sub(now)
 		return s, Authenticator{}, &problem.Error{
-			Kind: problem.TooManyChecks, ChecksLeft: &none,
-			RetryAfter: s.Failures[n-MaxFailuresPerDay].Add(window.Day).Sub(now),
-			Detail:     "Too many wrong codes of this user's authenticator apps within 24 hours.",
+			Kind: problem.TooManyChecks, ChecksLeft: &none, RetryAfter: wait,
+			Detail: "There were too many wrong codes of this user's authenticator apps within 24 hours. " + locked(wait, now),
 		}
 	}
+	code, malformed := readCode(text, s.Confirmed())
+	if malformed != nil {
+		return s, Authenticator{}, malformed
+	}
 	found := -1
+	var used bool
+	var next time.Duration
 	for i := range s.Authenticators { // always all of them: see match
 		a := &s.Authenticators[i]
 		if a.Pending() {
 			continue
 		}
 		// If two have the same code by chance, it is used up for both.
-		if step := a.match(code, now); step > 0 {
+		step, again := a.match(code, now)
+		if again && !used {
+			used, next = true, a.next(now)
+		}
+		if step > 0 {
 			a.Step = step
 			if found < 0 {
 				found = i
@@ -252,10 +294,22 @@ func Check(old State, code string, now time.Time) (State, Authenticator, error) 
 	}
 	if found < 0 {
 		s.Failures = window.Record(s.Failures, now)
-		return s, Authenticator{}, wrongCode(MaxFailuresPerDay - len(s.Failures))
+		left := MaxFailuresPerDay - len(s.Failures)
+		err := wrongCode(left, used, next)
+		if left == 0 { // no next code helps
+			err.RetryAfter = s.Failures[0].Add(window.Day).Sub(now)
+			err.Err = nil
+			err.Detail = "The code is not right. It was the last try of this user's authenticator apps. " + locked(err.RetryAfter, now)
+		}
+		return s, Authenticator{}, err
 	}
 	s.Authenticators[found].UsedAt = window.Stamp(now)
 	return s, s.Authenticators[found], nil
+}
+
+// locked says until when no code is checked, in whole seconds, rounded up.
+func locked(wait time.Duration, now time.Time) string {
+	return "None is checked until " + now.Add(wait+time.Second-1).UTC().Truncate(time.Second).Format(time.RFC3339) + "."
 }
 
 // GiveBack takes back a wrong code that Check counted at that time: it was the code of

@@ -61,6 +61,8 @@ func TestCheckName(t *testing.T) {
 	for in, want := range map[string]string{
 		"Phone": "Phone", "Ame\u0301lie's 📱": "Amélie's 📱", "a": "a", "100% mine: yes": "100% mine: yes",
 		strings.Repeat("😀", 64): strings.Repeat("😀", 64), strings.Repeat("e\u0301", 64): strings.Repeat("é", 64),
+		" a": "a", "a\u00a0": "a", "a  b": "a b", "iPhone de\u00a0Léa": "iPhone de Léa", "a\u200bb": "ab", "\ufeffa": "a", "a\u034fb": "ab",
+		"گوشی\u200cهای من": "گوشی\u200cهای من", "❤\ufe0f": "❤", "👩\u200d🍳": "👩\u200d🍳", "\u200fטלפון\u200f": "טלפון",
 	} {
 		var faults problem.Faults
 		if got := totp.CheckName(in, &faults); got != want || faults.Err() != nil {
@@ -68,7 +70,7 @@ func TestCheckName(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"", " ", " a", "a ", "a  b", "a\nb", "a\x00", "\xff", "a\u202eb", "a\u200bb", "a\u00a0b", "\ufeffa", "a\u034fb", "\u3164", strings.Repeat("x", 65),
+		"", " ", "a\nb", "a\x00", "\xff", "a\u202eb", "a\u2066b", "\u200b", "\u00a0", "\ufeff", "\u034f", "\u3164", strings.Repeat("x", 65),
 	} {
 		var faults problem.Faults
 		totp.CheckName(bad, &faults)
@@ -293,7 +295,7 @@ func TestRename(t *testing.T) {
 		id, name, want string
 		kind           problem.Kind
 	}{
-		{phone.ID, "New  phone", "", problem.InvalidRequest},
+		{phone.ID, "New\nphone", "", problem.InvalidRequest},
 		{phone.ID, "New phone", "New phone", ""},
 		{phone.ID, "phone", "phone", ""}, // its own name, in another case
 		{phone.ID, "TABLET", "", problem.InvalidRequest},

@@ -3,11 +3,13 @@ package totp
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"twofa/internal/phone"
 	"twofa/internal/problem"
 )
 
@@ -56,7 +58,7 @@ func escape(text string) string { return strings.ReplaceAll(url.QueryEscape(text
 func ParseURI(uri string) (a Authenticator, issuer, account string, err error) {
 	kind, label, query, ok := cutURI(uri, "otpauth")
 	if !ok {
-		return a, "", "", uriFault("This is no otpauth:// URI of at most %d bytes.", MaxURI)
+		return a, "", "", noURI(uri, "otpauth")
 	}
 	switch {
 	case strings.EqualFold(kind, "hotp"):
@@ -96,6 +98,9 @@ func ParseURI(uri string) (a Authenticator, issuer, account string, err error) {
 
 const uriField = "uri"
 
+// known are the parameters that a fault may name: any other may be a secret.
+var known = []string{"secret", "issuer", "algorithm", "digits", "period", "counter", "encoder", "data"}
+
 func uriFault(format string, args ...any) error {
 	return problem.Invalid(uriField, format, args...)
 }
@@ -103,7 +108,7 @@ func uriFault(format string, args ...any) error {
 // cutURI splits scheme://kind/label?query. url.Parse would decode the label, so that
 // an encoded colon looks like a literal one, and its errors quote the URI.
 func cutURI(uri, scheme string) (kind, label, query string, ok bool) {
-	uri = strings.TrimSpace(uri)
+	uri = phone.Trim(uri) // as lines of files and pasted texts come
 	if len(uri) > MaxURI || strings.Contains(uri, "#") {
 		return "", "", "", false
 	}
@@ -116,8 +121,20 @@ func cutURI(uri, scheme string) (kind, label, query string, ok bool) {
 	return kind, label, query, true
 }
 
+// noURI says why cutURI has refused a text.
+func noURI(uri, scheme string) error {
+	begin, _, _ := strings.Cut(strings.TrimSpace(uri), "://")
+	switch {
+	case len(uri) > MaxURI:
+		return uriFault("This is no %s:// URI of at most %d bytes: it has %d.", scheme, MaxURI, len(uri))
+	case strings.EqualFold(begin, scheme) && strings.Contains(uri, "#"):
+		return uriFault("This is no %s:// URI: it has a # that is not percent-encoded, and whatever is behind that does not belong to the URI. Write %%23 for a # in a name.", scheme)
+	}
+	return uriFault("This is no %s:// URI of at most %d bytes.", scheme, MaxURI)
+}
+
 // readParameters reads a query. It refuses a repeated parameter, because apps differ
-// in which of the two they use.
+// in which of the two they use. A repeated issuer does not matter if it is the same.
 func readParameters(query string) (map[string]string, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil { // not returned: it quotes the query
@@ -125,8 +142,16 @@ func readParameters(query string) (map[string]string, error) {
 	}
 	parameters := make(map[string]string, len(values))
 	for name, all := range values {
-		if len(all) > 1 {
-			return nil, uriFault("The URI has a parameter twice.")
+		if name == "issuer" {
+			all = slices.Compact(all)
+		}
+		switch {
+		case len(all) > 1 && name == "issuer":
+			return nil, uriFault("The URI has the parameter issuer twice, with different values. Leave the wrong one out.")
+		case len(all) > 1 && slices.Contains(known, name):
+			return nil, uriFault("The URI has the parameter %s twice. Leave one out.", name)
+		case len(all) > 1:
+			return nil, uriFault("The URI has a parameter twice. Leave one out.")
 		}
 		parameters[name] = all[0]
 	}
@@ -208,7 +233,7 @@ func readSecret(text string) (secret []byte, fault string) {
 		return nil, notBase32
 	}
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) || r == '-' {
+		if unicode.IsSpace(r) || r == '-' || phone.IsInvisible(r) {
 			return -1
 		}
 		if r >= 'a' && r <= 'z' {
@@ -217,9 +242,12 @@ func readSecret(text string) (secret []byte, fault string) {
 		return r
 	}, text)
 	text = strings.TrimRight(text, "=")
-	switch len(text) % 8 {
-	case 1, 3, 6: // no byte ends at this length: some characters are missing
+	if strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
 		return nil, notBase32
+	}
+	switch len(text) % 8 {
+	case 1, 3, 6: // no byte ends at this length
+		return nil, fmt.Sprintf("The secret is not base32 of whole bytes: it has %d characters, and no secret has that many. One or more are missing, or there are too many. Copy it again.", len(text))
 	}
 	secret, err := noPadding.DecodeString(text)
 	if err != nil {

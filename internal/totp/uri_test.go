@@ -3,6 +3,7 @@ package totp_test
 import (
 	"bytes"
 	"encoding/base32"
+	"fmt"
 	"net/url"
 	"reflect"
 	"slices"
@@ -253,4 +254,57 @@ func FuzzParseSecret(f *testing.F) {
 			t.Errorf("%q: %x, then %x", text, secret, again)
 		}
 	})
+}
+
+// Refusals name the fault.
+func TestParseURI_NamesTheFault(t *testing.T) {
+	const good = "otpauth://totp/a?secret=" + helloSecret
+	long := helloSecret + helloSecret[:8]
+	for uri, want := range map[string]string{
+		"otpauth://totp/Acme #1:alice?secret=" + helloSecret: "a # that is not percent-encoded",
+		"otpauth://totp/Acme:alice#work?secret=":             "Write %23 for a #",
+		"OTPAUTH://totp/a?issuer=C#&secret=" + helloSecret:   "a # that is not percent-encoded",
+		good + "#":                                                  "a # that is not percent-encoded",
+		"otpauth://totp/a?secret=" + long[:27]:                      "it has 27 characters",
+		"otpauth://totp/a?secret=" + long[:30]:                      "it has 30 characters",
+		"otpauth://totp/a?secret=" + long[:33]:                      "it has 33 characters",
+		"otpauth://totp/a?secret=" + long[:35] + "=":                "it has 35 characters",
+		"otpauth://totp/a?secret=jbsw y3dp ehpk 3pxp jbsw y3dp ehp": "it has 27 characters",
+		good + "&issuer=A&issuer=B":                                 "issuer twice, with different values",
+		good + "&issuer=A&issuer=B&issuer=A":                        "issuer twice, with different values",
+		good + "&issuer=A&issuer=":                                  "issuer twice, with different values",
+		good + "&secret=" + helloSecret:                             "the parameter secret twice",
+		good + "&digits=6&digits=8":                                 "the parameter digits twice",
+		good + "&period=30&period=30":                               "the parameter period twice",
+		good + "&canary=1&canary=2":                                 "a parameter twice",
+	} {
+		_, _, _, err := totp.ParseURI(uri)
+		if err == nil || !strings.Contains(describe(err), want) {
+			t.Errorf("%s: %s, want %q", uri, describe(err), want)
+		} else if text := describe(err); strings.Contains(text, "canary") || strings.Contains(text, helloSecret) {
+			t.Errorf("%s is quoted: %s", uri, text)
+		}
+	}
+	if _, err := totp.ParseMigration("otpauth-migration://offline?data=CAE#x"); err == nil || !strings.Contains(describe(err), "a # that is not") {
+		t.Error(describe(err))
+	}
+	for n := 26; n <= 40; n++ {
+		_, err := totp.ParseSecret(strings.Repeat("A", n))
+		impossible := n%8 == 1 || n%8 == 3 || n%8 == 6
+		if (err != nil) != impossible || impossible && !strings.Contains(describe(err), fmt.Sprintf("it has %d characters", n)) {
+			t.Errorf("%d characters: %s", n, describe(err))
+		}
+	}
+}
+
+// Programs that write the issuer into the URI again write the same one.
+func TestParseURI_AcceptsARepeatedIssuer(t *testing.T) {
+	for _, tail := range []string{
+		"&issuer=Acme&issuer=Acme", "&issuer=Acme&digits=6&issuer=Acme", "&issuer=Acme&issuer=Acme&issuer=Acme", "&issuer=Acme&issuer=%41cme", "&issuer=&issuer=",
+	} {
+		a, issuer, _, err := totp.ParseURI("otpauth://totp/Acme:alice?secret=" + helloSecret + tail)
+		if err != nil || issuer != "Acme" || !bytes.Equal(a.Secret, hello) {
+			t.Errorf("%s: %q, %s", tail, issuer, describe(err))
+		}
+	}
 }

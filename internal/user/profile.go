@@ -7,7 +7,7 @@ import (
 
 	"twofa/internal/address"
 	"twofa/internal/channel"
-	"twofa/internal/otp"
+	"twofa/internal/locale"
 	"twofa/internal/phone"
 	"twofa/internal/problem"
 )
@@ -23,7 +23,7 @@ type Profile struct {
 // parsed phone number, zero if there is none. available are the channels of the
 // service. The faults' fields are phone, email, locale and channels.
 func (p Profile) Read(available []channel.Channel, faults *problem.Faults) (u User, number address.Address) {
-	u = User{Name: p.Name, Locale: p.Locale, Channels: p.Channels}
+	u = User{Name: p.Name, Channels: p.Channels}
 	if p.Phone != "" {
 		n, err := phone.Parse(p.Phone)
 		if err != nil {
@@ -41,7 +41,9 @@ func (p Profile) Read(available []channel.Channel, faults *problem.Faults) (u Us
 	if p.Phone == "" && p.Email == "" {
 		faults.Add("phone", "Give a phone number or an e-mail address, or both: a user without either cannot be reached.")
 	}
-	otp.CheckLocale(p.Locale, faults)
+	if u.Locale, _ = locale.Read(p.Locale); u.Locale == "" && p.Locale != "" {
+		faults.Add("locale", "A locale begins with a language, as a language tag (BCP 47) does: en or pt-BR.")
+	}
 	p.checkChannels(available, faults)
 	return u, number
 }

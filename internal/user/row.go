@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
+	"twofa/internal/phone"
 	"twofa/internal/row"
 	"twofa/internal/totp"
 )
@@ -114,6 +115,7 @@ func Decode(encoded []byte) (User, error) {
 		return User{}, errRow
 	}
 	u.Name = string(name)
+	u.Phone = phone.Current(u.Phone)
 	u.PhoneVerified = flags&flagPhoneVerified != 0
 	u.EmailVerified = flags&flagEmailVerified != 0
 	return u, nil

@@ -1,7 +1,6 @@
 package userfile
 
 import (
-	"bufio"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 
 	"twofa/internal/address"
 	"twofa/internal/channel"
+	"twofa/internal/phone"
 	"twofa/internal/problem"
 	"twofa/internal/totp"
 	"twofa/internal/user"
@@ -42,9 +42,10 @@ type record struct {
 
 // recordReader reads CSV (RFC 4180) with a header line, one record at a time.
 type recordReader struct {
-	csv    *csv.Reader
-	bound  *boundedReader
-	header []string
+	csv       *csv.Reader
+	bound     *boundedReader
+	converted bool // from UTF-16
+	header    []string
 }
 
 // boundedReader returns errRecord instead of more than left bytes.
@@ -65,20 +66,22 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 // newRecordReader reads the header. Its errors quote no column of the file: without
 // a header, the first line is a person's data.
 func newRecordReader(file io.Reader) (*recordReader, error) {
-	bound := &boundedReader{file, maxRecord}
-	buffered := bufio.NewReader(bound)
-	if mark, err := buffered.Peek(3); err == nil && string(mark) == "\ufeff" {
-		_, _ = buffered.Discard(3) // cannot fail after Peek
+	text, converted, err := openText(file)
+	if err != nil {
+		return nil, err
 	}
-	r := &recordReader{csv: csv.NewReader(buffered), bound: bound}
+	bound := &boundedReader{text, maxRecord}
+	r := &recordReader{csv: csv.NewReader(bound), bound: bound, converted: converted}
+	r.csv.LazyQuotes = true // of other separators than commas, too; a name has no quotes in it
 	header, err := r.csv.Read()
+	r.csv.LazyQuotes = false
 	if err == io.EOF {
 		return nil, errors.New("the file is empty; its first line has to name the columns")
 	}
-	if _, ok := errors.AsType[*csv.ParseError](err); ok {
-		return nil, errors.New("the first line is not CSV as in RFC 4180")
-	}
 	if err != nil {
+		return nil, err
+	}
+	if err := misread(header); err != nil {
 		return nil, err
 	}
 	for i, name := range header {
@@ -119,8 +122,11 @@ func (r *recordReader) next() (record, error) {
 	}
 	for i, field := range fields {
 		rec.fields[r.header[i]] = field
-		if !utf8.ValidString(field) {
+		switch {
+		case !utf8.ValidString(field):
 			rec.fault = r.header[i] + ": this is not UTF-8"
+		case r.converted && strings.ContainsRune(field, utf8.RuneError):
+			rec.fault = r.header[i] + ": this is not UTF-16"
 		}
 	}
 	return rec, nil
@@ -165,7 +171,7 @@ func (im *Import) readLine(rec record) line {
 
 // readApp reads the columns secret and authenticator.
 func readApp(secret, name string, faults *problem.Faults) (a totp.Authenticator) {
-	secret = strings.TrimSpace(secret)
+	secret = phone.Trim(secret)
 	switch scheme, _, isURI := strings.Cut(secret, ":"); {
 	case secret == "":
 		if name != "" {

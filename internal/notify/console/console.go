@@ -78,8 +78,8 @@ func (s sender) Send(ctx context.Context, m notify.Message) error {
 // outside, but not from the number and the code.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r == '\u2068' || r == '\u2069' {
-			return -1 // the isolates that the texts put around names; a terminal may not know them
+		if r == '\u2068' || r == '\u2069' || r == '\u200f' {
+			return -1 // the isolates and marks that the texts put around names and before codes; a terminal may not know them
 		}
 		if unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
 			return unicode.ReplacementChar

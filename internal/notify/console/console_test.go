@@ -32,7 +32,7 @@ func message() notify.Message {
 type words struct{}
 
 func (words) Chat(m notify.Message) string {
-	return m.Code + " for " + m.Brand + ": " + m.Amount + ", \u2068" + m.Payee + "\u2069"
+	return "\u200f" + m.Code + " for " + m.Brand + ": " + m.Amount + ", \u2068" + m.Payee + "\u2069"
 }
 
 func printer(w io.Writer) notify.Sender { return console.New(w, words{}).Sender(channel.SMS) }

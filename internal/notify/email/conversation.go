@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/mail"
 	"net/textproto"
 	"os"
 	"slices"
@@ -159,7 +160,8 @@ func (c *conversation) deliver(client *smtp.Client, to string, raw []byte) error
 		return err
 	}
 	c.at = recipient
-	if err := client.Rcpt("<" + to + ">"); err != nil {
+	// A local part like a..b, which some providers issue, is in quotes (RFC 5321, 4.1.2).
+	if err := client.Rcpt((&mail.Address{Address: to}).String()); err != nil {
 		return err
 	}
 	c.at = data

@@ -31,8 +31,10 @@ type Sender struct {
 	from        mail.Address
 	domain      string // from's
 	texts       Texts
-	timeout     time.Duration
-	log         *slog.Logger
+	// codeInSubject is Options.CodeInSubject.
+	codeInSubject bool
+	timeout       time.Duration
+	log           *slog.Logger
 }
 
 var (
@@ -54,9 +56,10 @@ func New(o Options) (*Sender, error) {
 		return nil, errors.New("email: " + strings.Join(faults, "\nemail: "))
 	}
 	s := &Sender{
-		texts:   o.Texts,
-		timeout: cmp.Or(o.Timeout, defaultTimeout),
-		log:     cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		texts:         o.Texts,
+		codeInSubject: o.CodeInSubject,
+		timeout:       cmp.Or(o.Timeout, defaultTimeout),
+		log:           cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 	}
 	s.server, s.credentials, _ = parseURL(o.URL)
 	s.from, _ = parseFrom(o.From)

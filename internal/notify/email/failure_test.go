@@ -83,6 +83,8 @@ func TestRefusals(t *testing.T) {
 		{smtptest.Recipient, 550, "", false, otp.OutcomeUndeliverable, ""},
 		{smtptest.Recipient, 550, "5.1.1", false, otp.OutcomeUndeliverable, ""},
 		{smtptest.Recipient, 551, "5.1.6", false, otp.OutcomeUndeliverable, ""},
+		{smtptest.Recipient, 550, "5.4.5", false, otp.OutcomeUnavailable, ""},
+		{smtptest.Recipient, 550, "5.2.1", false, otp.OutcomeUndeliverable, ""},
 		{smtptest.Recipient, 552, "5.2.2", false, otp.OutcomeUndeliverable, ""},
 		{smtptest.Recipient, 553, "5.1.3", false, otp.OutcomeUndeliverable, ""},
 		{smtptest.Recipient, 554, "5.7.1", false, otp.OutcomeUndeliverable, ""},
@@ -101,6 +103,9 @@ func TestRefusals(t *testing.T) {
 		{smtptest.End, 550, "5.7.26", false, otp.OutcomeMisconfigured, theFrom},
 		{smtptest.End, 550, "5.7.60", false, otp.OutcomeMisconfigured, theFrom},
 		{smtptest.End, 550, "5.1.1", false, otp.OutcomeUndeliverable, ""},
+		{smtptest.End, 552, "", false, otp.OutcomeUndeliverable, ""},
+		{smtptest.End, 552, "5.2.3", false, otp.OutcomeMisconfigured, theFrom},
+		{smtptest.End, 552, "5.3.4", false, otp.OutcomeMisconfigured, theFrom},
 		{smtptest.End, 552, "5.2.2", false, otp.OutcomeUndeliverable, ""},
 		{smtptest.End, 451, "4.7.1", false, otp.OutcomeUnavailable, ""},
 	} {

@@ -13,8 +13,8 @@ import (
 	"twofa/internal/otp"
 )
 
-// judge turns a conversation's error into a failure. Of the error itself, only
-// numbers are passed on.
+// judge turns a conversation's error into a failure. The words of an answer help to
+// choose the failure, but only numbers are passed on.
 func (c *conversation) judge(err error) *notify.Failure {
 	f := &notify.Failure{Outcome: otp.OutcomeUnavailable, Next: otp.NextChannel}
 	var reply *textproto.Error
@@ -23,7 +23,7 @@ func (c *conversation) judge(err error) *notify.Failure {
 		return f
 	}
 	if detail := setUpFault(c.s.server.security, err); detail != "" {
-		f.Outcome, f.Setting, f.Detail = otp.OutcomeMisconfigured, urlVariable, detail
+		misconfigured(f, urlVariable, detail)
 		return f
 	}
 	var dns *net.DNSError
@@ -84,8 +84,12 @@ func (c *conversation) judgeReply(f *notify.Failure, reply *textproto.Error) {
 	switch reply.Code / 100 {
 	case 4:
 		f.Detail = "the server refuses temporarily at the step " + c.at.String()
+		// Postfix refuses to relay with 454 by default, which no repetition changes.
+		if c.at >= sender && ofWords(reply.Msg) == loginNeeded {
+			c.blame(f, loginNeeded)
+		}
 	case 5:
-		c.judgeRefusal(f, enhanced)
+		c.judgeRefusal(f, reply, enhanced)
 	default:
 		// The server has neither accepted nor refused the mail.
 		f.MayHaveSent = c.at == final
@@ -98,62 +102,75 @@ func (c *conversation) judgeReply(f *notify.Failure, reply *textproto.Error) {
 
 // judgeRefusal completes f for a code of 5xx: a permanent refusal. A refused mail
 // was not sent.
-func (c *conversation) judgeRefusal(f *notify.Failure, enhanced status) {
-	misconfigured := func(variable, detail string) {
-		f.Outcome, f.Setting, f.Detail = otp.OutcomeMisconfigured, variable, detail
+func (c *conversation) judgeRefusal(f *notify.Failure, reply *textproto.Error, enhanced status) {
+	switch c.at {
+	case greeting, hello:
+		f.Detail = "the server refuses the connection at the step " + c.at.String()
+	case startingTLS:
+		misconfigured(f, urlVariable, "the server offers STARTTLS, but refuses it")
+	case authenticating:
+		misconfigured(f, urlVariable, "user or password is refused, or the account may not send by SMTP")
+	default:
+		c.blame(f, c.reasonOf(reply, enhanced))
+	}
+}
+
+// reasonOf returns the reason of a refusal: what the codes say, else what the words say,
+// else what the step suggests.
+func (c *conversation) reasonOf(reply *textproto.Error, enhanced status) reason {
+	switch reply.Code {
+	case 523, 530, 535, 538: // RFC 4954, 6
+		return loginNeeded
+	}
+	r := ofStatus(enhanced)
+	if r == unknownReason {
+		r = ofWords(reply.Msg)
+	}
+	if r == unknownReason && c.s.credentials == nil &&
+		(c.at == sender && (reply.Code == 502 || reply.Code == 503) || c.at == recipient && enhanced.class == 5 && enhanced.subject == 7) {
+		return loginNeeded // without a user, these mean "authenticate first" and "relaying denied"
 	}
 	switch {
-	case c.at == greeting || c.at == hello:
-		f.Detail = "the server refuses the connection at the step " + c.at.String()
-	case c.at == startingTLS:
-		misconfigured(urlVariable, "the server offers STARTTLS, but refuses it")
-	case c.at == authenticating:
-		misconfigured(urlVariable, "user or password is refused, or the account may not send by SMTP")
-	case c.asksForLogin(f.Code, enhanced):
-		misconfigured(urlVariable, "the server needs other credentials than those in the URL")
-	case c.at == sender || refusesSender(enhanced):
-		misconfigured(fromVariable, "the server does not allow this sender address")
-	case c.at == recipient && (f.Code == 501 || f.Code >= 550), enhanced.class == 5 && (enhanced.subject == 1 || enhanced.subject == 2):
+	case c.at == sender && r != loginNeeded && r != machineBlocked && r != limitReached:
+		return senderRefused // also if the words name a mailbox: it is the sender's
+	case r != unknownReason:
+		return r
+	case reply.Code == 552 && enhanced == (status{}): // RFC 5321, 4.2.2
+		return mailboxFull
+	case enhanced.class == 5 && (enhanced.subject == 1 || enhanced.subject == 2), c.at == recipient && (reply.Code == 501 || reply.Code >= 550):
+		return mailboxClosed
+	}
+	return unknownReason
+}
+
+// blame completes f for a reason.
+func (c *conversation) blame(f *notify.Failure, r reason) {
+	switch {
+	case r == loginNeeded:
+		misconfigured(f, urlVariable, "the server needs other credentials than those in the URL")
+	case r == machineBlocked:
+		misconfigured(f, urlVariable, "the server blocks the network address of this machine")
+	case r == limitReached:
+		f.Detail = "the account may not send more mails for some time"
+	case r == senderRefused:
+		misconfigured(f, fromVariable, "the server does not allow this sender address")
+	case r == mailboxFull:
+		f.Outcome, f.Detail = otp.OutcomeUndeliverable, "the mailbox is full"
+	case r == mailboxClosed:
 		f.Outcome, f.Detail = otp.OutcomeUndeliverable, "the address is refused"
-	case c.at == recipient:
+	case r == mailboxUnknown:
+		f.Outcome, f.Detail = otp.OutcomeUndeliverable, "there is no such mailbox"
+	case c.at == recipient && r == unknownReason:
 		f.Detail = "the server does not understand the command at the step recipient"
 	default:
 		// The recipient was accepted, so the reason is the mail itself. Some
 		// providers report an unverified sender only here.
-		misconfigured(fromVariable, "the server refuses the mail itself, mostly because the sender or its domain is not verified there, sometimes as spam")
+		misconfigured(f, fromVariable, "the server refuses the mail itself, mostly because the sender or its domain is not verified there, sometimes as spam")
 	}
 }
 
-// asksForLogin reports whether a refusal is about the user: none is given although
-// one is needed, or the user lacks the permission.
-func (c *conversation) asksForLogin(code int, enhanced status) bool {
-	switch code {
-	case 523, 530, 535, 538: // RFC 4954, 6
-		return true
-	}
-	switch enhanced {
-	case status{5, 7, 8}, status{5, 7, 9}, status{5, 7, 11}, status{5, 7, 57}: // the last is Exchange's
-		return true
-	}
-	if c.s.credentials != nil {
-		return false
-	}
-	// Without a user, these mean "authenticate first" and "relaying denied".
-	return c.at == sender && (code == 502 || code == 503) || c.at == recipient && enhanced.class == 5 && enhanced.subject == 7
-}
-
-// refusesSender reports whether an enhanced code blames the sender's address
-// or its domain.
-func refusesSender(enhanced status) bool {
-	switch enhanced {
-	case status{5, 1, 7}, status{5, 1, 8}, // the sender's address (RFC 3463)
-		status{5, 7, 60}, status{5, 2, 252}, // Exchange: may not send as this sender
-		status{5, 7, 20}, status{5, 7, 21}, status{5, 7, 22}, // DKIM (RFC 7372)
-		status{5, 7, 23}, status{5, 7, 24}, status{5, 7, 26}, // SPF, or SPF and DKIM
-		status{5, 7, 27}: // its domain takes no mail (RFC 7505)
-		return true
-	}
-	return false
+func misconfigured(f *notify.Failure, variable, detail string) {
+	f.Outcome, f.Setting, f.Detail = otp.OutcomeMisconfigured, variable, detail
 }
 
 // status is an enhanced status code (RFC 3463). Zero: none.

@@ -19,8 +19,8 @@ import (
 	"twofa/internal/notify"
 )
 
-// Texts writes the subject of a mail, and its message as text and as HTML. Empty
-// HTML: text only. Implementations make values from outside safe, escape them in
+// Texts writes the subject of a mail, without the code, and its message as text and as
+// HTML. Empty HTML: text only. Implementations make values from outside safe, escape them in
 // the HTML, and are safe for concurrent use.
 type Texts interface {
 	Mail(notify.Message) (subject, text, html string)
@@ -39,6 +39,10 @@ type Options struct {
 	// From (TWOFA_EMAIL_FROM) is the sender: an address, or a name and an
 	// address such as Acme <login@acme.example>.
 	From string
+	// CodeInSubject (TWOFA_EMAIL_SUBJECT_CODE) puts the code into the subject, so that
+	// people read it in the list of mails and on a lock screen. Otherwise the time makes
+	// the subject of each code differ.
+	CodeInSubject bool
 	// Texts is required.
 	Texts Texts `json:"-"`
 	// RootCAs verify the server's certificate. Nil: the system's roots.

@@ -33,7 +33,7 @@ func simple(m notify.Message) (subject, text, html string) {
 	if m.Alert {
 		return m.Brand + ": wrong codes", "Somebody has typed wrong codes.", "<p>Somebody has typed wrong codes.</p>"
 	}
-	return m.Code + " – " + m.Brand, "Your code is " + m.Code + ".\n", "<p>Your code is <b>" + m.Code + "</b>.</p>\n"
+	return "Your " + m.Brand + " code", "Your code is " + m.Code + ".\n", "<p>Your code is <b>" + m.Code + "</b>.</p>\n"
 }
 
 // rig is a server and a Sender that is set up for it.
@@ -47,10 +47,11 @@ func newRig(tb testing.TB, kind smtptest.Options, change func(*Options)) *rig {
 	tb.Helper()
 	r := &rig{Server: smtptest.Start(tb, kind), log: new(bytes.Buffer)}
 	o := Options{
-		URL:     r.URL,
-		From:    "Acme <" + from + ">",
-		Texts:   texts(simple),
-		RootCAs: r.Roots,
+		URL:           r.URL,
+		From:          "Acme <" + from + ">",
+		CodeInSubject: true,
+		Texts:         texts(simple),
+		RootCAs:       r.Roots,
 		// Long, so that a slow machine does not cause failures. Tests of time-outs use
 		// their own.
 		Timeout: time.Minute,

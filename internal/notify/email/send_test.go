@@ -1,8 +1,11 @@
 package email
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/mail"
 	"os"
 	"slices"
@@ -29,7 +32,7 @@ func TestSends(t *testing.T) {
 				if m.From != from || m.To != to || m.User != smtptest.User || m.TLS != (kind.Security != smtptest.Plain) {
 					t.Errorf("the envelope: %q to %q by %q, TLS %t", m.From, m.To, m.User, m.TLS)
 				}
-				if m.Subject != code+" – Acme" || m.Text != "Your code is "+code+".\n" || m.HTML != "<p>Your code is <b>"+code+"</b>.</p>\n" {
+				if m.Subject != code+" - Your Acme code" || m.Text != "Your code is "+code+".\n" || m.HTML != "<p>Your code is <b>"+code+"</b>.</p>\n" {
 					t.Errorf("got %q, %q, %q", m.Subject, m.Text, m.HTML)
 				}
 				if list, err := m.Header.AddressList("From"); err != nil || *list[0] != (mail.Address{Name: "Acme", Address: from}) {
@@ -43,7 +46,8 @@ func TestSends(t *testing.T) {
 	}
 }
 
-// The header has exactly these fields, and names neither the software nor the host.
+// The header has exactly these fields, so none that joins a mail to an earlier one, and
+// names neither the software nor the host.
 func TestHeaderFields(t *testing.T) {
 	r := newRig(t, smtptest.Options{}, nil)
 	for range 2 {
@@ -53,7 +57,7 @@ func TestHeaderFields(t *testing.T) {
 	}
 	mails := r.Mails()
 	m := mails[0]
-	want := []string{"Auto-Submitted", "Content-Type", "Date", "From", "Message-Id", "Mime-Version", "Subject", "To"}
+	want := []string{"Auto-Submitted", "Content-Type", "Date", "From", "Message-Id", "Mime-Version", "Subject", "To", "X-Entity-Ref-Id"}
 	if got := slices.Sorted(maps.Keys(m.Header)); !slices.Equal(got, want) {
 		t.Errorf("the fields are %v", got)
 	}
@@ -63,6 +67,9 @@ func TestHeaderFields(t *testing.T) {
 	id := m.Header.Get("Message-Id")
 	if !strings.HasSuffix(id, "@acme.example>") || len(id) < len("<@acme.example>")+22 || id == mails[1].Header.Get("Message-Id") {
 		t.Errorf("Message-Id: %s, then %s", id, mails[1].Header.Get("Message-Id"))
+	}
+	if ref := m.Header.Get("X-Entity-Ref-Id"); len(ref) < 22 || ref == mails[1].Header.Get("X-Entity-Ref-Id") {
+		t.Errorf("X-Entity-Ref-ID: %s, then %s", ref, mails[1].Header.Get("X-Entity-Ref-Id"))
 	}
 	if m.Hello != "acme.example" {
 		t.Errorf("introduced itself as %s", m.Hello)
@@ -149,6 +156,49 @@ func TestFromAsItIsWritten(t *testing.T) {
 				t.Errorf("envelope %s, hello %s, id %s", m.From, m.Hello, m.Header.Get("Message-Id"))
 			}
 		})
+	}
+}
+
+// recorder keeps what is written to a connection.
+type recorder struct {
+	net.Conn
+	sent bytes.Buffer
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.sent.Write(p)
+	return r.Conn.Write(p)
+}
+
+// Japanese providers have issued addresses whose dots RFC 5322 allows in quotes only. They
+// are in quotes in the envelope and in the header, and stay as they are otherwise.
+func TestLocalPartsWithDots(t *testing.T) {
+	for address, quoted := range map[string]string{
+		"a..b@docomo.ne.jp": `<"a..b"@docomo.ne.jp>`, "ab.@ezweb.ne.jp": `<"ab."@ezweb.ne.jp>`, ".ab@docomo.ne.jp": `<".ab"@docomo.ne.jp>`,
+		"a.-.b_..@ezweb.ne.jp": `<"a.-.b_.."@ezweb.ne.jp>`, "...@docomo.ne.jp": `<"..."@docomo.ne.jp>`, "a.b@docomo.ne.jp": "<a.b@docomo.ne.jp>",
+	} {
+		r := newRig(t, smtptest.Options{Security: smtptest.Plain}, nil)
+		raw, err := r.compose(address, message())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.Dial("tcp", r.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		seen := &recorder{Conn: conn}
+		c := conversation{s: r.Sender, link: &link{Conn: seen, left: maxFromServer}}
+		client, err := c.introduce(t.Context())
+		if err == nil {
+			err = errors.Join(c.authenticate(client), c.deliver(client, address, raw))
+		}
+		if err != nil {
+			t.Fatalf("%s: at %s: %v", address, c.at, err)
+		}
+		if m := r.Mails()[0]; m.To != address || m.Header.Get("To") != quoted || !strings.Contains(seen.sent.String(), "\r\nRCPT TO:"+quoted+"\r\n") {
+			t.Errorf("%s went to %s, with the field %s, by\n%s", address, m.To, m.Header.Get("To"), seen.sent.String())
+		}
 	}
 }
 

@@ -84,13 +84,11 @@ func TestInboundRefused(t *testing.T) {
 	d := twiliotest.New(twiliotest.Account{})
 	defer d.Close()
 	hooks := webhooks(t)
-	for _, from := range []string{"", "whatsapp:", "Acme", "12345", "+1", "whatsapp:whatsapp:" + recipient, "messenger:1234567", "tel:" + recipient, "WHATSAPP:" + recipient, "US.13491208655302741918", " " + recipient, "+ 14155550123"} {
-		if got, err := hooks.Inbound(signedRequest(d, InboundPath, "", inboundForm(d, from, "NO")).http()); err != notify.ErrMalformed || got != (notify.Inbound{}) {
-			t.Errorf("from %q: %+v, %v", from, got, err)
-		}
+	if got, err := hooks.Inbound(signedRequest(d, InboundPath, "", inboundForm(d, "", "NO")).http()); err != notify.ErrMalformed || got != (notify.Inbound{}) {
+		t.Errorf("from nobody: %+v, %v", got, err)
 	}
 	// A number and something more is another cut of the signed text.
-	for _, from := range []string{recipient + ";ext=1", recipient + " ", "whatsapp:+1 (415) 555-0123"} {
+	for _, from := range []string{recipient + ";ext=1", recipient + " ", "whatsapp:+1 (415) 555-0123", "rcs:" + recipient + "x"} {
 		if got, err := hooks.Inbound(signedRequest(d, InboundPath, "", inboundForm(d, from, "NO")).http()); err != notify.ErrForged || got != (notify.Inbound{}) {
 			t.Errorf("from %q: %+v, %v", from, got, err)
 		}
@@ -118,6 +116,119 @@ func TestInboundRefused(t *testing.T) {
 		change(&r)
 		if got, err := hooks.Inbound(r.http()); err != notify.ErrForged || got != (notify.Inbound{}) {
 			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
+// A sender that is no number is no error of the request: Twilio would raise an alarm for
+// each of them, and nobody could change anything. Nothing follows from such a message.
+func TestInboundFromASenderWithoutANumber(t *testing.T) {
+	d := twiliotest.New(twiliotest.Account{})
+	defer d.Close()
+	for from, want := range map[string]channel.Channel{
+		"12345": channel.SMS, "729725": channel.SMS, "Acme": channel.SMS, "AMAZON": channel.SMS, "+1": channel.SMS, "My Bank": channel.SMS, "44": channel.SMS,
+		"whatsapp:US.13491208655302741918": channel.WhatsApp, "whatsapp:IN.9876543210": channel.WhatsApp, "whatsapp:": channel.WhatsApp, "whatsapp:alice": channel.WhatsApp,
+		"rcs:acme_agent": channel.SMS, "rcs:": channel.SMS,
+		"messenger:1234567": channel.SMS, "US.13491208655302741918": channel.SMS, "tel:" + recipient: channel.SMS, "WHATSAPP:" + recipient: channel.SMS,
+		"whatsapp:whatsapp:" + recipient: channel.WhatsApp, " " + recipient: channel.SMS, "+ 14155550123": channel.SMS, "client:alice": channel.SMS, "+1234567890123456789": channel.SMS,
+	} {
+		hooks := webhooks(t)
+		for _, to := range []string{senderFor(from), "messenger:555", whatsAppPrefix + "+12025550199"} {
+			form := inboundForm(d, from, "NO", "To", to)
+			got, err := hooks.Inbound(signedRequest(d, InboundPath, "", form).http())
+			wantChannel := want
+			if to != senderFor(from) {
+				wantChannel = "" // nobody of ours
+			}
+			if err != nil || got.From != "" || got.Channel != wantChannel || got.Text != "NO" {
+				t.Errorf("from %q to %q: %+v, %v", from, to, got, err)
+			}
+		}
+		form := inboundForm(d, from, "NO", "AccountSid", foreignAccount)
+		if _, err := hooks.Inbound(signedRequest(d, InboundPath, "", form).http()); err != notify.ErrForeign {
+			t.Errorf("from %q for another account: %v", from, err)
+		}
+	}
+}
+
+// Numbers that the service does not know, or would spell in another way, are read as
+// Twilio reports them.
+func TestInboundFromANumber(t *testing.T) {
+	d := twiliotest.New(twiliotest.Account{})
+	defer d.Close()
+	serviceOnly := webhooks(t, func(o *Options) { withService(o) })
+	for from, want := range map[string]notify.Inbound{
+		"whatsapp:+5215512349999": {From: "+5215512349999", Channel: channel.WhatsApp},
+		"whatsapp:+551187654321":  {From: "+551187654321", Channel: channel.WhatsApp},
+		"whatsapp:+5491123456789": {From: "+5491123456789", Channel: channel.WhatsApp},
+		"+390549886377":           {From: "+390549886377", Channel: channel.SMS},
+		"+999123456789":           {From: "+999123456789", Channel: channel.SMS},
+		"+19005550123":            {From: "+19005550123", Channel: channel.SMS},
+		"rcs:+14155550123":        {From: "+14155550123", Channel: channel.SMS},
+		"rcs:+5511987654321":      {From: "+5511987654321", Channel: channel.SMS},
+	} {
+		for _, hooks := range []*receiver{webhooks(t), serviceOnly} {
+			to := senderFor(from)
+			if strings.HasPrefix(from, rcsPrefix) && hooks.service != "" {
+				to = "rcs:acme_xyz_agent"
+			}
+			form := inboundForm(d, from, "NO", "To", to)
+			got, err := hooks.Inbound(signedRequest(d, InboundPath, "", form).http())
+			want.Text, want.MessageID = "NO", form.Get("MessageSid")
+			if err != nil || got != want {
+				t.Errorf("from %q: %+v, %v", from, got, err)
+			}
+		}
+	}
+	for name, changes := range map[string][]string{
+		"no service is set":  {"To", "rcs:acme_agent"},
+		"another number":     {"To", "+12025550199"},
+		"WhatsApp's number":  {"To", whatsAppPrefix + twiliotest.WhatsAppFrom},
+		"no service is said": {"To", "rcs:acme_agent", "MessagingServiceSid", "-"},
+	} {
+		form := inboundForm(d, "rcs:"+recipient, "NO", changes...)
+		if got, err := webhooks(t).Inbound(signedRequest(d, InboundPath, "", form).http()); err != notify.ErrForeign {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	form := inboundForm(d, "rcs:"+recipient, "NO", "To", "rcs:acme_agent", "MessagingServiceSid", "MG"+strings.Repeat("f", 32))
+	if got, err := serviceOnly.Inbound(signedRequest(d, InboundPath, "", form).http()); err != notify.ErrForeign {
+		t.Errorf("another service: %+v, %v", got, err)
+	}
+	// With a number and a service, only RCS is the service's choice.
+	both := webhooks(t, func(o *Options) { o.MessagingServiceSID = twiliotest.MessagingServiceSID })
+	for to, want := range map[string]error{"rcs:acme_agent": nil, "+12025550199": notify.ErrForeign, twiliotest.SMSFrom: nil} {
+		form := inboundForm(d, recipient, "NO", "To", to)
+		if got, err := both.Inbound(signedRequest(d, InboundPath, "", form).http()); err != want {
+			t.Errorf("to %s: %+v, %v", to, got, err)
+		}
+	}
+}
+
+// Twilio's own reading of a message.
+func TestInboundOptOut(t *testing.T) {
+	d := twiliotest.New(twiliotest.Account{})
+	defer d.Close()
+	hooks := webhooks(t)
+	for kind, want := range map[string]notify.Inbound{
+		"-": {}, "": {}, "STOP": {OptOut: true, Answered: true}, "Stop": {OptOut: true, Answered: true}, "stop": {OptOut: true, Answered: true},
+		"HELP": {Keyword: true, Answered: true}, "START": {Keyword: true, Answered: true}, "start": {Keyword: true, Answered: true}, "OTHER": {Answered: true},
+	} {
+		for _, body := range []string{"STOP", "482913", "arretez", "HELP", ""} {
+			form := inboundForm(d, recipient, body, "OptOutType", kind)
+			got, err := hooks.Inbound(signedRequest(d, InboundPath, "", form).http())
+			if err != nil || got.OptOut != want.OptOut || got.Keyword != want.Keyword || got.Answered != want.Answered || got.Text != body {
+				t.Errorf("%q with %q: %+v, %v", kind, body, got, err)
+			}
+		}
+	}
+	// R20: the signal stands in one place only.
+	for _, changes := range [][]string{
+		{"Body", "482913OptOutTypeSTOP"}, {"NumSegments", "1OptOutTypeSTOP"}, {"OptOutTypeSTOPx", "1"}, {"ProfileName", "OptOutTypeHELP"}, {"OptOutType", "STOP ", "Body", "x"},
+	} {
+		form := inboundForm(d, recipient, "NO", changes...)
+		if got, err := hooks.Inbound(signedRequest(d, InboundPath, "", form).http()); err != notify.ErrForged {
+			t.Errorf("%q: %+v, %v", changes, got, err)
 		}
 	}
 }
@@ -165,6 +276,8 @@ func FuzzWebhooks(f *testing.F) {
 	f.Add("", inboundForm(d, recipient, "NO").Encode(), "", good.contentType, true)
 	f.Add("", inboundForm(d, "whatsapp:"+recipient, "NO", "ButtonPayload", "deny").Encode(), "", good.contentType, true)
 	f.Add("", "From=%2B14155550123&Body=NO&ButtonPayload=deny", "", good.contentType, true)
+	f.Add("", inboundForm(d, "rcs:"+recipient, "STOP", "OptOutType", "STOP").Encode(), "", good.contentType, true)
+	f.Add("", inboundForm(d, "whatsapp:US.13491208655302741918", "NO").Encode(), "", good.contentType, true)
 	f.Add(good.query, "MessageStatus=failed&ErrorCode=63024&To=whatsapp%3A%2B1", "", good.contentType, true)
 	f.Add(good.query, "CallStatus=busy", "", good.contentType, true)
 	f.Add("id=a;b", "a=%zz", "x", "application/json", true)
@@ -193,7 +306,7 @@ func FuzzWebhooks(f *testing.F) {
 							t.Errorf("read %q", text)
 						}
 					}
-					if !isE164(in.From) || in.Channel != channel.WhatsApp && in.Channel != channel.SMS {
+					if in.From != "" && (!isE164(in.From) || in.Channel != channel.WhatsApp && in.Channel != channel.SMS) || in.OptOut && in.Keyword {
 						t.Errorf("read %+v", in)
 					}
 				} else if in != (notify.Inbound{}) {

@@ -45,10 +45,11 @@ type Options struct {
 	// other channels may be set too.
 	Channels []channel.Channel
 	// ContentSID (TWILIO_CONTENT_SID) is the approved authentication template
-	// of WhatsApp. Its only variable, "1", is the code. Empty: messages are sent
-	// as text, which WhatsApp delivers only in the sandbox and within 24 hours
-	// of the person's last message. AlertContentSID (TWILIO_ALERT_CONTENT_SID)
-	// is the template of alerts and notices. Its only variable, "1", is the brand.
+	// of WhatsApp, or one for each language: "en=HX…,de=HX…". Its only variable,
+	// "1", is the code. Empty: messages are sent as text, which WhatsApp delivers
+	// only in the sandbox and within 24 hours of the person's last message.
+	// AlertContentSID (TWILIO_ALERT_CONTENT_SID) has the same form, for the
+	// template of alerts and notices. Its only variable, "1", is the brand.
 	ContentSID      string
 	AlertContentSID string
 	// Texts writes the messages. Required.
@@ -149,8 +150,12 @@ func (o Options) Faults() (faults []string) {
 		fault("TWILIO_AUTH_TOKEN is not set, and TWOFA_PUBLIC_URL is: Twilio signs its reports with the token, not with an API key")
 	}
 	sid(serviceVariable, "MG", o.MessagingServiceSID)
-	sid(templateVariable, "HX", o.ContentSID)
-	sid(alertTemplateVariable, "HX", o.AlertContentSID)
+	if _, ok := readTemplates(o.ContentSID); !ok {
+		fault(templateVariable + whatATemplateHasToBe)
+	}
+	if _, ok := readTemplates(o.AlertContentSID); !ok {
+		fault(alertTemplateVariable + whatATemplateHasToBe)
+	}
 	faults = append(faults, o.senderFaults()...)
 	if _, err := o.parseBaseURL(); err != nil {
 		fault(err.Error())

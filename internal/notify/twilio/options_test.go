@@ -50,6 +50,15 @@ func TestOptions(t *testing.T) {
 		{"sender with its channel", func(o *Options) { o.WhatsAppFrom = "whatsapp:" + o.WhatsAppFrom }, []string{"TWILIO_WHATSAPP_FROM"}},
 		{"service of another kind", func(o *Options) { o.MessagingServiceSID = twiliotest.ContentSID }, []string{"TWILIO_MESSAGING_SERVICE_SID"}},
 		{"template too short", func(o *Options) { o.ContentSID = o.ContentSID[:33] }, []string{"TWILIO_CONTENT_SID"}},
+		{"templates by language", func(o *Options) {
+			o.ContentSID, o.AlertContentSID = "en="+twiliotest.ContentSID+", pt_br="+twiliotest.AlertContentSID, twiliotest.ContentSID+",de="+twiliotest.AlertContentSID
+		}, nil},
+		{"a template without its language's name", func(o *Options) { o.ContentSID = "=" + o.ContentSID }, []string{"TWILIO_CONTENT_SID"}},
+		{"two templates of a language", func(o *Options) { o.ContentSID = "pt-BR=" + o.ContentSID + ",pt_br=" + twiliotest.AlertContentSID }, []string{"TWILIO_CONTENT_SID"}},
+		{"two templates without a language", func(o *Options) { o.ContentSID += "," + twiliotest.AlertContentSID }, []string{"TWILIO_CONTENT_SID"}},
+		{"a list with an empty entry", func(o *Options) { o.ContentSID += "," }, []string{"TWILIO_CONTENT_SID"}},
+		{"a language that is no tag", func(o *Options) { o.AlertContentSID = "german language=" + o.ContentSID }, []string{"TWILIO_ALERT_CONTENT_SID"}},
+		{"a language without a template", func(o *Options) { o.AlertContentSID = "en=" + o.ContentSID + ",de=" }, []string{"TWILIO_ALERT_CONTENT_SID"}},
 		{"negative time-out", func(o *Options) { o.Timeout = -time.Second }, []string{"time-outs"}},
 		{"negative total", func(o *Options) { o.TotalTimeout = -time.Second }, []string{"time-outs"}},
 

@@ -41,6 +41,7 @@ func inboundParameters(shortCode string) []parameter {
 			}
 			return numberLength(s)
 		}, nil},
+		{"OptOutType", optOutLength, nil},
 	}
 }
 
@@ -62,9 +63,9 @@ func sidLength(prefixes ...string) func(string) int {
 	}
 }
 
-// numberLength is for numbers with a plus, on WhatsApp with a prefix.
+// numberLength is for numbers with a plus, on WhatsApp and RCS with a prefix.
 func numberLength(s string) int {
-	digits, ok := strings.CutPrefix(strings.TrimPrefix(s, whatsAppPrefix), "+")
+	digits, ok := strings.CutPrefix(strings.TrimPrefix(strings.TrimPrefix(s, whatsAppPrefix), rcsPrefix), "+")
 	n := digitsLength(digits)
 	if !ok || n == 0 {
 		return 0
@@ -75,6 +76,17 @@ func numberLength(s string) int {
 // statusLength is for all words that could be a status, today's and later ones.
 func statusLength(s string) int {
 	return len(s) - len(strings.TrimLeft(s, "abcdefghijklmnopqrstuvwxyz-_"))
+}
+
+// optOutLength is for the types of an opt-out that have a meaning. The names of
+// parameters begin with letters, too, so that a type that is not known has no end.
+func optOutLength(s string) int {
+	for _, kind := range []string{optOutStop, optOutStart, optOutHelp} {
+		if len(s) >= len(kind) && strings.EqualFold(s[:len(kind)], kind) {
+			return len(kind)
+		}
+	}
+	return 0
 }
 
 func digitsLength(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
@@ -166,7 +178,7 @@ var knownNames = []string{
 	"AccountSid", "Address", "ApiVersion", "Body", "ButtonPayload", "ButtonText", "CallSid", "CallStatus", "Called", "Caller",
 	"ChannelInstallSid", "ChannelMetadata", "ChannelPrefix", "ChannelStatusMessage", "ChannelToAddress", "ErrorCode", "ErrorMessage",
 	"ExternalUserId", "From", "FromCity", "FromCountry", "FromState", "FromZip", "Label", "ListId", "ListTitle", "MediaContentType0",
-	"MediaUrl0", "MessageSid", "MessageStatus", "MessageType", "MessagingServiceSid", "OriginalRepliedMessageSender",
+	"MediaUrl0", "MessageSid", "MessageStatus", "MessageType", "MessagingServiceSid", "OptOutType", "OriginalRepliedMessageSender",
 	"OriginalRepliedMessageSid", "ProfileName", "ReferralBody", "ReferralHeadline", "ReferralSourceUrl", "SmsMessageSid", "SmsSid",
 	"SmsStatus", "To", "ToCity", "ToCountry", "ToState", "ToZip", "WaId",
 }

@@ -152,8 +152,12 @@ func wantOneMeaning(t interface{ Errorf(string, ...any) }, hooks *receiver, requ
 		}
 		return false
 	}
-	from := strings.TrimPrefix(genuine.Get("From"), whatsAppPrefix)
-	if got.From != from || (got.Channel == channel.WhatsApp) != (from != genuine.Get("From")) || got.MessageID != genuine.Get("MessageSid") {
+	if got.From == "" {
+		return false // from nobody: it changes nothing
+	}
+	_, from := senderOf(genuine.Get("From"))
+	if got.From != from || (got.Channel == channel.WhatsApp) != strings.HasPrefix(genuine.Get("From"), whatsAppPrefix) || got.MessageID != genuine.Get("MessageSid") ||
+		got.OptOut != (genuine.Get("OptOutType") == "STOP") {
 		t.Errorf("?%s %s\nis read as %+v, but Twilio has signed\n%v", request.query, request.body, got, genuine)
 	}
 	return true
@@ -182,6 +186,10 @@ func TestR20_EveryCutOfAMessage(t *testing.T) {
 		{"NOForwarded", []string{"Label", "xFrom" + victim + "L"}},
 		{"NO", []string{"ProfileName", "xTo" + victim}},
 		{"NO", []string{"DFrom", victim}},
+		{"NOFromrcs:" + victim + "G", nil},
+		{"NO OptOutTypeSTOP", nil},
+		{"NO", []string{"OptOutType", "STOP"}},
+		{"482913OptOutTypeSTOPX", []string{"OptOutType", "HELP"}},
 	} {
 		t.Run(m.body, func(t *testing.T) {
 			form := shortMessage(d, recipient, m.body, m.more...)
@@ -213,13 +221,13 @@ func TestR20_RandomCutsOfAMessage(t *testing.T) {
 	defer d.Close()
 	hooks := webhooks(t)
 	pieces := rapid.SliceOfN(rapid.SampledFrom([]string{
-		"From", "To", "AccountSid", "MessageSid", "MessagingServiceSid", "Sms", "OriginalReplied", "Forwarded", "whatsapp:", victim, recipient,
+		"From", "To", "AccountSid", "MessageSid", "MessagingServiceSid", "Sms", "OriginalReplied", "Forwarded", "whatsapp:", "rcs:", "OptOutType", "STOP", victim, recipient,
 		twiliotest.SMSFrom, "whatsapp:" + twiliotest.WhatsAppFrom, anotherSID, twiliotest.AccountSID, foreignAccount, twiliotest.MessagingServiceSID,
 		"NO", " ", "G", "M", "Z", "x", "&", "=", "+", "1", "Fro", "m", "é", "",
 	}), 0, 8)
 	text := rapid.Custom(func(t *rapid.T) string { return strings.Join(pieces.Draw(t, "pieces"), "") })
 	rapid.Check(t, func(t *rapid.T) {
-		from := rapid.SampledFrom([]string{recipient, whatsAppPrefix + recipient}).Draw(t, "from")
+		from := rapid.SampledFrom([]string{recipient, whatsAppPrefix + recipient, rcsPrefix + recipient}).Draw(t, "from")
 		form := inboundForm(d, from, text.Draw(t, "body"))
 		for _, name := range []string{"ProfileName", "Label", "ListTitle", "ButtonPayload", "NewParameter"} {
 			if rapid.Bool().Draw(t, name) {
@@ -339,6 +347,12 @@ func TestAttack23_AnotherCutOfASignedMessage(t *testing.T) {
 				return []string{"Body", "NO", "From", whatsAppPrefix + victim, "G", tail(f, "From")}
 			},
 			func(f url.Values) [2]string { return [2]string{victim, f.Get("MessageSid")} }, "Body", "From"},
+		"a sender of RCS": {rcsPrefix + recipient, []string{"Body", "NOFromrcs:" + victim + "G"},
+			func(f url.Values) []string {
+				return []string{"Body", "NO", "From", rcsPrefix + victim, "G", tail(f, "From")}
+			},
+			func(f url.Values) [2]string { return [2]string{rcsPrefix + victim, f.Get("MessageSid")} }, "Body", "From"},
+		"a signal": {recipient, []string{"Body", "482913OptOutTypeSTOP"}, nil, nil, "Body", "OptOutType"},
 		"the old sender in a name": {recipient, []string{"Body", "NOFrom" + victim + "G"},
 			func(f url.Values) []string { return []string{"Body", "NO", "From", victim, "GFrom", f.Get("From")} },
 			func(f url.Values) [2]string { return [2]string{victim, f.Get("MessageSid")} }, "Body", "From"},

@@ -41,7 +41,7 @@ var (
 // ShowsTransaction reports whether amount and payee reach the person: an
 // authentication template has room for the code only.
 func (s *sender) ShowsTransaction() bool {
-	return s.channel != channel.WhatsApp || s.account.content == ""
+	return s.channel != channel.WhatsApp || !s.account.content.exist()
 }
 
 // Send implements notify.Sender. It makes at most three API calls, and at most
@@ -175,9 +175,9 @@ func (s *sender) setContent(p *openapi.CreateMessageParams, m notify.Message) {
 		p.SetBody(s.account.texts.SMS(m))
 		return
 	}
-	sid, variable := s.account.content, m.Code
+	sid, variable := s.account.content.sid(m.Locale), m.Code
 	if m.Alert {
-		sid, variable = s.account.alertContent, m.Brand
+		sid, variable = s.account.alertContent.sid(m.Locale), m.Brand
 	}
 	if sid == "" {
 		p.SetBody(s.account.texts.Chat(m))

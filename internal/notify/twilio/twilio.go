@@ -42,7 +42,7 @@ type Account struct {
 	transport  http.RoundTripper
 
 	texts                 Texts
-	content, alertContent string
+	content, alertContent templates
 	publicURL             string // without a slash at the end. Empty: no delivery reports
 
 	timeout, total time.Duration
@@ -60,15 +60,17 @@ func New(o Options) (*Account, error) {
 	if o.Texts == nil {
 		return nil, errors.New("twilio: Options.Texts is not set")
 	}
-	base, _ := o.parseBaseURL() // Faults has checked both
+	base, _ := o.parseBaseURL() // Faults has checked them all
 	publicURL, _ := parsePublicURL(o.PublicURL)
+	content, _ := readTemplates(o.ContentSID)
+	alertContent, _ := readTemplates(o.AlertContentSID)
 	a := &Account{
 		base:         base,
 		customBase:   base.Scheme+"://"+base.Host != defaultBaseURL,
 		transport:    o.Transport,
 		texts:        o.Texts,
-		content:      o.ContentSID,
-		alertContent: o.AlertContentSID,
+		content:      content,
+		alertContent: alertContent,
 		publicURL:    publicURL,
 		timeout:      cmp.Or(o.Timeout, defaultTimeout),
 		total:        cmp.Or(o.TotalTimeout, defaultTotal),

@@ -17,7 +17,6 @@ import (
 	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
-	"twofa/internal/phone"
 	"twofa/internal/problem"
 )
 
@@ -26,8 +25,10 @@ const (
 	// maxWebhook is the longest body of a request, in bytes. Twilio's longest,
 	// with a text of 1,600 characters, has about 10 KiB.
 	maxWebhook = 16 << 10
-	// whatsAppPrefix is before the numbers of WhatsApp.
+	// whatsAppPrefix is before the numbers of WhatsApp, rcsPrefix before those of RCS.
+	// The messaging service sends RCS in the place of SMS to phones that have it.
 	whatsAppPrefix = "whatsapp:"
+	rcsPrefix      = "rcs:"
 	// maxText is the longest text that Twilio carries, in characters.
 	maxText = 1600
 	// maxAttempt is far more than the attempts of one verification.
@@ -178,44 +179,77 @@ func namesOf(form url.Values, isCall bool) names {
 
 // Inbound reads a person's message to the service (a POST to InboundPath). Its
 // texts are made valid UTF-8 of at most 1,600 characters and are otherwise
-// unchanged. Its errors are those of Report.
+// unchanged. A sender that is no number is no error: From is then empty. Its errors are
+// those of Report.
 func (w *Webhooks) Inbound(r *http.Request) (notify.Inbound, error) {
 	_, form, err := w.read(r, InboundPath, w.inbound)
 	if err != nil {
 		return notify.Inbound{}, err
 	}
 	in := notify.Inbound{
-		Channel: channel.SMS, Text: clean(form.Get("Body")), Payload: clean(form.Get("ButtonPayload")), MessageID: form.Get("MessageSid"),
+		Text: clean(form.Get("Body")), Payload: clean(form.Get("ButtonPayload")), MessageID: form.Get("MessageSid"),
+		Answered: form.Get("OptOutType") != "",
 	}
-	number, isWhatsApp := strings.CutPrefix(form.Get("From"), whatsAppPrefix)
-	if isWhatsApp {
-		in.Channel = channel.WhatsApp
+	switch strings.ToUpper(form.Get("OptOutType")) {
+	case optOutStop:
+		in.OptOut = true
+	case optOutStart, optOutHelp:
+		in.Keyword = true
 	}
-	if !w.isForUs(in.Channel, form) {
+	in.Channel, in.From = senderOf(form.Get("From"))
+	isOurs := w.isForUs(in.Channel, form)
+	switch {
+	case !isOurs && in.From == "" && form.Get("From") != "":
+		in.Channel = "" // whatever it is, nobody can reply to it
+	case !isOurs:
 		return notify.Inbound{}, notify.ErrForeign
 	}
-	// Only the one form that Twilio uses, which is the form that recut.go looks for.
-	n, err := phone.Parse(number)
-	if err != nil || !isE164(number) || !isMessageSID(in.MessageID) {
+	if form.Get("From") == "" || !isMessageSID(in.MessageID) {
 		return notify.Inbound{}, notify.ErrMalformed
 	}
 	// Twilio sends the SID twice. Two different ones are a cut at another place.
 	if form.Has("SmsMessageSid") && form.Get("SmsMessageSid") != in.MessageID {
 		return notify.Inbound{}, notify.ErrForged
 	}
-	in.From = n.E164
 	if in.Text == "" {
 		in.Text = clean(form.Get("ButtonText"))
 	}
 	return in, nil
 }
 
+// Twilio's own reading of a message, its OptOutType. It stands for the usual words and
+// for those that the operator has set beside them, and Twilio has answered.
+const (
+	optOutStop  = "STOP"
+	optOutStart = "START"
+	optOutHelp  = "HELP"
+)
+
+// senderOf reads Twilio's name of a sender: a number in the one form that Twilio uses,
+// which is the form that recut.go looks for. number is "" for all other senders: short
+// codes, names, and WhatsApp's ids of users who hide their number.
+func senderOf(from string) (c channel.Channel, number string) {
+	c = channel.SMS
+	number, isWhatsApp := strings.CutPrefix(from, whatsAppPrefix)
+	if isWhatsApp {
+		c = channel.WhatsApp
+	} else {
+		number = strings.TrimPrefix(from, rcsPrefix)
+	}
+	if !isE164(number) {
+		return c, ""
+	}
+	return c, number
+}
+
 func isMessageSID(s string) bool { return isSID("SM", s) || isSID("MM", s) }
 
 // isForUs reports whether a message was sent to one of our senders of the channel.
 // If the messaging service picks the sender, the service has to be ours.
+// RCS has senders that the settings do not name, so there the service picks, too.
 func (w *Webhooks) isForUs(c channel.Channel, form url.Values) bool {
-	return slices.Contains(w.senders[c], form.Get("To")) || w.byService[c] && form.Get("MessagingServiceSid") == w.service
+	byService := w.byService[c] || w.service != "" && strings.HasPrefix(form.Get("To"), rcsPrefix)
+	return slices.Contains(w.senders[c], form.Get("To")) || byService && form.Get("MessagingServiceSid") == w.service
 }
 
 // Reply is the response to an inbound message. It sends the text to the person,
@@ -237,17 +271,18 @@ func (w *Webhooks) read(r *http.Request, path string, deciding []parameter) (que
 	if r.ContentLength > maxWebhook {
 		return nil, nil, tooLarge
 	}
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	signatures := r.Header[signatureHeader]
-	if r.Method != http.MethodPost || err != nil || media != "application/x-www-form-urlencoded" || len(signatures) != 1 || r.Body == nil {
+	if r.Body == nil {
 		return nil, nil, notify.ErrForged
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxWebhook+1))
-	switch {
-	case err != nil:
-		return nil, nil, notify.ErrForged
-	case len(body) > maxWebhook:
+	// The size comes first: a request that is too large is not called forged.
+	body, unread := io.ReadAll(io.LimitReader(r.Body, maxWebhook+1))
+	if len(body) > maxWebhook {
 		return nil, nil, tooLarge
+	}
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	signatures := r.Header[signatureHeader]
+	if unread != nil || r.Method != http.MethodPost || err != nil || media != "application/x-www-form-urlencoded" || len(signatures) != 1 {
+		return nil, nil, notify.ErrForged
 	}
 	query, queryErr := url.ParseQuery(r.URL.RawQuery)
 	form, formErr := url.ParseQuery(string(body))

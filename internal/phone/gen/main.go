@@ -1,24 +1,31 @@
-// Gen compiles the metadata of github.com/nyaruka/phonenumbers, a port of
-// Google's libphonenumber, into the tables that package phone embeds: an
-// automaton over digits, and a list of the calling codes.
+// Gen compiles the metadata of Google's libphonenumber into the tables that package
+// phone embeds: an automaton over digits, and a list of the calling codes.
 //
-// The library itself must not be linked into the service, see
+// The metadata is in gen/source, which is a copy from the npm package
+// libphonenumber-js. To update it, set the version in tools/package.json, and then:
+//
+//	npm --prefix tools install
+//	cd internal/phone
+//	go run ./gen -from ../../tools/node_modules/libphonenumber-js
+//
+// Without -from, gen reads gen/source and needs no network. See
 // docs/decisions/0002-phone-metadata-at-build-time.md.
 package main
 
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"go/format"
 	"log"
 	"maps"
+	"math"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-
-	"github.com/nyaruka/phonenumbers"
 )
 
 // The generated files, relative to the folder of package phone, where go generate
@@ -30,7 +37,15 @@ const (
 
 func main() {
 	log.SetFlags(0)
-	files, err := generate()
+	from := flag.String("from", "", "the folder of an installed libphonenumber-js; its metadata replaces that in gen/source")
+	flag.Parse()
+	folder := filepath.Join("gen", sourceFolder)
+	if *from != "" {
+		if err := copySource(*from, folder); err != nil {
+			log.Fatal(err)
+		}
+	}
+	files, err := generate(folder)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -44,26 +59,19 @@ func main() {
 // maxDigits is the length of the longest number, calling code included (ITU-T E.164, 6.2.1).
 const maxDigits = 15
 
-// generate returns the generated files by name.
-func generate() (map[string][]byte, error) {
-	collection, err := phonenumbers.MetadataCollection()
+// generate returns the generated files by name, from the source in a folder.
+func generate(folder string) (map[string][]byte, error) {
+	src, err := readSource(folder)
 	if err != nil {
 		return nil, err
 	}
-	g := generator{automaton: newAutomaton(), metadata: map[string]*phonenumbers.PhoneMetadata{}}
-	for _, m := range collection.GetMetadata() {
-		g.metadata[metadataKey(m.GetId(), int(m.GetCountryCode()))] = m
-	}
-	// Sorted as strings, not as numbers: the package searches by prefix.
-	codes := map[string]int{}
-	for code := range phonenumbers.GetSupportedCallingCodes() {
-		codes[strconv.Itoa(code)] = code
-	}
+	g := generator{automaton: newAutomaton(), source: src}
 	var countries []country
-	for _, text := range slices.Sorted(maps.Keys(codes)) {
-		c, err := g.add(text, codes[text])
+	// Sorted as strings, not as numbers: the package searches by prefix.
+	for _, code := range slices.Sorted(maps.Keys(src.codes)) {
+		c, err := g.add(code)
 		if err != nil {
-			return nil, fmt.Errorf("calling code %s: %w", text, err)
+			return nil, fmt.Errorf("calling code %s: %w", code, err)
 		}
 		countries = append(countries, c)
 	}
@@ -78,18 +86,9 @@ func generate() (map[string][]byte, error) {
 	return map[string][]byte{automatonFile: data, tableFile: table}, nil
 }
 
-// metadataKey is the region. The non-geographic calling codes all have the same
-// region, so for them it is the calling code.
-func metadataKey(region string, callingCode int) string {
-	if region == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY {
-		return strconv.Itoa(callingCode)
-	}
-	return region
-}
-
 type generator struct {
 	automaton *automaton
-	metadata  map[string]*phonenumbers.PhoneMetadata
+	source    source
 	outcomes  []outcome // an outcome's number in the automaton is its index here plus one
 }
 
@@ -125,28 +124,29 @@ func (l *lengths) add(length int) {
 }
 
 // add adds the numbers of one calling code to the automaton.
-func (g *generator) add(text string, code int) (country, error) {
-	c := country{code: text, regions: phonenumbers.GetRegionCodesForCountryCode(code)}
+func (g *generator) add(code string) (country, error) {
+	c := country{code: code, regions: g.source.codes[code]}
 	set := patternSet{byExpr: map[string]int{}}
 	var regions []region
 	for _, name := range c.regions {
-		m := g.metadata[metadataKey(name, code)]
-		if m == nil {
+		p, ok := g.source.plan(code, name)
+		if !ok {
 			return country{}, fmt.Errorf("no metadata for region %s", name)
 		}
-		r, err := set.region(m)
+		r, err := set.region(p)
 		if err != nil {
 			return country{}, fmt.Errorf("region %s: %w", name, err)
 		}
 		regions = append(regions, r)
 	}
-	stripped, err := set.stripped(g.metadata[metadataKey(c.regions[0], code)])
+	main, _ := g.source.plan(code, c.regions[0])
+	stripped, err := set.stripped(main)
 	if err != nil {
 		return country{}, err
 	}
 
 	var lines, all lengths
-	c.root = g.automaton.add(set.patterns, maxDigits-len(text), func(states []int, length int) int {
+	c.root = g.automaton.add(set.patterns, maxDigits-len(code), func(states []int, length int) int {
 		n := nationalNumber{set.patterns, states, length}
 		i, typeName := n.classify(regions)
 		if typeName == "" || n.matches(stripped) {
@@ -178,7 +178,7 @@ func (g *generator) outcome(o outcome) int {
 	return i + 1
 }
 
-// A desc is the library's PhoneNumberDesc: the numbers that match this pattern of
+// A desc is Google's PhoneNumberDesc: the numbers that match this pattern of
 // the patternSet and have one of these lengths. Empty lengths: any length.
 type desc struct {
 	pattern int
@@ -188,7 +188,7 @@ type desc struct {
 // none is a desc that no number matches.
 var none = desc{pattern: -1}
 
-// A region is the library's PhoneMetadata.
+// A region is Google's PhoneMetadata.
 type region struct {
 	leadingDigits      desc
 	general            desc
@@ -225,34 +225,33 @@ func (s *patternSet) desc(expr string, lengths []int32) (desc, error) {
 	return desc{i, lengths}, nil
 }
 
-func (s *patternSet) region(m *phonenumbers.PhoneMetadata) (region, error) {
+func (s *patternSet) region(p plan) (region, error) {
 	var failed error
-	read := func(d *phonenumbers.PhoneNumberDesc) desc {
-		out, err := s.desc(d.GetNationalNumberPattern(), d.GetPossibleLength())
+	byName := map[string]desc{}
+	for i, e := range p.types {
+		// Lengths that are absent are those of the region, which general has.
+		d, err := s.desc(e.pattern, e.lengths)
 		if err != nil {
 			failed = err
 		}
-		return out
+		byName[typeNames[i]] = d
+	}
+	general, err := s.desc(p.pattern, p.lengths)
+	if err != nil {
+		failed = err
 	}
 	r := region{
 		leadingDigits: none,
-		general:       read(m.GetGeneralDesc()),
-		types: []typeDesc{
-			{"PremiumRate", read(m.GetPremiumRate())},
-			{"TollFree", read(m.GetTollFree())},
-			{"SharedCost", read(m.GetSharedCost())},
-			{"VoIP", read(m.GetVoip())},
-			{"PersonalNumber", read(m.GetPersonalNumber())},
-			{"Pager", read(m.GetPager())},
-			{"UAN", read(m.GetUan())},
-			{"Voicemail", read(m.GetVoicemail())},
-		},
-		fixedLine:          read(m.GetFixedLine()),
-		mobile:             read(m.GetMobile()),
-		sameMobileAndFixed: m.GetSameMobileAndFixedLinePattern(),
+		general:       general,
+		fixedLine:     byName["FixedLine"],
+		mobile:        byName["Mobile"],
 	}
-	if failed == nil && m.GetLeadingDigits() != "" {
-		r.leadingDigits, failed = s.desc("(?:"+m.GetLeadingDigits()+`)\d*`, nil)
+	r.sameMobileAndFixed = r.fixedLine.pattern >= 0 && r.fixedLine.pattern == r.mobile.pattern
+	for _, name := range []string{"PremiumRate", "TollFree", "SharedCost", "VoIP", "PersonalNumber", "Pager", "UAN", "Voicemail"} {
+		r.types = append(r.types, typeDesc{name, byName[name]})
+	}
+	if failed == nil && p.leadingDigits != "" {
+		r.leadingDigits, failed = s.desc("(?:"+p.leadingDigits+`)\d*`, nil)
 	}
 	return r, failed
 }
@@ -265,12 +264,11 @@ func (s *patternSet) region(m *phonenumbers.PhoneMetadata) (region, error) {
 // The rules of some countries rewrite a prefix instead. They are ignored here,
 // because none of them changes a complete number. If that changes,
 // TestAgreesOnEveryStep and TestAgreesOnRandomNumbers in package phone fail.
-func (s *patternSet) stripped(main *phonenumbers.PhoneMetadata) (desc, error) {
-	prefix := main.GetNationalPrefixForParsing()
-	if prefix == "" || main.GetNationalPrefixTransformRule() != "" {
+func (s *patternSet) stripped(main plan) (desc, error) {
+	if main.prefix == "" || main.transform != "" {
 		return none, nil
 	}
-	return s.desc("(?:"+prefix+")(?:"+main.GetGeneralDesc().GetNationalNumberPattern()+")", nil)
+	return s.desc("(?:"+main.prefix+")(?:"+main.pattern+")", nil)
 }
 
 // A nationalNumber stands for all strings of one length after which the patterns
@@ -331,7 +329,9 @@ func (n nationalNumber) typeIn(r region) string {
 // for them when the program starts.
 func (g *generator) table(countries []country, addresses []int) ([]byte, error) {
 	var b bytes.Buffer
-	b.WriteString("// Code generated by internal/phone/gen from github.com/nyaruka/phonenumbers; DO NOT EDIT.\n\n")
+	v := g.source.version
+	fmt.Fprintf(&b, "// Code generated by internal/phone/gen; DO NOT EDIT.\n//\n// From Google's metadata %s in the npm package %s %s.\n// SHA-256 of its %s: %s\n\n",
+		v.Google, v.Package, v.Version, metadataFile, v.SHA256)
 	b.WriteString("package phone\n\n")
 	b.WriteString("var countries = [...]country{\n")
 	for _, c := range countries {
@@ -342,6 +342,36 @@ func (g *generator) table(countries []country, addresses []int) ([]byte, error) 
 	for _, o := range g.outcomes {
 		fmt.Fprintf(&b, "{%d, %s},\n", o.region, o.typeName)
 	}
-	b.WriteString("}\n")
+	b.WriteString("}\n\n")
+	areas, err := g.argentineAreas()
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(&b, "// argentineAreas are the area codes of Argentina after which people write 15 for a mobile number.\nconst argentineAreas = %q\n", strings.Join(areas, " "))
 	return format.Source(b.Bytes())
+}
+
+// argentineAreas returns the area codes of Argentina, of two to four digits. The
+// metadata has them in the expression that finds 15 in a mobile number.
+func (g *generator) argentineAreas() (areas []string, err error) {
+	p, ok := g.source.plan("54", "AR")
+	if !ok || p.transform != "9$1" {
+		return nil, errors.New("the metadata of Argentina has another rule for mobile numbers than 9$1")
+	}
+	mobile, err := regexp.Compile("^(?:" + p.prefix + ")$")
+	if err != nil {
+		return nil, err
+	}
+	for digits := 2; digits <= 4; digits++ {
+		for n, end := 0, int(math.Pow10(digits)); n < end; n++ {
+			area := fmt.Sprintf("%0*d", digits, n)
+			if m := mobile.FindStringSubmatch(area + "15"); m != nil && m[1] == area {
+				areas = append(areas, area)
+			}
+		}
+	}
+	if len(areas) == 0 {
+		return nil, errors.New("the metadata of Argentina has no area codes")
+	}
+	return areas, nil
 }

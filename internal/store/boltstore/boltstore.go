@@ -377,6 +377,34 @@ func unavailable(ctx context.Context, step string) error {
 	return fmt.Errorf("%w: %s: %w", store.ErrUnavailable, step, ctx.Err())
 }
 
+// Sample returns the data of up to 2n rows: of the first and of the last ones by key. It
+// leaves out damaged rows, and reads no others, however large the file is.
+func (s *Store) Sample(n int) (data [][]byte, err error) {
+	err = guard(func() error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			var first []byte
+			take := func(raw []byte) {
+				if r, err := parseRecord(raw); err == nil {
+					data = append(data, bytes.Clone(r.data))
+				}
+			}
+			c := tx.Bucket(rowsBucket).Cursor()
+			key, raw := c.First()
+			for ; key != nil && len(data) < n; key, raw = c.Next() {
+				take(raw)
+				first = bytes.Clone(key)
+			}
+			key, raw = c.Last()
+			for i := 0; i < n && bytes.Compare(key, first) > 0; i++ {
+				take(raw)
+				key, raw = c.Prev()
+			}
+			return nil
+		})
+	})
+	return data, err
+}
+
 // Empty reports whether there are no rows.
 func (s *Store) Empty() (empty bool, err error) {
 	err = guard(func() error {

@@ -1,6 +1,7 @@
 package smtptest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -27,6 +28,7 @@ type Action struct {
 	kind     kind
 	code     int
 	enhanced smtp.EnhancedCode
+	text     string // empty: the address and Words
 }
 
 type kind int
@@ -51,6 +53,12 @@ func Refuse(code int, enhanced string) Action {
 		panic("smtptest: not an enhanced code: " + enhanced)
 	}
 	return a
+}
+
+// Answer refuses with the code and exactly this text, in which %s stands for the user or
+// the address. Each \n begins a new line of the answer. The mail is not stored.
+func Answer(code int, text string) Action {
+	return Action{kind: refuse, code: code, enhanced: smtp.NoEnhancedCode, text: text}
 }
 
 // Hang never answers.
@@ -93,7 +101,8 @@ func (s *Server) play(step Step, conn net.Conn, about string) error {
 	a := s.action(step)
 	switch a.kind {
 	case refuse:
-		return &smtp.SMTPError{Code: a.code, EnhancedCode: a.enhanced, Message: fmt.Sprintf("<%s> %s", about, Words)}
+		text := cmp.Or(a.text, "<%s> "+Words)
+		return &smtp.SMTPError{Code: a.code, EnhancedCode: a.enhanced, Message: strings.ReplaceAll(text, "%s", about)}
 	case hang:
 		select {
 		case s.hung <- struct{}{}:

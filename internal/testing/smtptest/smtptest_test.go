@@ -181,6 +181,19 @@ func TestScript(t *testing.T) {
 	}
 }
 
+// A test can use the exact words of another server.
+func TestAnswersInGivenWords(t *testing.T) {
+	s := Start(t, Options{})
+	s.On(Recipient, Answer(550, "5.1.1 no <%s> here\n5.1.1 see the help"))
+	var reply *textproto.Error
+	if err := talk(s, good); !errors.As(err, &reply) || reply.Code != 550 || reply.Msg != "5.1.1 no <"+recipient+"> here\n5.1.1 see the help" {
+		t.Errorf("refused with %v", err)
+	}
+	if len(s.Mails()) != 0 {
+		t.Error("a mail was stored")
+	}
+}
+
 // The server ends with the test although a client hangs.
 func TestHangs(t *testing.T) {
 	for _, step := range []Step{Greeting, Auth, MailFrom, Recipient, Content, End} {
