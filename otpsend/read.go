@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -132,7 +133,9 @@ func (s *Service) readTarget(req Request, faults *problem.Faults) (t target) {
 	return t
 }
 
-// loadUser loads the user and parses the user's addresses.
+// loadUser loads the user and parses the user's addresses. An address that was valid when
+// it was registered, and is not for this version, is DestinationRefused: its range was
+// withdrawn, or taken out of the settings.
 func (s *Service) loadUser(ctx context.Context, t *target) (err error) {
 	if t.user, err = s.Users.Load(ctx, t.userKey); err != nil {
 		return err
@@ -145,7 +148,10 @@ func (s *Service) loadUser(ctx context.Context, t *target) (err error) {
 			continue
 		}
 		if *a.into, err = address.Parse(a.text); err != nil {
-			return problem.Unexpected(err)
+			return &problem.Error{
+				Kind: problem.DestinationRefused, Err: errors.New("a registered address is not valid any more"),
+				Detail: "An address that is registered for this user is not valid any more: " + err.Error() + ". Register the user's present address, or have the operator add its range to TWOFA_EXTRA_NUMBERS.",
+			}
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package otpsend_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +23,19 @@ func TestAnUnknownUserIsNotFound(t *testing.T) {
 		t.Errorf("%q, %d messages", e.Detail, r.Sent())
 	}
 	wantField(t, r.RefuseStart(otpsend.Request{User: "a "}, problem.InvalidRequest), "user: ")
+}
+
+// A number may become invalid after it was registered: its range was withdrawn, or taken
+// out of TWOFA_EXTRA_NUMBERS. The client has to learn that the address is the reason.
+func TestARegisteredNumberThatIsNotValidAnyMoreIsNamed(t *testing.T) {
+	for _, number := range []string{"+816012345678901", "+1679", "+99912345678", "+815012", "+14155550"} {
+		r := newRig(t)
+		r.User(user.User{Name: canary, Phone: number})
+		e := r.RefuseStart(otpsend.Request{User: canary}, problem.DestinationRefused)
+		if !strings.Contains(e.Detail, "registered for this user") || strings.Contains(e.Detail, number) || r.Sent() != 0 {
+			t.Errorf("%s: %q, %d messages", number, e.Detail, r.Sent())
+		}
+	}
 }
 
 func TestAUserIsReachedAsRegistered(t *testing.T) {
