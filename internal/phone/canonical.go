@@ -7,7 +7,7 @@ import "strings"
 //
 // Some lines have two numbers that networks accept, or that people still write. All
 // limits are counted per number, so such a line must have one number here. The
-// sources of each rule are in docs/decisions/0013-one-number-a-line.md.
+// sources of each rule are in docs/decisions/0012-one-number-a-line.md.
 func canonical(e164 string) (number string, ok bool) {
 	for _, r := range rules {
 		if rest, ok := strings.CutPrefix(e164, r.old); ok && len(rest) == r.digits {
