@@ -80,12 +80,8 @@ func oldHostAnswer() (answer, error) {
 		Headers    map[string]string `json:"headers"`
 		Body       string            `json:"body"`
 	}
-	result := struct {
-		Outputs     map[string]output `json:"Outputs"`
-		Logs        []string          `json:"Logs"`
-		ReturnValue any               `json:"ReturnValue"`
-	}{
-		Outputs: map[string]output{"res": {http.StatusNotImplemented, map[string]string{"Content-Type": "application/problem+json"}, string(body)}},
+	result := invocationResult{
+		Outputs: map[string]any{"res": output{http.StatusNotImplemented, map[string]string{"Content-Type": "application/problem+json"}, string(body)}},
 		Logs:    []string{textOldHost},
 	}
 	return answer{status: http.StatusOK, body: result}, nil

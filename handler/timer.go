@@ -36,11 +36,11 @@ func (i invocation) pastDue() bool {
 }
 
 // invocationResult is the reply that the host waits for. Without a body the host
-// would wait until its functionTimeout.
+// would wait until its functionTimeout. A timer has no outputs, which are {} then.
 type invocationResult struct {
-	Outputs     struct{} `json:"Outputs"`
-	Logs        []string `json:"Logs"`
-	ReturnValue any      `json:"ReturnValue"`
+	Outputs     map[string]any `json:"Outputs"`
+	Logs        []string       `json:"Logs"`
+	ReturnValue any            `json:"ReturnValue"`
 }
 
 // timer runs the purge when the host's timer fires.

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"strings"
 	"unicode"
+
+	"twofa/internal/digit"
 )
 
 // Alphabet is the set of characters of a code.
@@ -126,34 +128,15 @@ func ReadCode(typed string) (string, bool) {
 			r += 'A' - 'a'
 		case r >= 'A' && r <= 'Z':
 		default:
-			d, ok := digitValue(r)
+			d, ok := digit.Value(r)
 			if !ok {
 				return "", false
 			}
-			r = '0' + d
+			r = '0' + rune(d)
 		}
 		b.WriteRune(r)
 	}
 	return b.String(), b.Len() > 0
-}
-
-// digitValue is the value of a decimal digit of any script. In Unicode, the ten
-// digits of a script follow each other, so the position in the range is the value.
-func digitValue(r rune) (rune, bool) {
-	if r >= '0' && r <= '9' {
-		return r - '0', true
-	}
-	for _, rng := range unicode.Nd.R16 {
-		if r >= rune(rng.Lo) && r <= rune(rng.Hi) {
-			return (r - rune(rng.Lo)) % 10, true
-		}
-	}
-	for _, rng := range unicode.Nd.R32 {
-		if r >= rune(rng.Lo) && r <= rune(rng.Hi) {
-			return (r - rune(rng.Lo)) % 10, true
-		}
-	}
-	return 0, false
 }
 
 // equal compares in a time that does not depend on the position of a difference.

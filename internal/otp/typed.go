@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"twofa/internal/digit"
 	"twofa/internal/problem"
 )
 
@@ -155,8 +156,8 @@ func fold(text string) ([]rune, bool) {
 		case r >= 'ａ' && r <= 'ｚ':
 			r += 'a' - 'ａ'
 		default:
-			if d, ok := digitValue(r); ok {
-				r = '0' + d
+			if d, ok := digit.Value(r); ok {
+				r = '0' + rune(d)
 			}
 		}
 		folded = append(folded, r)

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"twofa/internal/digit"
 )
 
 // maxInput is the longest spelling of a number in bytes: 15 digits of another
@@ -75,7 +77,7 @@ func (s *spelling) read(text string) error {
 			}
 		case isSeparator(r):
 		default:
-			digit, ok := digitValue(r)
+			digit, ok := digit.Value(r)
 			if !ok {
 				return characterError(text[i:], s.n > 1)
 			}
@@ -118,25 +120,6 @@ func isSeparator(r rune) bool {
 		return true
 	}
 	return r > unicode.MaxASCII && unicode.In(r, unicode.Zs, unicode.Pd)
-}
-
-// digitValue is the value of a decimal digit of any script. In Unicode, the ten
-// digits of a script follow each other, so the position in the range is the value.
-func digitValue(r rune) (byte, bool) {
-	if r <= unicode.MaxASCII {
-		return byte(r - '0'), '0' <= r && r <= '9'
-	}
-	for _, rng := range unicode.Nd.R16 {
-		if rune(rng.Lo) <= r && r <= rune(rng.Hi) {
-			return byte((r - rune(rng.Lo)) % 10), true
-		}
-	}
-	for _, rng := range unicode.Nd.R32 {
-		if rune(rng.Lo) <= r && r <= rune(rng.Hi) {
-			return byte((r - rune(rng.Lo)) % 10), true
-		}
-	}
-	return 0, false
 }
 
 // characterError returns the fault of a number. rest begins with the first
