@@ -36,7 +36,7 @@ var (
 	// their options.
 	concrete = regexp.MustCompile(`^twofa/internal/(store|notify)/`)
 	// useCases know no HTTP. It is the job of hooks to read a provider's requests.
-	useCases = regexp.MustCompile(`^twofa/(health|otpsend|otpverify|purge|users|internal/(delivery|recipient|row|texts|user|userfile))$`)
+	useCases = regexp.MustCompile(`^twofa/(health|otpsend|otpverify|purge|users|internal/(delivery|guard|recipient|row|texts|user|userfile))$`)
 	// decisions are pure: they import each other, and nothing that does I/O.
 	decisions = regexp.MustCompile(`^twofa/internal/(address|channel|deadline|digit|otp|phone|problem|recovery|shown|totp|window)$`)
 	doesIO    = regexp.MustCompile(`^(net|net/http|os|path/filepath|context|database/sql)$|^twofa/|^github.com/Azure/`)

@@ -7,39 +7,51 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"twofa/internal/app"
+	"twofa/internal/client"
 	"twofa/internal/config"
 	"twofa/internal/problem"
+	"twofa/internal/user"
 )
 
 const usage = `twofa is a one-time-code service. Without a command it serves.
 
 usage:
   twofa                                       serve
-  twofa users import FILE                     import users from a CSV file
-  twofa users export [-o FILE] [-force]       export all users as CSV, secrets included
+  twofa users import [-directory D] FILE      import users from a CSV file
+  twofa users export [-directory D] [-o FILE] [-force]
+                                              export users as CSV, secrets included
+  twofa clients new ID [--verify]             make a secret for a client, and its entry for TWOFA_CLIENTS
+  twofa clients list                          print the clients of TWOFA_CLIENTS
+  twofa clients check ID                      read a secret, and say whether it is this client's
   twofa version                               print version, commit and Go version
   twofa help                                  print this text
 
 All settings are environment variables: see docs/settings.md.
 `
 
-const importUsage = `usage: twofa users import FILE
-Imports users from a CSV file; - reads standard input. See docs/migrating-users.md.
+const importUsage = `usage: twofa users import [-directory D] FILE
+Imports users from a CSV file; - reads standard input.
+  -directory D   import into the directory D; without it: main
+See docs/migrating-users.md.
 `
 
-const exportUsage = `usage: twofa users export [-o FILE] [-force]
-Exports all users as CSV to standard output, whole addresses and secrets included.
-  -o FILE   write to FILE instead; only its owner can read it
-  -force    write even to a terminal
+const exportUsage = `usage: twofa users export [-directory D] [-o FILE] [-force]
+Exports the users of a directory as CSV to standard output, whole addresses and
+secrets included.
+  -directory D   export the directory D; without it: main
+  -o FILE        write to FILE instead; only its owner can read it
+  -force         write even to a terminal
 See docs/migrating-users.md.
 `
 
@@ -76,9 +88,11 @@ func (c *command) run(ctx context.Context, args []string) int {
 		return c.importUsers(ctx, args[2:])
 	case name == "users export":
 		return c.exportUsers(ctx, args[2:])
+	case name == "clients new", name == "clients list", name == "clients check":
+		return c.clients(args[1], args[2:])
 	case name == "version":
 		return c.print(version())
-	case isHelp(args[0]), args[0] == "users" && len(args) == 2 && isHelp(args[1]):
+	case isHelp(args[0]), (args[0] == "users" || args[0] == "clients") && len(args) == 2 && isHelp(args[1]):
 		return c.print(usage)
 	}
 	c.say("twofa has no command %q\n\n%s", strings.Join(args, " "), strings.TrimSuffix(usage, "\n"))
@@ -132,6 +146,16 @@ func (c *command) parse(flags *flag.FlagSet, usage string, args []string, n int)
 	return exitStopped, false
 }
 
+// directoryFlag adds the flag -directory, whose default is the main directory.
+func directoryFlag(flags *flag.FlagSet) *user.Directory {
+	directory := user.Directory(client.MainDirectory)
+	flags.Func("directory", "", func(text string) (err error) {
+		directory, err = user.ParseDirectory(text)
+		return err
+	})
+	return &directory
+}
+
 // say prints a line on stderr.
 func (c *command) say(format string, args ...any) {
 	c.mu.Lock()
@@ -142,6 +166,7 @@ func (c *command) say(format string, args ...any) {
 // importUsers imports the file that args name, "-" for standard input.
 func (c *command) importUsers(ctx context.Context, args []string) int {
 	flags := flag.NewFlagSet("users import", flag.ContinueOnError)
+	directory := directoryFlag(flags)
 	if code, ok := c.parse(flags, importUsage, args, 1); !ok {
 		return code
 	}
@@ -160,7 +185,7 @@ func (c *command) importUsers(ctx context.Context, args []string) int {
 		c.say("%v", err)
 		return exitStopped
 	}
-	im := app.Import(settings, parts)
+	im := app.Import(settings, parts, *directory)
 	im.Report = func(line int, text string) { c.say("line %d: %s", line, text) }
 	err = c.withProgress(func() error { return im.Run(ctx, file) }, func() string {
 		t := im.Tally()
@@ -192,6 +217,7 @@ func (c *command) importUsers(ctx context.Context, args []string) int {
 // exportUsers exports to standard output, or to the file that args name.
 func (c *command) exportUsers(ctx context.Context, args []string) int {
 	flags := flag.NewFlagSet("users export", flag.ContinueOnError)
+	directory := directoryFlag(flags)
 	path := flags.String("o", "", "")
 	force := flags.Bool("force", false, "")
 	if code, ok := c.parse(flags, exportUsage, args, 0); !ok {
@@ -213,7 +239,7 @@ func (c *command) exportUsers(ctx context.Context, args []string) int {
 		c.say("%v", err)
 		return exitStopped
 	}
-	ex := app.Export(settings, parts)
+	ex := app.Export(settings, parts, *directory)
 	ex.Report = func(text string) { c.say("%s", text) }
 	err = c.withProgress(func() error { return ex.Run(ctx, out) }, func() string {
 		t := ex.Tally()
@@ -226,6 +252,9 @@ func (c *command) exportUsers(ctx context.Context, args []string) int {
 	}
 	t := ex.Tally()
 	c.say("wrote %d users in %d lines, skipped %d; %s, %s", t.Users, t.Lines, t.Skipped, c.rate(t.Users), memory)
+	for _, d := range slices.Sorted(maps.Keys(t.Others)) {
+		c.say("left out %d users of the directory %s: export them with -directory %s", t.Others[d], d, d)
+	}
 	switch {
 	case err != nil && *path != "":
 		c.say("stopped: %s. The file was not written.", why(ctx, err))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,33 +91,50 @@ func TestCommandsAndTheirHelp(t *testing.T) {
 	unknown := func(args string) string {
 		return regexp.QuoteMeta(`twofa has no command "` + args + `"` + "\n\n" + usage)
 	}
-	help, imports, exports := regexp.QuoteMeta(usage), regexp.QuoteMeta(importUsage), regexp.QuoteMeta(exportUsage)
+	help, imports, exports, clients := regexp.QuoteMeta(usage), regexp.QuoteMeta(importUsage), regexp.QuoteMeta(exportUsage), regexp.QuoteMeta(clientsUsage)
 	for args, want := range map[string]result{ // stdout and stderr are regular expressions
-		"help":                 {help, "", 0},
-		"-h":                   {help, "", 0},
-		"-help":                {help, "", 0},
-		"--help":               {help, "", 0},
-		"users help":           {help, "", 0},
-		"users -h":             {help, "", 0},
-		"users import help":    {imports, "", 0},
-		"users import -h":      {imports, "", 0},
-		"users import --help":  {imports, "", 0},
-		"users export help":    {exports, "", 0},
-		"users export -h":      {exports, "", 0},
-		"users export -o x -h": {exports, "", 0},
-		"version":              {versions, "", 0},
-		"version x":            {"", unknown("version x"), 1},
-		"serve":                {"", unknown("serve"), 1},
-		"-addr 127.0.0.1:0":    {"", unknown("-addr 127.0.0.1:0"), 1},
-		"users":                {"", unknown("users"), 1},
-		"users delete":         {"", unknown("users delete"), 1},
-		"Users import x":       {"", unknown("Users import x"), 1},
-		"users import":         {"", imports, 1},
-		"users import a b":     {"", imports, 1},
-		"users import -x a":    {"", "flag provided but not defined: -x\n" + imports, 1},
-		"users export a":       {"", exports, 1},
-		"users export -o":      {"", "flag needs an argument: -o\n" + exports, 1},
-		"users export -forced": {"", "flag provided but not defined: -forced\n" + exports, 1},
+		"help":                        {help, "", 0},
+		"-h":                          {help, "", 0},
+		"-help":                       {help, "", 0},
+		"--help":                      {help, "", 0},
+		"users help":                  {help, "", 0},
+		"users -h":                    {help, "", 0},
+		"users import help":           {imports, "", 0},
+		"users import -h":             {imports, "", 0},
+		"users import --help":         {imports, "", 0},
+		"users export help":           {exports, "", 0},
+		"users export -h":             {exports, "", 0},
+		"users export -o x -h":        {exports, "", 0},
+		"version":                     {versions, "", 0},
+		"version x":                   {"", unknown("version x"), 1},
+		"serve":                       {"", unknown("serve"), 1},
+		"-addr 127.0.0.1:0":           {"", unknown("-addr 127.0.0.1:0"), 1},
+		"users":                       {"", unknown("users"), 1},
+		"users delete":                {"", unknown("users delete"), 1},
+		"Users import x":              {"", unknown("Users import x"), 1},
+		"users import":                {"", imports, 1},
+		"users import a b":            {"", imports, 1},
+		"users import -x a":           {"", "flag provided but not defined: -x\n" + imports, 1},
+		"users export a":              {"", exports, 1},
+		"users export -o":             {"", "flag needs an argument: -o\n" + exports, 1},
+		"users import -directory a":   {"", imports, 1},
+		"users import -directory A -": {"", regexp.QuoteMeta(notADirectory("A")) + imports, 1},
+		"users import -directory= -":  {"", regexp.QuoteMeta(notADirectory("")) + imports, 1},
+		"users export -directory a.b": {"", regexp.QuoteMeta(notADirectory("a.b")) + exports, 1},
+		"users export -directory":     {"", "flag needs an argument: -directory\n" + exports, 1},
+		"users export -forced":        {"", "flag provided but not defined: -forced\n" + exports, 1},
+		"clients help":                {help, "", 0},
+		"clients new help":            {clients, "", 0},
+		"clients new a -h":            {clients, "", 0},
+		"clients list --help":         {clients, "", 0},
+		"clients check -h":            {clients, "", 0},
+		"clients":                     {"", unknown("clients"), 1},
+		"clients remove a":            {"", unknown("clients remove a"), 1},
+		"clients new":                 {"", clients, 1},
+		"clients new a b":             {"", clients, 1},
+		"clients new a -x":            {"", "flag provided but not defined: -x\n" + clients, 1},
+		"clients list a":              {"", clients, 1},
+		"clients check":               {"", clients, 1},
 	} {
 		dir := filepath.Join(t.TempDir(), "data")
 		got := runIn(t, dir, "", strings.Fields(args)...)
@@ -127,6 +145,11 @@ func TestCommandsAndTheirHelp(t *testing.T) {
 			t.Errorf("%s: a store was made", args)
 		}
 	}
+}
+
+// notADirectory is what a command prints for a -directory that is not valid.
+func notADirectory(value string) string {
+	return fmt.Sprintf("invalid value %q for flag -directory: a directory of users has 1 to 32 characters, of a-z, 0-9 and -\n", value)
 }
 
 // A mistyped command ends the process. A process without a command serves.
@@ -173,6 +196,34 @@ func TestImportAndExport(t *testing.T) {
 		res := runIn(t, dir, tc.stdin, append([]string{"users", "import"}, tc.args...)...)
 		if res.code != tc.code || res.stdout != "" || !strings.Contains(res.stderr, tc.want) || strings.Contains(strings.ToLower(res.stderr), "canary") {
 			t.Errorf("import %q: exit %d, stdout %q, stderr %q", tc.args, res.code, res.stdout, res.stderr)
+		}
+	}
+}
+
+// Without -directory, both commands are about the directory main. An export says how
+// many users of which other directories are not in the file.
+func TestImportAndExportOfADirectory(t *testing.T) {
+	dir := importTwo(t)
+	shop := "name,phone,email,secret\ncanary.one,,shop@example.com,\n"
+	for _, want := range []string{"created 1, changed 0, unchanged 0", "created 0, changed 0, unchanged 1"} {
+		if res := runIn(t, dir, shop, "users", "import", "-directory", "shop", "-"); res.code != exitDone || !strings.Contains(res.stderr, want) {
+			t.Fatalf("exit %d: %s", res.code, res.stderr)
+		}
+	}
+	for args, want := range map[string]struct {
+		users         string
+		stdout, other string
+		not           string
+	}{
+		"":                 {"wrote 2 users in 2 lines, skipped 0; ", "canary@example.com", "left out 1 users of the directory shop: export them with -directory shop\n", "shop@example.com"},
+		"-directory main":  {"wrote 2 users in 2 lines, skipped 0; ", "canary@example.com", "left out 1 users of the directory shop: export them with -directory shop\n", "shop@example.com"},
+		"-directory shop":  {"wrote 1 users in 1 lines, skipped 0; ", "shop@example.com", "left out 2 users of the directory main: export them with -directory main\n", "canary@example.com"},
+		"-directory other": {"wrote 0 users in 0 lines, skipped 0; ", "name,", "left out 2 users of the directory main: export them with -directory main\nleft out 1 users of the directory shop: ", "@"},
+	} {
+		res := runIn(t, dir, "", append([]string{"users", "export"}, strings.Fields(args)...)...)
+		if res.code != exitDone || !strings.Contains(res.stdout, want.stdout) || strings.Contains(res.stdout, want.not) ||
+			!strings.Contains(res.stderr, want.users) || !strings.Contains(res.stderr, want.other) || strings.Contains(res.stderr, "canary") {
+			t.Errorf("export %s: exit %d, stdout %q, stderr %q", args, res.code, res.stdout, res.stderr)
 		}
 	}
 }

@@ -107,7 +107,11 @@ func warn(s config.Settings, log *slog.Logger) {
 		log.Warn("test numbers are on: nothing is sent to them, and a fixed code is right for them", "setting", "TWOFA_TEST_NUMBERS", "until", s.TestNumbers.Until)
 	}
 	if addr, err := netip.ParseAddrPort(s.Addr); err == nil && !addr.Addr().IsLoopback() {
-		log.Warn("on its own the service asks for no key: everybody who reaches this address can send and check codes", "setting", "TWOFA_ADDR")
+		if s.Clients == nil {
+			log.Warn("on its own the service asks for no key: everybody who reaches this address can send and check codes", "setting", "TWOFA_ADDR")
+		} else {
+			log.Warn("on its own the service has no TLS: secrets of clients and codes travel in clear, unless something in front of it ends TLS", "setting", "TWOFA_ADDR")
+		}
 	}
 }
 

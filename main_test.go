@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"twofa/internal/app"
+	"twofa/internal/client"
 	"twofa/internal/config"
 	"twofa/internal/deadline"
 	"twofa/internal/otp"
@@ -78,6 +79,8 @@ func TestR2_R6_Warnings(t *testing.T) {
 		{"loopback of version 6", config.Settings{Addr: "[::1]:7071", Messenger: "console"}, nil},
 		{"misspelled", config.Settings{Addr: "127.0.0.1:1", Unknown: []string{"TWOFA_BRANT"}}, []string{"TWOFA_BRANT"}},
 		{"open to all", config.Settings{Addr: "0.0.0.0:7071"}, []string{"TWOFA_ADDR"}},
+		{"open, with clients", config.Settings{Addr: "0.0.0.0:7071", Clients: new(client.Registry)}, []string{"TWOFA_ADDR"}},
+		{"clients on loopback", config.Settings{Addr: "127.0.0.1:7071", Clients: new(client.Registry)}, nil},
 		{"codes for longer", config.Settings{Addr: "127.0.0.1:1", Policy: otp.Policy{TTL: 10*time.Minute + time.Second}}, []string{"TWOFA_CODE_TTL"}},
 		{"the usual limits", config.Settings{Addr: "127.0.0.1:1", Policy: otp.DefaultPolicy()}, nil},
 		{"narrower limits", config.Settings{Addr: "127.0.0.1:1", Policy: otp.Policy{TTL: time.Minute, MaxChecks: 1}}, nil},

@@ -59,7 +59,7 @@ func TestMailServerCertificateIsChecked(t *testing.T) {
 	p := rig.process(append(mailSettings(server, "email"), "SSL_CERT_FILE=/dev/null")...)
 	want(t, p.post("/api/otpsend", fields{"to": "ann@example.com"}), "502 provider_misconfigured")
 	waitFor(t, "the log line", func() bool {
-		return containsAll(p.stdout.String(), []string{`"level":"ERROR"`, `"setting":"TWOFA_SMTP_URL"`, "certificate"})
+		return containsAll(p.stdout.String(), []string{`"level":"ERROR"`, `"setting":"TWOFA_SMTP_URL"`, "certificate", `"provider":"smtp"`})
 	})
 	if n := len(server.Mails()); n != 0 {
 		t.Errorf("%d mails were sent", n)

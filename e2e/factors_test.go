@@ -175,7 +175,7 @@ func TestFactorsSurviveARotation(t *testing.T) {
 	sealedBy := func(setting string) bool {
 		keys := keyring(t, setting)
 		users := &user.Store{Table: rig.table(), Keys: keys}
-		row, err := users.Table.Get(t.Context(), store.Key(users.Key(name)))
+		row, err := users.Table.Get(t.Context(), store.Key(users.Key("main", name)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -260,7 +260,7 @@ func TestLogLevels(t *testing.T) {
 			t.Errorf("a run without errors writes to %s: %s", e.Stream, e.Text)
 		}
 	}
-	awaitLine(t, h, `"msg":"request"`, `"function":"otpsend"`, `"request_id"`, `"outcome":"ok"`, `"channel":"whatsapp"`, `"country":"US"`, `"ms"`, `"storage_trips":`)
+	awaitLine(t, h, `"msg":"request"`, `"function":"otpsend"`, `"request_id"`, `"outcome":"ok"`, `"channel":"whatsapp"`, `"country":"US"`, `"ms"`, `"trips":`)
 }
 
 // After exit code 0 the host does not start the handler again. So the handler must not

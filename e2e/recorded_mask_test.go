@@ -39,7 +39,7 @@ func (m *mask) numbered(kind, value string) string {
 // maskedValues finds the values to mask. The group names are their kinds. An earlier line
 // takes precedence over a later one.
 var maskedValues = regexp.MustCompile(strings.Join([]string{
-	`(?P<logged>"(?:time|address)":"[^"]*"|"(?:ms|pause_ms)":[0-9.]+)`,
+	`(?P<logged>"(?:time|address|version)":"[^"]*"|"(?:ms|pause_ms|provider_ms|age_ms)":[0-9.]+)`,
 	`"request_id":"(?P<request>[^"]*)"`,
 	`"retry_after":(?P<seconds>\d+)`,
 	`\bin (?P<soon>\d+ seconds?)\b`, // until the next code of an app
@@ -160,7 +160,7 @@ func TestRecordedValuesAreMasked(t *testing.T) {
 		{`["Y2U9-MRQS-JVN3-2SYN"]`, `["RC#1"]`},
 		{`"retry_after":86399 "retry_after":2 `, `"retry_after":UPTO86400 "retry_after":UPTO300 `},
 		{`The app shows the next one in 1 second, in 23 seconds.`, `The app shows the next one in SOME seconds, in SOME seconds.`},
-		{`{"time":"x","request_id":"a1","ms":1.25,"storage_trips":2}`, `{"time":TIME,"request_id":"REQ#1","ms":MS,"storage_trips":2}`},
+		{`{"time":"x","request_id":"a1","ms":1.25,"trips":2}`, `{"time":TIME,"request_id":"REQ#1","ms":MS,"trips":2}`},
 	} {
 		if got := m.text(tc[0], map[string]string{"123456": "CODE"}); got != tc[1] {
 			t.Errorf("%s\nis masked as %s\nwant         %s", tc[0], got, tc[1])

@@ -142,6 +142,8 @@ var phases = []phase{
 		},
 		steps: providedSteps,
 	},
+	{about: "after a restart with messages on the console again", settings: withoutTypedLimits(""), steps: slices.Concat(typedSteps, alertsSteps)},
+	{about: "after a restart with clients", settings: withoutTypedLimits(sessionClients()), steps: clientsSteps},
 }
 
 func TestRecordedSession(t *testing.T) {

@@ -194,4 +194,5 @@ var providedSteps = []step{
 	ask("the provider is busy", "POST /api/otpsend").json(`{"to":"+14155550187","channel":"sms"}`),
 	ask("no mail without a server", "POST /api/otpsend").json(`{"to":"a@example.com"}`),
 	ask("a channel that is not there", "POST /api/otpsend").json(`{"to":"+14155550163","channel":"call"}`),
+	ask("a stranger types a number", "POST /api/otpsend").json(`{"to":"+14155550192","origin":"typed","client_ip":"203.0.113.7"}`),
 }

@@ -13,6 +13,7 @@ import (
 
 	"twofa/internal/app"
 	"twofa/internal/channel"
+	"twofa/internal/client"
 	"twofa/internal/config"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
@@ -50,11 +51,22 @@ func (s *benchSender) Send(_ context.Context, m notify.Message) error {
 }
 
 // BenchmarkService measures what the service itself costs: neither connections, nor
-// storage, nor the provider.
+// storage, nor the provider. Run it with -count and benchstat to compare a service with
+// one client with one that has none.
 func BenchmarkService(b *testing.B) {
+	const entry = `[{"id": "bank-web", "secrets": ["sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"], "scopes": ["send", "check"]}]`
+	clients, faults := client.Load(entry)
+	if len(faults) > 0 {
+		b.Fatal(faults)
+	}
+	b.Run("NoClients", func(b *testing.B) { benchService(b, nil) })
+	b.Run("OneClient", func(b *testing.B) { benchService(b, clients) })
+}
+
+func benchService(b *testing.B, clients *client.Registry) {
 	table, sender := new(benchTable), new(benchSender)
 	h := app.New(
-		config.Settings{UnderHost: true, Policy: otp.DefaultPolicy(), Channels: []channel.Channel{channel.WhatsApp}, Brand: "Acme"},
+		config.Settings{UnderHost: true, Policy: otp.DefaultPolicy(), Channels: []channel.Channel{channel.WhatsApp}, Brand: "Acme", Clients: clients},
 		app.Parts{
 			Table: table, Keys: fixture.Keys(b, 1), Now: time.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
 			Messenger: app.Messenger{Senders: notify.Senders{channel.WhatsApp: sender}},
@@ -63,6 +75,9 @@ func BenchmarkService(b *testing.B) {
 	call := func(path, body string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
+		if clients != nil {
+			r.SetBasicAuth("bank-web", "secret")
+		}
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		return w
@@ -87,7 +102,7 @@ func BenchmarkService(b *testing.B) {
 	id, _, _ = strings.Cut(id, `"`)
 	table.frozen = true
 	check := func(code string) string { return fmt.Sprintf(`{"id":%q,"code":%q}`, id, code) }
-	run("WrongCheck", "/api/otpverify", check("nope22"), http.StatusUnprocessableEntity)
+	run("WrongCheck", "/api/otpverify", check(wrong(sender.code)), http.StatusUnprocessableEntity)
 	run("RightCheck", "/api/otpverify", check(sender.code), http.StatusOK)
 	run("Refused", "/api/otpverify", `{"id":"VE","code":"1"}`, http.StatusBadRequest)
 }

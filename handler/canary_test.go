@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -199,4 +200,48 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 	}
 	wantNoLeak(t, "the log", log, secrets)
 	wantNoLeak(t, "an answer", answers.String(), []string{number, national, spelled, mail, token, bearer, amount, payee, ip, fixture.Secret(1), code})
+}
+
+// A client that puts a code or a number into the name of a field may learn of it in the
+// answer. The log gets names of the API only.
+func TestNoMadeUpFieldNameReachesTheLog(t *testing.T) {
+	t.Parallel()
+	const canary = "canary7353field"
+	r := withFactors(t)
+	id, _ := r.start(bob)
+	app := r.post("/api/users/alice/totp", `{}`).want(201).text("id")
+	routes := []struct{ method, path string }{
+		{"POST", "/api/otpsend"}, {"POST", "/api/otpsend/" + id}, {"POST", "/api/otpverify"},
+		{"PUT", "/api/users/alice"}, {"POST", "/api/users/alice/totp"}, {"POST", "/api/users/alice/totp/confirm"},
+		{"PATCH", "/api/users/alice/totp/" + app},
+	}
+	bodies := []string{
+		`{"` + canary + `": "x"}`, `{"` + canary + `": 1}`, `{"` + canary + `": "x", "` + canary + `": "x"}`,
+		`{"context": {"` + canary + `": "x"}}`, `{"context": {"amount": {"` + canary + `": "x"}}}`, `{"context.` + canary + `": "x"}`,
+		`{"` + canary + `": {"` + canary + `": "x"}}`, `{"channels": [{"` + canary + `": "x"}]}`, `{"channels": {"` + canary + `": "x"}}`,
+		`{"name.` + canary + `": "x"}`, `{"code` + canary + `": "x"}`, `{"` + strings.Repeat(canary, 9) + `": "x"}`,
+		`{"to": {"` + canary + `": "x"}}`, `{"code": {"` + canary + `": "x"}}`, `{"name": {"` + canary + `": ["x"]}}`,
+	}
+	forms := []string{
+		canary + "=x", canary + "=x&" + canary + "=x", "context." + canary + "=x", canary + "." + canary + "=x",
+		canary + "=x&" + canary + "." + canary + "=x", "channels." + canary + "=x",
+	}
+	ask := func(method, path, contentType, body string) {
+		r.do(method, path, contentType, body).problem(400, problem.InvalidRequest)
+		line := r.lastLine()
+		for name := range strings.SplitSeq(fmt.Sprint(line["fields"]), ",") {
+			if !slices.Contains([]string{"?", "context", "channels", "to", "code", "name", "context.amount"}, name) {
+				t.Errorf("%s %s of %s: logged fields %v", method, path, body, line["fields"])
+			}
+		}
+	}
+	for _, route := range routes {
+		for _, body := range bodies {
+			ask(route.method, route.path, typeJSON, body)
+		}
+		for _, body := range forms {
+			ask(route.method, route.path, typeForm, body)
+		}
+	}
+	wantNoLeak(t, "the log", r.log.String(), []string{canary})
 }

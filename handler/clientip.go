@@ -19,9 +19,9 @@ var anonymous = map[string]bool{"hooks": true, "health": true}
 // warnEvery is how often at most the log says that client addresses are not usable.
 const warnEvery = time.Hour
 
-// withClient puts the client's address into the context of a request to an anonymous
+// withClientAddr puts the client's address into the context of a request to an anonymous
 // function, and its network on the log line.
-func (a *API) withClient(ctx context.Context, function string, r *http.Request) context.Context {
+func (a *API) withClientAddr(ctx context.Context, function string, r *http.Request) context.Context {
 	if !anonymous[function] {
 		return ctx
 	}
@@ -31,7 +31,7 @@ func (a *API) withClient(ctx context.Context, function string, r *http.Request) 
 	}
 	// A health probe from inside Azure can come from a private address.
 	if fault != "" && (function != "health" || fault != faultPrivate) {
-		a.warnOfClient(ctx, function, fault)
+		a.warnOfClientAddr(ctx, function, fault)
 	}
 	return clientip.With(ctx, c)
 }
@@ -66,11 +66,11 @@ func (a *API) client(r *http.Request) (c clientip.Client, fault string) {
 	return clientip.Client{Addr: addr, Usable: true}, ""
 }
 
-// warnOfClient logs, at most once an hour, that requests come without a usable address.
+// warnOfClientAddr logs, at most once an hour, that requests come without a usable address.
 // It must not log the header's value, which anybody can send.
-func (a *API) warnOfClient(ctx context.Context, function, fault string) {
-	now, last := a.Now().UnixNano(), a.clientWarned.Load()
-	if since := time.Duration(now - last); last != 0 && since >= 0 && since < warnEvery || !a.clientWarned.CompareAndSwap(last, now) {
+func (a *API) warnOfClientAddr(ctx context.Context, function, fault string) {
+	now, last := a.Now().UnixNano(), a.clientAddrWarned.Load()
+	if since := time.Duration(now - last); last != 0 && since >= 0 && since < warnEvery || !a.clientAddrWarned.CompareAndSwap(last, now) {
 		return
 	}
 	a.Log.LogAttrs(ctx, slog.LevelWarn, "the address of a client cannot be used, so all such clients share one limit: name the header that your platform sets",

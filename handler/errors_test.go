@@ -28,6 +28,7 @@ var wire = map[problem.Kind]int{
 	"not_yet_approved":       409,
 	"idempotency_conflict":   409,
 	"precondition_failed":    412,
+	"unauthorized":           401,
 	"forbidden":              403,
 	"expired":                410,
 	"canceled":               410,
@@ -151,6 +152,13 @@ var problemCases = []problemCase{
 	{name: "the user has changed", kind: problem.PreconditionFailed, detail: "Read the user again", ask: func(r *rig) *response {
 		r.put("/api/users/alice", object("phone", alice)).want(201)
 		return r.put("/api/users/alice", object("phone", bob), "If-Match", `"0123456789abcdef"`)
+	}},
+	{name: "no credentials", kind: problem.Unauthorized, detail: "has none", ask: func(r *rig) *response { return r.withClients(entry("a", "send")).post("/api/otpsend", "{}") }},
+	{name: "a wrong secret", kind: problem.Unauthorized, detail: "is not right. Send one Authorization header", ask: func(r *rig) *response {
+		return r.withClients(entry("a", "send")).do("POST", "/api/otpsend", typeJSON, "{}", "Authorization", basic("a", "wrong"))
+	}},
+	{name: "out of scope", kind: problem.Forbidden, detail: "does not have the scope check", ask: func(r *rig) *response {
+		return r.withClients(entry("a", "send")).as("a", "POST", "/api/otpverify", typeJSON, "{}")
 	}},
 	{name: "an unsigned callback", kind: problem.Forbidden, detail: "TWOFA_PUBLIC_URL", ask: asking("POST", "/hooks/twilio/status", typeForm, "MessageStatus=delivered")},
 	{name: "no such user", kind: problem.NotFound, detail: "no user", ask: asking("POST", "/api/otpsend", typeJSON, `{"user": "nobody"}`)},

@@ -22,3 +22,14 @@ func StatusOf() map[problem.Kind]int {
 
 // Anonymous are the functions that anybody may call without a key.
 var Anonymous = anonymous
+
+// Routes returns the scope of each route, by method and pattern.
+func (a *API) Routes() map[string]string {
+	all := make(map[string]string)
+	for _, rt := range a.routes() {
+		for method, m := range rt.methods {
+			all[method+" "+rt.pattern] = string(m.scope)
+		}
+	}
+	return all
+}

@@ -96,7 +96,7 @@ func TestAnAuthenticatorAppOverHTTP(t *testing.T) {
 	r.Advance(time.Minute)
 	wantBody(t, r.checkFactor("totp", r.shows(e.text("uri"))).want(200), `{"status": "approved", "factor": "totp", "user": "alice",
 		"authenticator": {"id": "`+id+`", "name": "Authenticator"}, "approved_at": "2026-03-01T12:02:00Z"}`)
-	if line := r.lastLine(); line["factor"] != "totp" || line["storage_trips"] != 2.0 || line["outcome"] != "ok" || line["user"] == nil {
+	if line := r.lastLine(); line["factor"] != "totp" || line["trips"] != 2.0 || line["outcome"] != "ok" || line["user"] == nil {
 		t.Errorf("logged %v", line)
 	}
 	named := r.do("PATCH", path+"/"+id, typeJSON, object("name", "Zoë's 100% phone")).want(200)
@@ -296,7 +296,7 @@ func TestR8_RecoveryCodesOverHTTP(t *testing.T) {
 	if m := r.sender.Last(); !m.Alert || !m.Recovered || m.CodesLeft != 9 || m.To != alice || m.Code != "" {
 		t.Errorf("the message is %+v", m)
 	}
-	if line := r.lastLine(); line["factor"] != "recovery" || line["storage_trips"] != 5.0 {
+	if line := r.lastLine(); line["factor"] != "recovery" || line["trips"] != 5.0 {
 		t.Errorf("logged %v", line)
 	}
 	got := r.get("/api/users/alice")

@@ -2,6 +2,7 @@ package handler_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -84,6 +85,41 @@ func TestEachHTTPFunctionHasOneTriggerAndOneOutput(t *testing.T) {
 	}
 	if want := slices.Sorted(slices.Values(handler.HTTPFunctions)); !slices.Equal(names, want) {
 		t.Errorf("the HTTP functions are %q, the handler knows %q", names, want)
+	}
+}
+
+// What the service prints are traces of the category Host.Function.Console, at the level
+// Information: a level Warning for it, or sampling of traces, would lose lines of the log.
+// Host.Results are the requests that the host itself records.
+func TestHostJSONKeepsEveryLineOfTheLog(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../host.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var host struct {
+		Logging struct {
+			ApplicationInsights struct {
+				SamplingSettings struct {
+					IsEnabled     bool
+					ExcludedTypes string
+				}
+			}
+			LogLevel map[string]string
+		}
+	}
+	if err := json.Unmarshal(text, &host); err != nil {
+		t.Fatal(err)
+	}
+	excluded := strings.Split(host.Logging.ApplicationInsights.SamplingSettings.ExcludedTypes, ";")
+	for _, kind := range []string{"Request", "Trace", "Exception"} {
+		if host.Logging.ApplicationInsights.SamplingSettings.IsEnabled && !slices.Contains(excluded, kind) {
+			t.Errorf("the host samples telemetry of type %s", kind)
+		}
+	}
+	levels := map[string]string{"default": "Warning", "Host.Results": "Information", "Host.Function.Console": "Information"}
+	if !maps.Equal(host.Logging.LogLevel, levels) {
+		t.Errorf("the levels are %v, want %v", host.Logging.LogLevel, levels)
 	}
 }
 

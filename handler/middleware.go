@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"twofa/internal/client"
 	"twofa/internal/deadline"
 	"twofa/internal/hostcall"
 	"twofa/internal/problem"
@@ -29,27 +30,35 @@ const requestTimeout = deadline.Request
 // endpoint answers a request. Its error becomes a problem.
 type endpoint func(*http.Request) (answer, error)
 
-type byMethod map[string]endpoint
-
-// methods serves a path with one endpoint for each method.
-func (a *API) methods(function string, endpoints byMethod) http.Handler {
-	names := slices.Collect(maps.Keys(endpoints))
-	if endpoints[http.MethodGet] != nil {
+// methods serves a route with one endpoint for each method.
+func (a *API) methods(rt route) http.Handler {
+	names := slices.Collect(maps.Keys(rt.methods))
+	if slices.Contains(names, http.MethodGet) {
 		names = append(names, http.MethodHead)
 	}
 	slices.Sort(names)
 	allow := strings.Join(names, ", ")
-	return a.serve(function, func(r *http.Request) (answer, error) {
+	e := func(r *http.Request) (answer, error) {
 		method := r.Method
 		if method == http.MethodHead {
 			method = http.MethodGet // net/http sends the headers alone
 		}
-		e, ok := endpoints[method]
+		m, ok := rt.methods[method]
 		if !ok {
 			return answer{header: map[string]string{"Allow": allow}}, &problem.Error{Kind: problem.MethodNotAllowed, Detail: "This path answers " + allow + "."}
 		}
-		return e(r)
-	})
+		if m.operation != opNone {
+			reqlog.Add(r.Context(), slog.String("operation", m.operation))
+		}
+		if err := allowed(r, m.scope); err != nil {
+			return answer{}, err
+		}
+		return m.endpoint(r)
+	}
+	if rt.needsClient() {
+		e = a.authenticated(e)
+	}
+	return a.serve(rt.function, e)
 }
 
 // serve gives an endpoint what every answer has: a request id, fixed headers, a
@@ -67,7 +76,11 @@ func (a *API) serve(function string, e endpoint) http.Handler {
 		defer cancel()
 		ctx, trips := store.WithTrips(ctx)
 		ctx, line := reqlog.With(ctx)
-		ctx = a.withClient(ctx, function, r)
+		reqlog.Add(ctx, slog.String("request_id", id), slog.String("function", function), slog.String("method", r.Method))
+		if c := client.From(ctx); c.ID != "" {
+			reqlog.Add(ctx, slog.String("client", c.ID))
+		}
+		ctx = a.withClientAddr(ctx, function, r)
 		ctx = hostcall.With(ctx, a.invocationID(r))
 
 		ans, err := a.guard(e, r.WithContext(ctx))
@@ -80,7 +93,7 @@ func (a *API) serve(function string, e endpoint) http.Handler {
 		if ans.quiet && failed == nil {
 			return
 		}
-		a.logLine(ctx, function, r.Method, id, status, failed, begun, trips.Load(), line)
+		a.logLine(ctx, status, failed, ans.fields, begun, trips.Load(), line)
 	})
 }
 
@@ -103,12 +116,11 @@ func (a *API) guard(e endpoint, r *http.Request) (ans answer, err error) {
 	return e(r)
 }
 
-func (a *API) logLine(ctx context.Context, function, method, id string, status int, failed *problem.Error, begun time.Time, trips int64, line *reqlog.Line) {
+// logLine writes the line of a request. docs/log.md describes it. fields are the names that
+// a body of the request may have.
+func (a *API) logLine(ctx context.Context, status int, failed *problem.Error, fields []string, begun time.Time, trips int64, line *reqlog.Line) {
 	level, outcome := slog.LevelInfo, "ok"
-	attrs := make([]slog.Attr, 0, 16)
-	attrs = append(attrs,
-		slog.String("request_id", id), slog.String("function", function),
-		slog.String("method", method), slog.Int("status", status))
+	attrs := append(line.Attrs(), slog.Int("status", status))
 	if failed != nil {
 		outcome = string(failed.Kind)
 		if status >= 500 {
@@ -117,10 +129,12 @@ func (a *API) logLine(ctx context.Context, function, method, id string, status i
 		if failed.Err != nil {
 			attrs = append(attrs, slog.String("error", failed.Err.Error()))
 		}
+		if len(failed.Fields) > 0 {
+			attrs = append(attrs, slog.String("fields", loggedFields(failed.Fields, fields)))
+		}
 	}
 	attrs = append(attrs, slog.String("outcome", outcome),
-		slog.Float64("ms", milliseconds(a.Now().Sub(begun))), slog.Int64("storage_trips", trips))
-	attrs = append(attrs, line.Attrs()...)
+		reqlog.Milliseconds("ms", a.Now().Sub(begun)), slog.Int64("trips", trips), slog.String("version", a.Version))
 	a.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 

@@ -14,6 +14,7 @@ import (
 	"twofa/handler"
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/otp"
 	"twofa/internal/problem"
 	testrig "twofa/internal/testing/rig"
 )
@@ -113,7 +114,7 @@ func (r *repeats) effect() string {
 	for _, v := range row.Verifications {
 		fmt.Fprintf(&b, "%s %s, %d messages; ", v.Purpose, v.Status, len(v.Attempts))
 	}
-	fmt.Fprintf(&b, "%d sends, %d wrong codes, %d notices; ", len(row.Sends), len(row.Failures), len(row.Notices))
+	fmt.Fprintf(&b, "%d sends, %d wrong codes, %d notices; ", len(row.Tally(otp.Caller{}).Sends), len(row.Tally(otp.Caller{}).Failures), len(row.Notices))
 	keys := map[string]int{}
 	for _, s := range r.senders {
 		for _, m := range s.Sent() {
@@ -268,7 +269,7 @@ func TestAttack34_ADeliveryWaitsForTheFirstOfTheSameCall(t *testing.T) {
 			}
 			wantEqual(t, "looks", waited, 3)
 			wantEqual(t, "messages", len(r.senders[channel.WhatsApp].Sent()), 3)
-			wantEqual(t, "sends", len(r.Recipient(alice).Sends), 3)
+			wantEqual(t, "sends", len(r.Recipient(alice).Tally(otp.Caller{}).Sends), 3)
 		}
 	}
 }
@@ -327,7 +328,7 @@ func TestWithoutTheHostItsHeaderIsNotBelieved(t *testing.T) {
 	r.handler = r.API.Handler()
 	for i := range 2 {
 		r.do("POST", "http://localhost"+r.fill("/api/otpsend/{id}"), "", "", "X-Ms-Invocation-Id", sameCall).want(200)
-		wantEqual(t, "sends", len(r.Recipient(alice).Sends), 3+i)
+		wantEqual(t, "sends", len(r.Recipient(alice).Tally(otp.Caller{}).Sends), 3+i)
 	}
 }
 

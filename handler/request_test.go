@@ -115,7 +115,7 @@ func TestCosts(t *testing.T) {
 		if res := tc.ask(); res.status != tc.status {
 			t.Fatalf("%s: %d %s", tc.name, res.status, res.body)
 		}
-		wantEqual(t, tc.name+": storage trips", r.lastLine()["storage_trips"], any(float64(tc.trips)))
+		wantEqual(t, tc.name+": storage trips", r.lastLine()["trips"], any(float64(tc.trips)))
 		wantEqual(t, tc.name+": messages", r.Sent()-before, tc.messages)
 	}
 }
@@ -132,13 +132,13 @@ func TestARequestIsOneLineOfTheLog(t *testing.T) {
 	if len(lines) != 5 {
 		t.Fatalf("%d lines for 5 requests", len(lines))
 	}
-	base := []string{"time", "level", "msg", "request_id", "function", "method", "status", "outcome", "ms", "storage_trips"}
-	all := []string{"country", "to", "channel", "verification", "state"}
+	base := []string{"time", "level", "msg", "request_id", "function", "operation", "method", "status", "outcome", "ms", "trips", "version"}
+	all := []string{"country", "to", "channel", "verification", "state", "purpose"}
 	for i, want := range []struct {
 		more                     []string
 		level, function, outcome string
 	}{
-		{all, "INFO", "otpsend", "ok"},
+		{append([]string{"provider", "provider_ms", "sent"}, all...), "INFO", "otpsend", "ok"},
 		{all, "INFO", "otpverify", "wrong_code"},
 		{all, "INFO", "otpsend", "ok"},
 		{nil, "INFO", "otpverify", "invalid_request"},
@@ -160,6 +160,7 @@ func TestARequestIsOneLineOfTheLog(t *testing.T) {
 		}
 	}
 	for _, line := range lines[:3] {
+		wantEqual(t, "version", line["version"], any(app.Version()))
 		if line["country"] != "US" || line["channel"] != "whatsapp" || line["to"] != "+1******0123" || line["verification"] != id || line["state"] != "pending" {
 			t.Errorf("logged %v", line)
 		}

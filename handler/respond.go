@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"twofa/internal/problem"
 	"twofa/internal/secret"
@@ -21,6 +20,7 @@ type answer struct {
 	body   any               // nil for none
 	header map[string]string // in addition to those of every answer
 	quiet  bool              // no line in the log: it is asked for every few seconds
+	fields []string          // the names that the body may have, of which the log may have those at fault
 }
 
 // verbatim is a body that is not JSON.
@@ -48,6 +48,7 @@ var statusOf = map[problem.Kind]struct {
 	problem.NotYetApproved:        {http.StatusConflict, "Not approved yet"},
 	problem.IdempotencyConflict:   {http.StatusConflict, "The idempotency key belongs to another request, or to one that is under way"},
 	problem.PreconditionFailed:    {http.StatusPreconditionFailed, "The user has changed since you read it"},
+	problem.Unauthorized:          {http.StatusUnauthorized, "The credentials are missing, or not right"},
 	problem.Forbidden:             {http.StatusForbidden, "The request is not allowed"},
 	problem.Expired:               {http.StatusGone, "The verification has expired"},
 	problem.Canceled:              {http.StatusGone, "The verification was canceled"},
@@ -196,6 +197,3 @@ func encode(body any, contentType *string) ([]byte, error) {
 	text, err := json.Marshal(body)
 	return append(text, '\n'), err
 }
-
-// milliseconds returns a duration for the log, with three decimals.
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

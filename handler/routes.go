@@ -11,13 +11,16 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"twofa/health"
 	"twofa/hooks"
+	"twofa/internal/client"
 	"twofa/internal/problem"
+	"twofa/internal/reqlog"
 	"twofa/otpsend"
 	"twofa/otpverify"
 	"twofa/purge"
@@ -32,6 +35,8 @@ type API struct {
 	Hooks  *hooks.Service
 	Purge  *purge.Service
 	Health *health.Service
+	// Clients are the apps that may call /api/. nil: everybody who reaches it may.
+	Clients *client.Registry
 	// Guard is nil behind the Functions host: it checks keys, and gives each request
 	// its own host name.
 	Guard *Guard
@@ -41,43 +46,86 @@ type API struct {
 	// Foreign is true if the store was filled under another secret, so that nothing in
 	// it is found: an answer of kind NotFound then gives that reason.
 	Foreign bool
+	// Version is the version of the build, for the log.
+	Version string
 	Log     *slog.Logger
 	Now     func() time.Time
 
-	clientWarned atomic.Int64 // when the log last said that client addresses are not usable, in Unix nanoseconds
+	clientAddrWarned atomic.Int64 // when the log last said that client addresses are not usable, in Unix nanoseconds
 }
 
-// Handler returns all routes of the service. The function.json files name the
-// same routes to the Functions host. The host fires the timer as
-// POST /{function}.
+// route is a path with its endpoints. A path below /api/ needs a client's credentials if
+// there are clients.
+type route struct {
+	pattern  string // of http.ServeMux
+	function string // for the log
+	methods  byMethod
+}
+
+// byMethod never has HEAD, which is answered as GET.
+type byMethod map[string]access
+
+// access is an endpoint, the scope that a client needs for it, and the operation that the
+// log names. A client has none of the routes below /api/ without a scope.
+type access struct {
+	scope     client.Scope
+	operation string
+	endpoint  endpoint
+}
+
+// anybody is in place of a scope for a route that is not below /api/.
+const anybody client.Scope = ""
+
+// routes returns all routes of the service. The function.json files name the same routes
+// to the Functions host.
+func (a *API) routes() []route {
+	const send, check, users, read, alerts = client.ScopeSend, client.ScopeCheck, client.ScopeUsers, client.ScopeUsersRead, client.ScopeAlerts
+	all := []route{
+		{"/{$}", "", byMethod{"GET": {anybody, opNone, ready}}},
+
+		{"/api/otpsend", "otpsend", byMethod{"POST": {send, opStart, withBody(a.start)}}},
+		{"/api/otpsend/{id}", "otpsend", byMethod{
+			"POST":   {send, opResend, withOptionalBody(a.resend)},
+			"GET":    {send, opStatus, withPath("id", http.StatusOK, a.Send.Status)},
+			"DELETE": {send, opCancel, withPath("id", http.StatusOK, a.Send.Cancel)},
+		}},
+		{"/api/otpverify", "otpverify", byMethod{"POST": {check, opCheck, withBody(a.check)}}},
+
+		{"/api/users/{name}", "users", named(byMethod{
+			"PUT": {users, opPutUser, withBody(a.putUser)}, "GET": {read, opGetUser, a.getUser}, "DELETE": {users, opEraseUser, a.deleteUser},
+		})},
+		{"/api/users/{name}/totp", "users", named(byMethod{
+			"POST":   {users, opEnroll, withOptionalBody(a.enroll)},
+			"GET":    {read, opListApps, withPath("name", http.StatusOK, a.Users.ListAuthenticators)},
+			"DELETE": {users, opRemoveApp, a.removeAuthenticator},
+		})},
+		{"/api/users/{name}/totp/confirm", "users", named(byMethod{"POST": {users, opConfirm, withBody(a.confirm)}})},
+		{"/api/users/{name}/totp/{id}", "users", named(byMethod{
+			"PATCH": {users, opRenameApp, withBody(a.renameAuthenticator)}, "DELETE": {users, opRemoveApp, a.removeAuthenticator},
+		})},
+		{"/api/users/{name}/recovery-codes", "users", named(byMethod{
+			"POST": {users, opMakeCodes, a.makeRecoveryCodes}, "GET": {read, opCountCodes, withPath("name", http.StatusOK, a.Users.LeftRecoveryCodes)},
+		})},
+		{"/api/users/{name}/alerts", "users", named(byMethod{"POST": {alerts, opAlert, withBody(a.alertUser)}})},
+		{"/api/users/{name}/locks", "users", named(byMethod{"DELETE": {users, opUnlock, withPath("name", http.StatusOK, a.Users.Unlock)}})},
+
+		{"/health", "health", byMethod{"GET": {anybody, opNone, a.checkHealth}}},
+		{"/hooks/twilio/status", "hooks", byMethod{"POST": {anybody, opReport, hook(a.Hooks.Status)}}},
+		{"/hooks/twilio/inbound", "hooks", byMethod{"POST": {anybody, opMessage, hook(a.Hooks.Inbound)}}},
+	}
+	if a.underHost() { // The host fires the timer as POST /{function}. On its own, anybody could
+		all = append(all, route{"/purge", "purge", byMethod{"POST": {anybody, opPurge, fromTheHost(a.timer)}}})
+	}
+	return all
+}
+
+// Handler serves all routes, and answers requests to all other paths.
 func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/{$}", a.methods("", byMethod{"GET": ready}))
-
-	mux.Handle("/api/otpsend", a.methods("otpsend", byMethod{"POST": withBody(a.start)}))
-	mux.Handle("/api/otpsend/{id}", a.methods("otpsend", byMethod{
-		"POST": withOptionalBody(a.resend), "GET": withPath("id", http.StatusOK, a.Send.Status), "DELETE": withPath("id", http.StatusOK, a.Send.Cancel),
-	}))
-	mux.Handle("/api/otpverify", a.methods("otpverify", byMethod{"POST": withBody(a.check)}))
-
-	mux.Handle("/api/users/{name}", a.methods("users", named(byMethod{"PUT": withBody(a.putUser), "GET": a.getUser, "DELETE": a.deleteUser})))
-	mux.Handle("/api/users/{name}/totp", a.methods("users", named(byMethod{
-		"POST": withOptionalBody(a.enroll), "GET": withPath("name", http.StatusOK, a.Users.ListAuthenticators), "DELETE": a.removeAuthenticator,
-	})))
-	mux.Handle("/api/users/{name}/totp/confirm", a.methods("users", named(byMethod{"POST": withBody(a.confirm)})))
-	mux.Handle("/api/users/{name}/totp/{id}", a.methods("users", named(byMethod{"PATCH": withBody(a.renameAuthenticator), "DELETE": a.removeAuthenticator})))
-	mux.Handle("/api/users/{name}/recovery-codes", a.methods("users", named(byMethod{
-		"POST": a.makeRecoveryCodes, "GET": withPath("name", http.StatusOK, a.Users.LeftRecoveryCodes),
-	})))
-
-	mux.Handle("/health", a.methods("health", byMethod{"GET": a.checkHealth}))
-	mux.Handle("/hooks/twilio/status", a.methods("hooks", byMethod{"POST": hook(a.Hooks.Status)}))
-	mux.Handle("/hooks/twilio/inbound", a.methods("hooks", byMethod{"POST": hook(a.Hooks.Inbound)}))
-	if a.underHost() { // else no host fires the timer, and anybody could
-		mux.Handle("/purge", a.methods("purge", byMethod{"POST": fromTheHost(a.timer)}))
+	for _, rt := range a.routes() {
+		mux.Handle(rt.pattern, a.methods(rt))
 	}
-
-	unknown := a.serve("", func(*http.Request) (answer, error) { return answer{}, errNoRoute })
+	unknown := a.serve("", a.unknown())
 	mux.Handle("/", unknown)
 	routes := foldRoute(mux, unknown)
 	if a.underHost() {
@@ -88,12 +136,15 @@ func (a *API) Handler() http.Handler {
 
 // withBody is an endpoint that decodes the body of a request, and calls f.
 func withBody[T any](f func(*http.Request, T) (answer, error)) endpoint {
+	fields := fieldNames(reflect.TypeFor[T]())
 	return func(r *http.Request) (answer, error) {
 		var req T
 		if err := decode(r, &req); err != nil {
-			return answer{header: acceptHeaders(r.Method, err)}, err
+			return answer{header: acceptHeaders(r.Method, err), fields: fields}, err
 		}
-		return f(r, req)
+		ans, err := f(r, req)
+		ans.fields = fields
+		return ans, err
 	}
 }
 
@@ -133,6 +184,7 @@ func (a *API) start(r *http.Request, req otpsend.Request) (answer, error) {
 		return answer{}, err
 	}
 	res, replayed, err := a.Send.Start(r.Context(), req, key)
+	logReplay(r, replayed)
 	header := replayedHeader(replayed)
 	if err == nil {
 		header["Location"] = "/api/otpsend/" + string(res.ID)
@@ -146,6 +198,7 @@ func (a *API) resend(r *http.Request, req otpsend.ResendRequest) (answer, error)
 		return answer{}, err
 	}
 	res, replayed, err := a.Send.Resend(r.Context(), r.PathValue("id"), req, key)
+	logReplay(r, replayed)
 	return answer{status: http.StatusOK, body: res, header: replayedHeader(replayed)}, err
 }
 
@@ -172,6 +225,9 @@ func replayedHeader(replayed bool) map[string]string {
 }
 
 func (a *API) check(r *http.Request, req otpverify.Request) (answer, error) {
+	if req.Code == "" && req.ID != "" {
+		reqlog.Add(r.Context(), slog.String("operation", opClaim))
+	}
 	res, err := a.Verify.Check(r.Context(), req)
 	return answer{status: http.StatusOK, body: res}, err
 }
@@ -240,6 +296,11 @@ func (a *API) renameAuthenticator(r *http.Request, req users.RenameRequest) (ans
 func (a *API) removeAuthenticator(r *http.Request) (answer, error) {
 	err := a.Users.RemoveAuthenticator(r.Context(), r.PathValue("name"), r.PathValue("id"))
 	return answer{status: http.StatusNoContent}, err
+}
+
+func (a *API) alertUser(r *http.Request, req users.AlertRequest) (answer, error) {
+	res, err := a.Users.Alert(r.Context(), r.PathValue("name"), req)
+	return answer{status: http.StatusOK, body: res}, err
 }
 
 // conditions returns the precondition headers. Several lines are one list

@@ -41,15 +41,15 @@ func userPath(name string) string {
 // path value "name".
 func named(endpoints byMethod) byMethod {
 	all := make(byMethod, len(endpoints))
-	for method, e := range endpoints {
-		all[method] = func(r *http.Request) (answer, error) {
+	for method, m := range endpoints {
+		all[method] = access{m.scope, m.operation, func(r *http.Request) (answer, error) {
 			name, err := userName(r)
 			if err != nil {
 				return answer{}, err
 			}
 			r.SetPathValue("name", name)
-			return e(r)
-		}
+			return m.endpoint(r)
+		}}
 	}
 	return all
 }

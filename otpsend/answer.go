@@ -59,14 +59,14 @@ func (s *Service) answer(st delivery.State) Answer {
 	r, v := st.Recipient, st.Verification
 	a := Answer{
 		ID: v.ID, Status: v.Status, To: address.Mask(r.AddressFor(v, v.Channel())), Channel: v.Channel(), Purpose: v.Purpose,
-		ExpiresAt: v.ExpiresAt, ChecksLeft: r.ChecksLeft(v, s.Policy),
+		ExpiresAt: v.ExpiresAt, ChecksLeft: r.ChecksLeft(v, s.Policy, st.Now),
 	}
 	if v.Status == otp.Approved {
 		a.ApprovedAt = v.EndedAt.Truncate(time.Second)
 	}
 	if v.Status == otp.Pending {
-		a.SendsLeft = r.SendsLeft(s.Policy, st.Now)
-		a.ResendAfter = upToSecond(r.ResendAfter(s.Policy))
+		a.SendsLeft = r.SendsLeft(v.Caller, s.Policy, st.Now)
+		a.ResendAfter = upToSecond(r.ResendAfter(v.Caller, s.Policy))
 		a.Inbound = s.offer(v)
 	}
 	return a
@@ -98,7 +98,7 @@ func (s *Service) replay(st delivery.State, p *otp.Replay) (Answer, error) {
 type Inbound struct {
 	// WhatsApp and SMS are the service's numbers in E.164. "": none; one is set.
 	WhatsApp, SMS string
-	Brand         string
+	Brand         func(client string) string
 	Texts         Asker
 }
 
@@ -122,7 +122,7 @@ func (s *Service) offer(v otp.Verification) *InboundOffer {
 		return nil
 	}
 	text := s.Inbound.Texts.Ask(notify.Message{
-		Code: code, Brand: s.Inbound.Brand, Purpose: v.Purpose, Locale: v.Locale, Amount: v.Transaction.Amount, Payee: v.Transaction.Payee,
+		Code: code, Brand: s.Inbound.Brand(v.Client), Purpose: v.Purpose, Locale: v.Locale, Amount: v.Transaction.Amount, Payee: v.Transaction.Payee,
 	})
 	// Some apps read + as a plus sign; all read %20 as a space.
 	escaped := strings.ReplaceAll(url.QueryEscape(text), "+", "%20")

@@ -53,7 +53,7 @@ func TestAnInboundStartSendsNothingAndSaysWhatToSend(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := rig.New(t)
-			r.Send.Inbound = &otpsend.Inbound{WhatsApp: tc.whatsApp, SMS: tc.sms, Brand: "Acme", Texts: asker{}}
+			r.Send.Inbound = &otpsend.Inbound{WhatsApp: tc.whatsApp, SMS: tc.sms, Brand: func(string) string { return "Acme" }, Texts: asker{}}
 			a := r.MustStart(otpsend.Request{To: alice, Channel: "inbound", Locale: "de", Transaction: otp.Transaction{Amount: "EUR 1", Payee: "Acme & Sons"}})
 			want := `Acme: 50 % + 1 & more? #de Zürich 你好 "EUR 1" Acme & Sons ` + r.Code(a.ID)
 			o := a.Inbound

@@ -191,8 +191,8 @@ func TestScenariosOfTestNumbers(t *testing.T) {
 			} else {
 				r.Approve(rig.ByID(id, "424242"))
 			}
-			if r.Sent() != 0 || len(r.Recipient(alice).Sends) != 0 {
-				t.Errorf("%d messages, %d sends", r.Sent(), len(r.Recipient(alice).Sends))
+			if r.Sent() != 0 || len(r.Recipient(alice).Tally(otp.Caller{}).Sends) != 0 {
+				t.Errorf("%d messages, %d sends", r.Sent(), len(r.Recipient(alice).Tally(otp.Caller{}).Sends))
 			}
 		})
 	}

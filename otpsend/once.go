@@ -7,8 +7,10 @@ import (
 
 	"twofa/internal/deadline"
 	"twofa/internal/delivery"
+	"twofa/internal/guard"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/row"
 )
 
 // The pauses between two looks at a request that is under way. Each further one is twice
@@ -18,8 +20,40 @@ const (
 	longestPause = 2 * time.Second
 )
 
-// transition makes the stored transition of a start or resend that came at that time.
-type transition func(ctx context.Context, now time.Time) (otp.Recipient, otp.Verification, error)
+// transition makes the stored transition of a start or resend that came at that time. It
+// sends a message only if the limits over many addresses admit it. send is what they need
+// to know of the message.
+type transition struct {
+	send guard.Send
+	make func(ctx context.Context, now time.Time, limits limits) (otp.Recipient, otp.Verification, error)
+}
+
+// limits are those over many addresses, for one message.
+type limits struct {
+	send   guard.Send
+	ticket *guard.Ticket
+}
+
+// errTyped: the verification turned out to be one of an address that a person typed, so
+// other limits hold.
+var errTyped = errors.New("otpsend: the address was typed")
+
+// admit is the result of a transition if the limits allow its message. Otherwise the row
+// stays as it was.
+func (l limits) admit(old, next otp.Recipient, v otp.Verification, err error) (otp.Recipient, otp.Verification, error) {
+	switch {
+	case err != nil, v.TestCode != "", v.Inbound(): // nothing is sent
+		return next, v, err
+	case v.Origin == otp.OriginTyped && !l.send.Typed:
+		err = errTyped
+	default:
+		err = l.ticket.Admit()
+	}
+	if err != nil {
+		return old, otp.Verification{}, row.Discard(err)
+	}
+	return next, v, nil
+}
 
 // once makes the transition and sends its message, all within [deadline.Sending], so
 // that the request has ended when it no longer counts as under way. While another
@@ -27,6 +61,10 @@ type transition func(ctx context.Context, now time.Time) (otp.Recipient, otp.Ver
 func (s *Service) once(ctx context.Context, idem otp.Idempotency, change transition) (Answer, bool, error) {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		a, replayed, err := s.try(ctx, idem, change)
+		if errors.Is(err, errTyped) {
+			change.send.Typed = true
+			a, replayed, err = s.try(ctx, idem, change)
+		}
 		other, waits := errors.AsType[*otp.UnderWayError](err)
 		if !waits {
 			return a, replayed, err
@@ -41,12 +79,18 @@ func (s *Service) once(ctx context.Context, idem otp.Idempotency, change transit
 	}
 }
 
-// try is once without waiting.
+// try is once without waiting. What the limits over many addresses need of storage is
+// read beside the recipient's row, and written beside that row and the sending: at most
+// one more round trip in sequence.
 func (s *Service) try(ctx context.Context, idem otp.Idempotency, change transition) (Answer, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Sending)
 	defer cancel()
 	now := s.Now()
-	r, v, err := change(ctx, now)
+	ticket := s.Guard.Begin(ctx, change.send, now)
+	counted := false
+	defer func() { ticket.End(counted) }()
+	r, v, err := change.make(ctx, now, limits{change.send, ticket})
+	counted = err == nil // as in the row: also a message that the provider then refuses
 	return s.send(ctx, idem, delivery.State{Recipient: r, Verification: v, Now: now}, err)
 }
 

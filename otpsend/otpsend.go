@@ -16,12 +16,15 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
 	"twofa/internal/address"
 	"twofa/internal/channel"
+	"twofa/internal/client"
 	"twofa/internal/delivery"
+	"twofa/internal/guard"
 	"twofa/internal/hostcall"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
@@ -41,6 +44,8 @@ type Service struct {
 	Workflow    []channel.Channel
 	Policy      otp.Policy
 	TestNumbers otp.TestNumbers
+	// Guard has the limits over many addresses. nil: there are none.
+	Guard *guard.Guard
 	// Countries are the regions (ISO 3166-1 alpha-2) that may be sent to. nil: all.
 	Countries map[string]bool
 	// Inbound is how people can write to the service. nil: they cannot.
@@ -72,11 +77,17 @@ type Request struct {
 	Locale      string            `json:"locale"`
 	Transaction otp.Transaction   `json:"context"`
 	ClientIP    string            `json:"client_ip"`
+	// Origin says where the client has the address from: see readOrigin.
+	Origin string `json:"origin"`
 }
 
 // ResendRequest may name another channel, or ask for the next one.
 type ResendRequest struct {
 	Channel channel.Channel `json:"channel"`
+	// Origin and ClientIP are for the limits, as those of a Request. Origin may be left
+	// out, which costs one more round trip for an address that a person typed.
+	Origin   string `json:"origin"`
+	ClientIP string `json:"client_ip"`
 }
 
 // Start makes a verification, as [otp.Start] decides, and sends its code. Two
@@ -111,11 +122,19 @@ func (s *Service) Start(ctx context.Context, req Request, idempotencyKey string)
 	_, _ = rand.Read(start.Nonce[:])
 	key := s.Recipients.Key(start.Address)
 	start.ID, start.Key, start.Idempotency = s.Recipients.NewID(key, random), s.Recipients.Keys.Current(), idem
-	return s.once(ctx, idem, func(ctx context.Context, now time.Time) (otp.Recipient, otp.Verification, error) {
-		return s.Recipients.Change(ctx, key, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			return otp.Start(r, start, s.Policy, now)
+	send := guarded(ctx, start.Origin == otp.OriginTyped, same.ClientIP)
+	return s.once(ctx, idem, transition{send, func(ctx context.Context, now time.Time, l limits) (otp.Recipient, otp.Verification, error) {
+		return s.Recipients.Change(ctx, key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			r, v, err := otp.Start(old, start, s.Policy, now)
+			return l.admit(old, r, v, err)
 		})
-	})
+	}})
+}
+
+// guarded is what the limits over many addresses need to know of a message.
+func guarded(ctx context.Context, typed bool, ip netip.Addr) guard.Send {
+	c := client.From(ctx)
+	return guard.Send{Client: c.ID, MaxPerDay: c.MaxSendsPerDay, Typed: typed, Addr: ip}
 }
 
 // Resend sends the code of a pending verification again, as [otp.Resend] decides:
@@ -126,37 +145,34 @@ func (s *Service) Start(ctx context.Context, req Request, idempotencyKey string)
 // Without an idempotency key, the Functions host's id of the call is the key, so that a
 // call that the host delivers again sends once. It costs what a client's key costs.
 func (s *Service) Resend(ctx context.Context, id string, req ResendRequest, idempotencyKey string) (a Answer, replayed bool, err error) {
-	parsed, err := otp.ParseID(id)
+	resend, same, err := s.readResend(ctx, id, req)
 	if err != nil {
 		return Answer{}, false, err
 	}
 	if idempotencyKey, err = readKey(idempotencyKey); err != nil {
 		return Answer{}, false, err
 	}
-	idem, err := identify(ctx, idempotencyKey, "resend "+id, req)
-	if err != nil {
+	if resend.Idempotency, err = identify(ctx, idempotencyKey, "resend "+id, same); err != nil {
 		return Answer{}, false, err
 	}
-	if idem == (otp.Idempotency{}) && hostcall.From(ctx) != (hostcall.ID{}) {
-		if idem, err = identifyCall(ctx, "resend "+id, req); err != nil {
+	if resend.Idempotency == (otp.Idempotency{}) && hostcall.From(ctx) != (hostcall.ID{}) {
+		if resend.Idempotency, err = identifyCall(ctx, "resend "+id, same); err != nil {
 			return Answer{}, false, err
 		}
 	}
-	if req.Channel != "" && req.Channel != channel.Next && !s.Channels.Has(req.Channel) {
-		return Answer{}, false, problem.Invalid("channel", "%s", s.channelsText(channel.Next))
-	}
-	resend := otp.ResendRequest{ID: parsed, Channel: req.Channel, Idempotency: idem}
-	return s.once(ctx, idem, func(ctx context.Context, now time.Time) (otp.Recipient, otp.Verification, error) {
-		return s.Recipients.ChangeID(ctx, parsed, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			return s.resend(r, resend, now)
+	send := guarded(ctx, resend.Origin == otp.OriginTyped, same.ClientIP)
+	return s.once(ctx, resend.Idempotency, transition{send, func(ctx context.Context, now time.Time, l limits) (otp.Recipient, otp.Verification, error) {
+		return s.Recipients.ChangeID(ctx, resend.Client, resend.ID, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+			r, v, err := s.resend(ctx, old, resend, now)
+			return l.admit(old, r, v, err)
 		})
-	})
+	}})
 }
 
 // resend is [otp.Resend] within the operator's present settings, which may allow
 // less than at the start. A refusal because of the settings changes nothing.
-func (s *Service) resend(old otp.Recipient, req otp.ResendRequest, now time.Time) (otp.Recipient, otp.Verification, error) {
-	v, err := old.Find(req.ID)
+func (s *Service) resend(ctx context.Context, old otp.Recipient, req otp.ResendRequest, now time.Time) (otp.Recipient, otp.Verification, error) {
+	v, err := old.FindOf(req.Client, req.ID)
 	if err == nil && req.Channel == "" && !s.Channels.Has(v.Channel()) {
 		if i := slices.IndexFunc(v.Workflow, s.Channels.Has); i >= 0 {
 			req.Channel = v.Workflow[i]
@@ -164,7 +180,7 @@ func (s *Service) resend(old otp.Recipient, req otp.ResendRequest, now time.Time
 	}
 	r, resent, err := otp.Resend(old, req, s.Policy, now)
 	if err == nil {
-		if err = s.mayStillReach(r, resent); err != nil {
+		if err = s.mayStillReach(ctx, r, resent); err != nil {
 			return old, v, err
 		}
 	}
@@ -173,12 +189,12 @@ func (s *Service) resend(old otp.Recipient, req otp.ResendRequest, now time.Time
 
 // mayStillReach returns an error if the settings do not allow the last message of
 // a verification any more.
-func (s *Service) mayStillReach(r otp.Recipient, v otp.Verification) error {
+func (s *Service) mayStillReach(ctx context.Context, r otp.Recipient, v otp.Verification) error {
 	home, err := address.Parse(r.Address)
 	if err != nil {
 		return problem.Unexpected(err)
 	}
-	if err := home.MayReach(s.Countries); err != nil {
+	if err := s.mayReach(ctx, home); err != nil {
 		return err
 	}
 	switch c := v.Channel(); {
@@ -214,13 +230,14 @@ func (s *Service) Status(ctx context.Context, id string) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	r, err := s.Recipients.LoadID(ctx, parsed)
+	own := client.From(ctx).ID
+	r, err := s.Recipients.LoadID(ctx, own, parsed)
 	if err != nil {
 		return Answer{}, err
 	}
 	now := s.Now()
 	r = r.Settle(now)
-	v, err := r.Find(parsed)
+	v, err := r.FindOf(own, parsed)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -237,9 +254,9 @@ func (s *Service) Cancel(ctx context.Context, id string) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	now := s.Now()
-	r, v, err := s.Recipients.ChangeID(ctx, parsed, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
-		return otp.Cancel(r, parsed, now)
+	now, own := s.Now(), client.From(ctx).ID
+	r, v, err := s.Recipients.ChangeID(ctx, own, parsed, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		return otp.Cancel(r, own, parsed, now)
 	})
 	if err != nil {
 		return Answer{}, err

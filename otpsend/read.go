@@ -13,6 +13,7 @@ import (
 
 	"twofa/internal/address"
 	"twofa/internal/channel"
+	"twofa/internal/client"
 	"twofa/internal/clientip"
 	"twofa/internal/hostcall"
 	"twofa/internal/locale"
@@ -37,6 +38,16 @@ func (t target) has(c channel.Channel) bool {
 	return t.phone.Text != ""
 }
 
+// log puts the address on the request's log line, so that the line of a refused start
+// has it, too. It does nothing for a user.
+func (t target) log(ctx context.Context) {
+	for _, a := range []address.Address{t.phone, t.email} {
+		if a.Text != "" {
+			reqlog.Address(ctx, a)
+		}
+	}
+}
+
 // sameStart is what makes two requests the same one: every spelling of an address, an
 // amount or a default has one form.
 type sameStart struct {
@@ -48,18 +59,25 @@ type sameStart struct {
 	Workflow []channel.Channel
 	Locale   string // in lower case; "" for the user's own
 	ClientIP netip.Addr
+	Origin   otp.Origin `json:",omitzero"`
 }
 
 // read checks all fields of a start before anything is stored. It loads the user of
 // the request, if there is one.
 func (s *Service) read(ctx context.Context, req Request) (start otp.StartRequest, same sameStart, err error) {
 	faults := new(problem.Faults)
-	to := s.readTarget(req, faults)
+	to := s.readTarget(ctx, req, faults)
 	req.Transaction = req.Transaction.Read(faults)
-	start = otp.StartRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Transaction: req.Transaction, User: to.userKey}
+	start = otp.StartRequest{Purpose: readPurpose(ctx, req, faults), Transaction: req.Transaction, User: to.userKey}
 	s.checkChannels(req, faults)
-	start.Locale, same.ClientIP = readAdvice(ctx, req)
+	start.Locale, same.ClientIP = readAdvice(ctx, req.Locale, req.ClientIP)
+	start.Caller = otp.Caller{Client: client.From(ctx).ID, Origin: otp.ReadOrigin(req.Origin, faults)}
+	if start.Origin == otp.OriginTyped {
+		start.Network = otp.NewNetwork(clientip.Client{Addr: same.ClientIP}.Network())
+	}
+	same.Origin = start.Origin
 	asked := start.Locale
+	to.log(ctx)
 	if err := faults.Err(); err != nil {
 		return start, same, err
 	}
@@ -85,21 +103,58 @@ func (s *Service) read(ctx context.Context, req Request) (start otp.StartRequest
 	return start, same, s.chooseRow(ctx, &start, to)
 }
 
+// readPurpose checks the purpose, and puts a valid one on the request's log line, so that
+// the line of a refused start has it, too.
+func readPurpose(ctx context.Context, req Request, faults *problem.Faults) string {
+	own := new(problem.Faults)
+	purpose := otp.CheckPurpose(req.Purpose, own)
+	err := own.Err()
+	if err == nil {
+		reqlog.Purpose(ctx, purpose)
+	}
+	faults.AddAll(err)
+	return purpose
+}
+
+// sameResend is what makes two resends of one verification the same request.
+type sameResend struct {
+	Channel  channel.Channel `json:"channel"`
+	Origin   string          `json:"origin,omitzero"`
+	ClientIP netip.Addr      `json:"client_ip,omitzero"`
+}
+
+// readResend checks all fields of a resend before anything is read.
+func (s *Service) readResend(ctx context.Context, id string, req ResendRequest) (resend otp.ResendRequest, same sameResend, err error) {
+	faults := new(problem.Faults)
+	parsed, err := otp.ParseID(id)
+	faults.AddAll(err)
+	if req.Channel != "" && req.Channel != channel.Next && !s.Channels.Has(req.Channel) {
+		faults.Add("channel", "%s", s.channelsText(channel.Next))
+	}
+	resend = otp.ResendRequest{
+		ID: parsed, Client: client.From(ctx).ID, Channel: req.Channel,
+		Origin: otp.ReadOrigin(req.Origin, faults), AnyOrigin: req.Origin == "",
+	}
+	same = sameResend{Channel: req.Channel, Origin: req.Origin}
+	_, same.ClientIP = readAdvice(ctx, "", req.ClientIP)
+	return resend, same, faults.Err()
+}
+
 // readAdvice reads the fields that only advise: what cannot be read of them never refuses
 // a code. It returns "" and the zero Addr for nothing. The log names the fields of which a
 // part was left out, and not what they hold.
-func readAdvice(ctx context.Context, req Request) (tag string, ip netip.Addr) {
+func readAdvice(ctx context.Context, asked, clientIP string) (tag string, ip netip.Addr) {
 	var unread []string
-	tag, whole := locale.Read(req.Locale)
+	tag, whole := locale.Read(asked)
 	if tag != "" && !locale.IsKnown(tag) {
 		tag, whole = "", false
 	}
 	if !whole {
 		unread = append(unread, "locale")
 	}
-	if req.ClientIP != "" {
+	if clientIP != "" {
 		var ok bool
-		if ip, ok = clientip.Read(req.ClientIP); !ok {
+		if ip, ok = clientip.Read(clientIP); !ok {
 			unread = append(unread, "client_ip")
 		}
 	}
@@ -109,15 +164,15 @@ func readAdvice(ctx context.Context, req Request) (tag string, ip netip.Addr) {
 	return tag, ip
 }
 
-// readTarget reads the address, or the name of the user instead.
-func (s *Service) readTarget(req Request, faults *problem.Faults) (t target) {
+// readTarget reads the address, or instead the name of a user of the client's directory.
+func (s *Service) readTarget(ctx context.Context, req Request, faults *problem.Faults) (t target) {
 	switch {
 	case req.To != "" && req.User != "":
 		faults.Add("user", "Give either to or user.")
 	case req.User != "":
 		name, err := user.ParseName(req.User)
 		faults.AddAll(err)
-		t.userKey = s.Users.Key(name)
+		t.userKey = s.Users.Key(user.DirectoryOf(ctx), name)
 	case req.To == "":
 		faults.Add("to", "Give to (a phone number or an e-mail address) or user.")
 	default:
@@ -248,7 +303,13 @@ func (s *Service) chooseRow(ctx context.Context, start *otp.StartRequest, to tar
 		start.Scenario, start.Other = scenario, ""
 		start.Workflow = slices.DeleteFunc(start.Workflow, channel.Channel.NeedsEmail)
 	}
-	return home.MayReach(s.Countries)
+	return s.mayReach(ctx, home)
+}
+
+// mayReach returns an error if the operator's settings, or the client's, do not allow to
+// send to the address.
+func (s *Service) mayReach(ctx context.Context, a address.Address) error {
+	return a.MayReach(s.Countries, client.From(ctx).Countries)
 }
 
 func needs(c channel.Channel) string {

@@ -71,7 +71,7 @@ func TestAUserIsReachedAsRegistered(t *testing.T) {
 			if !slices.Equal(v.Workflow, tc.workflow) || m.To != tc.to || m.Locale != tc.locale || kept.Address != tc.row {
 				t.Errorf("workflow %q, to %s in %q, in the row of %s", v.Workflow, m.To, m.Locale, kept.Address)
 			}
-			if v.User != r.Users.Key(canary) || !v.Unverified || r.Sent() != 1 {
+			if v.User != r.Users.Key("main", canary) || !v.Unverified || r.Sent() != 1 {
 				t.Errorf("%+v, %d messages", v, r.Sent())
 			}
 		})
@@ -179,7 +179,7 @@ func TestUsersOfOneNumberAreSeparate(t *testing.T) {
 	r := newRig(t)
 	r.Policy(withoutPause)
 	r.User(user.User{Name: "canary-a", Phone: alice})
-	r.User(user.User{Name: "canary-b", Phone: alice})
+	r.User(user.User{Directory: "main", Name: "canary-b", Phone: alice})
 	a := r.MustStart(otpsend.Request{User: "canary-a", Purpose: "login"})
 	other := r.MustStart(otpsend.Request{User: "canary-b", Purpose: "pay"})
 	row, v := r.Verification(a.ID)
@@ -206,7 +206,7 @@ func TestAUserThatCannotBeReadIsSentNothing(t *testing.T) {
 	r.Table.Break(nil)
 	rewrite := func(name string, data func(old []byte) []byte) {
 		t.Helper()
-		err := r.Table.Table.Update(r.Ctx(), store.Key(r.Users.Key(name)), func(old []byte) (store.Row, error) {
+		err := r.Table.Table.Update(r.Ctx(), store.Key(r.Users.Key("main", name)), func(old []byte) (store.Row, error) {
 			return store.Row{Data: data(old), KeepUntil: noon.Add(time.Hour)}, nil
 		})
 		if err != nil {
@@ -220,11 +220,11 @@ func TestAUserThatCannotBeReadIsSentNothing(t *testing.T) {
 	})
 	r.RefuseStart(toUser, problem.Internal)
 	// Nor is another user, who was written into the row of this name.
-	encoded, err := user.User{Name: "canary-b", Phone: alice, CreatedAt: noon, UpdatedAt: noon}.Encode()
+	encoded, err := user.User{Directory: "main", Name: "canary-b", Phone: alice, CreatedAt: noon, UpdatedAt: noon}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	rewrite("canary-a", func([]byte) []byte { return r.Keys.Seal(encoded, string(r.Users.Key("canary-a"))) })
+	rewrite("canary-a", func([]byte) []byte { return r.Keys.Seal(encoded, string(r.Users.Key("main", "canary-a"))) })
 	r.RefuseStart(otpsend.Request{User: "canary-a"}, problem.Internal)
 	if r.Sent() != 0 {
 		t.Errorf("%d messages", r.Sent())

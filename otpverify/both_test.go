@@ -27,7 +27,7 @@ func (f *factorRig) spent(id otp.ID) string {
 	f.TB.Helper()
 	app, _ := f.failures()
 	row, v := f.Verification(id)
-	return fmt.Sprintf("app %d, message %d of %d", app, v.Checks, len(row.Failures))
+	return fmt.Sprintf("app %d, message %d of %d", app, v.Checks, len(row.Tally(otp.Caller{}).Failures))
 }
 
 // unlike returns a code of eight digits that is neither the message's nor the app's.
@@ -257,7 +257,7 @@ func TestR6_AWrongContextOfAnInboundApprovalIsCounted(t *testing.T) {
 		}
 	}
 	r.RefuseCheck(otpverify.Request{ID: string(id), Transaction: paying}, problem.TooManyChecks)
-	if row, v := r.Verification(id); len(row.Failures) != 5 || v.Status != otp.Exhausted || v.Claimed {
+	if row, v := r.Verification(id); len(row.Tally(otp.Caller{}).Failures) != 5 || v.Status != otp.Exhausted || v.Claimed {
 		t.Errorf("%+v", v)
 	}
 }

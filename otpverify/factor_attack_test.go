@@ -196,7 +196,7 @@ func TestFactors_SurviveARotation(t *testing.T) {
 	codes, u.Recovery = f.newCodes()
 	f.User(u)
 	resealed := func() bool {
-		row, err := f.Table.Table.Get(t.Context(), store.Key(f.Users.Key(canary)))
+		row, err := f.Table.Table.Get(t.Context(), store.Key(f.Users.Key("main", canary)))
 		if err != nil {
 			t.Fatal(err)
 		}

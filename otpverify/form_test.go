@@ -226,8 +226,8 @@ func TestCheck_SaysThatANewerCodeWasSent(t *testing.T) {
 			if e.Replaced != tc.want || strings.Contains(e.Detail, "newer code was sent") != tc.want || *e.ChecksLeft != 4 {
 				t.Errorf("%+v, %d left", e, *e.ChecksLeft)
 			}
-			if row, now := r.Verification(v.ID); now.Checks != 1 || len(row.Failures) != 1 {
-				t.Errorf("it spent %d checks, %d of the day", now.Checks, len(row.Failures))
+			if row, now := r.Verification(v.ID); now.Checks != 1 || len(row.Tally(otp.Caller{}).Failures) != 1 {
+				t.Errorf("it spent %d checks, %d of the day", now.Checks, len(row.Tally(otp.Caller{}).Failures))
 			}
 			if e := r.RefuseCheck(otpverify.Request{ID: string(v.ID), Code: r.Wrong(v.ID), Transaction: req.Transaction}, problem.WrongCode); e.Replaced {
 				t.Errorf("any wrong code is said to be replaced: %+v", e)
@@ -279,7 +279,7 @@ func TestCheck_AnOlderLoginDoesNotAnswerForANewerStart(t *testing.T) {
 			if e := r.RefuseCheck(req, tc.kind); !strings.Contains(e.Detail, tc.says) {
 				t.Errorf("%+v", e)
 			}
-			if row, now := r.Verification(v.ID); now.Checks != 0 || now.Status != otp.Pending || len(row.Failures) > 5 {
+			if row, now := r.Verification(v.ID); now.Checks != 0 || now.Status != otp.Pending || len(row.Tally(otp.Caller{}).Failures) > 5 {
 				t.Errorf("%+v", now)
 			}
 			r.Approve(rig.ByID(v.ID, code))

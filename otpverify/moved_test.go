@@ -25,7 +25,7 @@ func move(r *rig.Rig, change func(u *user.User)) {
 // erase removes the user.
 func erase(r *rig.Rig) {
 	r.TB.Helper()
-	if err := r.Users.Erase(r.Ctx(), r.Users.Key(canary), r.Now(), func(user.User) error { return nil }); err != nil {
+	if err := r.Users.Erase(r.Ctx(), r.Users.Key("main", canary), r.Now(), func(user.User) error { return nil }); err != nil {
 		r.TB.Fatal(err)
 	}
 }
@@ -84,8 +84,8 @@ func TestAttack25_AStartBesideAMoveApprovesNothing(t *testing.T) {
 				r.User(user.User{Name: canary, Phone: alice, Email: mail})
 				r.RefuseCheck(request(v.ID, code), problem.Canceled)
 				r.RefuseCheck(rig.ByID(v.ID, code), problem.Canceled)
-				if row, v := r.Verification(v.ID); v.Status != otp.Canceled || len(row.Failures) != 0 {
-					t.Errorf("%s, %d failures", v.Status, len(row.Failures))
+				if row, v := r.Verification(v.ID); v.Status != otp.Canceled || len(row.Tally(otp.Caller{}).Failures) != 0 {
+					t.Errorf("%s, %d failures", v.Status, len(row.Tally(otp.Caller{}).Failures))
 				}
 				wantVerified(r, false, false)
 			})
@@ -128,7 +128,7 @@ func TestAttack25_AMoveDuringTheCheck(t *testing.T) {
 			u := r.Registered(canary)
 			u.Phone = bob
 			free := &user.Store{Table: r.Kept.Table, Keys: r.Keys}
-			_, err := free.Put(t.Context(), free.Key(canary), func(user.User) (user.User, error) { return u, nil })
+			_, err := free.Put(t.Context(), free.Key("main", canary), func(user.User) (user.User, error) { return u, nil })
 			return err
 		}
 		return nil

@@ -14,6 +14,7 @@ import (
 
 	"twofa/internal/address"
 	"twofa/internal/channel"
+	"twofa/internal/client"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/recipient"
@@ -63,6 +64,9 @@ type Request struct {
 	Code        string          `json:"code"`
 	Factor      string          `json:"factor"`
 	Transaction otp.Transaction `json:"context"`
+	// Origin is that of the start: see [otp.ReadOrigin]. By To or User, it tells two
+	// verifications apart; beside an ID it may be left out.
+	Origin string `json:"origin"`
 }
 
 // Answer is an approval. There is no other answer without an error.
@@ -111,7 +115,7 @@ type Authenticator struct {
 // message is added, and two more if that approves. A recovery code costs three, and two more
 // for the alert. An ID of the former form costs one more: see [recipient.Store.ChangeID].
 func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
-	check, err := s.read(req)
+	check, err := s.read(ctx, req)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -177,6 +181,7 @@ func (s *Service) checkMessage(ctx context.Context, check otp.CheckRequest) (Ans
 	if err != nil {
 		return Answer{}, err
 	}
+	reqlog.Add(ctx, reqlog.Milliseconds("age_ms", v.EndedAt.Sub(v.CreatedAt)))
 	s.confirm(ctx, r, v)
 	return Answer{
 		ID: v.ID, Status: v.Status, To: address.Mask(r.AddressFor(v, v.Channel())), Channel: v.Channel(),
@@ -196,7 +201,7 @@ func (s *Service) checkIn(ctx context.Context, check otp.CheckRequest) (otp.Reci
 		addresses = []string{check.Address}
 	}
 	if len(addresses) == 0 { // a user without an address: nothing may be approved
-		_, err := otp.Recipient{}.Latest(check.Purpose, check.User)
+		_, err := otp.Recipient{}.Latest(check.Caller, check.Purpose, check.User)
 		return otp.Recipient{}, otp.Verification{}, err
 	}
 	key, newest, in := s.Recipients.Key(addresses[0]), otp.Verification{}, otp.Recipient{}
@@ -206,7 +211,7 @@ func (s *Service) checkIn(ctx context.Context, check otp.CheckRequest) (otp.Reci
 		if err != nil {
 			return otp.Recipient{}, otp.Verification{}, err
 		}
-		v, err := r.Settle(s.Now()).Latest(check.Purpose, check.User)
+		v, err := r.Settle(s.Now()).Latest(check.Caller, check.Purpose, check.User)
 		if err == nil && (newest.ID == "" || newer(v, newest)) {
 			key, newest, in = k, v, r
 		}
@@ -216,7 +221,7 @@ func (s *Service) checkIn(ctx context.Context, check otp.CheckRequest) (otp.Reci
 		// whether a reservation will be needed.
 		_, _, err := s.decide(in, check, s.Now())
 		if needed, ok := errors.AsType[*otp.NeedsReservationError](err); ok {
-			if err := s.reserve(ctx, needed.Address, &check); err != nil {
+			if err := s.reserve(ctx, needed, &check); err != nil {
 				return otp.Recipient{}, otp.Verification{}, err
 			}
 		}
@@ -244,7 +249,8 @@ func (s *Service) check(ctx context.Context, key otp.RowKey, check otp.CheckRequ
 	now := s.Now()
 	decide := func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		r, v, err := s.decide(old, check, now)
-		if isMalformed(err) {
+		if isMalformed(err) || problem.Is(err, problem.NotFound) {
+			// Nothing of the caller's was found. A write would tell that there is a row.
 			return old, v, row.Discard(err)
 		}
 		if errors.Is(err, otp.ErrNeedsUser) {
@@ -262,7 +268,7 @@ func (s *Service) check(ctx context.Context, key otp.RowKey, check otp.CheckRequ
 	}
 	for {
 		if check.ID != "" {
-			r, v, err = s.Recipients.ChangeID(ctx, check.ID, decide)
+			r, v, err = s.Recipients.ChangeID(ctx, check.Client, check.ID, decide)
 		} else {
 			r, v, err = s.Recipients.Change(ctx, key, decide)
 		}
@@ -270,7 +276,7 @@ func (s *Service) check(ctx context.Context, key otp.RowKey, check otp.CheckRequ
 		if !ok || check.Reserved != nil { // a verification has one second address: not twice
 			break
 		}
-		if err := s.reserve(ctx, needed.Address, &check); err != nil {
+		if err := s.reserve(ctx, needed, &check); err != nil {
 			return otp.Recipient{}, otp.Verification{}, err
 		}
 	}
@@ -290,10 +296,10 @@ func (s *Service) decide(old otp.Recipient, check otp.CheckRequest, now time.Tim
 
 // reserve counts a wrong code of the second address before a code is compared. Two
 // storage round trips.
-func (s *Service) reserve(ctx context.Context, to string, check *otp.CheckRequest) error {
-	now, reserved := s.Now(), otp.Reservation{}
+func (s *Service) reserve(ctx context.Context, needed *otp.NeedsReservationError, check *otp.CheckRequest) error {
+	now, reserved, to := s.Now(), otp.Reservation{}, needed.Address
 	_, _, err := s.Recipients.Change(ctx, s.Recipients.Key(to), func(r otp.Recipient) (_ otp.Recipient, _ otp.Verification, err error) {
-		r, reserved, err = otp.Reserve(r, to, s.Policy, now)
+		r, reserved, err = otp.Reserve(r, to, needed.Caller, s.Policy, now)
 		return r, otp.Verification{}, err
 	})
 	if err == nil {
@@ -337,7 +343,7 @@ func (s *Service) confirm(ctx context.Context, r otp.Recipient, v otp.Verificati
 }
 
 // read checks all fields of the request.
-func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
+func (s *Service) read(ctx context.Context, req Request) (check otp.CheckRequest, err error) {
 	faults := new(problem.Faults)
 	_, ok := otp.ReadTyped(req.Code)
 	switch {
@@ -346,7 +352,8 @@ func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
 	case req.Code != "" && !ok:
 		faults.Add("code", "This text holds no code, or is too long: a code is made of digits or letters, and stands alone. No try was spent.")
 	}
-	check = otp.CheckRequest{Purpose: otp.CheckPurpose(req.Purpose, faults), Code: req.Code, Transaction: req.Transaction}
+	caller := otp.Caller{Client: client.From(ctx).ID, Origin: otp.ReadOrigin(req.Origin, faults)}
+	check = otp.CheckRequest{Caller: caller, Purpose: otp.CheckPurpose(req.Purpose, faults), Code: req.Code, Transaction: req.Transaction}
 	if req.To != "" {
 		a, err := address.Parse(req.To)
 		if err != nil {
@@ -357,12 +364,12 @@ func (s *Service) read(req Request) (check otp.CheckRequest, err error) {
 	if req.User != "" {
 		name, err := user.ParseName(req.User)
 		faults.AddAll(err)
-		check.User = s.Users.Key(name)
+		check.User = s.Users.Key(user.DirectoryOf(ctx), name)
 	}
 	if req.ID != "" {
 		id, err := otp.ParseID(req.ID)
 		faults.AddAll(err)
-		check.ID = id
+		check.ID, check.AnyOrigin = id, req.Origin == ""
 		if req.Purpose == "" {
 			check.Purpose = "" // with an id, any purpose
 		}

@@ -130,7 +130,7 @@ func TestR28_LimitsAndRowsSurviveTheRetirement(t *testing.T) {
 	v, code := begin(r, otpsend.Request{To: bob})
 	retire(r)
 	r.RefuseStart(toAlice, problem.TooManyChecks)
-	if got := len(r.Recipient(alice).Failures); got != 10 {
+	if got := len(r.Recipient(alice).Tally(otp.Caller{}).Failures); got != 10 {
 		t.Errorf("%d wrong codes are left", got)
 	}
 	if a := r.Status(v.ID); a.Status != otp.Pending || a.SendsLeft != 4 {
@@ -150,7 +150,7 @@ func TestR28_LimitsAndRowsSurviveTheRetirement(t *testing.T) {
 // recovery code cannot be computed from the secret.
 func TestR28_UsersAppsAndRecoveryCodesSurviveTheRetirement(t *testing.T) {
 	f := newFactors(t, func(u *user.User) { verified(u) })
-	key := store.Key(f.Users.Key(canary))
+	key := store.Key(f.Users.Key("main", canary))
 	before := sealedBy(f.Rig, key)
 	retire(f.Rig)
 	if u := f.Registered(canary); u.Name != canary || u.Phone != alice || !u.PhoneVerified || u.Recovery.Left() != 10 {

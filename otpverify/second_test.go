@@ -91,7 +91,7 @@ func TestR18_WrongCodesCountAtTheSecondAddress(t *testing.T) {
 				t.Fatalf("%d mails", n)
 			}
 			n, want := judged(r, requests...), r.Verify.Policy.MaxFailuresPerDay
-			if failures := len(r.Recipient(mail).Failures); n != want || failures != want {
+			if failures := len(r.Recipient(mail).Tally(otp.Caller{}).Failures); n != want || failures != want {
 				t.Errorf("%d wrong codes were compared, %d are counted at the mail address, want %d", n, failures, want)
 			}
 			// The address's own verifications are held, too, for a day.
@@ -113,7 +113,7 @@ func TestR18_ARightCodeSpendsNothingAtTheSecondAddress(t *testing.T) {
 			r.Approve(otpverify.Request{User: name, Code: code})
 		}
 	}
-	if n := len(r.Recipient(mail).Failures); n != 0 {
+	if n := len(r.Recipient(mail).Tally(otp.Caller{}).Failures); n != 0 {
 		t.Errorf("%d wrong codes are counted", n)
 	}
 	// Nor does a check that compares no code.
@@ -121,7 +121,7 @@ func TestR18_ARightCodeSpendsNothingAtTheSecondAddress(t *testing.T) {
 	r.MustCancel(v.ID)
 	r.RefuseCheck(rig.ByID(v.ID, code), problem.Canceled)
 	r.RefuseCheck(otpverify.Request{User: names[0], Code: code}, problem.Canceled)
-	if n := len(r.Recipient(mail).Failures); n != 0 {
+	if n := len(r.Recipient(mail).Tally(otp.Caller{}).Failures); n != 0 {
 		t.Errorf("%d wrong codes are counted", n)
 	}
 }
@@ -140,7 +140,7 @@ func TestR18_AFullSecondAddressComparesNothing(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	if home, kept := r.Verification(v.ID); kept.Checks != 0 || kept.Status != otp.Pending || len(home.Failures) != 0 {
+	if home, kept := r.Verification(v.ID); kept.Checks != 0 || kept.Status != otp.Pending || len(home.Tally(otp.Caller{}).Failures) != 0 {
 		t.Errorf("%+v", kept)
 	}
 }
@@ -182,9 +182,9 @@ func TestAttack16_StorageFaultsAroundAReservation(t *testing.T) {
 				_, err := r.Check(rig.ByID(v.ID, code))
 				r.Table.Break(nil)
 				home, kept := r.Verification(v.ID)
-				failures := len(r.Recipient(mail).Failures)
-				if err == nil && (!right || kept.Status != otp.Approved) || failures > 1 || failures < len(home.Failures) {
-					t.Errorf("fault %d from call %d, right %t: %v, %s, %d and %d failures", fault, at, right, err, kept.Status, len(home.Failures), failures)
+				failures := len(r.Recipient(mail).Tally(otp.Caller{}).Failures)
+				if err == nil && (!right || kept.Status != otp.Approved) || failures > 1 || failures < len(home.Tally(otp.Caller{}).Failures) {
+					t.Errorf("fault %d from call %d, right %t: %v, %s, %d and %d failures", fault, at, right, err, kept.Status, len(home.Tally(otp.Caller{}).Failures), failures)
 				}
 			}
 		}
@@ -205,7 +205,7 @@ func TestR18_AlertsAreLimitedAtTheAddressTheyReach(t *testing.T) {
 	// One mail in this hour; the others are warned at their numbers.
 	wantAlerts(r, channel.Email, 1)
 	wantAlerts(r, channel.SMS, 4)
-	if row := r.Recipient(mail); told != 5 || len(row.Notices) != 1 || !row.AlertedAt.Equal(noon) || len(row.Sends) != 5 {
+	if row := r.Recipient(mail); told != 5 || len(row.Notices) != 1 || !row.Tally(otp.Caller{}).AlertedAt.Equal(noon) || len(row.Tally(otp.Caller{}).Sends) != 5 {
 		t.Errorf("%d alerted, the mail address's row has %d notices", told, len(row.Notices))
 	}
 	// The mail address's own verification shares that hour.

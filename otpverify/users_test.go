@@ -238,8 +238,8 @@ func TestACheckByUserSpendsOneCheck(t *testing.T) {
 	r.RefuseCheck(byUser(code), problem.WrongCode)
 	_, v = r.Verification(v.ID)
 	_, w = r.Verification(w.ID)
-	if v.Checks != 1 || w.Checks != 0 || len(r.Recipient(alice).Failures) != 1 || len(r.Recipient(mail).Failures) != 0 {
-		t.Errorf("%d and %d checks, %d and %d failures", v.Checks, w.Checks, len(r.Recipient(alice).Failures), len(r.Recipient(mail).Failures))
+	if v.Checks != 1 || w.Checks != 0 || len(r.Recipient(alice).Tally(otp.Caller{}).Failures) != 1 || len(r.Recipient(mail).Tally(otp.Caller{}).Failures) != 0 {
+		t.Errorf("%d and %d checks, %d and %d failures", v.Checks, w.Checks, len(r.Recipient(alice).Tally(otp.Caller{}).Failures), len(r.Recipient(mail).Tally(otp.Caller{}).Failures))
 	}
 }
 

@@ -101,7 +101,7 @@ func TestDelete_DoesNotGoOnForever(t *testing.T) {
 func TestDelete_RemovesARowThatCannotBeRead(t *testing.T) {
 	for what, data := range map[string][]byte{"empty": {}, "one byte": {1}, "zeros": make([]byte, 64), "a text": []byte("edited by hand, longer than a seal needs to be"), "cut": nil} {
 		r := withAlice(t)
-		key := store.Key(r.Users.Key("alice"))
+		key := store.Key(r.Users.Key("main", "alice"))
 		err := r.Table.Table.Update(t.Context(), key, func(old []byte) (store.Row, error) {
 			if data == nil {
 				data = old[:len(old)-1]

@@ -25,3 +25,10 @@ func (c Conditions) Fault() error {
 	c.read(faults)
 	return faults.Err()
 }
+
+// ReadDetail returns the form of a place or device, and the error of a request with it.
+func ReadDetail(text string) (string, error) {
+	faults := new(problem.Faults)
+	form := readDetail("detail.place", text, faults)
+	return form, faults.Err()
+}

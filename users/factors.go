@@ -1,6 +1,7 @@
 package users
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base32"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"twofa/internal/client"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
@@ -23,7 +25,8 @@ import (
 type EnrollRequest struct {
 	// Name is the person's name for the app. Empty: see [totp.FreeName].
 	Name string `json:"name"`
-	// Issuer is the name that the app shows for the service. Empty: the brand.
+	// Issuer is the name that the app shows for the service. Empty: the client's brand,
+	// or that of the service.
 	Issuer    string         `json:"issuer"`
 	Algorithm totp.Algorithm `json:"algorithm"`
 	Digits    Whole          `json:"digits"`
@@ -96,7 +99,7 @@ func (s *Service) Enroll(ctx context.Context, name string, req EnrollRequest) (E
 	a := readEnrollment(req, faults)
 	issuer := readIssuer(strings.TrimSpace(req.Issuer), faults)
 	if issuer == "" {
-		issuer = s.Brand
+		issuer = cmp.Or(client.From(ctx).Brand, s.Brand)
 	}
 	if err := faults.Err(); err != nil {
 		return Enrollment{}, err
@@ -270,7 +273,7 @@ func (s *Service) MakeRecoveryCodes(ctx context.Context, name string) (RecoveryC
 	}
 	// The change was counted before, and its notices, too.
 	told := false
-	_, err = s.Users.Change(ctx, s.Users.Key(name), func(u user.User) (user.User, error) {
+	_, err = s.Users.Change(ctx, s.key(ctx, name), func(u user.User) (user.User, error) {
 		if told = false; u.Call.Is(n.call.ID) {
 			if u.Call.Delivery != n.call.Delivery {
 				return u, row.Discard(errDeliveredAgain)
@@ -341,7 +344,7 @@ func (s *Service) changeApps(ctx context.Context, name string, what notify.Notic
 // afterwards. name is as user.ParseName returns it.
 func (s *Service) change(ctx context.Context, name string, n *notices, decide func(user.User) (user.User, notify.Notice, error)) error {
 	return n.repeat(ctx, func() error {
-		_, err := s.Users.Change(ctx, s.Users.Key(name), func(old user.User) (user.User, error) {
+		_, err := s.Users.Change(ctx, s.key(ctx, name), func(old user.User) (user.User, error) {
 			next, what, err := decide(old)
 			if err != nil {
 				n.to = nil

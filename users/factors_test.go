@@ -429,7 +429,7 @@ func TestAttack21_FactorsAreReturnedOnce(t *testing.T) {
 	note(r.s.LeftRecoveryCodes(ctx, "alice"))
 	note(r.get("alice"), nil)
 	fmt.Fprintln(&output, line.Attrs())
-	row, err := r.Table.Get(ctx, store.Key(r.Users.Key("alice")))
+	row, err := r.Table.Get(ctx, store.Key(r.Users.Key("main", "alice")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"twofa/internal/channel"
 	"twofa/internal/hostcall"
 	"twofa/internal/notify"
 	"twofa/internal/problem"
@@ -25,6 +26,10 @@ type Notifier interface {
 	// one of them is on its way. If none of the addresses accepts the notice, it may
 	// try the user's other verified address.
 	SendNotice(ctx context.Context, u user.User, to []string, what notify.Notice) bool
+	// AlertEvent counts and sends a warning of an event to an address of the user that
+	// was proven, and returns the address and the channel. m has the Event, the Place
+	// and the Device.
+	AlertEvent(ctx context.Context, u user.User, m notify.Message) (to string, over channel.Channel, err error)
 }
 
 // notices are those of one request. No change goes untold: first every notice is

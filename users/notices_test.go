@@ -121,8 +121,8 @@ func TestR27_EveryChangeIsToldToTheAddressesProvenBefore(t *testing.T) {
 			}
 			for _, to := range verified {
 				row := r.Recipient(to)
-				if counted := slices.Contains(want, string(c.what)+" to "+to); len(row.Notices) == 1 != counted || len(row.Sends) != 0 {
-					t.Errorf("%s: the row of %s counts %d notices and %d sends", name, to, len(row.Notices), len(row.Sends))
+				if counted := slices.Contains(want, string(c.what)+" to "+to); len(row.Notices) == 1 != counted || len(row.Tally(otp.Caller{}).Sends) != 0 {
+					t.Errorf("%s: the row of %s counts %d notices and %d sends", name, to, len(row.Notices), len(row.Tally(otp.Caller{}).Sends))
 				}
 			}
 		}
@@ -328,7 +328,7 @@ func sameFactors(a, b user.User) bool {
 // stored returns the stored user, the zero User if there is none.
 func (r *rig) stored(name string) user.User {
 	kept := &user.Store{Table: r.Table.Table, Keys: r.Keys}
-	u, err := kept.Load(context.Background(), kept.Key(name))
+	u, err := kept.Load(context.Background(), kept.Key("main", name))
 	if err != nil && !problem.Is(err, problem.NotFound) {
 		r.TB.Fatalf("%v", err)
 	}

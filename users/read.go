@@ -1,6 +1,8 @@
 package users
 
 import (
+	"context"
+
 	"twofa/internal/address"
 	"twofa/internal/problem"
 	"twofa/internal/user"
@@ -8,8 +10,11 @@ import (
 
 // read checks all fields of a request. It returns the user that the request
 // describes, and the parsed phone number.
-func (s *Service) read(name string, req Request, faults *problem.Faults) (want user.User, number address.Address) {
-	p := user.Profile{Name: checkName(name, faults), Phone: req.Phone, Email: req.Email, Locale: req.Locale, Channels: req.Channels}
+func (s *Service) read(ctx context.Context, name string, req Request, faults *problem.Faults) (want user.User, number address.Address) {
+	p := user.Profile{
+		Directory: user.DirectoryOf(ctx), Name: checkName(name, faults),
+		Phone: req.Phone, Email: req.Email, Locale: req.Locale, Channels: req.Channels,
+	}
 	if req.Name != "" {
 		checkSameName(req.Name, p.Name, faults)
 	}

@@ -26,18 +26,20 @@ const (
 type recipients struct {
 	users.Recipients
 	erased, canceled []string
+	directories      []string // of each Erase
 	// during, if set, runs before each Erase. Erase returns its error.
 	during func(address string) error
 }
 
-func (r *recipients) Erase(ctx context.Context, address string, now time.Time) error {
+func (r *recipients) Erase(ctx context.Context, address, directory string, now time.Time) error {
 	if r.during != nil {
 		if err := r.during(address); err != nil {
 			return err
 		}
 	}
 	r.erased = append(r.erased, address)
-	return r.Recipients.Erase(ctx, address, now)
+	r.directories = append(r.directories, directory)
+	return r.Recipients.Erase(ctx, address, directory, now)
 }
 
 func (r *recipients) CancelUser(ctx context.Context, address string, user otp.UserKey, now time.Time) error {
@@ -91,7 +93,7 @@ func (r *rig) get(name string) users.Answer {
 
 func (r *rig) confirmAddress(name, address string) {
 	r.t.Helper()
-	if err := r.Users.Confirm(r.Ctx(), r.Users.Key(name), address); err != nil {
+	if err := r.Users.Confirm(r.Ctx(), r.Users.Key("main", name), address); err != nil {
 		r.t.Fatalf("confirm: %v", err)
 	}
 }
@@ -103,7 +105,7 @@ func (r *rig) plant(name string) {
 	if err != nil {
 		r.t.Fatalf("%v", err)
 	}
-	key := string(r.Users.Key(name))
+	key := string(r.Users.Key("main", name))
 	err = r.Table.Table.Update(context.Background(), store.Key(key), func([]byte) (store.Row, error) {
 		return store.Row{Data: r.Keys.Seal(encoded, key), KeepUntil: fixture.Noon}, nil
 	})

@@ -1,6 +1,7 @@
 // Package users is the use case of the users function. It registers a person's
 // addresses, authenticator apps and recovery codes under a name, returns what is
-// registered, and erases it. The client app chooses the name.
+// registered, and erases it. The client app chooses the name. The users are those of
+// the client's directory: users of another directory do not exist for it.
 //
 // It must never return or log a whole address, or log a name, which may be an
 // address. It returns a secret or recovery codes only once, when they are made, and
@@ -11,14 +12,17 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
 	"twofa/internal/address"
 	"twofa/internal/channel"
+	"twofa/internal/client"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/reqlog"
 	"twofa/internal/row"
 	"twofa/internal/turn"
 	"twofa/internal/user"
@@ -26,9 +30,11 @@ import (
 
 // Recipients is the store of recipients.
 type Recipients interface {
-	// Erase removes what is kept of an address, at the time now. An unknown address
-	// is no error.
-	Erase(ctx context.Context, address string, now time.Time) error
+	// Erase removes what the clients of a directory keep of an address, at the time now. An
+	// unknown address is no error.
+	Erase(ctx context.Context, address, directory string, now time.Time) error
+	// Unlock gives a client one allowance more at an address: see [otp.AddUnlock].
+	Unlock(ctx context.Context, address, client string, call [16]byte, now time.Time) (left int, err error)
 	// CancelUser cancels the pending verifications of a user at an address.
 	CancelUser(ctx context.Context, address string, user otp.UserKey, now time.Time) error
 }
@@ -39,9 +45,10 @@ type Service struct {
 	Recipients Recipients
 	// Channels are those that this service sends over.
 	Channels []channel.Channel
-	// Countries are the regions (ISO 3166-1 alpha-2) that may be sent to. nil: all.
+	// Countries are the regions (ISO 3166-1 alpha-2) that may be sent to. nil: all. The
+	// client may have fewer.
 	Countries map[string]bool
-	// Brand is the issuer of authenticator apps.
+	// Brand is the issuer of authenticator apps, unless the client has its own brand.
 	Brand string
 	// Hashing is the queue of those who hash recovery codes.
 	Hashing *turn.Queue
@@ -100,15 +107,16 @@ type Verified struct {
 // more round trips for each old address, or two if nothing is pending there.
 func (s *Service) Put(ctx context.Context, name string, req Request, cond Conditions) (Answer, bool, error) {
 	faults := new(problem.Faults)
-	want, number := s.read(name, req, faults)
+	want, number := s.read(ctx, name, req, faults)
 	met := cond.read(faults)
 	if err := faults.Err(); err != nil {
 		return Answer{}, false, err
 	}
-	key, now := s.Users.Key(want.Name), s.Now().UTC()
+	key, now := s.key(ctx, want.Name), s.Now().UTC()
 	user.Log(ctx, key)
 	if want.Phone != "" {
-		if err := number.MayReach(s.Countries); err != nil {
+		if err := number.MayReach(s.Countries, client.From(ctx).Countries); err != nil {
+			reqlog.Add(ctx, slog.String("country", number.Number.Region))
 			return Answer{}, false, err
 		}
 	}
@@ -216,7 +224,7 @@ func (s *Service) Delete(ctx context.Context, name string, cond Conditions) erro
 	if err := faults.Err(); err != nil {
 		return err
 	}
-	key := s.Users.Key(name)
+	key := s.key(ctx, name)
 	now := s.Now()
 	u, err := s.Users.Load(ctx, key)
 	if unreadable(err) {
@@ -239,7 +247,7 @@ func (s *Service) Delete(ctx context.Context, name string, cond Conditions) erro
 			return err
 		}
 		for _, a := range slices.DeleteFunc(u.Addresses(), func(a string) bool { return !isKept(a) }) {
-			if err := s.Recipients.Erase(ctx, a, now); err != nil {
+			if err := s.Recipients.Erase(ctx, a, client.From(ctx).Directory, now); err != nil {
 				return err
 			}
 			erased = append(erased, a)
@@ -280,7 +288,12 @@ func (s *Service) load(ctx context.Context, name string) (user.User, error) {
 	if err != nil {
 		return user.User{}, err
 	}
-	return s.Users.Load(ctx, s.Users.Key(name))
+	return s.Users.Load(ctx, s.key(ctx, name))
+}
+
+// key returns the key of a user of the client's directory.
+func (s *Service) key(ctx context.Context, name string) otp.UserKey {
+	return s.Users.Key(user.DirectoryOf(ctx), name)
 }
 
 func (s *Service) answer(u user.User) Answer {

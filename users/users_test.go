@@ -217,8 +217,8 @@ func TestPut_RefusesNumbersThatAreNeverSentTo(t *testing.T) {
 	} {
 		ctx, line := reqlog.With(t.Context())
 		_, _, err := r.s.Put(ctx, "alice", users.Request{Phone: number, Email: mail}, users.Conditions{})
-		if want := slog.String("user", user.LogID(r.Users.Key("alice"))); len(line.Attrs()) != 1 || !line.Attrs()[0].Equal(want) {
-			t.Errorf("%s: the log line has %v, want %v", kind, line.Attrs(), want)
+		if want := slog.String("user", user.LogID(r.Users.Key("main", "alice"))); len(line.Attrs()) != 2 || !line.Attrs()[0].Equal(want) || line.Attrs()[1].Key != "country" {
+			t.Errorf("%s: the log line has %v, want %v and the country", kind, line.Attrs(), want)
 		}
 		if e := fixture.Problem(t, err, problem.DestinationRefused); e.Detail == "" || strings.Contains(e.Detail, number[3:]) {
 			t.Errorf("%s: %q", kind, e.Detail)

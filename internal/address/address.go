@@ -123,16 +123,19 @@ func maskEmail(text string) string {
 
 // MayReach returns an error of kind [problem.DestinationRefused] for a number that
 // the service never sends to: a number that costs extra or that no person reads, or
-// a number of a country that is not in countries (ISO 3166-1 alpha-2; nil: all
-// countries are allowed).
-func (a Address) MayReach(countries map[string]bool) error {
+// a number of a country that one of the sets of countries lacks (ISO 3166-1 alpha-2;
+// a nil set allows all countries). The sets are those of the operator and the client.
+func (a Address) MayReach(countries ...map[string]bool) error {
 	switch {
 	case a.IsEmail():
 		return nil
 	case a.Number.Refused():
 		return &problem.Error{Kind: problem.DestinationRefused, Detail: "The service does not send to numbers of this kind: they cost extra, or no person reads them."}
-	case countries != nil && !countries[a.Number.Region]:
-		return &problem.Error{Kind: problem.DestinationRefused, Detail: "This service does not send to the number's country (" + a.Number.Region + ")."}
+	}
+	for _, allowed := range countries {
+		if allowed != nil && !allowed[a.Number.Region] {
+			return &problem.Error{Kind: problem.DestinationRefused, Detail: "This service does not send to the number's country (" + a.Number.Region + ")."}
+		}
 	}
 	return nil
 }

@@ -258,3 +258,30 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestMayReach_OnlyCountriesThatAllSetsHave(t *testing.T) {
+	type set = map[string]bool
+	for name, tc := range map[string]struct {
+		countries []set
+		ok        bool
+	}{
+		"no set":                {nil, true},
+		"nil sets":              {[]set{nil, nil}, true},
+		"one has it":            {[]set{{"US": true}}, true},
+		"one lacks it":          {[]set{{"IN": true}}, false},
+		"both have it":          {[]set{{"US": true, "IN": true}, {"US": true}}, true},
+		"the first lacks it":    {[]set{{"IN": true}, {"US": true}}, false},
+		"the second lacks it":   {[]set{{"US": true}, {"IN": true}}, false},
+		"the second of one":     {[]set{nil, {"IN": true}}, false},
+		"the second is empty":   {[]set{{"US": true}, {}}, false},
+		"nil, then one with it": {[]set{nil, {"US": true}}, true},
+	} {
+		a, err := Parse("+14155550123")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.MayReach(tc.countries...); (err == nil) != tc.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

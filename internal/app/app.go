@@ -6,6 +6,7 @@
 package app
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"twofa/internal/config"
 	"twofa/internal/deadline"
 	"twofa/internal/delivery"
+	"twofa/internal/guard"
 	"twofa/internal/notify"
 	"twofa/internal/recipient"
 	"twofa/internal/secret"
@@ -70,9 +72,19 @@ const mayWait = 8
 func New(s config.Settings, p Parts) *handler.API {
 	recipients := &recipient.Store{Table: p.Table, Keys: p.Keys}
 	registered := &user.Store{Table: p.Table, Keys: p.Keys}
+	brand := func(id string) string {
+		c, _ := s.Clients.Client(id)
+		return cmp.Or(c.Brand, s.Brand)
+	}
+	if s.Clients != nil {
+		recipients.DirectoryOf = func(id string) string {
+			c, _ := s.Clients.Client(id)
+			return c.Directory
+		}
+	}
 	sender := &delivery.Sender{
 		Recipients: recipients, Policy: s.Policy, Senders: p.Senders, Workflow: s.Channels, TestNumbers: s.TestNumbers,
-		Brand: s.Brand, Deniable: p.Deniable, Log: p.Log, Now: p.Now,
+		Brand: brand, Deniable: p.Deniable, Log: p.Log, Now: p.Now,
 	}
 	hashing := turn.NewQueue(mayWait)
 	api := &handler.API{
@@ -80,6 +92,7 @@ func New(s config.Settings, p Parts) *handler.API {
 		Send: &otpsend.Service{
 			Recipients: recipients, Users: registered, Sender: sender, Channels: p.Senders, Workflow: s.Channels,
 			Policy: s.Policy, TestNumbers: s.TestNumbers, Countries: s.Countries, Now: p.Now,
+			Guard: &guard.Guard{Table: p.Table, Keys: p.Keys, Limits: s.Limits, Log: p.Log},
 		},
 		Verify: &otpverify.Service{Recipients: recipients, Users: registered, Policy: s.Policy, Alerts: sender, Hashing: hashing, Now: p.Now},
 		Users: &users.Service{
@@ -88,17 +101,18 @@ func New(s config.Settings, p Parts) *handler.API {
 		},
 		Hooks: &hooks.Service{
 			Provider: p.Provider, Deliveries: sender,
-			Inbox: &delivery.Inbox{Recipients: recipients, Texts: p.Texts, Brand: s.Brand, Now: p.Now},
+			Inbox: &delivery.Inbox{Recipients: recipients, Texts: p.Texts, Brand: brand, Now: p.Now},
 		},
 		Purge:          &purge.Service{Table: p.Table, Now: p.Now, Budget: deadline.Sweep},
 		Health:         &health.Service{Table: p.Table, Version: Version(), Log: p.Log, Now: p.Now},
-		ClientIPHeader: s.ClientIPHeader, Log: p.Log, Now: p.Now,
+		Clients:        s.Clients,
+		ClientIPHeader: s.ClientIPHeader, Version: Version(), Log: p.Log, Now: p.Now,
 	}
 	if !s.UnderHost {
 		api.Guard = &handler.Guard{PublicURL: s.PublicURL, Hosts: s.Hosts}
 	}
 	if p.Provider != nil && (p.WhatsApp != "" || p.SMS != "") {
-		api.Send.Inbound = &otpsend.Inbound{WhatsApp: p.WhatsApp, SMS: p.SMS, Brand: s.Brand, Texts: p.Texts}
+		api.Send.Inbound = &otpsend.Inbound{WhatsApp: p.WhatsApp, SMS: p.SMS, Brand: brand, Texts: p.Texts}
 	}
 	return api
 }
@@ -115,10 +129,10 @@ const (
 // write. Each further pause is twice as long, so all take half a minute.
 const firstRetry = time.Second
 
-// Import returns an import of users, without a Report.
-func Import(s config.Settings, p Parts) *userfile.Import {
+// Import returns an import of users of the directory, without a Report.
+func Import(s config.Settings, p Parts, directory user.Directory) *userfile.Import {
 	im := &userfile.Import{
-		Users: &user.Store{Table: p.Table, Keys: p.Keys}, Channels: p.Senders.Channels(), Countries: s.Countries,
+		Users: &user.Store{Table: p.Table, Keys: p.Keys}, Directory: directory, Channels: p.Senders.Channels(), Countries: s.Countries,
 		Now: p.Now, Workers: azureWorkers, RetryAfter: firstRetry,
 	}
 	if b, ok := p.Table.(batcher); ok {
@@ -127,7 +141,7 @@ func Import(s config.Settings, p Parts) *userfile.Import {
 	return im
 }
 
-// Export returns an export of users, without a Report.
-func Export(s config.Settings, p Parts) *userfile.Export {
-	return &userfile.Export{Users: &user.Store{Table: p.Table, Keys: p.Keys}, Issuer: s.Brand, Workers: azureWorkers}
+// Export returns an export of the users of the directory, without a Report.
+func Export(s config.Settings, p Parts, directory user.Directory) *userfile.Export {
+	return &userfile.Export{Users: &user.Store{Table: p.Table, Keys: p.Keys}, Directory: directory, Issuer: s.Brand, Workers: azureWorkers}
 }

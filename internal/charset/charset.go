@@ -73,11 +73,14 @@ func guess(data []byte) encoding {
 	return utf8
 }
 
+// separators takes off what programs write between the parts of a charset's name.
+var separators = strings.NewReplacer("-", "", "_", "")
+
 // Check returns the error of a charset that a Content-Type names, "" for none. UTF-8 and
 // its subset ASCII pass, in the spellings that programs write.
 func Check(label string) error {
 	label = strings.ToLower(strings.Trim(label, ` '"`))
-	switch strings.NewReplacer("-", "", "_", "").Replace(label) {
+	switch separators.Replace(label) {
 	case "", "utf8", "usascii", "ascii", "utf8sig", "csutf8", "csascii", "unicode11utf8", "ansix3.41968", "cp65001":
 		return nil
 	}

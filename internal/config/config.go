@@ -1,9 +1,9 @@
 // Package config reads the settings of twofa from the environment, and reports all
 // faults together.
 //
-// A fault must name its setting, and must never hold the setting's value. The
-// package opens nothing but the operator's texts, which it checks: a Settings
-// says what to open.
+// A fault must name its setting, and must never hold the setting's value. Of clients it
+// may hold the ids. The package opens nothing but the operator's texts and the file of
+// clients with its logos, which it checks: a Settings says what to open.
 package config
 
 import (
@@ -18,6 +18,8 @@ import (
 	"github.com/kelseyhightower/envconfig"
 
 	"twofa/internal/channel"
+	"twofa/internal/client"
+	"twofa/internal/guard"
 	"twofa/internal/notify/email"
 	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
@@ -34,6 +36,7 @@ type environment struct {
 	Port              string `envconfig:"FUNCTIONS_CUSTOMHANDLER_PORT"`
 	Addr              string `envconfig:"TWOFA_ADDR"`
 	Unprotected       string `envconfig:"TWOFA_UNPROTECTED"`
+	Clients           string `envconfig:"TWOFA_CLIENTS"`
 	Hosts             string `envconfig:"TWOFA_HOSTS"`
 	ClientIPHeader    string `envconfig:"TWOFA_CLIENT_IP_HEADER"`
 	AllowPlainHTTP    string `envconfig:"TWOFA_ALLOW_PLAIN_HTTP"`
@@ -68,6 +71,12 @@ type environment struct {
 	MaxSendsPerDay    string `envconfig:"TWOFA_MAX_SENDS_PER_DAY"`
 	ResendAfter       string `envconfig:"TWOFA_RESEND_AFTER"`
 
+	MaxSendsPerIP           string `envconfig:"TWOFA_MAX_SENDS_PER_IP"`
+	MaxSendsPerIPPerDay     string `envconfig:"TWOFA_MAX_SENDS_PER_IP_PER_DAY"`
+	MaxPageSendsPerIP       string `envconfig:"TWOFA_MAX_PAGE_SENDS_PER_IP"`
+	MaxPageSendsPerIPPerDay string `envconfig:"TWOFA_MAX_PAGE_SENDS_PER_IP_PER_DAY"`
+	MaxAnonymousSendsPerDay string `envconfig:"TWOFA_MAX_ANONYMOUS_SENDS_PER_DAY"`
+
 	TwilioAccountSID          string `envconfig:"TWILIO_ACCOUNT_SID"`
 	TwilioAuthToken           string `envconfig:"TWILIO_AUTH_TOKEN"`
 	TwilioAPIKey              string `envconfig:"TWILIO_API_KEY"`
@@ -96,6 +105,8 @@ type Settings struct {
 	// Unprotected allows an Addr that other machines reach, although no key is asked
 	// for there.
 	Unprotected bool
+	// Clients is nil if anybody who reaches the API may call it.
+	Clients *client.Registry
 	// Hosts are the host names that requests may name, in addition to those of
 	// loopback and of PublicURL: in lower case, with a port or without one.
 	Hosts []string
@@ -132,6 +143,7 @@ type Settings struct {
 	// TestNumbers has an end but no numbers if the end is past.
 	TestNumbers otp.TestNumbers
 	Policy      otp.Policy
+	Limits      guard.Limits // over many addresses
 	LogLevel    slog.Level
 	// Unknown are the variables that begin with TWOFA_ or TWILIO_ and that this
 	// version does not know: most likely they are misspelled.
@@ -153,10 +165,9 @@ func (f *Faults) add(setting, format string, args ...any) {
 // Load reads the process's environment. The error is a Faults. A setting with an
 // end date is compared with now.
 func Load(now time.Time) (Settings, error) {
-	var env environment
-	if err := envconfig.Process("", &env); err != nil {
-		// Cannot happen with strings. The error could quote a value.
-		return Settings{}, Faults{"the environment cannot be read"}
+	env, err := read()
+	if err != nil {
+		return Settings{}, err
 	}
 	// envconfig knows names in capitals only. These are the host's names.
 	host := hostStorage{
@@ -172,6 +183,34 @@ func Load(now time.Time) (Settings, error) {
 	}
 	s.Unknown = unknown(os.Environ())
 	return s, nil
+}
+
+func read() (env environment, err error) {
+	if err := envconfig.Process("", &env); err != nil {
+		// Cannot happen with strings. The error could quote a value.
+		return env, Faults{"the environment cannot be read"}
+	}
+	if value, set := os.LookupEnv("TWOFA_CLIENTS"); set && value == "" {
+		// Without clients, everybody may call the API. So a variable that is empty by
+		// mistake must not count as one that is not set.
+		env.Clients = " "
+	}
+	return env, nil
+}
+
+// Clients reads TWOFA_CLIENTS alone. It returns nil if the setting is missing. The error
+// is a Faults.
+func Clients() (*client.Registry, error) {
+	env, err := read()
+	if err != nil {
+		return nil, err
+	}
+	var faults Faults
+	registry := env.clients(&faults)
+	if faults = withUnresolved(faults, environment{Clients: env.Clients}.unresolved(hostStorage{})); len(faults) > 0 {
+		return nil, faults
+	}
+	return registry, nil
 }
 
 // names returns the names of all settings.

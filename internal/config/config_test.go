@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/client"
 	"twofa/internal/config"
+	"twofa/internal/guard"
 	"twofa/internal/notify/email"
 	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
@@ -120,6 +122,7 @@ var working = map[string]struct {
 			Shape: otp.Shape{Length: 10, Alphabet: otp.Alphanumeric}, TTL: 24 * time.Hour, MaxChecks: 3, MaxFailuresPerDay: 100,
 			MaxSends: 1, MaxSendsPerDay: 7, ResendAfter: 0,
 		},
+		Limits: guard.Limits{PerIP: 30, PerIPPerDay: 200, PagePerIP: 10, PagePerIPPerDay: 50, AnonymousPerDay: 5000},
 	}},
 	"own_connection": {secret1, ownDefaults(func(s *config.Settings) {
 		s.Store, s.Tables = "azure", azuretable.Options{ConnectionString: "UseDevelopmentStorage=true", TablePrefix: "twofa"}
@@ -128,11 +131,19 @@ var working = map[string]struct {
 			Shape: otp.Shape{Length: 4, Alphabet: otp.Digits}, TTL: time.Minute, MaxChecks: 1, MaxFailuresPerDay: 1,
 			MaxSends: 100, MaxSendsPerDay: 100, ResendAfter: time.Hour,
 		}
+		s.Limits = guard.Limits{PerIP: 1_000_000, PerIPPerDay: 1_000_000}
 	})},
 	"own_open": {"", ownDefaults(func(s *config.Settings) {
 		s.Addr, s.Unprotected, s.AllowPlainHTTP, s.NotifyChanges = "0.0.0.0:80", true, true, false
 		s.Hosts = []string{"twofa.internal", "twofa_1.internal:8443", "10.0.0.5", "[fd00::5]:7071"}
 		s.TestNumbers.Until = time.Date(2026, time.March, 1, 0, 0, 0, 0, time.UTC)
+	})},
+	"own_clients": {"", ownDefaults(func(s *config.Settings) {
+		s.Addr, s.Clients = "0.0.0.0:7071", clients("@testdata/clients/clients.json")
+	})},
+	"host_clients": {secret1, hostDefaults(func(s *config.Settings) {
+		s.Store, s.Tables = "bolt", azuretable.Options{}
+		s.Clients = clients(`[{"id": "bank-web", "secrets": ["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"], "scopes": ["users"], "directory": "bank"}]`)
 	})},
 	"own_misspelled": {"", ownDefaults(func(s *config.Settings) { s.Unknown = []string{"TWOFA_BRANT", "TWOFA_MAX_CHEKS"} })},
 	"host_connection": {secret1, hostDefaults(func(s *config.Settings) {
@@ -159,6 +170,15 @@ var working = map[string]struct {
 	"host_bolt": {secret1, hostDefaults(func(s *config.Settings) { s.Store, s.Tables = "bolt", azuretable.Options{} })},
 }
 
+// clients returns clients without faults.
+func clients(value string) *client.Registry {
+	r, faults := client.Load(value)
+	if len(faults) > 0 {
+		panic(faults[0])
+	}
+	return r
+}
+
 // ownDefaults has the defaults in docs/settings.md of a process on its own, after
 // a change.
 func ownDefaults(change func(*config.Settings)) config.Settings {
@@ -169,6 +189,7 @@ func ownDefaults(change func(*config.Settings)) config.Settings {
 			Shape: otp.Shape{Length: 6, Alphabet: otp.Digits}, TTL: 10 * time.Minute, MaxChecks: 5, MaxFailuresPerDay: 10,
 			MaxSends: 5, MaxSendsPerDay: 20, ResendAfter: 30 * time.Second,
 		},
+		Limits: guard.Limits{PagePerIP: 20, PagePerIPPerDay: 100, AnonymousPerDay: 1000},
 	}
 	change(&s)
 	return s
@@ -371,9 +392,11 @@ func TestExpiredTestNumbersAreSwitchedOff(t *testing.T) {
 	}
 }
 
-// On its own the service asks for no key. So an address that other machines reach
-// needs a second setting.
+// Without clients, the service asks for no key on its own. So an address that other
+// machines reach needs a second setting: clients, or the word that something else
+// authenticates.
 func TestAttack30_AnAddressThatOthersReachNeedsASecondSetting(t *testing.T) {
+	const list = "@testdata/clients/clients.json"
 	for addr, others := range map[string]bool{
 		"127.0.0.1:7071": false, "127.9.8.7:1": false, "[::1]:7071": false, "[::ffff:127.0.0.1]:7071": false,
 		"0.0.0.0:7071": true, "[::]:7071": true, "10.0.0.5:7071": true, "192.0.2.1:80": true, "[fd00::5]:7071": true, "128.0.0.1:7071": true,
@@ -386,10 +409,35 @@ func TestAttack30_AnAddressThatOthersReachNeedsASecondSetting(t *testing.T) {
 			} else if err != nil || got.Addr != addr {
 				t.Errorf("%s, %q: %q, %v", addr, unprotected, got.Addr, err)
 			}
+			got, err = load(t, setting{"TWOFA_ADDR", addr}, setting{"TWOFA_UNPROTECTED", unprotected}, setting{"TWOFA_CLIENTS", list})
+			if err != nil || got.Addr != addr || got.Clients == nil {
+				t.Errorf("%s, %q with clients: %q, %v", addr, unprotected, got.Addr, err)
+			}
+			if _, err = load(t, setting{"TWOFA_ADDR", addr}, setting{"TWOFA_UNPROTECTED", unprotected}, setting{"TWOFA_CLIENTS", ""}); err == nil {
+				t.Errorf("%s, %q: clients that are set but empty were taken", addr, unprotected)
+			}
 		}
 	}
 	if _, err := load(t, setting{"TWOFA_UNPROTECTED", "yes"}, setting{"TWOFA_ADDR", "0.0.0.0:7071"}); err == nil {
 		t.Error("yes was read as true")
+	}
+}
+
+// Clients reads its setting even if all others are wrong.
+func TestClientsAreReadAlone(t *testing.T) {
+	for value, want := range map[string]string{
+		"@testdata/clients/clients.json": "", "": "TWOFA_CLIENTS is set, but has no clients", "[]": "TWOFA_CLIENTS is set, but has no clients",
+		"@Microsoft.KeyVault(SecretUri=https://canary)": "TWOFA_CLIENTS is a reference",
+	} {
+		_, _ = load(t, setting{"TWOFA_STORE", "canary"}, setting{"TWOFA_BRAND", "@Microsoft.KeyVault(canary)"}, setting{"TWOFA_CLIENTS", value})
+		r, err := config.Clients()
+		if want == "" && (err != nil || len(r.Clients()) != 2) || want != "" && (r != nil || err == nil || !strings.HasPrefix(err.Error(), "settings: "+want) || strings.Contains(err.Error(), "canary")) {
+			t.Errorf("%q: %v, %v", value, r, err)
+		}
+	}
+	_, _ = load(t)
+	if r, err := config.Clients(); r != nil || err != nil {
+		t.Errorf("without the setting: %v, %v", r, err)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"twofa/internal/client"
+	"twofa/internal/guard"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/phone"
@@ -46,6 +48,7 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 		Brand:     cmp.Or(shown.Form(e.Brand), "twofa"),
 	}
 	s.Unprotected = yes(&faults, "TWOFA_UNPROTECTED", e.Unprotected, false)
+	s.Clients = e.clients(&faults)
 	store, messenger := StoreBolt, MessengerConsole
 	if s.UnderHost {
 		store, messenger = StoreAzure, MessengerTwilio
@@ -55,8 +58,8 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 		s.Addr = net.JoinHostPort("127.0.0.1", e.Port)
 	} else if addr, err := netip.ParseAddrPort(s.Addr); err != nil {
 		faults.add("TWOFA_ADDR", "has to be an IP address and a port, like 127.0.0.1:7071")
-	} else if !addr.Addr().IsLoopback() && !s.Unprotected {
-		faults.add("TWOFA_ADDR", "is an address that other machines reach, and the service asks for no key there: use 127.0.0.1, or set TWOFA_UNPROTECTED=true behind something that authenticates")
+	} else if !addr.Addr().IsLoopback() && !s.Unprotected && e.Clients == "" {
+		faults.add("TWOFA_ADDR", "is an address that other machines reach, and the service asks for no key there: use 127.0.0.1, set TWOFA_CLIENTS, or set TWOFA_UNPROTECTED=true behind something that authenticates")
 	}
 	s.Store = choice(&faults, "TWOFA_STORE", cmp.Or(e.Store, store), StoreAzure, StoreBolt)
 	s.Messenger = choice(&faults, "TWOFA_MESSENGER", cmp.Or(e.Messenger, messenger), MessengerTwilio, MessengerConsole)
@@ -74,8 +77,8 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 	if s.Store == StoreAzure {
 		s.Tables = e.tables(host, s.AllowPlainHTTP, &faults)
 	}
-	var fault string
-	if s.Brand, fault = shown.Read(s.Brand, notify.MaxBrand); fault != "" || strings.Contains(s.Brand, "{{") {
+	var ok bool
+	if s.Brand, ok = notify.ReadBrand(s.Brand); !ok {
 		faults.add("TWOFA_BRAND", "has to be at most 40 printable characters, without {{")
 	}
 	s.Hosts = e.hosts(&faults)
@@ -87,6 +90,7 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 	}
 	s.NotifyChanges = yes(&faults, "TWOFA_NOTIFY_CHANGES", e.NotifyChanges, true)
 	s.Policy = e.policy(&faults)
+	s.Limits = e.limits(&faults)
 	e.channels(&s, now, &faults)
 	s.LogLevel = logLevels[choice(&faults, "TWOFA_LOG_LEVEL", strings.ToLower(cmp.Or(e.LogLevel, "info")), "debug", "info", "warn", "error")]
 	return s, faults
@@ -147,6 +151,16 @@ func yes(faults *Faults, setting, value string, byDefault bool) bool {
 		return byDefault
 	}
 	return choice(faults, setting, strings.ToLower(value), "true", "false") == "true"
+}
+
+// clients returns TWOFA_CLIENTS, nil if it is not set. The faults name the setting.
+func (e environment) clients(faults *Faults) *client.Registry {
+	if e.Clients == "" {
+		return nil
+	}
+	registry, found := client.Load(e.Clients)
+	*faults = append(*faults, found...)
+	return registry
 }
 
 // hosts returns TWOFA_HOSTS, in lower case.
@@ -256,6 +270,16 @@ func (e environment) policy(faults *Faults) otp.Policy {
 	p.MaxSendsPerDay = number(faults, "TWOFA_MAX_SENDS_PER_DAY", e.MaxSendsPerDay, p.MaxSendsPerDay, 1, otp.MaxCounted)
 	p.ResendAfter = duration(faults, "TWOFA_RESEND_AFTER", e.ResendAfter, p.ResendAfter, 0, time.Hour)
 	return p
+}
+
+func (e environment) limits(faults *Faults) guard.Limits {
+	l := guard.DefaultLimits()
+	l.PerIP = number(faults, "TWOFA_MAX_SENDS_PER_IP", e.MaxSendsPerIP, l.PerIP, 0, guard.MaxLimit)
+	l.PerIPPerDay = number(faults, "TWOFA_MAX_SENDS_PER_IP_PER_DAY", e.MaxSendsPerIPPerDay, l.PerIPPerDay, 0, guard.MaxLimit)
+	l.PagePerIP = number(faults, "TWOFA_MAX_PAGE_SENDS_PER_IP", e.MaxPageSendsPerIP, l.PagePerIP, 0, guard.MaxLimit)
+	l.PagePerIPPerDay = number(faults, "TWOFA_MAX_PAGE_SENDS_PER_IP_PER_DAY", e.MaxPageSendsPerIPPerDay, l.PagePerIPPerDay, 0, guard.MaxLimit)
+	l.AnonymousPerDay = number(faults, "TWOFA_MAX_ANONYMOUS_SENDS_PER_DAY", e.MaxAnonymousSendsPerDay, l.AnonymousPerDay, 0, guard.MaxLimit)
+	return l
 }
 
 // number returns a whole number from least to most, and the default if the value

@@ -4,8 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/client"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/reqlog"
@@ -16,11 +18,14 @@ import (
 // reports whether the warning is on its way. It counts and is limited at each address
 // that it goes to, as [otp.Alert] decides: two storage round trips for each.
 func (s *Sender) Alert(ctx context.Context, r otp.Recipient, v otp.Verification) bool {
-	var routes []route
-	for _, by := range append([]channel.Channel{r.Preferred.Channel, v.Channel()}, v.Workflow...) {
-		routes = append(routes, route{channel: by, to: r.AddressFor(v, by), count: otp.Alert})
+	count := func(old otp.Recipient, address string, now time.Time) (otp.Recipient, error) {
+		return otp.Alert(old, address, v.Caller, now)
 	}
-	return s.alert(ctx, routes, notify.Message{Purpose: v.Purpose, Locale: v.Locale})
+	var routes []route
+	for _, by := range append([]channel.Channel{r.PreferredBy(v.Client), v.Channel()}, v.Workflow...) {
+		routes = append(routes, route{channel: by, to: r.AddressFor(v, by), count: count})
+	}
+	return alerted(ctx, s.alert(ctx, routes, notify.Message{Brand: s.Brand(v.Client), Purpose: v.Purpose, Locale: v.Locale}) != "")
 }
 
 // AlertUser tells a user that a recovery code was used, and how many are left,
@@ -45,7 +50,15 @@ func (s *Sender) AlertUser(ctx context.Context, u user.User, codesLeft int) bool
 			others = append(others, r)
 		}
 	}
-	return s.alert(ctx, append(verified, others...), notify.Message{Locale: u.Locale, Recovered: true, CodesLeft: codesLeft})
+	return alerted(ctx, s.alert(ctx, append(verified, others...), notify.Message{Brand: s.Brand(client.From(ctx).ID), Locale: u.Locale, Recovered: true, CodesLeft: codesLeft}) != "")
+}
+
+// alerted puts on the request's log line that an alert is on its way, if it is.
+func alerted(ctx context.Context, onItsWay bool) bool {
+	if onItsWay {
+		reqlog.Add(ctx, slog.Bool("alerted", true))
+	}
+	return onItsWay
 }
 
 // route is a channel and the address that it would reach, "" if there is none.
@@ -59,8 +72,9 @@ type route struct {
 
 // alert sends a warning over the first route that works. It stops at a sender that
 // may have sent the message. An address counts a warning once, over how many channels
-// it may be tried.
-func (s *Sender) alert(ctx context.Context, routes []route, m notify.Message) bool {
+// it may be tried. It returns the channel over which the warning is on its way, "" if it
+// is not.
+func (s *Sender) alert(ctx context.Context, routes []route, m notify.Message) channel.Channel {
 	counted := make(map[string]bool) // by address: whether it may be warned
 	for i, r := range routes {
 		same := func(other route) bool { return other.channel == r.channel && other.to == r.to }
@@ -77,17 +91,20 @@ func (s *Sender) alert(ctx context.Context, routes []route, m notify.Message) bo
 			reqlog.Add(ctx, slog.String("alert", "held back over "+string(r.channel)))
 			continue
 		}
-		m.To, m.Brand, m.Alert = r.to, s.Brand, true
-		err := s.Senders[r.channel].Send(ctx, m)
+		m.To, m.Alert = r.to, true
+		err := s.give(ctx, r.channel, m)
 		if err == nil {
-			return true
+			return r.channel
 		}
 		reqlog.Add(ctx, slog.String("alert", "failed over "+string(r.channel)))
 		f, ok := asFailure(err)
 		s.log(ctx, r.channel, f)
 		if f.MayHaveSent {
-			return ok
+			if !ok {
+				return ""
+			}
+			return r.channel
 		}
 	}
-	return false
+	return ""
 }

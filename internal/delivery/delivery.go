@@ -29,8 +29,8 @@ type Sender struct {
 	Senders    notify.Senders
 	// Workflow lists the channels for users who have none of their own, in order.
 	Workflow    []channel.Channel
-	TestNumbers otp.TestNumbers // get no messages
-	Brand       string          // the name in the messages
+	TestNumbers otp.TestNumbers            // get no messages
+	Brand       func(client string) string // the name in a client's messages
 	// Deniable are the channels on which a person's reply reaches the service.
 	Deniable map[channel.Channel]bool
 	// Log gets each message that failed: an operator has to learn of a wrong
@@ -93,9 +93,9 @@ func (s *Sender) Send(ctx context.Context, st State, i otp.Idempotency) (State, 
 	}
 }
 
-// change makes a transition, whose time is now: see [recipient.Store.ChangeID].
+// change makes a transition, whose time is now: see [recipient.Store.ChangeReported].
 func (s *Sender) change(ctx context.Context, id otp.ID, now time.Time, t recipient.Transition) (State, error) {
-	r, v, err := s.Recipients.ChangeID(ctx, id, t)
+	r, v, err := s.Recipients.ChangeReported(ctx, id, t)
 	return State{r, v, now}, err
 }
 
@@ -113,7 +113,7 @@ func (s *Sender) follow(ctx context.Context, st State, failed failures, i otp.Id
 		case begun: // the answer names another channel than the request began with
 			r = otp.Continue(r, i, v)
 		case failed.limited():
-			r = otp.Forget(r, i)
+			r = otp.Forget(r, i, v)
 		default:
 			outcome, retryAfter := failed.outcome()
 			r = otp.Conclude(r, i, v, outcome, s.pause(retryAfter))
@@ -167,16 +167,31 @@ func (s *Sender) sendLast(ctx context.Context, st State) error {
 		return &problem.Error{Kind: problem.Expired, ID: string(v.ID), Detail: "The secret that made this code is not in use any more. Start a new verification."}
 	}
 	if to != st.Recipient.Address { // the second address, which has its own limits
-		if err := s.count(ctx, to, st.Now, s.spend); err != nil {
+		spend := func(old otp.Recipient, address string, now time.Time) (otp.Recipient, error) {
+			return otp.Spend(old, address, v.Caller, s.Policy, now)
+		}
+		if err := s.count(ctx, to, st.Now, spend); err != nil {
 			return err
 		}
 	}
-	return s.Senders[by].Send(ctx, notify.Message{
-		To: to, Code: code, Brand: s.Brand, Purpose: v.Purpose, Locale: v.Locale, CanDeny: s.Deniable[by],
+	return s.give(ctx, by, notify.Message{
+		To: to, Code: code, Brand: s.Brand(v.Client), Purpose: v.Purpose, Locale: v.Locale, CanDeny: s.Deniable[by],
 		Amount: v.Transaction.Amount, Payee: v.Transaction.Payee, Verification: v.ID, Attempt: len(v.Attempts),
 		// Both in whole seconds, so that ten minutes do not read as nine.
 		ValidFor: v.ExpiresAt.Sub(st.Now.Truncate(time.Second)),
 	})
+}
+
+// give gives a message to the sender of its channel, and puts the provider and the time
+// that it took on the request's log line.
+func (s *Sender) give(ctx context.Context, by channel.Channel, m notify.Message) error {
+	begun := s.Now()
+	err := s.Senders[by].Send(ctx, m)
+	reqlog.Sent(ctx, s.Senders.Provider(by), s.Now().Sub(begun))
+	if err == nil && m.Code != "" {
+		reqlog.Add(ctx, slog.Bool("sent", true))
+	}
+	return err
 }
 
 // counting is a transition that counts a message in the row of the address that it
@@ -191,11 +206,6 @@ func (s *Sender) count(ctx context.Context, to string, now time.Time, by countin
 		return r, otp.Verification{}, err
 	})
 	return err
-}
-
-// spend is the counting of a message with a code.
-func (s *Sender) spend(old otp.Recipient, address string, now time.Time) (otp.Recipient, error) {
-	return otp.Spend(old, address, s.Policy, now)
 }
 
 // asFailure returns the failure in a sender's error. For an error outside the
@@ -222,10 +232,16 @@ func (s *Sender) log(ctx context.Context, by channel.Channel, f *notify.Failure,
 	case !f.Warn && (f.Outcome == otp.OutcomeUndeliverable || f.Outcome == otp.OutcomeInvalidAddress):
 		level = slog.LevelInfo
 	}
-	attrs = append(attrs, slog.String("channel", string(by)),
+	attrs = append(append(reqlog.Request(ctx), attrs...), slog.String("channel", string(by)),
 		slog.String("reason", f.Outcome.String()), slog.Int("provider_error", f.Code), slog.String("detail", f.Detail))
 	if f.Setting != "" {
 		attrs = append(attrs, slog.String("setting", f.Setting))
+	}
+	if provider := s.Senders.Provider(by); provider != "" {
+		attrs = append(attrs, slog.String("provider", provider))
+	}
+	if f.Code != 0 {
+		reqlog.Add(ctx, slog.Int("provider_error", f.Code))
 	}
 	s.Log.LogAttrs(ctx, level, "message failed", attrs...)
 }

@@ -39,8 +39,9 @@ type Texts interface {
 type Inbox struct {
 	Recipients *recipient.Store
 	Texts      Texts
-	Brand      string
-	Now        func() time.Time
+	// Brand is the name in the replies to what a client started.
+	Brand func(client string) string
+	Now   func() time.Time
 }
 
 // payloadDeny is the payload of a template's button for "it was not me".
@@ -93,7 +94,7 @@ func (b *Inbox) Receive(ctx context.Context, m notify.Inbound) (reply string, er
 		reqlog.Add(ctx, slog.String("inbound", "ignored"))
 		return "", nil
 	}
-	about := notify.Message{Brand: b.Brand, Locale: first.Locale, Purpose: first.Purpose}
+	about := notify.Message{Brand: b.Brand(first.Client), Locale: first.Locale, Purpose: first.Purpose}
 	switch {
 	case m.Answered:
 		return "", nil
@@ -190,7 +191,7 @@ func (b *Inbox) approved(vs []otp.Verification, text string) (codes []string) {
 func (b *Inbox) message(v otp.Verification) notify.Message {
 	code, _ := v.Code(b.Recipients.Keys)
 	return notify.Message{
-		Code: code, Brand: b.Brand, Purpose: v.Purpose, Locale: v.Locale, Amount: v.Transaction.Amount, Payee: v.Transaction.Payee,
+		Code: code, Brand: b.Brand(v.Client), Purpose: v.Purpose, Locale: v.Locale, Amount: v.Transaction.Amount, Payee: v.Transaction.Payee,
 	}
 }
 
@@ -207,5 +208,5 @@ func (b *Inbox) replyToUnknown(m notify.Inbound) string {
 	if !isCode && !m.OptOut && !strings.EqualFold(m.Payload, payloadDeny) && !b.Texts.Denies("", m.Text) {
 		return ""
 	}
-	return b.Texts.UnknownSenderReply(notify.Message{Brand: b.Brand})
+	return b.Texts.UnknownSenderReply(notify.Message{Brand: b.Brand("")})
 }

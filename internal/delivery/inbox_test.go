@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/client"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
@@ -147,7 +148,7 @@ func TestReceive_Approvals(t *testing.T) {
 				want = ""
 				wantStatus(r, id, status)
 			}
-			if n := len(r.Recipient(alice).Failures); n != 0 {
+			if n := len(r.Recipient(alice).Tally(otp.Caller{}).Failures); n != 0 {
 				t.Errorf("%d wrong codes were counted", n)
 			}
 		})
@@ -295,7 +296,7 @@ func TestR20_AMessageIDWorksOnceAlsoAfterAnErasure(t *testing.T) {
 	if reply := receive(r, m); reply == "" {
 		t.Fatal("no effect")
 	}
-	if err := r.Recipients.Erase(r.Ctx(), alice, r.Now()); err != nil {
+	if err := r.Recipients.Erase(r.Ctx(), alice, client.MainDirectory, r.Now()); err != nil {
 		t.Fatal(err)
 	}
 	id := r.MustStart(toAlice).ID

@@ -8,6 +8,7 @@ import (
 
 	"twofa/internal/address"
 	"twofa/internal/channel"
+	"twofa/internal/client"
 	"twofa/internal/hostcall"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
@@ -36,7 +37,7 @@ func (s *Sender) CountNotice(ctx context.Context, address string, now time.Time)
 func (s *Sender) SendNotice(ctx context.Context, u user.User, to []string, what notify.Notice) bool {
 	told := false
 	for _, address := range to {
-		told = s.sendNotice(ctx, u, address, what) || told
+		told = s.tell(ctx, u, address, notify.Message{Notice: what}) != "" || told
 	}
 	if told {
 		return true
@@ -49,7 +50,7 @@ func (s *Sender) SendNotice(ctx context.Context, u user.User, to []string, what 
 			reqlog.Add(ctx, slog.String("notice", "not counted for the other address"))
 			continue
 		}
-		told = s.sendNotice(ctx, u, address, what) || told
+		told = s.tell(ctx, u, address, notify.Message{Notice: what}) != "" || told
 	}
 	if !told {
 		reqlog.Add(ctx, slog.String("notice", "failed"))
@@ -57,13 +58,15 @@ func (s *Sender) SendNotice(ctx context.Context, u user.User, to []string, what 
 	return told
 }
 
-// sendNotice tells one address, over the first channel that accepts the message.
-func (s *Sender) sendNotice(ctx context.Context, u user.User, to string, what notify.Notice) bool {
+// tell sends a counted message to one address of a user, over the first channel that
+// accepts it. It returns that channel, "" if none does.
+func (s *Sender) tell(ctx context.Context, u user.User, to string, m notify.Message) channel.Channel {
 	var routes []route
 	for _, by := range s.noticeChannels(u, to) {
 		routes = append(routes, route{channel: by, to: to})
 	}
-	return s.alert(ctx, routes, notify.Message{Locale: u.Locale, Notice: what})
+	m.Brand, m.Locale = s.Brand(client.From(ctx).ID), u.Locale
+	return s.alert(ctx, routes, m)
 }
 
 // noticeChannels returns the channels that reach the address: the user's, then the

@@ -30,7 +30,7 @@ func TestEqualReportsAtOnceAreFollowedOnce(t *testing.T) {
 	id := r.MustStart(toAlice).ID
 	rig.AtOnce(rig.Times(20, func(int) { tolerate(r, r.Report(id, 1, otp.Failed, notOnWhatsApp)) })...)
 	wantTrace(r, id, "whatsapp failed 63024, sms queued", 2)
-	if sends, logged := len(r.Recipient(alice).Sends), r.Logged("message failed"); sends != 2 || len(logged) != 1 {
+	if sends, logged := len(r.Recipient(alice).Tally(otp.Caller{}).Sends), r.Logged("message failed"); sends != 2 || len(logged) != 1 {
 		t.Errorf("%d sends, logged %q", sends, logged)
 	}
 }
@@ -75,11 +75,11 @@ func TestReportsChecksAndResendsAtOnce(t *testing.T) {
 		if approved.Load() != 1 || v.Status != otp.Approved {
 			t.Errorf("round %d: %d approved, the verification is %s", round, approved.Load(), v.Status)
 		}
-		if texts > 1 || calls != int(resent.Load()) || len(v.Attempts) != 1+texts+calls || len(kept.Sends) != len(v.Attempts) {
-			t.Errorf("round %d: %d SMS, %d calls of %d resends, %d sends, %+v", round, texts, calls, resent.Load(), len(kept.Sends), v.Attempts)
+		if texts > 1 || calls != int(resent.Load()) || len(v.Attempts) != 1+texts+calls || len(kept.Tally(otp.Caller{}).Sends) != len(v.Attempts) {
+			t.Errorf("round %d: %d SMS, %d calls of %d resends, %d sends, %+v", round, texts, calls, resent.Load(), len(kept.Tally(otp.Caller{}).Sends), v.Attempts)
 		}
-		if got := int(failures.Load()); len(kept.Failures) != got || v.Checks != got+1 {
-			t.Errorf("round %d: %d failures and %d checks stored for %d wrong codes", round, len(kept.Failures), v.Checks, got)
+		if got := int(failures.Load()); len(kept.Tally(otp.Caller{}).Failures) != got || v.Checks != got+1 {
+			t.Errorf("round %d: %d failures and %d checks stored for %d wrong codes", round, len(kept.Tally(otp.Caller{}).Failures), v.Checks, got)
 		}
 		if v.Attempts[0].Status != otp.Failed {
 			t.Errorf("round %d: the first message is %s", round, v.Attempts[0].Status)
@@ -120,8 +120,8 @@ func TestNoReportIsLost(t *testing.T) {
 	}
 	// Messages 3 and 4 failed before they arrived. While all known messages had
 	// failed, one more may have followed.
-	if len(kept.Failures) != 6 || v.Checks != 6 || len(v.Attempts) > 6 || r.Sent() != len(v.Attempts) {
-		t.Errorf("%d failures, %d checks, %d attempts, %d messages", len(kept.Failures), v.Checks, len(v.Attempts), r.Sent())
+	if len(kept.Tally(otp.Caller{}).Failures) != 6 || v.Checks != 6 || len(v.Attempts) > 6 || r.Sent() != len(v.Attempts) {
+		t.Errorf("%d failures, %d checks, %d attempts, %d messages", len(kept.Tally(otp.Caller{}).Failures), v.Checks, len(v.Attempts), r.Sent())
 	}
 }
 
@@ -169,7 +169,7 @@ func TestASecondAddressIsCountedExactlyAtOnce(t *testing.T) {
 		})
 	}
 	rig.AtOnce(jobs...)
-	if emails, texts := len(r.Sender(channel.Email).Sent()), len(r.Sender(channel.SMS).Sent()); emails != 5 || texts != 7 || len(r.Recipient(mail).Sends) != 5 {
-		t.Errorf("%d e-mails, %d SMS, %d e-mails counted; want 5, 7, 5", emails, texts, len(r.Recipient(mail).Sends))
+	if emails, texts := len(r.Sender(channel.Email).Sent()), len(r.Sender(channel.SMS).Sent()); emails != 5 || texts != 7 || len(r.Recipient(mail).Tally(otp.Caller{}).Sends) != 5 {
+		t.Errorf("%d e-mails, %d SMS, %d e-mails counted; want 5, 7, 5", emails, texts, len(r.Recipient(mail).Tally(otp.Caller{}).Sends))
 	}
 }

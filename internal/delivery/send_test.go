@@ -39,7 +39,7 @@ func TestACodeFallsBackUntilAProviderAcceptsIt(t *testing.T) {
 	}
 	wantTrace(r, a.ID, "whatsapp failed 63024, sms failed 21614, call queued", 3)
 	sameCode(r, a.ID)
-	if got := len(r.Recipient(alice).Sends); got != 1 {
+	if got := len(r.Recipient(alice).Tally(otp.Caller{}).Sends); got != 1 {
 		t.Errorf("%d sends counted, want 1", got)
 	}
 	r.Approve(rig.ByID(a.ID, r.Code(a.ID)))
@@ -60,12 +60,12 @@ func TestACodeFallsBackAfterReports(t *testing.T) {
 	if call := sameCode(r, id)[2]; call.ValidFor != 10*time.Minute-2*time.Second {
 		t.Errorf("the call says that the code works for %v", call.ValidFor)
 	}
-	if got := len(r.Recipient(alice).Sends); got != 3 {
+	if got := len(r.Recipient(alice).Tally(otp.Caller{}).Sends); got != 3 {
 		t.Errorf("%d sends counted, want 3", got)
 	}
 	r.MustReport(id, 3, otp.Delivered, nil)
 	r.Approve(rig.ByID(id, r.Code(id)))
-	if preferred := r.Recipient(alice).Preferred; preferred.Channel != "call" {
+	if preferred := r.Recipient(alice).PreferredBy(""); preferred != "call" {
 		t.Errorf("the channel that worked: %+v", preferred)
 	}
 }
@@ -116,8 +116,8 @@ func TestWhatFailuresMeanTogether(t *testing.T) {
 			}
 			_, v := r.Verification(id)
 			wantTrace(r, id, tc.trace, len(v.Attempts))
-			if v.Status != tc.status || len(r.Recipient(alice).Sends) != 1 {
-				t.Errorf("the verification is %s after %d sends", v.Status, len(r.Recipient(alice).Sends))
+			if v.Status != tc.status || len(r.Recipient(alice).Tally(otp.Caller{}).Sends) != 1 {
+				t.Errorf("the verification is %s after %d sends", v.Status, len(r.Recipient(alice).Tally(otp.Caller{}).Sends))
 			}
 			sameCode(r, id)
 			// The code works if a message may have arrived, and else is over.
@@ -154,7 +154,7 @@ func TestTheLevelOfTheLogTellsWhomAFailureConcerns(t *testing.T) {
 		if e, ok := err.(*problem.Error); ok {
 			id = otp.ID(r.Refused(err, e.Kind).ID) // the error must not quote, either
 		}
-		want := fmt.Sprintf(`level=%s msg="message failed" verification=%s attempt=1 channel=whatsapp %s`, tc.level, id, tc.want)
+		want := fmt.Sprintf(`level=%s msg="message failed" verification=%s attempt=1 channel=whatsapp %s provider=rig`, tc.level, id, tc.want)
 		if got := r.Logged(); len(got) != 1 || got[0] != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
@@ -215,8 +215,8 @@ func TestTheSecondAddressIsCountedInItsOwnRow(t *testing.T) {
 			r.MustResend(a.ID, "")
 		}
 		first, second := r.Recipient(alice), r.Recipient(mail)
-		if len(first.Sends) != want || len(second.Sends) != want || len(second.Verifications) != 0 {
-			t.Errorf("%d and %d sends, want %d; %d verifications in the second row", len(first.Sends), len(second.Sends), want, len(second.Verifications))
+		if len(first.Tally(otp.Caller{}).Sends) != want || len(second.Tally(otp.Caller{}).Sends) != want || len(second.Verifications) != 0 {
+			t.Errorf("%d and %d sends, want %d; %d verifications in the second row", len(first.Tally(otp.Caller{}).Sends), len(second.Tally(otp.Caller{}).Sends), want, len(second.Verifications))
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"twofa/internal/channel"
+	"twofa/internal/client"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
@@ -72,7 +73,7 @@ func TestReceive_ASenderInAnotherSpelling(t *testing.T) {
 				t.Errorf("the reply to a wrong code is %q", reply)
 			}
 			wantStatus(r, id, otp.Pending)
-			if n := len(r.Recipient(tc.known).Failures); n != 0 {
+			if n := len(r.Recipient(tc.known).Tally(otp.Caller{}).Failures); n != 0 {
 				t.Errorf("%d wrong codes were counted", n)
 			}
 			for _, want := range []string{confirmed, ""} { // once
@@ -171,7 +172,7 @@ func TestR20_AMessageIDWorksOnceForBothSpellings(t *testing.T) {
 				t.Errorf("%s, then %s: %q", had, later, reply)
 			}
 			wantStatus(r, id, otp.Pending)
-			if err := r.Recipients.Erase(r.Ctx(), had, r.Now()); err != nil {
+			if err := r.Recipients.Erase(r.Ctx(), had, client.MainDirectory, r.Now()); err != nil {
 				t.Fatal(err)
 			}
 			id = r.MustStart(otpsend.Request{To: later}).ID

@@ -19,12 +19,23 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/otp"
+	"twofa/internal/shown"
 )
 
 // MaxBrand is the longest form in which a brand is shown, in characters. A
 // longer brand is cut where it is shown. The limits of amount and payee are
 // [otp.MaxAmount] and [otp.MaxPayee].
 const MaxBrand = 40
+
+// ReadBrand returns the form of a brand that an operator set, and whether it may be shown.
+func ReadBrand(text string) (form string, ok bool) {
+	form, fault := shown.Read(text, MaxBrand)
+	return form, form != "" && fault == "" && !strings.Contains(form, "{{")
+}
+
+// MaxDetail is the longest form in which the place or the device of an event is shown,
+// in characters.
+const MaxDetail = 40
 
 // Message is one message to one person.
 type Message struct {
@@ -43,6 +54,10 @@ type Message struct {
 	// Notice makes the alert say that the user's factors or addresses have changed.
 	// Empty: it is no notice.
 	Notice Notice
+	// Event makes the alert say what an app has noticed in the user's account. Empty: it
+	// is no event. Place and Device are where, as the app knows them. Empty: unknown.
+	Event         Event
+	Place, Device string
 	// Brand is the name of the service that the person signs in to.
 	Brand string
 	// Purpose is what the code is for. "login" has a text of its own.
@@ -74,6 +89,19 @@ const (
 	NoticeRecoveryCodes Notice = "recovery_codes" // new recovery codes were made
 	NoticeAddress       Notice = "address"        // an address was added, replaced or removed
 )
+
+// Event is what an app has noticed in a user's account.
+type Event string
+
+// The events.
+const (
+	EventWrongPassword Event = "wrong_password" // a wrong password was tried
+	EventNewSignIn     Event = "new_sign_in"    // a sign-in on a device that is new
+	EventOther         Event = "other"          // any other unusual activity
+)
+
+// Events lists all events.
+var Events = []Event{EventWrongPassword, EventNewSignIn, EventOther}
 
 // Speech is a message as a call says it: Before, the code character by
 // character, Again, the code once more, After. An alert has Before only.
@@ -146,6 +174,12 @@ type TransactionShower interface {
 	ShowsTransaction() bool
 }
 
+// Namer is implemented by senders that know who delivers their messages.
+type Namer interface {
+	// Provider returns the provider's name for the log: lower case, always the same.
+	Provider() string
+}
+
 // Failure is why a message was not accepted. Its text is safe to log.
 type Failure struct {
 	// Outcome is what the failure means for what happens next. It is never
@@ -200,6 +234,15 @@ type Senders map[channel.Channel]Sender
 
 // Has reports whether messages can go over the channel.
 func (s Senders) Has(c channel.Channel) bool { return s[c] != nil }
+
+// Provider returns the name of the provider that a channel's messages go to, "" if the
+// sender does not say.
+func (s Senders) Provider(c channel.Channel) string {
+	if namer, ok := s[c].(Namer); ok {
+		return namer.Provider()
+	}
+	return ""
+}
 
 // Channels lists the channels, sorted.
 func (s Senders) Channels() []channel.Channel { return slices.Sorted(maps.Keys(s)) }

@@ -18,7 +18,7 @@ func (r *rig) alert(err error) bool {
 	if !wantKind(r.t, err, problem.WrongCode).Alerted {
 		return false
 	}
-	r.kept, err = otp.Alert(r.kept, fixture.Alice, r.now)
+	r.kept, err = otp.Alert(r.kept, fixture.Alice, server, r.now)
 	return err == nil
 }
 
@@ -40,8 +40,8 @@ func (r *rig) wantAlerts(v otp.Verification, n int, want ...int) {
 // wantAlertedAt checks when the person was last alerted, the zero Time for never.
 func (r *rig) wantAlertedAt(want time.Time) {
 	r.t.Helper()
-	if !r.kept.AlertedAt.Equal(want) {
-		r.t.Errorf("alerted at %v, want %v", r.kept.AlertedAt, want)
+	if !r.kept.Tally(server).AlertedAt.Equal(want) {
+		r.t.Errorf("alerted at %v, want %v", r.kept.Tally(server).AlertedAt, want)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestAlert_PauseUnderClocksThatDiffer(t *testing.T) {
 			r := newRig(t, quiet())
 			r.policy.MaxChecks, r.policy.TTL = 1, window.Day
 			v := r.start("login")
-			r.kept.AlertedAt = fixture.Noon.Add(tc.written)
+			r.kept.Tallies = one(otp.Tally{AlertedAt: fixture.Noon.Add(tc.written)})
 			r.kept = r.kept.Settle(fixture.Noon)
 			r.now = fixture.Noon.Add(at)
 			if alerted := r.alert(r.wrong(v)); alerted != (at == tc.alertAt) {

@@ -63,7 +63,7 @@ func TestNotifyOnce_CountsACallOnce(t *testing.T) {
 			t.Fatalf("%d notices, %v", len(r.kept.Notices), err)
 		}
 	}
-	r.kept = r.kept.Forgotten() // erased between two deliveries
+	r.kept = r.kept.Forgotten(all, r.now) // erased between two deliveries
 	if err := count([16]byte{1}); err != nil || len(r.kept.Notices) != 1 {
 		t.Errorf("after an erasure: %d notices, %v", len(r.kept.Notices), err)
 	}

@@ -119,7 +119,7 @@ func TestAttack15_ProcessesThatTakeTurnsKeepEachLimitExactly(t *testing.T) {
 		for _, apart := range []time.Duration{time.Second, time.Minute, window.MaxSkew} {
 			t.Run(fmt.Sprintf("%s, %v apart", rule.name, apart), func(t *testing.T) {
 				r, v := begin(t, rule.p)
-				spent := len(r.kept.Sends) // the start is one
+				spent := len(r.kept.Tally(server).Sends) // the start is one
 				if rule.want == problem.TooManyChecks {
 					spent = 0
 				}
@@ -141,8 +141,8 @@ func TestAttack15_ProcessesThatTakeTurnsKeepEachLimitExactly(t *testing.T) {
 				for _, at := range []time.Time{end.Add(-1 - apart), end.Add(-1)} {
 					r.now = at
 					wantKind(t, r.startError("pay"), rule.want)
-					if !slices.Equal(r.kept.Sends, full.Sends) || !slices.Equal(r.kept.Failures, full.Failures) {
-						t.Fatalf("the refusal at %v changed the times:\n%v %v\n%v %v", at, full.Sends, full.Failures, r.kept.Sends, r.kept.Failures)
+					if !slices.Equal(r.kept.Tally(server).Sends, full.Tally(server).Sends) || !slices.Equal(r.kept.Tally(server).Failures, full.Tally(server).Failures) {
+						t.Fatalf("the refusal at %v changed the times:\n%v %v\n%v %v", at, full.Tally(server).Sends, full.Tally(server).Failures, r.kept.Tally(server).Sends, r.kept.Tally(server).Failures)
 					}
 				}
 				r.now = end // by either clock
@@ -197,12 +197,12 @@ func TestAttack15_ProcessesWithDifferentClocksKeepTimesAndLimits(t *testing.T) {
 			if rapid.Bool().Draw(t, "behind") {
 				r.now = clock.Add(-apart)
 			}
-			before := r.kept.ResendAfter(r.policy)
+			before := r.kept.ResendAfter(server, r.policy)
 			if rapid.Bool().Draw(t, "start") {
 				made, err := r.tryStart("login")
 				if err == nil {
 					v = made
-					sent = append(sent, r.kept.Sends[len(r.kept.Sends)-1].Sub(fixture.Noon))
+					sent = append(sent, r.kept.Tally(server).Sends[len(r.kept.Tally(server).Sends)-1].Sub(fixture.Noon))
 					if r.now.Before(before) {
 						t.Fatalf("sent at %v, the pause was until %v", r.now, before)
 					}
@@ -210,12 +210,12 @@ func TestAttack15_ProcessesWithDifferentClocksKeepTimesAndLimits(t *testing.T) {
 					t.Fatalf("refused at %v, the pause was until %v", r.now, before)
 				}
 			} else if v.ID != "" && failsAgain(r, v) {
-				failed = append(failed, r.kept.Failures[len(r.kept.Failures)-1].Sub(fixture.Noon))
+				failed = append(failed, r.kept.Tally(server).Failures[len(r.kept.Tally(server).Failures)-1].Sub(fixture.Noon))
 			}
 			for _, list := range []struct {
 				kept    []time.Time
 				written []time.Duration
-			}{{r.kept.Sends, sent}, {r.kept.Failures, failed}} {
+			}{{r.kept.Tally(server).Sends, sent}, {r.kept.Tally(server).Failures, failed}} {
 				recent := list.written[len(list.written)-len(list.kept):]
 				for i, e := range list.kept {
 					if e.Sub(fixture.Noon) != recent[i] || i > 0 && e.Before(list.kept[i-1]) {

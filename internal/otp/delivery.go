@@ -109,19 +109,19 @@ func Follow(old Recipient, g Progress, p Policy, now time.Time) (r Recipient, v 
 	return r, v, begun, nil
 }
 
-// Spend counts a message that goes to this address for a verification in the row of
+// Spend counts a message of the caller that goes to this address for a verification in the row of
 // the person's other address. The limits hold, except the pause, which was checked
 // in the other row.
-func Spend(old Recipient, address string, p Policy, now time.Time) (Recipient, error) {
+func Spend(old Recipient, address string, c Caller, p Policy, now time.Time) (Recipient, error) {
 	r := old.Settle(now)
 	if err := r.mayHold(address); err != nil {
 		return r, err
 	}
-	if err := r.mayFollow(p, now); err != nil {
+	if err := r.mayFollow(c, false, p, now); err != nil {
 		return r, err
 	}
 	r.Address = address
-	r.Sends = window.Record(r.Sends, now)
+	r.countSend(c, now)
 	return r, nil
 }
 
@@ -141,15 +141,11 @@ func (r *Recipient) fallBack(v *Verification, failed channel.Channel, g Progress
 	if v.ExpiresAt.Sub(now) < MinResendLeft {
 		return false
 	}
-	judged := *r
-	if g.Unsent {
-		judged.Sends = nil // no send is spent; the other rules hold
-	}
-	if judged.mayFollow(p, now) != nil {
+	if r.mayFollow(v.Caller, g.Unsent, p, now) != nil {
 		return false
 	}
 	if !g.Unsent {
-		r.Sends = window.Record(r.Sends, now)
+		r.countSend(v.Caller, now)
 	}
 	v.attempt(following, now)
 	return true
@@ -223,22 +219,54 @@ func (r Recipient) AddressFor(v Verification, c channel.Channel) string {
 	return v.Other
 }
 
-// preferredFirst is the workflow with the preferred channel first, if the workflow
-// has it.
-func (r Recipient) preferredFirst(workflow []channel.Channel) []channel.Channel {
-	i := slices.Index(workflow, r.Preferred.Channel)
+// PreferredBy is the channel over which the client last reached the person, "" if it is
+// not known.
+func (r Recipient) PreferredBy(client string) channel.Channel {
+	for _, p := range r.Preferred {
+		if p.Client == client {
+			return p.Channel
+		}
+	}
+	return ""
+}
+
+// preferredFirst is the workflow with the client's preferred channel first, if the
+// workflow has it.
+func (r Recipient) preferredFirst(client string, workflow []channel.Channel) []channel.Channel {
+	preferred := r.PreferredBy(client)
+	i := slices.Index(workflow, preferred)
 	if i <= 0 {
 		return workflow
 	}
-	return append([]channel.Channel{r.Preferred.Channel}, slices.Delete(slices.Clone(workflow), i, i+1)...)
+	return append([]channel.Channel{preferred}, slices.Delete(slices.Clone(workflow), i, i+1)...)
 }
 
-// prefer makes a channel the preferred one, because it reached the person. It does
-// nothing if the workflow has one channel, and for a test number, whose
+// maxPreferred bounds the list of preferred channels. The oldest is forgotten first.
+const maxPreferred = 32
+
+// prefer makes a channel the preferred one of the client, because it reached the person.
+// It does nothing if the workflow has one channel, and for a test number, whose
 // verifications all have to go the same way.
 func (r *Recipient) prefer(v Verification, c channel.Channel, now time.Time) {
-	if len(v.Workflow) > 1 && c != "" && v.TestCode == "" {
-		r.Preferred = Preferred{Channel: c, At: window.Later(window.Stamp(now), r.Preferred.At)}
+	if len(v.Workflow) < 2 || c == "" || v.TestCode != "" {
+		return
+	}
+	next := Preferred{Client: v.Client, Channel: c, At: window.Stamp(now)}
+	for i, p := range r.Preferred {
+		if p.Client == v.Client {
+			next.At = window.Later(next.At, p.At)
+			r.Preferred[i] = next
+			return
+		}
+	}
+	if r.Preferred = append(r.Preferred, next); len(r.Preferred) > maxPreferred {
+		oldest := 0
+		for i, p := range r.Preferred {
+			if p.At.Before(r.Preferred[oldest].At) {
+				oldest = i
+			}
+		}
+		r.Preferred = slices.Delete(r.Preferred, oldest, oldest+1)
 	}
 }
 

@@ -51,8 +51,8 @@ func TestFallback_OrderForEachKindOfFailure(t *testing.T) {
 			if !slices.Equal(channels(v), tc.want) {
 				t.Errorf("sent over %v, want %v", channels(v), tc.want)
 			}
-			if v.Status != otp.Undeliverable || !v.EndedAt.Equal(fixture.Noon) || len(r.kept.Sends) != len(tc.want) {
-				t.Errorf("is %s since %v after %d sends", v.Status, v.EndedAt, len(r.kept.Sends))
+			if v.Status != otp.Undeliverable || !v.EndedAt.Equal(fixture.Noon) || len(r.kept.Tally(server).Sends) != len(tc.want) {
+				t.Errorf("is %s since %v after %d sends", v.Status, v.EndedAt, len(r.kept.Tally(server).Sends))
 			}
 		})
 	}
@@ -81,7 +81,7 @@ func TestFallback_FraudBlocksTheAddressForAnHour(t *testing.T) {
 	r.now = fixture.Noon.Add(time.Minute)
 	wantRefusal(t, r.startError("login"), problem.DestinationRefused, time.Hour-time.Minute)
 	wantRefusal(t, r.resend(other, ""), problem.DestinationRefused, time.Hour-time.Minute)
-	_, err := otp.Spend(r.kept, fixture.Alice, r.policy, r.now)
+	_, err := otp.Spend(r.kept, fixture.Alice, server, r.policy, r.now)
 	wantRefusal(t, err, problem.DestinationRefused, time.Hour-time.Minute)
 	for _, unsent := range []bool{false, true} {
 		_, _, begun, err := otp.Follow(r.kept, otp.Progress{ID: other.ID, Attempt: 1, Status: otp.Failed, Unsent: unsent}, r.policy, r.now)
@@ -123,8 +123,8 @@ func TestFollow_AnotherBlockNeverEndsEarlier(t *testing.T) {
 
 // fill brings the recipient to the limit of one rule.
 var fill = map[string]func(r *rig, v otp.Verification){
-	"sends in 10 minutes": func(r *rig, _ otp.Verification) { r.policy.MaxSends = len(r.kept.Sends) },
-	"sends in a day":      func(r *rig, _ otp.Verification) { r.policy.MaxSendsPerDay = len(r.kept.Sends) },
+	"sends in 10 minutes": func(r *rig, _ otp.Verification) { r.policy.MaxSends = len(r.kept.Tally(server).Sends) },
+	"sends in a day":      func(r *rig, _ otp.Verification) { r.policy.MaxSendsPerDay = len(r.kept.Tally(server).Sends) },
 	"failures in a day": func(r *rig, v otp.Verification) {
 		r.wrongTimes(v, 3)
 		r.policy.MaxFailuresPerDay = 3
@@ -136,9 +136,9 @@ func TestFallback_NeverPastALimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r, v := begin(t, quiet(), "whatsapp", "sms")
 			fill(r, v)
-			before := len(r.kept.Sends)
+			before := len(r.kept.Tally(server).Sends)
 			v, begun := r.fail(v, 1, otp.NextChannel)
-			if begun || len(r.kept.Sends) != before || len(v.Attempts) != 1 {
+			if begun || len(r.kept.Tally(server).Sends) != before || len(v.Attempts) != 1 {
 				t.Errorf("began %v, %+v", begun, v.Attempts)
 			}
 			if v.Status != otp.Pending {
@@ -154,8 +154,8 @@ func TestFallback_WaitsForNoPauseAndCountsAsASend(t *testing.T) {
 	if _, begun := r.fail(v, 1, otp.NextChannel); !begun {
 		t.Fatal("no message was begun within the pause")
 	}
-	if want := []time.Time{fixture.Noon, r.now}; !slices.Equal(r.kept.Sends, want) {
-		t.Errorf("the sends are %v, want %v", r.kept.Sends, want)
+	if want := []time.Time{fixture.Noon, r.now}; !slices.Equal(r.kept.Tally(server).Sends, want) {
+		t.Errorf("the sends are %v, want %v", r.kept.Tally(server).Sends, want)
 	}
 	wantRefusal(t, r.startError("pay"), problem.ResendTooSoon, 30*time.Second) // the pause counts from the newer message
 }
@@ -170,8 +170,8 @@ func TestFallback_OfAMessageThatWasNotAcceptedSpendsNoOtherSend(t *testing.T) {
 				t.Fatalf("%s: nothing follows message %d, which the provider did not accept", rule, n)
 			}
 		}
-		if want := []channel.Channel{"whatsapp", "sms", "call"}; !slices.Equal(channels(v), want) || len(r.kept.Sends) != 1 {
-			t.Errorf("%s: sent over %v with %d sends", rule, channels(v), len(r.kept.Sends))
+		if want := []channel.Channel{"whatsapp", "sms", "call"}; !slices.Equal(channels(v), want) || len(r.kept.Tally(server).Sends) != 1 {
+			t.Errorf("%s: sent over %v with %d sends", rule, channels(v), len(r.kept.Tally(server).Sends))
 		}
 	}
 }
@@ -272,7 +272,7 @@ func TestFallback_WhatMayRecoverCanBeResent(t *testing.T) {
 }
 
 func (r *rig) spend(address string) (err error) {
-	r.kept, err = otp.Spend(r.kept, address, r.policy, r.now)
+	r.kept, err = otp.Spend(r.kept, address, server, r.policy, r.now)
 	return err
 }
 
@@ -293,7 +293,7 @@ func TestSpend_CountsWithoutAPause(t *testing.T) {
 	for range 5 {
 		wantKind(t, r.spend(fixture.AliceMail), "")
 	}
-	if !same(r.kept, otp.Recipient{Address: fixture.AliceMail, Sends: slices.Repeat([]time.Time{fixture.Noon}, 5)}) {
+	if !same(r.kept, otp.Recipient{Address: fixture.AliceMail, Tallies: one(otp.Tally{Sends: slices.Repeat([]time.Time{fixture.Noon}, 5)})}) {
 		t.Errorf("got %+v", r.kept)
 	}
 	wantRefusal(t, r.spend(fixture.AliceMail), problem.TooManySends, 10*time.Minute)

@@ -82,7 +82,7 @@ func TestAttack11_RepeatedReportsInAnyOrderHaveOneEffect(t *testing.T) {
 		if slices.Index(order, otp.Failed) < min(slices.Index(order, otp.Delivered), slices.Index(order, otp.Read)) {
 			want = 1
 		}
-		if v = r.found(v); begun != want || len(v.Attempts) != 1+want || len(r.kept.Sends) != 1+want || known != otp.Read {
+		if v = r.found(v); begun != want || len(v.Attempts) != 1+want || len(r.kept.Tally(server).Sends) != 1+want || known != otp.Read {
 			t.Errorf("%v: began %d messages, want %d; %+v", order, begun, want, v.Attempts)
 		}
 	}
@@ -165,8 +165,8 @@ func TestFollow_AnOlderFailureBeginsNothingWhileANewerMessageIsOnItsWay(t *testi
 				r.report(v, 2, newer)
 			}
 			v, begun := r.fail(v, 1, otp.NextChannel)
-			if begun || len(r.kept.Sends) != 2 || v.Status != otp.Pending {
-				t.Errorf("began %v, %d sends, %s", begun, len(r.kept.Sends), v.Status)
+			if begun || len(r.kept.Tally(server).Sends) != 2 || v.Status != otp.Pending {
+				t.Errorf("began %v, %d sends, %s", begun, len(r.kept.Tally(server).Sends), v.Status)
 			}
 			v, begun = r.fail(v, 2, otp.NextChannel)
 			if arrived := rank[newer] >= rank[otp.Delivered]; begun == arrived {
@@ -190,7 +190,7 @@ func TestFollow_StoresTheStatusAfterTheEndAndBeginsNothing(t *testing.T) {
 			got, begun := r.fail(v, 1, otp.NextChannel)
 			want := copyOf(v)
 			want.Attempts[0].Status, want.Attempts[0].Error = otp.Failed, 63024
-			if begun || len(r.kept.Sends) != 1 || !alike(got, want) || !alike(r.found(v), want) {
+			if begun || len(r.kept.Tally(server).Sends) != 1 || !alike(got, want) || !alike(r.found(v), want) {
 				t.Errorf("began %v\ngot  %+v\nwant %+v", begun, got, want)
 			}
 		})

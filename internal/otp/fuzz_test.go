@@ -12,7 +12,7 @@ import (
 )
 
 // A row that decodes is encoded as the same bytes. A row of version 1 is encoded
-// as version 2. No transition panics on a recipient that was decoded.
+// as the present version. No transition panics on a recipient that was decoded.
 func FuzzDecodeRow(f *testing.F) {
 	_, old := decodeRow1(f)
 	f.Add([]byte(nil))
@@ -26,6 +26,7 @@ func FuzzDecodeRow(f *testing.F) {
 	f.Add(append([]byte{2}, make([]byte, 32)...))
 	f.Add(append([]byte{3}, make([]byte, 36)...))
 	f.Add(append([]byte{4}, make([]byte, 52)...))
+	f.Add(append([]byte{5}, make([]byte, 50)...))
 	f.Add(append([]byte{1, 0, 0, 8}, make([]byte, 8+2)...))
 	f.Fuzz(func(t *testing.T, row []byte) {
 		r, err := recipient.Decode(row)
@@ -33,7 +34,7 @@ func FuzzDecodeRow(f *testing.F) {
 			return
 		}
 		again, err := recipient.Encode(r)
-		if row[0] < 4 {
+		if row[0] < 5 {
 			if row[0] == 1 && tooLong(r) {
 				return
 			}
@@ -45,7 +46,7 @@ func FuzzDecodeRow(f *testing.F) {
 				again, err = recipient.Encode(r2)
 			}
 		}
-		if err != nil || len(row) == 0 || row[0] != 4 || !bytes.Equal(again, row) {
+		if err != nil || len(row) == 0 || row[0] != 5 || !bytes.Equal(again, row) {
 			t.Fatalf("%x\ndecodes and encodes to\n%x, %v", row, again, err)
 		}
 		tryAll(t, r, fixture.Noon)
@@ -80,14 +81,14 @@ func tryAll(t *testing.T, r otp.Recipient, now time.Time) {
 		}
 	}
 	keep(r.Settle(now))
-	spent, _ := otp.Spend(r, r.Address, p, now)
+	spent, _ := otp.Spend(r, r.Address, server, p, now)
 	keep(spent)
 	denied, _, _ := otp.Deny(r, now)
 	keep(denied)
 	for _, a := range r.Replays {
-		_, _, _ = r.Replayed(a.Idempotency)
-		keep(otp.Conclude(r, a.Idempotency, otp.Verification{}, otp.OutcomeRefused, time.Minute))
-		keep(otp.Forget(r, a.Idempotency))
+		_, _, _ = r.Replayed(a.Caller, a.Idempotency)
+		keep(otp.Conclude(r, a.Idempotency, otp.Verification{Caller: a.Caller}, otp.OutcomeRefused, time.Minute))
+		keep(otp.Forget(r, a.Idempotency, otp.Verification{Caller: a.Caller}))
 	}
 	for i, v := range r.Verifications {
 		if i >= 8 { // no row has more
@@ -101,12 +102,12 @@ func tryAll(t *testing.T, r otp.Recipient, now time.Time) {
 }
 
 func tryOne(v otp.Verification, r otp.Recipient, p otp.Policy, now time.Time, keep func(otp.Recipient)) {
-	_, _, _ = r.Knows(v.ID), r.ChecksLeft(v, p), r.Proven(v)
-	_, _ = r.Settle(now).SendsLeft(p, now), r.Settle(now).ResendAfter(p)
+	_, _, _ = r.Knows(v.ID), r.ChecksLeft(v, p, now), r.Proven(v)
+	_, _ = r.Settle(now).SendsLeft(v.Caller, p, now), r.Settle(now).ResendAfter(v.Caller, p)
 	_ = r.AddressFor(v, v.Channel())
 	code, _ := v.Code(keyring)
 	for _, code := range []string{code, "000000", ""} {
-		req := otp.CheckRequest{ID: v.ID, Code: code, Transaction: v.Transaction}
+		req := otp.CheckRequest{Caller: v.Caller, ID: v.ID, Code: code, Transaction: v.Transaction}
 		checked, _, _ := otp.Check(r, req, keyring, p, now)
 		keep(checked)
 		claimed, _, _ := otp.Claim(r, req, p, now)
@@ -115,7 +116,7 @@ func tryOne(v otp.Verification, r otp.Recipient, p otp.Policy, now time.Time, ke
 		keep(confirmed)
 	}
 	_, _, _ = otp.Check(r, otp.CheckRequest{Purpose: v.Purpose, User: v.User, Address: r.Address, Code: code}, keyring, p, now)
-	canceled, _, _ := otp.Cancel(r, v.ID, now)
+	canceled, _, _ := otp.Cancel(r, "", v.ID, now)
 	keep(canceled)
 	for _, c := range []channel.Channel{"", channel.Next, "sms"} {
 		resent, _, _ := otp.Resend(r, otp.ResendRequest{ID: v.ID, Channel: c, Idempotency: known(1)}, p, now)

@@ -60,6 +60,12 @@ func (id ID) Bytes() (b [16]byte) {
 // before ids were encrypted made: its first 16 digits are the row key itself. The id has to be valid.
 func (id ID) FormerRowKey() RowKey { return RowKey(id[len(idPrefix) : len(idPrefix)+rowDigits]) }
 
+// KnowsOf is Knows for a client: what another client started is not known.
+func (r Recipient) KnowsOf(client string, id ID) bool {
+	_, known := r.callerOf(client, id)
+	return known
+}
+
 // Knows reports whether the recipient holds the verification, or an answer about it
 // that is remembered for a repetition of its request.
 func (r Recipient) Knows(id ID) bool {

@@ -61,8 +61,8 @@ func TestConfirm_ApprovesOnlyAPendingInboundOneByItsCode(t *testing.T) {
 	if r.status(sent) != otp.Pending || r.status(other) != otp.Pending {
 		t.Errorf("the others are %s and %s", r.status(sent), r.status(other))
 	}
-	if len(r.kept.Failures) != 0 {
-		t.Errorf("%d failures are counted", len(r.kept.Failures))
+	if len(r.kept.Tally(server).Failures) != 0 {
+		t.Errorf("%d failures are counted", len(r.kept.Tally(server).Failures))
 	}
 }
 
@@ -172,8 +172,8 @@ func TestClaim_NeverOfOneThatWasSent(t *testing.T) {
 
 func TestInbound_AStartCountsAsASendAndKeepsThePause(t *testing.T) {
 	r, v := begin(t, otp.DefaultPolicy(), channel.Inbound)
-	if len(r.kept.Sends) != 1 || len(v.Attempts) != 0 || v.Channel() != channel.Inbound {
-		t.Errorf("%d sends, %+v", len(r.kept.Sends), v)
+	if len(r.kept.Tally(server).Sends) != 1 || len(v.Attempts) != 0 || v.Channel() != channel.Inbound {
+		t.Errorf("%d sends, %+v", len(r.kept.Tally(server).Sends), v)
 	}
 	req := r.request(fixture.Alice, "login", otp.Transaction{})
 	req.Workflow = []channel.Channel{channel.Inbound}

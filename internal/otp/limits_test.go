@@ -45,7 +45,7 @@ func TestSends_TwentyInADayAndTheNextExactlyADayAfterTheFirst(t *testing.T) {
 
 func TestSends_PauseOfThirtySecondsIsExact(t *testing.T) {
 	r, v := begin(t, otp.DefaultPolicy())
-	if got, want := r.kept.ResendAfter(r.policy), fixture.Noon.Add(30*time.Second); !got.Equal(want) {
+	if got, want := r.kept.ResendAfter(server, r.policy), fixture.Noon.Add(30*time.Second); !got.Equal(want) {
 		t.Errorf("ResendAfter is %v, want %v", got, want)
 	}
 	for _, after := range []time.Duration{0, ms, 30*time.Second - 1} {
@@ -85,12 +85,14 @@ func TestSends_RetryAfterIsWhenEveryRuleIsOver(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t, otp.DefaultPolicy())
 			r.kept.Address = fixture.Alice
+			var tally otp.Tally
 			for _, s := range tc.sends {
-				r.kept.Sends = append(r.kept.Sends, fixture.Noon.Add(-s*time.Second))
+				tally.Sends = append(tally.Sends, fixture.Noon.Add(-s*time.Second))
 			}
 			for range tc.failures {
-				r.kept.Failures = append(r.kept.Failures, fixture.Noon.Add(-23*time.Hour))
+				tally.Failures = append(tally.Failures, fixture.Noon.Add(-23*time.Hour))
 			}
+			r.kept.Tallies = one(tally)
 			wantRefusal(t, r.startError("login"), tc.want, tc.wait)
 			r.now = fixture.Noon.Add(tc.wait - 1)
 			if r.startError("login") == nil {
@@ -172,7 +174,7 @@ func TestSendsLeft_SaysHowManyMoreAreAccepted(t *testing.T) {
 	r := newRig(t, quiet())
 	wantLeft := func(want int) {
 		t.Helper()
-		if got := r.kept.Settle(r.now).SendsLeft(r.policy, r.now); got != want {
+		if got := r.kept.Settle(r.now).SendsLeft(server, r.policy, r.now); got != want {
 			t.Errorf("got %d, want %d", got, want)
 		}
 	}
@@ -197,7 +199,7 @@ func TestR6_AVerificationHasFiveChecks(t *testing.T) {
 	r, v := begin(t, otp.DefaultPolicy())
 	for want := 4; want >= 0; want-- {
 		wantChecksLeft(t, r.wrong(v), problem.WrongCode, want)
-		if got := r.kept.ChecksLeft(r.found(v), r.policy); got != want {
+		if got := r.kept.ChecksLeft(r.found(v), r.policy, r.now); got != want {
 			t.Errorf("ChecksLeft is %d, want %d", got, want)
 		}
 	}
@@ -205,7 +207,7 @@ func TestR6_AVerificationHasFiveChecks(t *testing.T) {
 		t.Errorf("status %s, want exhausted", got)
 	}
 	wantChecksLeft(t, r.right(v), problem.TooManyChecks, 0)
-	if n := len(r.kept.Failures); n != 5 {
+	if n := len(r.kept.Tally(server).Failures); n != 5 {
 		t.Errorf("%d failures are counted, want 5: the last code was not compared", n)
 	}
 }

@@ -42,6 +42,15 @@ func mustParse(setting string) *secret.Keyring {
 	return ring
 }
 
+// server is the server of the nameless client, who calls in most tests.
+var server otp.Caller
+
+// all belong to an erasure.
+func all(string) bool { return true }
+
+// one returns the tallies of a recipient with that one caller.
+func one(t otp.Tally) []otp.Tally { return []otp.Tally{t} }
+
 // quiet is the default policy without the pause between sends, for tests that
 // are about something else.
 func quiet() otp.Policy {
@@ -294,8 +303,14 @@ func deepCopy(r otp.Recipient) otp.Recipient {
 	for _, v := range all {
 		r.Verifications = append(r.Verifications, copyOf(v))
 	}
-	r.Sends, r.Failures, r.Replays = fresh(r.Sends), fresh(r.Failures), fresh(r.Replays)
-	r.Notices, r.Messages = fresh(r.Notices), fresh(r.Messages)
+	tallies := r.Tallies
+	r.Tallies = nil
+	for _, t := range tallies {
+		t.Sends, t.Failures, t.Unlocks = fresh(t.Sends), fresh(t.Failures), fresh(t.Unlocks)
+		r.Tallies = append(r.Tallies, t)
+	}
+	r.Replays, r.Preferred = fresh(r.Replays), fresh(r.Preferred)
+	r.Notices, r.Events, r.Messages = fresh(r.Notices), fresh(r.Events), fresh(r.Messages)
 	return r
 }
 

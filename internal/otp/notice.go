@@ -55,19 +55,19 @@ func AlertUsed(old Recipient, address string, now time.Time) (Recipient, error) 
 	return Notify(r, address, now)
 }
 
-// Alert counts an alert of wrong codes. Errors are those of AlertUsed, and of kind
-// TooManyChanges if the address had such an alert within AlertPause.
-func Alert(old Recipient, address string, now time.Time) (Recipient, error) {
+// Alert counts an alert of the caller's wrong codes. Errors are those of AlertUsed, and of
+// kind TooManyChanges if the caller's wrong codes were alerted within AlertPause.
+func Alert(old Recipient, address string, c Caller, now time.Time) (Recipient, error) {
 	r := old.Settle(now)
-	if !r.AlertedAt.IsZero() {
+	if last := r.alertedAt(c); !last.IsZero() {
 		return r, &problem.Error{
-			Kind: problem.TooManyChanges, RetryAfter: r.AlertedAt.Add(AlertPause).Sub(now),
+			Kind: problem.TooManyChanges, RetryAfter: last.Add(AlertPause).Sub(now),
 			Detail: "This address had an alert of wrong codes within the last hour.",
 		}
 	}
 	r, err := AlertUsed(r, address, now)
 	if err == nil {
-		r.AlertedAt = window.Stamp(now)
+		r.tally(c).AlertedAt = window.Stamp(now)
 	}
 	return r, err
 }

@@ -12,6 +12,11 @@ import (
 	"twofa/internal/window"
 )
 
+// alertServer is [otp.Alert] for the wrong codes of the server.
+func alertServer(r otp.Recipient, address string, now time.Time) (otp.Recipient, error) {
+	return otp.Alert(r, address, server, now)
+}
+
 func TestNotify_AtMostTenADay(t *testing.T) {
 	r := newRig(t, quiet())
 	notify := func() (err error) {
@@ -25,8 +30,8 @@ func TestNotify_AtMostTenADay(t *testing.T) {
 	r.unchanged("the eleventh", func() { wantRefusal(t, notify(), problem.TooManyChanges, 15*time.Hour) })
 	// Codes have their own limits, and are sent and checked all the same.
 	v := r.start("login")
-	if len(r.kept.Sends) != 1 || len(r.kept.Failures) != 0 {
-		t.Errorf("%d sends, %d failures", len(r.kept.Sends), len(r.kept.Failures))
+	if len(r.kept.Tally(server).Sends) != 1 || len(r.kept.Tally(server).Failures) != 0 {
+		t.Errorf("%d sends, %d failures", len(r.kept.Tally(server).Sends), len(r.kept.Tally(server).Failures))
 	}
 	wantKind(t, r.right(v), "")
 	r.now = fixture.Noon.Add(window.Day - ms)
@@ -48,15 +53,15 @@ func TestR18_AlertsCountWithNotices(t *testing.T) {
 	}
 	for i := range 3 {
 		r.now = fixture.Noon.Add(time.Duration(i) * time.Hour)
-		wantKind(t, count(otp.Alert), "")
+		wantKind(t, count(alertServer), "")
 		r.wantAlertedAt(r.now)
-		r.unchanged("a second alert in the hour", func() { wantRefusal(t, count(otp.Alert), problem.TooManyChanges, time.Hour) })
+		r.unchanged("a second alert in the hour", func() { wantRefusal(t, count(alertServer), problem.TooManyChanges, time.Hour) })
 		wantKind(t, count(otp.AlertUsed), "")
 		wantKind(t, count(otp.Notify), "")
 	}
 	wantKind(t, count(otp.AlertUsed), "")
 	r.now = r.now.Add(time.Hour)
-	for name, f := range map[string]func(otp.Recipient, string, time.Time) (otp.Recipient, error){"alert": otp.Alert, "used": otp.AlertUsed, "notice": otp.Notify} {
+	for name, f := range map[string]func(otp.Recipient, string, time.Time) (otp.Recipient, error){"alert": alertServer, "used": otp.AlertUsed, "notice": otp.Notify} {
 		r.kept = r.kept.Settle(r.now)
 		r.unchanged(name, func() { wantKind(t, count(f), problem.TooManyChanges) })
 	}
@@ -67,7 +72,7 @@ func TestR18_AlertsCountWithNotices(t *testing.T) {
 func TestAlerts_NotToABlockedAddress(t *testing.T) {
 	r, v := begin(t, quiet())
 	r.fail(v, 1, otp.NextNone)
-	for _, f := range []func(otp.Recipient, string, time.Time) (otp.Recipient, error){otp.Alert, otp.AlertUsed} {
+	for _, f := range []func(otp.Recipient, string, time.Time) (otp.Recipient, error){alertServer, otp.AlertUsed} {
 		kept, err := f(r.kept, fixture.Alice, r.now)
 		if wantRefusal(t, err, problem.DestinationRefused, otp.BlockedFor); !same(kept, r.kept) {
 			t.Errorf("%+v", kept)
@@ -156,7 +161,7 @@ func TestForgotten_KeepsNoticesAndMessages(t *testing.T) {
 	r.start("login")
 	r.kept.Notices = []time.Time{r.now}
 	r.kept.Messages = []otp.Message{{Hash: otp.NewMessageHash("SM1"), At: r.now}}
-	if got := r.kept.Forgotten(); len(got.Notices) != 1 || len(got.Messages) != 1 || got.Address != "" || len(got.Verifications) != 0 {
+	if got := r.kept.Forgotten(all, r.now); len(got.Notices) != 1 || len(got.Messages) != 1 || got.Address != "" || len(got.Verifications) != 0 {
 		t.Errorf("%+v", got)
 	}
 	left := otp.Recipient{Notices: r.kept.Notices}

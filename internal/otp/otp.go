@@ -53,11 +53,11 @@ const BlockedFor = time.Hour
 // people who sign in every few weeks.
 const PreferredFor = 90 * window.Day
 
-// Bounds of what a recipient remembers.
+// Bounds of what a recipient remembers. See also maxSize.
 const (
-	MaxLive    = 4   // pending verifications, one for each purpose
-	maxKept    = 8   // pending and ended verifications together
-	MaxCounted = 100 // events in each list
+	MaxLive    = 4   // pending verifications of one caller, one for each purpose
+	maxKept    = 8   // pending and ended verifications of one caller together
+	MaxCounted = 100 // events that one client's settings allow
 )
 
 // Policy is the rules that the operator sets. See docs/settings.md.
@@ -65,10 +65,10 @@ type Policy struct {
 	Shape             Shape
 	TTL               time.Duration // 1 min to 24 h, whole seconds
 	MaxChecks         int           // per verification, 1 to MaxCounted
-	MaxFailuresPerDay int           // per address, 1 to MaxCounted
-	MaxSends          int           // per address and SendWindow, 1 to MaxCounted
-	MaxSendsPerDay    int           // per address, 1 to MaxCounted
-	ResendAfter       time.Duration // pause between sends to one address, 0 to 1 h
+	MaxFailuresPerDay int           // per address and client, 1 to MaxCounted
+	MaxSends          int           // per address, client and SendWindow, 1 to MaxCounted
+	MaxSendsPerDay    int           // per address and client, 1 to MaxCounted
+	ResendAfter       time.Duration // pause between sends of one caller to one address, 0 to 1 h
 }
 
 // DefaultPolicy is the policy without any settings.
@@ -93,7 +93,9 @@ type Transaction struct {
 
 // Verification is one code, from its start until it is forgotten.
 type Verification struct {
-	ID      ID
+	ID ID
+	// Caller is who started it. Nobody else sees, checks, resends or cancels it.
+	Caller
 	Purpose string
 	// User is the key of the registered user that the verification was started
 	// for, "" if the client gave an address. Unverified is true if the user's
@@ -128,19 +130,24 @@ type Verification struct {
 type Recipient struct {
 	Address       string // E.164 or an e-mail address; "" if nothing is remembered, or after an erasure
 	Verifications []Verification
-	Sends         []time.Time // of the last Day, oldest first
-	Failures      []time.Time // wrong codes of the last Day, oldest first
-	AlertedAt     time.Time   // of the last alert of wrong codes, zero if there was none for AlertPause
+	Tallies       []Tally     // one a caller for whom something is counted
 	BlockedUntil  time.Time   // zero if the provider does not block the address
-	Preferred     Preferred
+	Preferred     []Preferred // one a client
 	Notices       []time.Time `json:",omitempty"` // notices and alerts of the last Day, oldest first
 	NoticeCall    [16]byte    `json:",omitzero"`  // of Idempotency.Call: the call of the last notice that was counted, zero if unknown
+	Events        []Event     `json:",omitempty"` // alerts that clients asked for within the last Day, oldest first; each is in Notices, too
 	Messages      []Message   `json:",omitempty"` // the person's own that had an effect within the last Day, oldest first
 	Replays       []Replay    // of the last Day, oldest first
+	// KnownAt is when a browser last proved the address, zero if none did within KnownFor.
+	KnownAt time.Time `json:",omitzero"`
+	// Epoch is the time from which on a browser has to prove the address again: one that
+	// proved it before is not known any more. Zero if there is none.
+	Epoch time.Time `json:",omitzero"`
 }
 
-// Preferred is the channel that last reached the person.
+// Preferred is the channel over which a client last reached the person.
 type Preferred struct {
+	Client  string
 	Channel channel.Channel
 	At      time.Time
 }
@@ -151,9 +158,13 @@ func (r Recipient) clone() Recipient {
 	for i := range r.Verifications {
 		r.Verifications[i].Attempts = slices.Clone(r.Verifications[i].Attempts)
 	}
-	r.Sends = slices.Clone(r.Sends)
-	r.Failures = slices.Clone(r.Failures)
+	r.Tallies = slices.Clone(r.Tallies)
+	for i := range r.Tallies {
+		r.Tallies[i] = r.Tallies[i].clone()
+	}
+	r.Preferred = slices.Clone(r.Preferred)
 	r.Notices = slices.Clone(r.Notices)
+	r.Events = slices.Clone(r.Events)
 	r.Messages = slices.Clone(r.Messages)
 	r.Replays = slices.Clone(r.Replays)
 	return r
@@ -167,17 +178,21 @@ func (r Recipient) clone() Recipient {
 func (r Recipient) Settle(now time.Time) Recipient {
 	r = r.clone()
 	latest := window.Latest(now)
-	r.Sends = window.Settle(r.Sends, now)
-	r.Failures = window.Settle(r.Failures, now)
-	r.Notices = window.Settle(r.Notices, now)
-	if r.AlertedAt = window.Earlier(r.AlertedAt, latest); now.Sub(r.AlertedAt) >= AlertPause {
-		r.AlertedAt = time.Time{}
+	for i := range r.Tallies {
+		r.Tallies[i] = r.Tallies[i].settle(now)
 	}
+	r.Tallies = slices.DeleteFunc(r.Tallies, Tally.isEmpty)
+	r.Notices = window.Settle(r.Notices, now)
+	r.Events = settleEvents(r.Events, now)
 	if r.BlockedUntil = window.Earlier(r.BlockedUntil, latest.Add(BlockedFor)); !now.Before(r.BlockedUntil) {
 		r.BlockedUntil = time.Time{}
 	}
-	if r.Preferred.At = window.Earlier(r.Preferred.At, latest); now.Sub(r.Preferred.At) >= PreferredFor {
-		r.Preferred = Preferred{}
+	for i := range r.Preferred {
+		r.Preferred[i].At = window.Earlier(r.Preferred[i].At, latest)
+	}
+	r.Preferred = slices.DeleteFunc(r.Preferred, func(p Preferred) bool { return now.Sub(p.At) >= PreferredFor })
+	if r.KnownAt = window.Earlier(r.KnownAt, latest); now.Sub(r.KnownAt) >= KnownFor {
+		r.KnownAt, r.Epoch = time.Time{}, time.Time{}
 	}
 	r.Messages = slices.DeleteFunc(r.Messages, func(m Message) bool { return now.Sub(m.At) >= window.Day })
 	for i := range r.Messages {
@@ -197,8 +212,8 @@ func (r Recipient) Settle(now time.Time) Recipient {
 	r.Verifications = slices.DeleteFunc(r.Verifications, func(v Verification) bool {
 		return v.Status != Pending && now.Sub(v.EndedAt) >= window.Day
 	})
-	if len(r.Verifications)+len(r.Sends)+len(r.Failures)+len(r.Notices)+len(r.Messages)+len(r.Replays) == 0 &&
-		r.AlertedAt.IsZero() && r.BlockedUntil.IsZero() && r.Preferred == (Preferred{}) {
+	if len(r.Verifications)+len(r.Tallies)+len(r.Preferred)+len(r.Notices)+len(r.Events)+len(r.Messages)+len(r.Replays) == 0 &&
+		r.BlockedUntil.IsZero() && r.KnownAt.IsZero() {
 		return Recipient{} // nothing is remembered: any address may use the row
 	}
 	return r
@@ -215,8 +230,14 @@ func (r Recipient) KeepUntil() time.Time {
 		}
 		until = window.Later(until, end.Add(window.Day))
 	}
-	for _, t := range slices.Concat(r.Sends, r.Failures, r.Notices) {
+	for _, t := range r.Tallies {
+		until = window.Later(until, t.keepUntil())
+	}
+	for _, t := range r.Notices {
 		until = window.Later(until, t.Add(window.Day))
+	}
+	for _, e := range r.Events {
+		until = window.Later(until, e.At.Add(window.Day))
 	}
 	for _, m := range r.Messages {
 		until = window.Later(until, m.At.Add(window.Day))
@@ -224,16 +245,17 @@ func (r Recipient) KeepUntil() time.Time {
 	for _, p := range r.Replays {
 		until = window.Later(until, p.At.Add(window.Day))
 	}
-	if !r.AlertedAt.IsZero() {
-		until = window.Later(until, r.AlertedAt.Add(AlertPause))
+	for _, p := range r.Preferred {
+		until = window.Later(until, p.At.Add(PreferredFor))
 	}
-	if !r.Preferred.At.IsZero() {
-		until = window.Later(until, r.Preferred.At.Add(PreferredFor))
+	if !r.KnownAt.IsZero() {
+		until = window.Later(until, r.KnownAt.Add(KnownFor))
 	}
 	return window.Later(until, r.BlockedUntil)
 }
 
-// Find returns the verification of that id, or a NotFound error.
+// Find returns the verification of that id, or a NotFound error. It is for what no client
+// asks: see FindOf.
 func (r Recipient) Find(id ID) (Verification, error) {
 	for _, v := range r.Verifications {
 		if v.ID == id {
@@ -243,14 +265,24 @@ func (r Recipient) Find(id ID) (Verification, error) {
 	return Verification{}, errNotFound()
 }
 
-// Latest returns the newest verification of a purpose and a user ("": none), pending or
-// ended. The error is of kind NotFound if there is none, and if that one has ended and a
-// newer one was started with a user instead of without, or the other way round.
-func (r Recipient) Latest(purpose string, user UserKey) (Verification, error) {
+// FindOf is Find for a client: another client's verification is not found.
+func (r Recipient) FindOf(client string, id ID) (Verification, error) {
+	v, err := r.Find(id)
+	if err != nil || v.Client != client {
+		return Verification{}, errNotFound()
+	}
+	return v, nil
+}
+
+// Latest returns the caller's newest verification of a purpose and a user ("": none),
+// pending or ended. The error is of kind NotFound if there is none, and if that one has
+// ended and a newer one was started with a user instead of without, or the other way
+// round.
+func (r Recipient) Latest(c Caller, purpose string, user UserKey) (Verification, error) {
 	var newer, own Verification
 	for _, v := range slices.Backward(r.Verifications) {
 		switch {
-		case v.Purpose != purpose:
+		case v.Purpose != purpose || !v.is(c):
 		case v.User == user:
 			own = v
 		case newer.ID == "" && (v.User == "" || user == ""):
@@ -283,39 +315,31 @@ func (r *Recipient) put(v Verification) {
 }
 
 // ChecksLeft is how many more wrong codes the verification allows: the rest of its
-// own checks, or the rest for the address on this day if that is less. It is 0 for
-// a verification that has ended.
-func (r Recipient) ChecksLeft(v Verification, p Policy) int {
+// own checks, or the rest of its caller at the address on this day if that is less. It is
+// 0 for a verification that has ended. r has to be settled.
+func (r Recipient) ChecksLeft(v Verification, p Policy, now time.Time) int {
 	if v.Status != Pending {
 		return 0
 	}
-	return max(0, min(p.MaxChecks-v.Checks, p.MaxFailuresPerDay-len(r.Failures)))
+	return max(0, min(p.MaxChecks-v.Checks, r.ownLeft(v.Caller, failuresOf, r.failureLimits(v.Caller, p), now)))
 }
 
-// SendsLeft is how many more messages may go to the address within the current
-// windows. r has to be settled.
-func (r Recipient) SendsLeft(p Policy, now time.Time) int {
-	return max(0, min(p.MaxSends-len(recent(r.Sends, now)), p.MaxSendsPerDay-len(r.Sends)))
+// SendsLeft is how many more messages the caller may send to the address within the
+// current windows. r has to be settled.
+func (r Recipient) SendsLeft(c Caller, p Policy, now time.Time) int {
+	return r.ownLeft(c, sendsOf, r.sendLimits(c, p), now)
 }
 
-// ResendAfter is the end of the pause after the last message: the next message may
-// go to the address from then on, if no other rule refuses it. A send in the future
+// ResendAfter is the end of the pause after the caller's last message: the next message
+// may go to the address from then on, if no other rule refuses it. A send in the future
 // counts as of its own time, so that the answer does not change while the clock
 // comes up to it. It is zero if no send is remembered. r has to be settled.
-func (r Recipient) ResendAfter(p Policy) time.Time {
-	if len(r.Sends) == 0 {
+func (r Recipient) ResendAfter(c Caller, p Policy) time.Time {
+	sends := r.events(sendsOf, c.own)
+	if len(sends) == 0 {
 		return time.Time{}
 	}
-	return r.Sends[len(r.Sends)-1].Add(p.ResendAfter)
-}
-
-// recent returns the sends of the last SendWindow.
-func recent(sends []time.Time, now time.Time) []time.Time {
-	i := 0
-	for i < len(sends) && now.Sub(sends[i]) >= SendWindow {
-		i++
-	}
-	return sends[i:]
+	return sends[len(sends)-1].Add(p.ResendAfter)
 }
 
 // mayUse returns an error unless v is pending. Its recipient has to be settled.

@@ -33,11 +33,11 @@ func (r *rig) nextWorkflow(workflow ...channel.Channel) []channel.Channel {
 // wantPreferred checks the preferred channel and since when; "" for none.
 func (r *rig) wantPreferred(c channel.Channel, at time.Time) {
 	r.t.Helper()
-	want := otp.Preferred{Channel: c, At: at}
-	if c == "" {
-		want = otp.Preferred{}
+	var want []otp.Preferred
+	if c != "" {
+		want = []otp.Preferred{{Channel: c, At: at}}
 	}
-	if r.kept.Preferred != want {
+	if !slices.Equal(r.kept.Preferred, want) {
 		r.t.Errorf("preferred: got %+v, want %+v", r.kept.Preferred, want)
 	}
 }
@@ -58,14 +58,14 @@ func TestPreferred_TheChannelThatWorkedComesFirst(t *testing.T) {
 	} {
 		r := newRig(t, quiet())
 		if tc.preferred != "" {
-			r.kept = otp.Recipient{Address: fixture.Alice, Preferred: otp.Preferred{Channel: tc.preferred, At: fixture.Noon}}
+			r.kept = otp.Recipient{Address: fixture.Alice, Preferred: []otp.Preferred{{Channel: tc.preferred, At: fixture.Noon}}}
 		}
 		if got := r.nextWorkflow(tc.workflow...); !slices.Equal(got, tc.want) {
 			t.Errorf("preferred %q: got %v, want %v", tc.preferred, got, tc.want)
 		}
 	}
 	r := newRig(t, quiet()) // a message of the person has no other channel
-	r.kept = otp.Recipient{Address: fixture.Alice, Preferred: otp.Preferred{Channel: "sms", At: fixture.Noon}}
+	r.kept = otp.Recipient{Address: fixture.Alice, Preferred: []otp.Preferred{{Channel: "sms", At: fixture.Noon}}}
 	if v := r.startOver(channel.Inbound); !v.Inbound() || len(v.Attempts) != 0 {
 		t.Errorf("got %+v", v)
 	}
@@ -114,7 +114,7 @@ func TestPreferred_AfterAnApproval(t *testing.T) {
 			r, v := begin(t, quiet(), threeChannels...)
 			r.resendOver(v, "sms", "call")
 			r.reportAll(v, tc.news[:]...)
-			r.kept.Preferred = otp.Preferred{}
+			r.kept.Preferred = nil
 			r.now = fixture.Noon.Add(time.Minute)
 			wantKind(t, r.wrong(v), problem.WrongCode)
 			r.wantPreferred("", time.Time{}) // a wrong code changes nothing
@@ -156,10 +156,10 @@ func TestPreferred_UnderAClockThatStepsBack(t *testing.T) {
 	r.now = fixture.Noon // by another process
 	r.resendOver(v, "sms")
 	r.report(v, 2, otp.Delivered)
-	r.wantPreferred("sms", fixture.Noon.Add(time.Minute)) // the newer channel, not before the time of the older one
-	r.kept.Preferred.At = fixture.Noon.AddDate(100, 0, 0) // by a broken clock
+	r.wantPreferred("sms", fixture.Noon.Add(time.Minute))    // the newer channel, not before the time of the older one
+	r.kept.Preferred[0].At = fixture.Noon.AddDate(100, 0, 0) // by a broken clock
 	r.now = fixture.Noon.Add(time.Second)
-	if got := r.kept.Settle(r.now).Preferred.At; !got.Equal(r.now.Add(window.MaxSkew)) {
+	if got := r.kept.Settle(r.now).Preferred[0].At; !got.Equal(r.now.Add(window.MaxSkew)) {
 		t.Errorf("kept as of %v", got)
 	}
 }

@@ -31,6 +31,15 @@ var (
 	anyWorkflow = rapid.SliceOfNDistinct(anyChannel, 1, 4, rapid.ID)
 )
 
+// callers are callers at one address.
+var (
+	callers = []otp.Caller{
+		server, {Client: "bank"}, {Client: "shop"}, {Client: "bank", Origin: otp.OriginTyped, Network: otp.Network{1}},
+		{Client: "shop", Origin: otp.OriginTyped}, {Client: "shop", Origin: otp.OriginKnown},
+	}
+	anyCaller = rapid.SampledFrom(callers)
+)
+
 // recipients draws recipients as a store may hold them around now: settled or
 // not, with times before and after it.
 func recipients(now time.Time) *rapid.Generator[otp.Recipient] {
@@ -49,20 +58,26 @@ func recipients(now time.Time) *rapid.Generator[otp.Recipient] {
 			slices.SortFunc(s, time.Time.Compare)
 			return s
 		}
-		r := otp.Recipient{
-			Address: fixture.Alice, Sends: times("sends"), Failures: times("failures"),
-			AlertedAt: maybe("alert"), BlockedUntil: maybe("block"), Notices: times("notices"),
+		r := otp.Recipient{Address: fixture.Alice, BlockedUntil: maybe("block"), Notices: times("notices")}
+		for _, c := range callers[:rapid.IntRange(0, len(callers)).Draw(t, "callers")] {
+			r.Tallies = append(r.Tallies, otp.Tally{Caller: c, Sends: times("sends"), Failures: times("failures"), AlertedAt: maybe("alert")})
+		}
+		if at := maybe("known"); !at.IsZero() {
+			r.KnownAt, r.Epoch = at, maybe("epoch")
 		}
 		for _, at := range times("messages") {
 			r.Messages = append(r.Messages, otp.Message{Hash: otp.NewMessageHash(at.String()), At: at})
 		}
+		for i, at := range times("events") {
+			r.Events = append(r.Events, otp.Event{Client: fmt.Sprint(i % 2), Name: fmt.Sprint(i % 3), At: at})
+		}
 		if at := maybe("preferred"); !at.IsZero() {
-			r.Preferred = otp.Preferred{Channel: anyChannel.Draw(t, "preferred channel"), At: at.AddDate(0, 0, -rapid.IntRange(0, 90).Draw(t, "days"))}
+			r.Preferred = append(r.Preferred, otp.Preferred{Client: anyCaller.Draw(t, "by").Client, Channel: anyChannel.Draw(t, "preferred channel"), At: at.AddDate(0, 0, -rapid.IntRange(0, 90).Draw(t, "days"))})
 		}
 		for i := range rapid.IntRange(0, 5).Draw(t, "replays") {
 			r.Replays = append(r.Replays, otp.Replay{
 				Idempotency: otp.Idempotency{Key: [16]byte{byte(i + 1)}, Call: [16]byte{byte(rapid.IntRange(0, 1).Draw(t, "call"))}}, At: at.Draw(t, "answered"), ID: newID(fixture.Alice, uint64(i)),
-				UnderWay: rapid.Bool().Draw(t, "under way"),
+				UnderWay: rapid.Bool().Draw(t, "under way"), Caller: anyCaller.Draw(t, "replay of"),
 			})
 		}
 		live := 0
@@ -141,10 +156,14 @@ func anyTransition(t *rapid.T, now time.Time) transition {
 	}
 	over := rapid.SampledFrom([]channel.Channel{"", channel.Next, "sms"}).Draw(t, "channel")
 	checkRight := rapid.Bool().Draw(t, "right")
+	c := anyCaller.Draw(t, "caller")
 	check := func(r otp.Recipient) otp.CheckRequest {
 		req := otp.CheckRequest{ID: id, Code: "000000"}
-		if v, err := r.Find(id); err == nil && checkRight {
-			req.Code, _ = v.Code(keyring)
+		if v, err := r.Find(id); err == nil {
+			req.Caller = v.Caller
+			if checkRight {
+				req.Code, _ = v.Code(keyring)
+			}
 		}
 		return req
 	}
@@ -163,33 +182,41 @@ func anyTransition(t *rapid.T, now time.Time) transition {
 			return otp.Resend(r, otp.ResendRequest{ID: id, Channel: over, Idempotency: idempotency}, p, now)
 		},
 		"check":   func(r R) (R, V, error) { return otp.Check(r, check(r), keyring, p, now) },
-		"cancel":  func(r R) (R, V, error) { return otp.Cancel(r, id, now) },
+		"cancel":  func(r R) (R, V, error) { return otp.Cancel(r, c.Client, id, now) },
 		"deny":    func(r R) (R, V, error) { return otp.Deny(r, now) },
 		"follow":  func(r R) (R, V, error) { r, v, _, err := otp.Follow(r, progress, p, now); return r, v, err },
-		"spend":   func(r R) (R, V, error) { r, err := otp.Spend(r, fixture.Alice, p, now); return r, V{}, err },
+		"spend":   func(r R) (R, V, error) { r, err := otp.Spend(r, fixture.Alice, c, p, now); return r, V{}, err },
 		"confirm": func(r R) (R, V, error) { return otp.Confirm(r, []string{check(r).Code}, keyring, now) },
 		"claim":   func(r R) (R, V, error) { return otp.Claim(r, check(r), quiet(), now) },
 		"conclude": func(r R) (R, V, error) {
 			return otp.Conclude(r.Settle(now), idempotency, bySMS, otp.OutcomeUnclear, time.Minute), bySMS, nil
 		},
 		"reserve": func(r R) (R, V, error) {
-			r, _, err := otp.Reserve(r, fixture.Alice, p, now)
+			r, _, err := otp.Reserve(r, fixture.Alice, c, p, now)
 			return r, V{}, err
 		},
 		"give back": func(r R) (R, V, error) {
-			reserved := otp.Reservation{Address: r.Address}
-			if len(r.Failures) > 0 {
-				reserved.At = r.Failures[0]
+			reserved := otp.Reservation{Address: r.Address, Caller: c}
+			if len(r.Tally(c).Failures) > 0 {
+				reserved.At = r.Tally(c).Failures[0]
 			}
 			return otp.GiveBack(r, reserved, now), V{}, nil
 		},
 		"notify":   func(r R) (R, V, error) { r, err := otp.Notify(r, fixture.Alice, now); return r, V{}, err },
-		"alert":    func(r R) (R, V, error) { r, err := otp.Alert(r, fixture.Alice, now); return r, V{}, err },
+		"alert":    func(r R) (R, V, error) { r, err := otp.Alert(r, fixture.Alice, c, now); return r, V{}, err },
+		"event":    func(r R) (R, V, error) { r, err := otp.AlertEvent(r, fixture.Alice, "0", "1", now); return r, V{}, err },
 		"continue": func(r R) (R, V, error) { return otp.Continue(r.Settle(now), idempotency, bySMS), bySMS, nil },
+		"unlock": func(r R) (R, V, error) {
+			r, _, err := otp.AddUnlock(r, fixture.Alice, c.Client, [16]byte{1}, now)
+			return r, V{}, err
+		},
+		"erase": func(r R) (R, V, error) {
+			return r.Settle(now).Forgotten(func(client string) bool { return client == c.Client }, now), V{}, nil
+		},
 		"once": func(r R) (R, V, error) {
 			return otp.Once(r, otp.NewMessageHash("SM1"), now, func(r R) (R, V, error) { return otp.Deny(r, now) })
 		},
-		"forget": func(r R) (R, V, error) { return otp.Forget(r, idempotency).Settle(now), V{}, nil },
+		"forget": func(r R) (R, V, error) { return otp.Forget(r, idempotency, bySMS).Settle(now), V{}, nil },
 	}
 	return all[rapid.SampledFrom(slices.Sorted(maps.Keys(all))).Draw(t, "transition")]
 }
@@ -207,10 +234,12 @@ func TestTransitions_NeverChangeTheirArguments(t *testing.T) {
 		old := recipients(fixture.Noon).Draw(t, "recipient")
 		// Spare capacity of each list: an append to a shared list would write there.
 		old.Verifications = slices.Grow(old.Verifications, 4)
-		old.Sends = slices.Grow(old.Sends, 4)
-		old.Failures = slices.Grow(old.Failures, 4)
+		old.Tallies, old.Preferred = slices.Grow(old.Tallies, 4), slices.Grow(old.Preferred, 4)
+		for i := range old.Tallies {
+			old.Tallies[i].Sends, old.Tallies[i].Failures = slices.Grow(old.Tallies[i].Sends, 4), slices.Grow(old.Tallies[i].Failures, 4)
+		}
 		old.Replays = slices.Grow(old.Replays, 4)
-		old.Notices, old.Messages = slices.Grow(old.Notices, 4), slices.Grow(old.Messages, 4)
+		old.Notices, old.Events, old.Messages = slices.Grow(old.Notices, 4), slices.Grow(old.Events, 4), slices.Grow(old.Messages, 4)
 		for i := range old.Verifications {
 			old.Verifications[i].Attempts = slices.Grow(old.Verifications[i].Attempts, 4)
 			old.Verifications[i].Workflow = slices.Grow(old.Verifications[i].Workflow, 4)
@@ -239,7 +268,13 @@ func toCapacity(r otp.Recipient) otp.Recipient {
 		v := &r.Verifications[i]
 		v.Attempts, v.Workflow = v.Attempts[:cap(v.Attempts)], v.Workflow[:cap(v.Workflow)]
 	}
-	r.Sends, r.Failures, r.Replays = r.Sends[:cap(r.Sends)], r.Failures[:cap(r.Failures)], r.Replays[:cap(r.Replays)]
+	r.Tallies = slices.Clone(r.Tallies[:cap(r.Tallies)])
+	for i := range r.Tallies {
+		t := &r.Tallies[i]
+		t.Sends, t.Failures = t.Sends[:cap(t.Sends)], t.Failures[:cap(t.Failures)]
+	}
+	r.Replays, r.Preferred = r.Replays[:cap(r.Replays)], r.Preferred[:cap(r.Preferred)]
+	r.Events = r.Events[:cap(r.Events)]
 	return r
 }
 
@@ -255,10 +290,21 @@ func scribble(r otp.Recipient, v otp.Verification) {
 	for i := range all {
 		all[i] = otp.Verification{ID: "scribbled"}
 	}
-	for _, times := range [][]time.Time{r.Sends, r.Failures} {
-		for i := range times[:cap(times)] {
-			times[:cap(times)][i] = time.Unix(0, 0)
+	for _, t := range r.Tallies {
+		for _, times := range [][]time.Time{t.Sends, t.Failures} {
+			for i := range times[:cap(times)] {
+				times[:cap(times)][i] = time.Unix(0, 0)
+			}
 		}
+	}
+	for i := range r.Tallies[:cap(r.Tallies)] {
+		r.Tallies[:cap(r.Tallies)][i] = otp.Tally{Caller: otp.Caller{Client: "scribbled"}}
+	}
+	for i := range r.Preferred[:cap(r.Preferred)] {
+		r.Preferred[:cap(r.Preferred)][i] = otp.Preferred{Channel: "scribbled"}
+	}
+	for i := range r.Events[:cap(r.Events)] {
+		r.Events[:cap(r.Events)][i] = otp.Event{Name: "scribbled"}
 	}
 	for i := range r.Replays[:cap(r.Replays)] {
 		r.Replays[:cap(r.Replays)][i] = otp.Replay{Purpose: "scribbled"}
@@ -366,18 +412,29 @@ func keptLongEnough(t *rapid.T, r otp.Recipient) {
 			need("an ended verification", v.EndedAt.Add(24*time.Hour))
 		}
 	}
-	for _, event := range append(slices.Clone(r.Sends), r.Failures...) {
-		need("an event", event.Add(24*time.Hour))
+	for _, tally := range r.Tallies {
+		for _, event := range slices.Concat(tally.Sends, tally.Failures) {
+			need("an event", event.Add(24*time.Hour))
+		}
+		for _, u := range tally.Unlocks {
+			need("an unlock", u.At.Add(24*time.Hour))
+		}
+		if !tally.AlertedAt.IsZero() {
+			need("an alert", tally.AlertedAt.Add(time.Hour))
+		}
+	}
+	for _, e := range r.Events {
+		need("an alert of an event", e.At.Add(24*time.Hour))
 	}
 	for _, p := range r.Replays {
 		need("a replay", p.At.Add(24*time.Hour))
 	}
 	need("a block", r.BlockedUntil)
-	if !r.AlertedAt.IsZero() {
-		need("an alert", r.AlertedAt.Add(time.Hour))
+	for _, p := range r.Preferred {
+		need("a preferred channel", p.At.Add(90*24*time.Hour))
 	}
-	if r.Preferred.Channel != "" {
-		need("a preferred channel", r.Preferred.At.Add(90*24*time.Hour))
+	if !r.KnownAt.IsZero() {
+		need("a known browser", r.KnownAt.Add(90*24*time.Hour))
 	}
 }
 
@@ -400,11 +457,14 @@ func TestKeepUntil_OfEachThingAlone(t *testing.T) {
 		r    otp.Recipient
 		keep time.Duration
 	}{
-		"a send":    {otp.Recipient{Sends: []time.Time{fixture.Noon}}, 24 * time.Hour},
-		"a failure": {otp.Recipient{Failures: []time.Time{fixture.Noon}}, 24 * time.Hour},
-		"an alert":  {otp.Recipient{AlertedAt: fixture.Noon}, time.Hour},
+		"a send":    {otp.Recipient{Tallies: one(otp.Tally{Sends: []time.Time{fixture.Noon}})}, 24 * time.Hour},
+		"a failure": {otp.Recipient{Tallies: one(otp.Tally{Failures: []time.Time{fixture.Noon}})}, 24 * time.Hour},
+		"an alert":  {otp.Recipient{Tallies: one(otp.Tally{AlertedAt: fixture.Noon})}, time.Hour},
+		"an unlock": {otp.Recipient{Tallies: one(otp.Tally{Unlocks: []otp.Unlock{{At: fixture.Noon}}})}, 24 * time.Hour},
+		"a browser": {otp.Recipient{KnownAt: fixture.Noon, Epoch: fixture.Noon}, 90 * 24 * time.Hour},
+		"an event":  {otp.Recipient{Events: []otp.Event{{At: fixture.Noon}}}, 24 * time.Hour},
 		"a block":   {otp.Recipient{BlockedUntil: fixture.Noon.Add(time.Minute)}, time.Minute},
-		"a channel": {otp.Recipient{Preferred: otp.Preferred{Channel: "sms", At: fixture.Noon}}, 90 * 24 * time.Hour},
+		"a channel": {otp.Recipient{Preferred: []otp.Preferred{{Channel: "sms", At: fixture.Noon}}}, 90 * 24 * time.Hour},
 		"a replay":  {otp.Recipient{Replays: []otp.Replay{{At: fixture.Noon}}}, 24 * time.Hour},
 		"an end":    {otp.Recipient{Verifications: []otp.Verification{{Status: otp.Denied, EndedAt: fixture.Noon}}}, 24 * time.Hour},
 	} {

@@ -2,25 +2,74 @@ package otp
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"twofa/internal/problem"
-	"twofa/internal/window"
 )
 
 // This file has the refusals whose answer has to say more than the kind: until when
 // nothing helps, which other request would find the verification, and that a newer code
 // was sent.
 
-// lockedFor is how long the wrong codes of the address let nothing be sent or checked,
-// 0 if they do. r has to be settled.
-func (r Recipient) lockedFor(p Policy, now time.Time) time.Duration {
-	return window.FullFor(r.Failures, p.MaxFailuresPerDay, window.Day, now)
+// refusal is the refusal of the rule that refuses for the longest time, nil if none does.
+// Its RetryAfter is when no rule refuses any more. rules are those at a time.
+func (r Recipient) refusal(c Caller, now time.Time, rules func(t time.Time) []*problem.Error) *problem.Error {
+	most := longest(rules(now))
+	if most == nil {
+		return nil
+	}
+	most.RetryAfter = r.untilAllowed(c, most.RetryAfter, now, func(t time.Time) time.Duration {
+		if again := longest(rules(t)); again != nil {
+			return again.RetryAfter
+		}
+		return 0
+	})
+	return most
 }
 
-// tooManyFailures is the refusal of a start and of a check while an address is locked.
-func tooManyFailures(wait time.Duration, now time.Time) *problem.Error {
+func longest(rules []*problem.Error) *problem.Error {
+	var most *problem.Error
+	for _, rule := range rules {
+		if rule != nil && rule.RetryAfter > 0 && (most == nil || rule.RetryAfter > most.RetryAfter) {
+			most = rule
+		}
+	}
+	return most
+}
+
+// lockedFor is how long wrong codes let nothing be sent or checked for a caller, 0 if
+// they do. r has to be settled.
+func (r Recipient) lockedFor(c Caller, p Policy, now time.Time) (allowance, time.Duration) {
+	limits := r.failureLimits(c, p)
+	a, wait := r.longestFull(failuresOf, limits, now)
+	return a, r.untilAllowed(c, wait, now, func(t time.Time) time.Duration {
+		_, more := r.longestFull(failuresOf, limits, t)
+		return more
+	})
+}
+
+// lockedByOwn is lockedFor as if no other caller existed.
+func (r Recipient) lockedByOwn(c Caller, p Policy, now time.Time) time.Duration {
+	r.Tallies = slices.DeleteFunc(slices.Clone(r.Tallies), func(t Tally) bool { return !c.own(t) })
+	_, wait := r.lockedFor(c, p, now)
+	return wait
+}
+
+// tooManyFailures is the refusal of a start and of a check while an address is locked
+// for the caller, nil if it is not. It shows no counter that other callers changed.
+func (r Recipient) tooManyFailures(c Caller, p Policy, now time.Time) *problem.Error {
+	a, wait := r.lockedFor(c, p, now)
+	switch {
+	case wait == 0:
+		return nil
+	case a.shared:
+		return &problem.Error{
+			Kind: problem.TooManyChecks, RetryAfter: wait, Err: r.usedBy(failuresOf, a, now),
+			Detail: "There were too many wrong codes for this address within 24 hours; not only this client's count. " + locked(wait, now),
+		}
+	}
 	return &problem.Error{
 		Kind: problem.TooManyChecks, RetryAfter: wait, ChecksLeft: left(0),
 		Detail: "There were too many wrong codes for this address within 24 hours. " + locked(wait, now),
@@ -36,16 +85,16 @@ func locked(wait time.Duration, now time.Time) string {
 // unusable returns an error unless v is pending. It does not advise a new start while
 // the address is locked, which would refuse it.
 func (r Recipient) unusable(v Verification, p Policy, now time.Time) *problem.Error {
-	err, wait := v.mayUse(), r.lockedFor(p, now)
-	if err == nil || wait == 0 {
+	err, lock := v.mayUse(), r.tooManyFailures(v.Caller, p, now)
+	if err == nil || lock == nil {
 		return err
 	}
 	switch v.Status {
 	case Exhausted:
-		return tooManyFailures(wait, now)
+		return lock
 	case Canceled, Expired:
 		ended, _, _ := strings.Cut(err.Detail, ". ")
-		err.RetryAfter, err.Detail = wait, ended+". There were too many wrong codes for this address within 24 hours. "+locked(wait, now)
+		err.RetryAfter, err.Detail = lock.RetryAfter, ended+". "+lock.Detail
 	}
 	return err
 }
@@ -73,7 +122,7 @@ func (r Recipient) isReplaced(v Verification, code string, t Transaction, keys K
 	for _, old := range r.Verifications {
 		want, ok := old.Code(keys)
 		match := equal(code, want) && ok
-		sameStart := old.ID != v.ID && old.Purpose == v.Purpose && old.User == v.User && sameTransaction(old.Transaction, v.Transaction)
+		sameStart := old.ID != v.ID && old.is(v.Caller) && old.Purpose == v.Purpose && old.User == v.User && sameTransaction(old.Transaction, v.Transaction)
 		live := old.Status == Canceled && !old.Inbound() && old.TestCode == "" && now.Before(old.ExpiresAt) && !old.CreatedAt.After(v.CreatedAt)
 		found = match && sameStart && live || found
 	}

@@ -65,6 +65,7 @@ func (o Outcome) String() string {
 // answer again.
 type Replay struct {
 	Idempotency
+	Caller                Caller
 	At                    time.Time
 	ID                    ID
 	Purpose               string
@@ -94,8 +95,8 @@ func (*UnderWayError) Error() string { return "otp: another delivery of the call
 // Error implements error.
 func (*Replay) Error() string { return "otp: the request is a repetition" }
 
-// maxReplays bounds the answers that a recipient remembers. Only limits far above
-// the defaults allow more in a day; the oldest are forgotten first.
+// maxReplays bounds the answers that a recipient remembers for one caller. Only limits far
+// above the defaults allow more in a day; the oldest are forgotten first.
 const maxReplays = 64
 
 // replayed returns a *Replay if the request is a repetition, an IdempotencyConflict
@@ -103,10 +104,10 @@ const maxReplays = 64
 // else nil. If what is under way is another delivery of the same call, the error is an
 // *UnderWayError. Beside a *Replay it returns the verification, zero if that is
 // forgotten.
-func (r Recipient) replayed(i Idempotency, now time.Time) (Verification, error) {
+func (r Recipient) replayed(c Caller, i Idempotency, now time.Time) (Verification, error) {
 	for _, p := range r.Replays {
 		switch {
-		case i == (Idempotency{}) || p.Key != i.Key:
+		case i == (Idempotency{}) || p.Key != i.Key || !p.Caller.is(c):
 		case p.Body != i.Body:
 			return Verification{}, &problem.Error{Kind: problem.IdempotencyConflict, Detail: "This Idempotency-Key came with another request within 24 hours. Use a new key for a new request."}
 		case p.UnderWay && now.Sub(p.At) < MaxRequest && i.Call != [16]byte{} && i.Call == p.Call:
@@ -131,21 +132,30 @@ func (r *Recipient) remember(i Idempotency, v Verification, p Policy, now time.T
 		return
 	}
 	r.Replays = append(r.Replays, Replay{
-		Idempotency: i, At: window.Stamp(now), ID: v.ID, Purpose: v.Purpose, Channel: v.Channel(), ExpiresAt: v.ExpiresAt,
-		ResendAfter: r.ResendAfter(p), SendsLeft: r.SendsLeft(p, now), ChecksLeft: r.ChecksLeft(v, p),
+		Idempotency: i, Caller: v.Caller, At: window.Stamp(now), ID: v.ID, Purpose: v.Purpose, Channel: v.Channel(), ExpiresAt: v.ExpiresAt,
+		ResendAfter: r.ResendAfter(v.Caller, p), SendsLeft: r.SendsLeft(v.Caller, p, now), ChecksLeft: r.ChecksLeft(v, p, now),
 		UnderWay: v.TestCode == "" && !v.Inbound() || v.Status == Undeliverable,
 	})
-	r.Replays = r.Replays[max(0, len(r.Replays)-maxReplays):]
+	n, own := 0, func(p Replay) bool { return p.Caller.is(v.Caller) }
+	for _, p := range r.Replays {
+		if own(p) {
+			n++
+		}
+	}
+	for ; n > maxReplays; n-- {
+		oldest := slices.IndexFunc(r.Replays, own)
+		r.Replays = slices.Delete(r.Replays, oldest, oldest+1)
+	}
 }
 
-// remembered returns the answer to the request, to be changed in place. nil: there is
-// none, or the request has no key.
-func (r *Recipient) remembered(i Idempotency) *Replay {
+// remembered returns the answer to the caller's request, to be changed in place. nil:
+// there is none, or the request has no key.
+func (r *Recipient) remembered(c Caller, i Idempotency) *Replay {
 	if i == (Idempotency{}) {
 		return nil
 	}
 	for k := range r.Replays {
-		if i.isOf(r.Replays[k]) {
+		if i.isOf(r.Replays[k]) && r.Replays[k].Caller.is(c) {
 			return &r.Replays[k]
 		}
 	}
@@ -156,7 +166,7 @@ func (r *Recipient) remembered(i Idempotency) *Replay {
 // answer. The request stays under way.
 func Continue(old Recipient, i Idempotency, v Verification) Recipient {
 	r := old.clone()
-	if p := r.remembered(i); p != nil {
+	if p := r.remembered(v.Caller, i); p != nil {
 		p.Channel = v.Channel()
 	}
 	return r
@@ -166,7 +176,7 @@ func Continue(old Recipient, i Idempotency, v Verification) Recipient {
 // ends that the request is under way. It does nothing for a request without a key.
 func Conclude(old Recipient, i Idempotency, v Verification, outcome Outcome, retryAfter time.Duration) Recipient {
 	r := old.clone()
-	if p := r.remembered(i); p != nil {
+	if p := r.remembered(v.Caller, i); p != nil {
 		// Rounded up, as in every answer: never tell a client to return too early.
 		p.Channel, p.Outcome, p.RetryAfter = v.Channel(), outcome, (retryAfter + time.Second - 1).Truncate(time.Second)
 		p.UnderWay = false
@@ -176,8 +186,8 @@ func Conclude(old Recipient, i Idempotency, v Verification, outcome Outcome, ret
 
 // Forget drops the remembered answer of a request, so that its repetition counts as
 // a new request: a limit refused the request before anything was sent.
-func Forget(old Recipient, i Idempotency) Recipient {
+func Forget(old Recipient, i Idempotency, v Verification) Recipient {
 	r := old.clone()
-	r.Replays = slices.DeleteFunc(r.Replays, func(p Replay) bool { return i != (Idempotency{}) && i.isOf(p) })
+	r.Replays = slices.DeleteFunc(r.Replays, func(p Replay) bool { return i != (Idempotency{}) && i.isOf(p) && p.Caller.is(v.Caller) })
 	return r
 }

@@ -32,7 +32,7 @@ func (r *rig) startAs(n int) otp.Verification {
 // wantKnown checks whether the answer of request n is remembered.
 func (r *rig) wantKnown(n int, want bool) {
 	r.t.Helper()
-	if _, ok, err := r.kept.Replayed(known(n)); ok != want || err != nil {
+	if _, ok, err := r.kept.Replayed(server, known(n)); ok != want || err != nil {
 		r.t.Errorf("request %d at %v: known %v, %v; want %v", n, r.now.Sub(fixture.Noon), ok, err, want)
 	}
 }
@@ -64,11 +64,11 @@ func TestReplay_TheSameRequestGetsItsAnswerAndAnotherOneAConflict(t *testing.T) 
 	r.now = fixture.Noon.Add(2 * time.Minute)
 	wantKind(t, r.right(v), "") // changes no earlier answer
 	for i, want := range answers {
-		got, ok, err := r.kept.Replayed(known(i + 1))
+		got, ok, err := r.kept.Replayed(server, known(i+1))
 		if !ok || err != nil || got != want {
 			t.Errorf("got  %+v, %v, %v\nwant %+v", got, ok, err, want)
 		}
-		got, ok, err = r.kept.Replayed(conflicting(i + 1))
+		got, ok, err = r.kept.Replayed(server, conflicting(i+1))
 		if wantKind(t, err, problem.IdempotencyConflict); ok || got != (otp.Replay{}) {
 			t.Errorf("another request with the key got %+v, %v", got, ok)
 		}
@@ -85,7 +85,7 @@ var repetitions = map[string]func(r *rig, i otp.Idempotency) (otp.Recipient, otp
 		return otp.Start(r.kept, req, r.policy, r.now)
 	},
 	"resend": func(r *rig, i otp.Idempotency) (otp.Recipient, otp.Verification, error) {
-		return otp.Resend(r.kept, otp.ResendRequest{ID: "unknown", Channel: channel.Next, Idempotency: i}, r.policy, r.now)
+		return otp.Resend(r.kept, otp.ResendRequest{ID: r.kept.Replays[0].ID, Channel: channel.Next, Idempotency: i}, r.policy, r.now)
 	},
 }
 
@@ -132,7 +132,7 @@ func TestReplay_ARepetitionAfterADayIsANewRequest(t *testing.T) {
 	r, v, _ := answered(t)
 	r.now = fixture.Noon.Add(window.Day + time.Minute)
 	_, _, err := repetitions["resend"](r, known(2))
-	wantKind(t, err, problem.NotFound)
+	wantKind(t, err, problem.Expired)
 	if again := r.startAs(1); again.ID == v.ID {
 		t.Error("the start made no verification")
 	}
@@ -146,7 +146,7 @@ func TestReplay_EndsAfterADay(t *testing.T) {
 		r.now = fixture.Noon.Add(after)
 		r.kept = kept.Settle(r.now)
 		r.wantKnown(1, want)
-		if _, _, err := r.kept.Replayed(conflicting(1)); (kindOf(t, err) == problem.IdempotencyConflict) != want {
+		if _, _, err := r.kept.Replayed(server, conflicting(1)); (kindOf(t, err) == problem.IdempotencyConflict) != want {
 			t.Errorf("after %v: another request with the key: %v", after, err)
 		}
 	}
@@ -176,13 +176,13 @@ func TestReplay_OfARequestWithoutAKeyIsNeitherKeptNorFound(t *testing.T) {
 		t.Errorf("keeps %+v", r.kept.Replays)
 	}
 	r.kept.Replays = []otp.Replay{{At: fixture.Noon, ID: v.ID, Channel: "sms"}} // no transition writes this
-	if _, ok, err := r.kept.Replayed(otp.Idempotency{}); ok || err != nil {
+	if _, ok, err := r.kept.Replayed(server, otp.Idempotency{}); ok || err != nil {
 		t.Errorf("found: %v, %v", ok, err)
 	}
 	if got := otp.Conclude(r.kept, otp.Idempotency{}, v, otp.OutcomeRefused, time.Minute); !same(got, r.kept) {
 		t.Errorf("concluded %+v", got.Replays)
 	}
-	if got := otp.Forget(r.kept, otp.Idempotency{}); !same(got, r.kept) {
+	if got := otp.Forget(r.kept, otp.Idempotency{}, otp.Verification{}); !same(got, r.kept) {
 		t.Errorf("left %+v", got.Replays)
 	}
 }
@@ -206,7 +206,7 @@ func TestReplay_OfAStartByInbound(t *testing.T) {
 	v := r.startWith(func(req *otp.StartRequest) {
 		req.Workflow, req.Idempotency = []channel.Channel{channel.Inbound}, known(1)
 	})
-	got, ok, err := r.kept.Replayed(known(1))
+	got, ok, err := r.kept.Replayed(server, known(1))
 	if !ok || err != nil || got.ID != v.ID || got.Channel != channel.Inbound || got.SendsLeft != 4 {
 		t.Errorf("got %+v, %v, %v", got, ok, err)
 	}
@@ -241,13 +241,13 @@ func TestConclude_ChangesOnlyItsOwnAnswer(t *testing.T) {
 func TestForget_DropsOnlyItsOwnAnswer(t *testing.T) {
 	r, _ := threeAnswered(t)
 	for _, other := range []otp.Idempotency{known(4), conflicting(2), {}} {
-		if got := otp.Forget(r.kept, other); !same(got, r.kept) {
+		if got := otp.Forget(r.kept, other, otp.Verification{}); !same(got, r.kept) {
 			t.Errorf("%x left %+v", other, got.Replays)
 		}
 	}
 	want := deepCopy(r.kept)
 	want.Replays = append(want.Replays[:1], want.Replays[2])
-	if r.kept = otp.Forget(r.kept, known(2)); !same(r.kept, want) {
+	if r.kept = otp.Forget(r.kept, known(2), otp.Verification{}); !same(r.kept, want) {
 		t.Errorf("got  %+v\nwant %+v", r.kept, want)
 	}
 	r.wantKnown(2, false)

@@ -42,7 +42,7 @@ func TestResend_ChoosesTheChannel(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			r, v := begin(t, quiet(), tc.workflow...)
 			r.resendOver(v, tc.more...)
-			r.policy.MaxSends = len(r.kept.Sends) // so that no failure begins a message
+			r.policy.MaxSends = len(r.kept.Tally(server).Sends) // so that no failure begins a message
 			r.reportAll(v, tc.news...)
 			r.policy.MaxSends = 5
 			if tc.want == "" {
@@ -59,8 +59,8 @@ func TestResend_ChoosesTheChannel(t *testing.T) {
 			if !slices.Equal(channels(got), want) || got.Channel() != tc.want {
 				t.Errorf("sent over %v, want %v", channels(got), want)
 			}
-			if len(r.kept.Sends) != len(before.Sends)+1 {
-				t.Errorf("%d sends, and then %d", len(before.Sends), len(r.kept.Sends))
+			if len(r.kept.Tally(server).Sends) != len(before.Tally(server).Sends)+1 {
+				t.Errorf("%d sends, and then %d", len(before.Tally(server).Sends), len(r.kept.Tally(server).Sends))
 			}
 		})
 	}

@@ -45,7 +45,7 @@ func TestRow1_IsReadInFull(t *testing.T) {
 	shape, key := otp.DefaultPolicy().Shape, [4]byte{0x5d, 0x40, 0x7f, 0x98}
 	queued := func(c channel.Channel) otp.Attempt { return otp.Attempt{Channel: c, At: began, Status: otp.Queued} }
 	want := otp.Recipient{
-		Address: fixture.Alice, Sends: []time.Time{began, began, later, later, later}, Failures: []time.Time{later},
+		Address: fixture.Alice, Tallies: one(otp.Tally{Sends: []time.Time{began, began, later, later, later}, Failures: []time.Time{later}}),
 		Verifications: []otp.Verification{
 			{
 				ID: newID(fixture.Alice, 1), Purpose: "pay", Transaction: otp.Transaction{Amount: "EUR 5", Payee: "Acme"},
@@ -88,11 +88,11 @@ func TestRow1_PendingCodesStayValid(t *testing.T) {
 	wantKind(t, r.resend(old.Verifications[0], ""), problem.TooManySends) // earlier messages count
 }
 
-func TestRow1_IsWrittenAsVersion4(t *testing.T) {
+func TestRow1_IsWrittenAsVersion5(t *testing.T) {
 	r, _ := decodeRow1(t)
 	row := mustEncode(t, r)
 	again, err := recipient.Decode(row)
-	if row[0] != 4 || err != nil || !same(again, r) {
+	if row[0] != 5 || err != nil || !same(again, r) {
 		t.Errorf("version %d, %v:\ngot  %+v\nwant %+v", row[0], err, again, r)
 	}
 }
@@ -108,6 +108,7 @@ func TestRow1_RefusesWhatWasNeverWritten(t *testing.T) {
 		"version 3":                edit(0, 3),
 		"version 4":                edit(0, 4),
 		"version 5":                edit(0, 5),
+		"version 6":                edit(0, 6),
 		"no message":               edit(end-1, 0),
 		"more messages than a day": edit(end-1, otp.MaxCounted+1),
 		"65,281 messages":          edit(end-2, 0xff),

@@ -40,10 +40,22 @@ func toChannel(text string) channel.Channel { return channel.Channel(text) }
 var anyRow = rapid.Custom(func(t *rapid.T) otp.Recipient {
 	times := rapid.SliceOfN(anyTime, 0, otp.MaxCounted)
 	r := otp.Recipient{
-		Address: anyText.Draw(t, "address"), Sends: times.Draw(t, "sends"), Failures: times.Draw(t, "failures"),
-		AlertedAt: anyTime.Draw(t, "alerted"), BlockedUntil: anyTime.Draw(t, "blocked"),
-		Preferred: otp.Preferred{Channel: anyName.Draw(t, "preferred"), At: anyTime.Draw(t, "preferred at")},
-		Notices:   times.Draw(t, "notices"), NoticeCall: any16.Draw(t, "notice call"),
+		Address: anyText.Draw(t, "address"), BlockedUntil: anyTime.Draw(t, "blocked"),
+		KnownAt: anyTime.Draw(t, "known"), Epoch: anyTime.Draw(t, "epoch"),
+		Notices: times.Draw(t, "notices"), NoticeCall: any16.Draw(t, "notice call"),
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "callers") {
+		tally := otp.Tally{
+			Caller: anyCaller.Draw(t, "caller"), Sends: times.Draw(t, "sends"), Failures: times.Draw(t, "failures"), AlertedAt: anyTime.Draw(t, "alerted"),
+		}
+		for range rapid.IntRange(0, otp.MaxUnlocksPerDay).Draw(t, "unlocks") {
+			tally.Unlocks = append(tally.Unlocks, otp.Unlock{At: anyTime.Draw(t, "unlocked"), Call: any16.Draw(t, "unlock call")})
+		}
+		r.Tallies = append(r.Tallies, tally)
+		r.Preferred = append(r.Preferred, otp.Preferred{Client: anyText.Draw(t, "client"), Channel: anyName.Draw(t, "preferred"), At: anyTime.Draw(t, "preferred at")})
+	}
+	for range rapid.IntRange(0, otp.MaxNoticesPerDay).Draw(t, "events") {
+		r.Events = append(r.Events, otp.Event{Client: anyText.Draw(t, "client"), Name: anyText.Draw(t, "event"), At: anyTime.Draw(t, "event at")})
 	}
 	for range rapid.IntRange(0, otp.MaxMessages).Draw(t, "messages") {
 		hash := any16.Draw(t, "message")
@@ -58,7 +70,7 @@ var anyRow = rapid.Custom(func(t *rapid.T) otp.Recipient {
 			SendsLeft: anyCount.Draw(t, "sends left"), ChecksLeft: anyCount.Draw(t, "checks left"),
 			Outcome:    otp.Outcome(rapid.IntRange(0, int(otp.OutcomeUnclear)).Draw(t, "outcome")),
 			RetryAfter: time.Duration(rapid.Uint32().Draw(t, "retry after")) * time.Second,
-			UnderWay:   rapid.Bool().Draw(t, "under way"),
+			UnderWay:   rapid.Bool().Draw(t, "under way"), Caller: anyCaller.Draw(t, "replay of"),
 		})
 	}
 	for range rapid.IntRange(0, 8).Draw(t, "verifications") {
@@ -131,6 +143,7 @@ func sampleRow(t rapid.TB) []byte {
 	r.fail(v, 1, otp.NextNone)
 	r.kept.Notices = []time.Time{r.now}
 	r.kept.Messages = []otp.Message{{Hash: otp.MessageHash{0xcc, 7: 0xdd}, At: r.now}}
+	r.kept.Events = []otp.Event{{Client: "bank", Name: "other", At: r.now}}
 	return mustEncode(t, r.kept)
 }
 
@@ -152,7 +165,7 @@ func keptInFull(t *testing.T) (*rig, func(version, notices, replays, underWay st
 	r.kept.BlockedUntil = fixture.Noon.Add(time.Minute)
 	r.kept.Verifications[0].TestCode, r.kept.Verifications[0].Claimed = "424242", true
 	r.kept = otp.Conclude(r.kept, r.kept.Replays[0].Idempotency, r.found(v), otp.OutcomeUnclear, 30*time.Second)
-	r.kept.AlertedAt = r.now
+	r.kept.Tallies[0].AlertedAt = r.now
 
 	unix := func(t time.Time) string { return fmt.Sprintf("%016x", t.UnixMilli()) }
 	at, expires := unix(r.now), unix(fixture.Noon.Add(10*time.Minute))
@@ -176,20 +189,67 @@ func keptInFull(t *testing.T) (*rig, func(version, notices, replays, underWay st
 
 // A change of these bytes is a change of the layout, which needs a new version:
 // existing rows have to stay readable.
-func TestRow_LayoutOfVersion4IsFixed(t *testing.T) {
-	r, layout := keptInFull(t)
-	r.kept.Notices = []time.Time{r.now}
+func TestRow_LayoutOfVersion5IsFixed(t *testing.T) {
+	r, _ := keptInFull(t)
+	bank := otp.Caller{Client: "bank", Origin: otp.OriginTyped, Network: otp.Network{1, 2, 3, 4}}
+	r.kept.Tallies = append(r.kept.Tallies, otp.Tally{Caller: bank, Failures: []time.Time{r.now}, Unlocks: []otp.Unlock{{At: r.now, Call: [16]byte{0xab}}}})
+	r.kept.Preferred = append(r.kept.Preferred, otp.Preferred{Client: "bank", Channel: "call", At: r.now})
+	r.kept.KnownAt, r.kept.Epoch = r.now, r.now
+	r.kept.Notices, r.kept.NoticeCall = []time.Time{r.now}, [16]byte{0xee}
+	r.kept.Events = []otp.Event{{Client: "bank", Name: "other", At: r.now}}
 	r.kept.Messages = []otp.Message{{Hash: otp.MessageHash{0xcc, 7: 0xdd}, At: r.now}}
-	r.kept.Replays[0].UnderWay = true
-	r.kept.NoticeCall, r.kept.Replays[0].Call = [16]byte{0xee}, [16]byte{15: 0xff}
-	at, zeros := fmt.Sprintf("%016x", r.now.UnixMilli()), strings.Repeat("00", 15)
-	want := layout("04", "0008"+at+"ee"+zeros+"0010"+"cc000000000000dd"+at, "007d", "01"+zeros+"ff")
+	r.kept.Replays[0].Caller, r.kept.Replays[0].UnderWay, r.kept.Replays[0].Call = otp.Caller{Client: "bank", Origin: otp.OriginKnown}, true, [16]byte{15: 0xff}
+	r.kept.Verifications[0].Caller = bank
+
+	unix := func(t time.Time) string { return fmt.Sprintf("%016x", uint64(t.UnixMilli())) }
+	at, never, zeros, expires := unix(r.now), unix(time.Time{}), strings.Repeat("00", 15), unix(fixture.Noon.Add(10*time.Minute))
+	text := func(s string) string { return fmt.Sprintf("%02x%x", len(s), s) }
+	list := func(parts ...string) string {
+		all := strings.Join(parts, "")
+		return fmt.Sprintf("%04x%s", len(all)/2, all)
+	}
+	server, typed := text("")+"00", text("bank")+"01"+"01020304"
+	v := r.kept.Verifications[0]
+	want := strings.Join([]string{
+		"05", text(fixture.Alice),
+		list(server, list(at, at), list(at), at, "00", typed, list(), list(at), never, "18"+at+"ab"+zeros),
+		unix(fixture.Noon.Add(time.Minute)),
+		list(text(""), at, text("sms"), text("bank"), at, text("call")),
+		at, at, list(at), "ee" + zeros,
+		list(text("bank"), text("other"), at),
+		list("cc000000000000dd", at),
+		list(text("bank"), "02", "aa"+zeros, zeros+"bb", at, text(string(v.ID)), text("pay"), text("sms"),
+			expires, at, "0004", "0005", "06", "0000001e", "01", zeros+"ff"),
+		text(string(v.ID)), typed, text("pay"), text("u1"), "01", text(fixture.AliceMail), text("en"),
+		"0d", text("whatsapp"), text("sms"),
+		list(text("whatsapp"), at, "02", "0000f62a", "01", text("sms"), at, "03", "00000000", "00"),
+		text("EUR 5"), text("Acme"),
+		"0000000000000000" + "0000000000000001", fmt.Sprintf("%x", v.Key), "06", "01", text("424242"), "05",
+		at, expires, at, "0001", "01",
+	}, "")
 	if got := fmt.Sprintf("%x", mustEncode(t, r.kept)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
 // The release before wrote these bytes.
+func TestRow4_IsReadInFull(t *testing.T) {
+	r, layout := keptInFull(t)
+	r.kept.Notices = []time.Time{r.now}
+	r.kept.Messages = []otp.Message{{Hash: otp.MessageHash{0xcc, 7: 0xdd}, At: r.now}}
+	r.kept.Replays[0].UnderWay = true
+	r.kept.NoticeCall, r.kept.Replays[0].Call = [16]byte{0xee}, [16]byte{15: 0xff}
+	at, zeros := fmt.Sprintf("%016x", r.now.UnixMilli()), strings.Repeat("00", 15)
+	row, err := hex.DecodeString(layout("04", "0008"+at+"ee"+zeros+"0010"+"cc000000000000dd"+at, "007d", "01"+zeros+"ff"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := recipient.Decode(row); err != nil || !same(got, r.kept) {
+		t.Errorf("%v:\ngot  %+v\nwant %+v", err, got, r.kept)
+	}
+}
+
+// An earlier release wrote these bytes.
 func TestRow3_IsReadInFull(t *testing.T) {
 	r, layout := keptInFull(t)
 	r.kept.Notices = []time.Time{r.now}
@@ -216,7 +276,7 @@ func TestRow2_IsReadInFull(t *testing.T) {
 	if err != nil || !same(got, r.kept) {
 		t.Errorf("%v:\ngot  %+v\nwant %+v", err, got, r.kept)
 	}
-	for version := range byte(6) {
+	for version := range byte(7) {
 		if _, err := recipient.Decode(edited(row, 0, version)); (err == nil) != (version == 2) {
 			t.Errorf("as version %d: %v", version, err)
 		}
@@ -286,10 +346,11 @@ func TestDecode_RefusesWhatEncodeDoesNotWrite(t *testing.T) {
 	wantRefused(t, row, map[string][]byte{
 		"nothing":                      nil,
 		"version 0":                    edit(0, 0),
-		"a later version":              edit(0, 5),
-		"version 4 as version 1":       edit(0, 1),
-		"version 4 as version 2":       edit(0, 2),
-		"version 4 as version 3":       edit(0, 3),
+		"a later version":              edit(0, 6),
+		"version 5 as version 1":       edit(0, 1),
+		"version 5 as version 2":       edit(0, 2),
+		"version 5 as version 3":       edit(0, 3),
+		"version 5 as version 4":       edit(0, 4),
 		"a spare byte":                 append(bytes.Clone(row), 0),
 		"an unknown status":            edit(end-behindStatus-1, 7),
 		"an unknown alphabet":          edit(end-behindStatus-3, 3),
@@ -302,6 +363,7 @@ func TestDecode_RefusesWhatEncodeDoesNotWrite(t *testing.T) {
 		"no workflow":                  instead("\x09\x08whatsapp\x00\x17", "\x00\x00\x17"),
 		"an unknown outcome":           instead("\x00\x05\x00\x00\x00\x00\x00\x01", "\x00\x05\x07\x00\x00\x00\x00\x01"),
 		"under way, or not":            instead("\x00\x05\x00\x00\x00\x00\x00\x01", "\x00\x05\x00\x00\x00\x00\x00\x02"),
+		"half an event":                instead("\x00\x13\x04bank\x05other"+at, "\x00\x12\x04bank\x05other"+at),
 		"half a message of the person": instead("\x00\x10"+hash+at, "\x00\x0c"+hash+at[:4]),
 		"a list of half a time":        append([]byte{1, 0, 0, 4}, make([]byte, 4+2)...),
 		"an id with a capital":         bytes.Replace(row, []byte("\x22VE"), []byte("\x22Ve"), 2),
@@ -338,7 +400,7 @@ func TestEncode_RefusesWhatDecodeCouldNotRead(t *testing.T) {
 		"no message":            func(r *otp.Recipient) { r.Verifications[0].Attempts = nil },
 		"an id of another form": func(r *otp.Recipient) { r.Verifications[0].ID = "VE1" },
 		"a shape out of range":  func(r *otp.Recipient) { r.Verifications[0].Shape.Length = 262 },
-		"too many sends":        func(r *otp.Recipient) { r.Sends = make([]time.Time, 1<<13) },
+		"too many sends":        func(r *otp.Recipient) { r.Tallies[0].Sends = make([]time.Time, 1<<13) },
 		"too many replays":      func(r *otp.Recipient) { r.Replays = make([]otp.Replay, 1<<10) },
 		"too many channels":     func(r *otp.Recipient) { r.Verifications[0].Workflow = make([]channel.Channel, 1<<8) },
 		"too many messages": func(r *otp.Recipient) {

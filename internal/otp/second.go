@@ -3,8 +3,6 @@ package otp
 import (
 	"slices"
 	"time"
-
-	"twofa/internal/window"
 )
 
 // A verification lies in one row, but its code may have gone to the person's second
@@ -12,8 +10,11 @@ import (
 // before a code is compared, and given back if the code was right.
 
 // NeedsReservationError is returned by [Check] if the code went to a second address
-// too: a wrong code has to be reserved there by [Reserve] first.
-type NeedsReservationError struct{ Address string }
+// too: a wrong code of the caller has to be reserved there by [Reserve] first.
+type NeedsReservationError struct {
+	Address string
+	Caller  Caller
+}
 
 // Error implements error.
 func (*NeedsReservationError) Error() string {
@@ -35,34 +36,40 @@ func (r Recipient) second(v Verification) string {
 // is compared.
 type Reservation struct {
 	Address string
-	At      time.Time // as it stands in Recipient.Failures
-	Left    int       // how many more wrong codes the address allows on this day
+	Caller
+	At   time.Time // as it stands in Tally.Failures
+	Left int       // how many more wrong codes the address allows the caller on this day
 	// Wait is how long the address is locked if the code is wrong, 0 if it is not.
 	Wait time.Duration
 }
 
-// Reserve counts a wrong code of the address. The error is of kind TooManyChecks if
-// the address allows no more on this day.
-func Reserve(old Recipient, address string, p Policy, now time.Time) (Recipient, Reservation, error) {
+// Reserve counts a wrong code of the caller at the address. The error is of kind
+// TooManyChecks if the address allows no more on this day.
+func Reserve(old Recipient, address string, c Caller, p Policy, now time.Time) (Recipient, Reservation, error) {
 	r := old.Settle(now)
 	if err := r.mayHold(address); err != nil {
 		return r, Reservation{}, err
 	}
-	if wait := r.lockedFor(p, now); wait > 0 {
-		return r, Reservation{}, tooManyFailures(wait, now)
+	if err := r.tooManyFailures(c, p, now); err != nil {
+		return r, Reservation{}, err
 	}
 	r.Address = address
-	r.Failures = window.Record(r.Failures, now)
+	at := r.countFailure(c, now)
 	return r, Reservation{
-		Address: address, At: r.Failures[len(r.Failures)-1], Left: max(0, p.MaxFailuresPerDay-len(r.Failures)), Wait: r.lockedFor(p, now),
+		Address: address, Caller: c, At: at, Left: r.ownLeft(c, failuresOf, r.failureLimits(c, p), now), Wait: r.lockedByOwn(c, p, now),
 	}, nil
 }
 
 // GiveBack takes a reservation back: no wrong code was compared.
 func GiveBack(old Recipient, reserved Reservation, now time.Time) Recipient {
 	r := old.Settle(now)
-	if i := slices.IndexFunc(r.Failures, reserved.At.Equal); i >= 0 && r.Address == reserved.Address {
-		r.Failures = slices.Delete(r.Failures, i, i+1)
+	k := slices.IndexFunc(r.Tallies, func(t Tally) bool { return t.Caller == reserved.Caller })
+	if k < 0 || r.Address != reserved.Address {
+		return r
+	}
+	t := &r.Tallies[k]
+	if i := slices.IndexFunc(t.Failures, reserved.At.Equal); i >= 0 {
+		t.Failures = slices.Delete(t.Failures, i, i+1)
 	}
 	return r
 }

@@ -75,19 +75,19 @@ func TestReserve_CountsAWrongCodeUntilTheDayIsFull(t *testing.T) {
 	var last otp.Reservation
 	for i := range 3 {
 		now := fixture.Noon.Add(time.Duration(i) * time.Minute)
-		next, reserved, err := otp.Reserve(r, fixture.AliceMail, p, now)
-		if wantKind(t, err, ""); len(next.Failures) != i+1 || next.Address != fixture.AliceMail ||
+		next, reserved, err := otp.Reserve(r, fixture.AliceMail, server, p, now)
+		if wantKind(t, err, ""); len(next.Tally(server).Failures) != i+1 || next.Address != fixture.AliceMail ||
 			reserved != (otp.Reservation{Address: fixture.AliceMail, At: now, Left: 2 - i, Wait: []time.Duration{0, 0, window.Day - 2*time.Minute}[i]}) {
 			t.Errorf("reservation %d: %+v, %+v", i, reserved, next)
 		}
 		r, last = next, reserved
 	}
 	now := fixture.Noon.Add(time.Hour)
-	kept, _, err := otp.Reserve(r, fixture.AliceMail, p, now)
+	kept, _, err := otp.Reserve(r, fixture.AliceMail, server, p, now)
 	if wantRefusal(t, err, problem.TooManyChecks, window.Day-time.Hour); !same(kept, r) {
 		t.Errorf("a refused reservation changed the recipient: %+v", kept)
 	}
-	_, _, err = otp.Reserve(r, fixture.Bob, p, now)
+	_, _, err = otp.Reserve(r, fixture.Bob, server, p, now)
 	wantKind(t, err, problem.Internal)
 
 	for name, reserved := range map[string]otp.Reservation{
@@ -99,25 +99,25 @@ func TestReserve_CountsAWrongCodeUntilTheDayIsFull(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	if r = otp.GiveBack(r, last, now); len(r.Failures) != 2 || !r.Failures[1].Equal(fixture.Noon.Add(time.Minute)) {
-		t.Errorf("after the last was given back: %v", r.Failures)
+	if r = otp.GiveBack(r, last, now); len(r.Tally(server).Failures) != 2 || !r.Tally(server).Failures[1].Equal(fixture.Noon.Add(time.Minute)) {
+		t.Errorf("after the last was given back: %v", r.Tally(server).Failures)
 	}
-	if _, _, err = otp.Reserve(r, fixture.AliceMail, p, now); err != nil {
+	if _, _, err = otp.Reserve(r, fixture.AliceMail, server, p, now); err != nil {
 		t.Error(err)
 	}
-	r, _, err = otp.Reserve(r, fixture.AliceMail, p, now)
+	r, _, err = otp.Reserve(r, fixture.AliceMail, server, p, now)
 	wantKind(t, err, "")
-	wantKind(t, r.Settle(now).SendRefusal(p, now), problem.TooManyChecks) // a code that cannot be checked is not sent
+	wantKind(t, r.Settle(now).SendRefusal(server, p, now), problem.TooManyChecks) // a code that cannot be checked is not sent
 }
 
 // Of two wrong codes of one moment, one is given back.
 func TestGiveBack_TakesOne(t *testing.T) {
-	r, reserved, err := otp.Reserve(otp.Recipient{}, fixture.AliceMail, quiet(), fixture.Noon)
+	r, reserved, err := otp.Reserve(otp.Recipient{}, fixture.AliceMail, server, quiet(), fixture.Noon)
 	wantKind(t, err, "")
-	r, _, err = otp.Reserve(r, fixture.AliceMail, quiet(), fixture.Noon)
+	r, _, err = otp.Reserve(r, fixture.AliceMail, server, quiet(), fixture.Noon)
 	wantKind(t, err, "")
-	if r = otp.GiveBack(r, reserved, fixture.Noon); len(r.Failures) != 1 {
-		t.Errorf("%v", r.Failures)
+	if r = otp.GiveBack(r, reserved, fixture.Noon); len(r.Tally(server).Failures) != 1 {
+		t.Errorf("%v", r.Tally(server).Failures)
 	}
 }
 
@@ -209,8 +209,8 @@ func TestR6_AWrongContextOfAnInboundApprovalIsAWrongCode(t *testing.T) {
 			if fmt.Sprintf("%+v %d", *got, *got.ChecksLeft) != fmt.Sprintf("%+v %d", *want, *want.ChecksLeft) && (*got.ChecksLeft != *want.ChecksLeft || got.Alerted != want.Alerted || got.Detail != want.Detail) {
 				t.Errorf("%+v: got %+v, want %+v as for a wrong code", c, got, want)
 			}
-			if len(in.kept.Failures) != i+1 || in.found(v).Checks != i+1 {
-				t.Errorf("%+v: %d failures, %d checks", c, len(in.kept.Failures), in.found(v).Checks)
+			if len(in.kept.Tally(server).Failures) != i+1 || in.found(v).Checks != i+1 {
+				t.Errorf("%+v: %d failures, %d checks", c, len(in.kept.Tally(server).Failures), in.found(v).Checks)
 			}
 		}
 		_, err := in.claim(otp.CheckRequest{ID: v.ID, Transaction: bound})

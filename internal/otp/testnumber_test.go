@@ -53,8 +53,8 @@ func TestScenario_Endings(t *testing.T) {
 					t.Errorf("round %d: is %s, want %s", round, got, tc.then)
 				}
 			}
-			if len(r.kept.Sends) != 0 {
-				t.Errorf("%d sends are counted", len(r.kept.Sends))
+			if len(r.kept.Tally(server).Sends) != 0 {
+				t.Errorf("%d sends are counted", len(r.kept.Tally(server).Sends))
 			}
 		})
 	}
@@ -84,8 +84,8 @@ func TestScenario_LimitsOnSendingDoNotHold(t *testing.T) {
 		r.resendOver(v, "sms")
 	}
 	want := []otp.Attempt{{Channel: "whatsapp", At: fixture.Noon, Status: otp.Delivered}, {Channel: "sms", At: fixture.Noon, Status: otp.Delivered}}
-	if got := r.found(v); !slices.Equal(got.Attempts, want) || len(r.kept.Sends) != 0 {
-		t.Errorf("%d sends, %+v", len(r.kept.Sends), got.Attempts)
+	if got := r.found(v); !slices.Equal(got.Attempts, want) || len(r.kept.Tally(server).Sends) != 0 {
+		t.Errorf("%d sends, %+v", len(r.kept.Tally(server).Sends), got.Attempts)
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 
 // StartRequest asks for a new verification. Its fields have been checked.
 type StartRequest struct {
-	ID          ID
+	ID ID
+	Caller
 	Nonce       [16]byte // random
 	Key         [4]byte  // the current secret
 	Address     string   // E.164 or an e-mail address: the recipient's
@@ -29,33 +30,33 @@ type StartRequest struct {
 }
 
 // Start makes a new verification and spends a send. It cancels a pending one of the
-// same purpose: only the newest code of a purpose is valid.
+// same caller and purpose: only the newest code of a purpose is valid.
 //
 // The preferred channel comes first in the workflow. For a repetition, Start returns
 // old itself, which needs no write, the first request's verification (zero if it is
 // forgotten) and a [*Replay] as the error.
 func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient, Verification, error) {
 	r := old.Settle(now)
-	if v, err := r.replayed(req.Idempotency, now); err != nil {
+	if v, err := r.replayed(req.Caller, req.Idempotency, now); err != nil {
 		return old, v, err
 	}
 	if err := r.mayHold(req.Address); err != nil {
 		return r, Verification{}, err
 	}
 	r.Address = req.Address
-	if err := r.maySend(p, now); err != nil && !req.Scenario.set() {
+	if err := r.maySend(req.Caller, p, now); err != nil && !req.Scenario.set() {
 		return r, Verification{}, err
 	}
-	if wait, full := r.otherPurposes(req.Purpose, now); full {
+	if wait, full := r.otherPurposes(req.Caller, req.Purpose, now); full {
 		return r, Verification{}, &problem.Error{
 			Kind: problem.TooManySends, RetryAfter: wait,
 			Detail: "This address has verifications pending for 4 other purposes. Finish or cancel one of them.",
 		}
 	}
-	r.endPending(Canceled, now, func(v Verification) bool { return v.Purpose == req.Purpose })
+	r.endPending(Canceled, now, func(v Verification) bool { return v.is(req.Caller) && v.Purpose == req.Purpose })
 	v := Verification{
-		ID: req.ID, Purpose: req.Purpose, User: req.User, Unverified: req.Unverified, Other: req.Other,
-		Locale: req.Locale, Workflow: r.preferredFirst(req.Workflow), Transaction: req.Transaction,
+		ID: req.ID, Caller: req.Caller, Purpose: req.Purpose, User: req.User, Unverified: req.Unverified, Other: req.Other,
+		Locale: req.Locale, Workflow: r.preferredFirst(req.Client, req.Workflow), Transaction: req.Transaction,
 		Nonce: req.Nonce, Key: req.Key, Shape: p.Shape,
 		Status: Pending, CreatedAt: window.Stamp(now),
 		// Rounded down to whole seconds, which is what a client is told.
@@ -69,20 +70,36 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 		}
 		// An inbound one spends a send, too: each start cancels the code that the
 		// person may have, so the number of starts has to be limited.
-		r.Sends = window.Record(r.Sends, now)
+		r.countSend(req.Caller, now)
 	}
 	r.Verifications = append(r.Verifications, v)
-	r.forgetEnded()
+	r.forgetEnded(req.Caller, now)
 	r.remember(req.Idempotency, v, p, now)
+	if wait, fits := r.makeRoom(v.ID, now); !fits {
+		return old.Settle(now), Verification{}, errNoRoom(wait)
+	}
 	return r, v, nil
 }
 
-// otherPurposes reports whether MaxLive verifications of other purposes are
+// countSend counts a message of the caller.
+func (r *Recipient) countSend(c Caller, now time.Time) {
+	t := r.tally(c)
+	t.Sends = window.Record(t.Sends, now)
+}
+
+// countFailure counts a wrong code of the caller, and returns its time as it is kept.
+func (r *Recipient) countFailure(c Caller, now time.Time) time.Time {
+	t := r.tally(c)
+	t.Failures = window.Record(t.Failures, now)
+	return t.Failures[len(t.Failures)-1]
+}
+
+// otherPurposes reports whether MaxLive verifications of the caller's other purposes are
 // pending, and how long until the first of them expires.
-func (r Recipient) otherPurposes(purpose string, now time.Time) (wait time.Duration, full bool) {
+func (r Recipient) otherPurposes(c Caller, purpose string, now time.Time) (wait time.Duration, full bool) {
 	n := 0
 	for _, v := range r.Verifications {
-		if v.Status == Pending && v.Purpose != purpose {
+		if v.Status == Pending && v.is(c) && v.Purpose != purpose {
 			if left := v.ExpiresAt.Sub(now); n == 0 || left < wait {
 				wait = left
 			}
@@ -92,41 +109,83 @@ func (r Recipient) otherPurposes(purpose string, now time.Time) (wait time.Durat
 	return wait, n >= MaxLive
 }
 
-// forgetEnded drops the oldest ended verifications beyond maxKept.
-func (r *Recipient) forgetEnded() {
-	for len(r.Verifications) > maxKept {
-		i := slices.IndexFunc(r.Verifications, func(v Verification) bool { return v.Status != Pending })
+// forgetEnded drops the caller's oldest ended verifications beyond maxKept. It keeps an
+// approval that may still be fetched.
+func (r *Recipient) forgetEnded(c Caller, now time.Time) {
+	for n := r.kept(c); n > maxKept; n-- {
+		i := slices.IndexFunc(r.Verifications, func(v Verification) bool { return v.is(c) && v.mayForget(now) })
+		if i < 0 {
+			return
+		}
 		r.Verifications = slices.Delete(r.Verifications, i, i+1)
 	}
 }
 
-// maySend returns an error unless one more message may go to the address. The error
-// is that of the rule that refuses it for the longest time: after its RetryAfter no
-// rule refuses it.
-func (r Recipient) maySend(p Policy, now time.Time) *problem.Error {
-	return longest(append(r.sendRules(p, now), &problem.Error{
-		Kind: problem.ResendTooSoon, RetryAfter: window.FullFor(r.Sends, 1, p.ResendAfter, now),
-		Detail: "A message went to this address a moment ago. Give it time to arrive.",
-	}))
+// kept is how many verifications of the caller are kept.
+func (r Recipient) kept(c Caller) (n int) {
+	for _, v := range r.Verifications {
+		if v.is(c) {
+			n++
+		}
+	}
+	return n
+}
+
+// mayForget reports whether v has ended, and nobody can fetch its approval any more.
+func (v Verification) mayForget(now time.Time) bool {
+	waits := v.Inbound() && v.Status == Approved && !v.Claimed && now.Before(v.ExpiresAt)
+	return v.Status != Pending && !waits
+}
+
+// maySend returns an error unless the caller may send one more message to the address.
+// The error is that of the rule that refuses it for the longest time: after its
+// RetryAfter no rule refuses it.
+func (r Recipient) maySend(c Caller, p Policy, now time.Time) *problem.Error {
+	return r.refusal(c, now, func(t time.Time) []*problem.Error {
+		return append(r.sendRules(c, p, t), r.countingRule(c, p, t), &problem.Error{
+			Kind: problem.ResendTooSoon, RetryAfter: window.FullFor(r.events(sendsOf, c.own), 1, p.ResendAfter, t),
+			Detail: "A message went to this address a moment ago. Give it time to arrive.",
+		})
+	})
 }
 
 // mayFollow is maySend for a message that follows a failed one: the pause does not
-// hold, because it is for messages that may still arrive.
-func (r Recipient) mayFollow(p Policy, now time.Time) *problem.Error {
-	return longest(r.sendRules(p, now))
+// hold, because it is for messages that may still arrive. If the failed one was never
+// accepted (unsent), no send is spent, and the limits on their number do not hold.
+func (r Recipient) mayFollow(c Caller, unsent bool, p Policy, now time.Time) *problem.Error {
+	return r.refusal(c, now, func(t time.Time) []*problem.Error {
+		rules := r.sendRules(c, p, t)
+		if !unsent {
+			rules = append(rules, r.countingRule(c, p, t))
+		}
+		return rules
+	})
 }
 
-func (r Recipient) sendRules(p Policy, now time.Time) []*problem.Error {
+// countingRule is the rule on the number of messages.
+func (r Recipient) countingRule(c Caller, p Policy, now time.Time) *problem.Error {
+	a, wait := r.longestFull(sendsOf, r.sendLimits(c, p), now)
+	e := &problem.Error{Kind: problem.TooManySends, RetryAfter: wait}
+	switch {
+	case wait == 0:
+	case a.unknown:
+		e.Detail = "Requests without a client_ip that can be read count as one network, which has 2 messages a day to one address that a person typed. Give the person's address as client_ip."
+		e.Err = r.usedBy(sendsOf, a, now)
+	case a.shared:
+		e.Detail = "This address has had too many messages for now; not only this client's count."
+		e.Err = r.usedBy(sendsOf, a, now)
+	case a.window == SendWindow:
+		e.Detail = "This address has reached its limit of messages in 10 minutes."
+	default:
+		e.Detail = "This address has reached its limit of messages in 24 hours."
+	}
+	return e
+}
+
+// sendRules are the rules that no count of messages is for.
+func (r Recipient) sendRules(c Caller, p Policy, now time.Time) []*problem.Error {
 	return []*problem.Error{
-		tooManyFailures(r.lockedFor(p, now), now), // a code that cannot be checked is not sent
-		{
-			Kind: problem.TooManySends, RetryAfter: window.FullFor(r.Sends, p.MaxSendsPerDay, window.Day, now),
-			Detail: "This address has reached its limit of messages in 24 hours.",
-		},
-		{
-			Kind: problem.TooManySends, RetryAfter: window.FullFor(r.Sends, p.MaxSends, SendWindow, now),
-			Detail: "This address has reached its limit of messages in 10 minutes.",
-		},
+		r.tooManyFailures(c, p, now), // a code that cannot be checked is not sent
 		{
 			Kind: problem.DestinationRefused, RetryAfter: max(0, r.BlockedUntil.Sub(now)),
 			Detail: "The provider blocked the last message to this address as fraud. Nothing is sent to it for a while.",
@@ -134,19 +193,13 @@ func (r Recipient) sendRules(p Policy, now time.Time) []*problem.Error {
 	}
 }
 
-func longest(rules []*problem.Error) *problem.Error {
-	var most *problem.Error
-	for _, rule := range rules {
-		if rule.RetryAfter > 0 && (most == nil || rule.RetryAfter > most.RetryAfter) {
-			most = rule
-		}
-	}
-	return most
-}
-
 // ResendRequest asks for the code once more.
 type ResendRequest struct {
-	ID ID
+	ID     ID
+	Client string // has to be the one that started it
+	Origin Origin // has to be that of the start, unless AnyOrigin
+	// AnyOrigin finds a verification of the client whatever its origin is.
+	AnyOrigin bool
 	// Channel may be any channel of the service that fits the address, or
 	// channel.Next: the next one of the workflow. "": the channel of the last
 	// message, or the next one if that failed.
@@ -158,10 +211,16 @@ type ResendRequest struct {
 // stay the same, so that a code with less than MinResendLeft is refused. For a
 // repetition, Resend returns what [Start] does.
 func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipient, Verification, error) {
-	if v, err := old.Settle(now).replayed(req.Idempotency, now); err != nil {
-		return old, v, err
+	settled := old.Settle(now)
+	if caller, known := settled.callerOf(req.Client, req.ID); known {
+		if v, err := settled.replayed(caller, req.Idempotency, now); err != nil {
+			return old, v, err
+		}
 	}
-	r, v, err := pending(old, req.ID, now)
+	r, v, err := pending(old, req.Client, req.ID, now)
+	if v.ID != "" && !req.AnyOrigin && v.Origin != req.Origin {
+		return r, Verification{}, errNotFound()
+	}
 	if err != nil {
 		if refused := r.unusable(v, p, now); v.ID != "" && refused != nil {
 			err = refused
@@ -175,28 +234,46 @@ func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipien
 	if refused != nil {
 		return r, v, refused
 	}
-	limit := r.maySend(p, now)
+	limit := r.maySend(v.Caller, p, now)
 	if v.TestCode != "" {
 		limit = v.mayPlay(now)
 	}
 	if limit != nil {
 		return r, v, limit
 	}
+	before := v
 	v.attempt(by, now)
 	if v.TestCode != "" {
 		v.Attempts[len(v.Attempts)-1].Status = Delivered
 	} else {
-		r.Sends = window.Record(r.Sends, now)
+		r.countSend(v.Caller, now)
 	}
 	r.put(v)
 	r.remember(req.Idempotency, v, p, now)
+	if wait, fits := r.makeRoom(v.ID, now); !fits {
+		return settled, before, errNoRoom(wait)
+	}
 	return r, v, nil
+}
+
+// callerOf returns the caller of a client's verification, also of one that only an answer
+// which is kept for repetitions names.
+func (r Recipient) callerOf(client string, id ID) (Caller, bool) {
+	if v, err := r.FindOf(client, id); err == nil {
+		return v.Caller, true
+	}
+	for _, p := range r.Replays {
+		if p.ID == id && p.Caller.Client == client {
+			return p.Caller, true
+		}
+	}
+	return Caller{}, false
 }
 
 // Cancel ends a pending verification for the client. Canceling one that is
 // canceled is no error: the first answer may have been lost.
-func Cancel(old Recipient, id ID, now time.Time) (Recipient, Verification, error) {
-	r, v, err := pending(old, id, now)
+func Cancel(old Recipient, client string, id ID, now time.Time) (Recipient, Verification, error) {
+	r, v, err := pending(old, client, id, now)
 	switch {
 	case v.Status == Canceled:
 		return r, v, nil
@@ -228,21 +305,44 @@ func (r *Recipient) endPending(status Status, now time.Time, match func(Verifica
 	return newest
 }
 
-// Forgotten is what is left of a recipient after an erasure: only the times that the
-// limits need for a day, and the hashes of the person's last messages. Without them
-// an erasure would give new tries to an attacker who guesses codes, new messages to
-// one who floods an address, and a second effect to a repeated message.
-func (r Recipient) Forgotten() Recipient {
-	return Recipient{
-		Sends: r.Sends, Failures: r.Failures, AlertedAt: r.AlertedAt, BlockedUntil: r.BlockedUntil,
-		Notices: r.Notices, NoticeCall: r.NoticeCall, Messages: r.Messages,
+// Forgotten is what is left of a recipient after an erasure for the clients that belong
+// to it: what other clients keep, with the address, the times that the limits need for a
+// day, and the hashes of the person's last messages. Without the latter an erasure would
+// give new tries to an attacker who guesses codes, new messages to one who floods an
+// address, and a second effect to a repeated message. Browsers that knew the address are
+// forgotten.
+func (r Recipient) Forgotten(belongs func(client string) bool, now time.Time) Recipient {
+	r = r.clone()
+	r.Verifications = slices.DeleteFunc(r.Verifications, func(v Verification) bool { return belongs(v.Client) })
+	r.Replays = slices.DeleteFunc(r.Replays, func(p Replay) bool { return belongs(p.Caller.Client) })
+	r.Preferred = slices.DeleteFunc(r.Preferred, func(p Preferred) bool { return belongs(p.Client) })
+	if len(r.Verifications)+len(r.Replays)+len(r.Preferred) == 0 {
+		r.Address = ""
 	}
+	r.renewEpoch(now)
+	return r
 }
 
-// pending settles the recipient and finds a pending verification.
-func pending(old Recipient, id ID, now time.Time) (Recipient, Verification, error) {
+// Kept reports whether an erasure for the clients that belong to it changes nothing: all
+// that is kept is of other clients. See Forgotten.
+func (r Recipient) Kept(belongs func(client string) bool) bool {
+	var clients []string
+	for _, v := range r.Verifications {
+		clients = append(clients, v.Client)
+	}
+	for _, p := range r.Replays {
+		clients = append(clients, p.Caller.Client)
+	}
+	for _, p := range r.Preferred {
+		clients = append(clients, p.Client)
+	}
+	return len(clients) > 0 && r.KnownAt.IsZero() && !slices.ContainsFunc(clients, belongs)
+}
+
+// pending settles the recipient and finds a pending verification of the client.
+func pending(old Recipient, client string, id ID, now time.Time) (Recipient, Verification, error) {
 	r := old.Settle(now)
-	v, err := r.Find(id)
+	v, err := r.FindOf(client, id)
 	if err != nil {
 		return r, v, err
 	}
@@ -254,7 +354,11 @@ func pending(old Recipient, id ID, now time.Time) (Recipient, Verification, erro
 
 // CheckRequest asks whether a code is right.
 type CheckRequest struct {
-	// ID names the verification; "" means the newest one of Purpose.
+	// Caller asks. AnyOrigin finds a verification of the client whatever its origin is; it
+	// needs an ID.
+	Caller
+	AnyOrigin bool
+	// ID names the verification; "" means the caller's newest one of Purpose.
 	ID ID
 	// Purpose and Address have to be those of the verification, unless they are "":
 	// a code for a sign-in must not approve a payment.
@@ -313,7 +417,7 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 		return r, v, err
 	}
 	if to := r.second(v); to != "" && (req.Reserved == nil || req.Reserved.Address != to) {
-		return r, v, &NeedsReservationError{Address: to}
+		return r, v, &NeedsReservationError{Address: to, Caller: v.Caller}
 	}
 	code, ok := v.Code(keys)
 	if !ok {
@@ -355,8 +459,8 @@ func (v Verification) read(text string) (string, *problem.Error) {
 // verification that has no checks left, because the operator lowered the limit
 // meanwhile.
 func (r *Recipient) mayTry(v *Verification, p Policy, now time.Time) error {
-	if wait := r.lockedFor(p, now); wait > 0 {
-		return tooManyFailures(wait, now)
+	if err := r.tooManyFailures(v.Caller, p, now); err != nil {
+		return err
 	}
 	if v.Checks >= p.MaxChecks {
 		v.Status, v.EndedAt = Exhausted, window.Stamp(now)
@@ -372,9 +476,10 @@ func (r *Recipient) mayTry(v *Verification, p Policy, now time.Time) error {
 // address is locked from now on, it says for how long.
 func (r *Recipient) wrong(v *Verification, reserved *Reservation, p Policy, now time.Time) *problem.Error {
 	v.Checks++
-	r.Failures = window.Record(r.Failures, now)
-	remaining := max(0, min(p.MaxChecks-v.Checks, p.MaxFailuresPerDay-len(r.Failures)))
-	wait, detail := r.lockedFor(p, now), notRight
+	r.countFailure(v.Caller, now)
+	limits := r.failureLimits(v.Caller, p)
+	remaining := max(0, min(p.MaxChecks-v.Checks, r.ownLeft(v.Caller, failuresOf, limits, now)))
+	wait, detail := r.lockedByOwn(v.Caller, p, now), notRight
 	if reserved != nil {
 		remaining, wait = min(remaining, reserved.Left), max(wait, reserved.Wait)
 	}
@@ -420,10 +525,10 @@ func (r Recipient) choose(req CheckRequest) (Verification, error) {
 		return Verification{}, errNotFound()
 	}
 	if req.ID == "" {
-		return r.Latest(req.Purpose, req.User)
+		return r.Latest(req.Caller, req.Purpose, req.User)
 	}
-	v, err := r.Find(req.ID)
-	if err == nil && (req.Purpose != "" && req.Purpose != v.Purpose || req.User != "" && req.User != v.User) {
+	v, err := r.FindOf(req.Client, req.ID)
+	if err == nil && (!req.AnyOrigin && req.Origin != v.Origin || req.Purpose != "" && req.Purpose != v.Purpose || req.User != "" && req.User != v.User) {
 		return Verification{}, errNotFound()
 	}
 	return v, err

@@ -180,7 +180,7 @@ func TestLatest_AnEndedOneHidesNoNewerOneOfTheOtherKind(t *testing.T) {
 		"a user's, and another user's":       {[]otp.Verification{one("a", "u", otp.Approved), one("b", "w", otp.Pending)}, "u", "a"},
 		"only another user's":                {[]otp.Verification{one("b", "w", otp.Pending)}, "u", ""},
 	} {
-		v, err := otp.Recipient{Verifications: tc.all}.Latest("login", tc.user)
+		v, err := otp.Recipient{Verifications: tc.all}.Latest(server, "login", tc.user)
 		if v.ID != tc.want || (err == nil) != (tc.want != "") {
 			t.Errorf("%s: %q, %v", name, v.ID, err)
 		}

@@ -18,7 +18,10 @@ type Kind string
 const (
 	// InvalidRequest: the client has to change the request. See Error.Fields.
 	InvalidRequest Kind = "invalid_request"
-	// Forbidden: the request has no valid signature, or comes from another site.
+	// Unauthorized: the request has no client's credentials, or wrong ones.
+	Unauthorized Kind = "unauthorized"
+	// Forbidden: the request has no valid signature, comes from another site, or needs a
+	// scope that its client does not have.
 	Forbidden Kind = "forbidden"
 	// NotFound: there is no such verification, user, app or path.
 	NotFound Kind = "not_found"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"twofa/internal/client"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/recipient"
@@ -17,7 +18,7 @@ import (
 // erase forgets Alice.
 func erase(r *rig.Rig) {
 	r.TB.Helper()
-	if err := r.Recipients.Erase(r.Ctx(), fixture.Alice, r.Now()); err != nil {
+	if err := r.Recipients.Erase(r.Ctx(), fixture.Alice, client.MainDirectory, r.Now()); err != nil {
 		r.TB.Fatal(err)
 	}
 }
@@ -28,12 +29,12 @@ func TestErase_LeavesOnlyTheTimesOfTheLimits(t *testing.T) {
 	r.Refused(check(r, r.Recipients, v.ID, r.Wrong(v.ID)), problem.WrongCode)
 	erase(r)
 	left := r.Recipient(fixture.Alice)
-	if left.Address != "" || len(left.Verifications)+len(left.Replays) != 0 || left.Preferred != (otp.Preferred{}) {
+	if left.Address != "" || len(left.Verifications)+len(left.Replays) != 0 || len(left.Preferred) != 0 {
 		t.Errorf("left: %+v", left)
 	}
 	// R4: an erasure gives nobody new tries.
-	if len(left.Sends) != 1 || len(left.Failures) != 1 {
-		t.Errorf("%d sends and %d failures are counted, want 1 and 1", len(left.Sends), len(left.Failures))
+	if len(left.Tally(otp.Caller{}).Sends) != 1 || len(left.Tally(otp.Caller{}).Failures) != 1 {
+		t.Errorf("%d sends and %d failures are counted, want 1 and 1", len(left.Tally(otp.Caller{}).Sends), len(left.Tally(otp.Caller{}).Failures))
 	}
 	r.Refused(check(r, r.Recipients, v.ID, code), problem.NotFound)
 	if got := raw(r).KeepUntil; !got.Equal(fixture.Noon.Add(window.Day + window.MaxSkew)) {
@@ -50,7 +51,7 @@ func TestErase_WithoutALimitKeepsTheRowForMaxSkew(t *testing.T) {
 	r, _ := begin(t)
 	r.Advance(window.Day) // the verification is remembered for a day after its end
 	erase(r)
-	if left := r.Recipient(fixture.Alice); len(left.Sends) != 0 {
+	if left := r.Recipient(fixture.Alice); len(left.Tally(otp.Caller{}).Sends) != 0 {
 		t.Errorf("left: %+v", left)
 	}
 	if got, want := raw(r).KeepUntil, r.Now().Add(window.MaxSkew); !got.Equal(want) {
@@ -124,7 +125,7 @@ func TestErase_ErasesWhatIsWrittenInBetweenToo(t *testing.T) {
 func TestErase_ReturnsFaults(t *testing.T) {
 	r, _ := begin(t)
 	r.Table.Break(func(int) rig.Fault { return rig.Lost })
-	err := r.Recipients.Erase(r.Ctx(), fixture.Alice, r.Now())
+	err := r.Recipients.Erase(r.Ctx(), fixture.Alice, client.MainDirectory, r.Now())
 	if e := r.Refused(err, problem.StorageUnavailable); e.RetryAfter <= 0 || !errors.Is(e, store.ErrUnavailable) {
 		t.Errorf("got %+v", e)
 	}
@@ -132,7 +133,7 @@ func TestErase_ReturnsFaults(t *testing.T) {
 	start(r, r.Recipients, 2)
 	rotated := &recipient.Store{Table: oneRow{r.Table, store.Key(r.Recipients.Key(fixture.Alice))}, Keys: fixture.Keys(t, 90)} // a secret was lost
 	unwritten(r, "a row that cannot be read", func() {
-		r.Refused(rotated.Erase(r.Ctx(), fixture.Alice, r.Now()), problem.Internal)
+		r.Refused(rotated.Erase(r.Ctx(), fixture.Alice, client.MainDirectory, r.Now()), problem.Internal)
 	})
 	if left := r.Recipient(fixture.Alice); len(left.Verifications) != 1 {
 		t.Errorf("left: %+v", left)

@@ -8,8 +8,10 @@ package recipient
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 	"time"
 
+	"twofa/internal/client"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/reqlog"
@@ -22,6 +24,9 @@ import (
 type Store struct {
 	Table store.Table
 	Keys  *secret.Keyring
+	// DirectoryOf is the directory of a client ("" is the nameless one), "" for a client
+	// that is not known any more. nil: all clients have the main directory.
+	DirectoryOf func(client string) string
 }
 
 // Transition turns a recipient (the zero Recipient if the address is unknown)
@@ -77,29 +82,41 @@ func (s *Store) rowsOf(id otp.ID) [2]otp.RowKey {
 	return [2]otp.RowKey{otp.RowKey(hex.EncodeToString(digits[:8])), id.FormerRowKey()}
 }
 
-// LoadID is Load of the recipient that knows the verification, the zero Recipient if
-// none does. One round trip, two for an id that is unknown or has the former form.
-func (s *Store) LoadID(ctx context.Context, id otp.ID) (otp.Recipient, error) {
+// LoadID is Load of the recipient that knows the client's verification, the zero
+// Recipient if none does. One round trip, two for an id that is unknown, another client's,
+// or has the former form.
+func (s *Store) LoadID(ctx context.Context, client string, id otp.ID) (otp.Recipient, error) {
 	for _, key := range s.rowsOf(id) {
 		r, err := s.Load(ctx, key)
-		if err != nil || r.Knows(id) {
+		if err != nil || r.KnowsOf(client, id) {
 			return r, err
 		}
 	}
 	return otp.Recipient{}, nil
 }
 
-// ChangeID is Change of the recipient that knows the verification. If none does,
+// ChangeID is Change of the recipient that knows the client's verification. If none does,
 // ChangeID changes nothing, does not call decide, and returns the NotFound error of
-// [otp.Recipient.Find]. One more round trip for an id of the former form, and
-// two in all for an unknown id, whether or not there is a row.
-func (s *Store) ChangeID(ctx context.Context, id otp.ID, decide Transition) (r otp.Recipient, v otp.Verification, err error) {
+// [otp.Recipient.FindOf]. One more round trip for an id of the former form, and
+// two in all for an unknown id or another client's, whether or not there is a row.
+func (s *Store) ChangeID(ctx context.Context, client string, id otp.ID, decide Transition) (otp.Recipient, otp.Verification, error) {
+	return s.changeID(ctx, id, func(r otp.Recipient) bool { return r.KnowsOf(client, id) }, decide)
+}
+
+// ChangeReported is ChangeID for what no client asks, such as a provider's report: it
+// finds the verification of any client.
+func (s *Store) ChangeReported(ctx context.Context, id otp.ID, decide Transition) (otp.Recipient, otp.Verification, error) {
+	return s.changeID(ctx, id, func(r otp.Recipient) bool { return r.Knows(id) }, decide)
+}
+
+func (s *Store) changeID(ctx context.Context, id otp.ID, knows func(otp.Recipient) bool, decide Transition) (r otp.Recipient, v otp.Verification, err error) {
 	for _, key := range s.rowsOf(id) {
 		var known bool
 		r, v, err = s.Change(ctx, key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			if known = old.Knows(id); !known {
-				v, err := old.Find(id)
-				return old, v, row.Discard(err)
+			if known = knows(old); !known {
+				var none otp.Verification
+				_, err := otp.Recipient{}.Find(id)
+				return old, none, row.Discard(err)
 			}
 			return decide(old)
 		})
@@ -110,16 +127,38 @@ func (s *Store) ChangeID(ctx context.Context, id otp.ID, decide Transition) (r o
 	return r, v, err
 }
 
-// Erase forgets an address: its verifications and everything else, except the times
-// that the limits need for a day, which do not identify anybody (see
-// [otp.Recipient.Forgotten]). Two round trips, one if there is nothing to forget.
-func (s *Store) Erase(ctx context.Context, address string, now time.Time) error {
+// Erase forgets an address for the clients of a directory: their verifications and
+// everything else, except the times that the limits need for a day, which do not identify
+// anybody (see [otp.Recipient.Forgotten]). What other clients keep stays. What a client
+// that is not known any more has kept goes, too: nobody can read it. Two round trips, one
+// if there is nothing to forget.
+func (s *Store) Erase(ctx context.Context, address, directory string, now time.Time) error {
+	belongs := func(id string) bool {
+		of := client.MainDirectory
+		if s.DirectoryOf != nil {
+			of = s.DirectoryOf(id)
+		}
+		return of == "" || of == directory
+	}
 	return s.rows().Erase(ctx, store.Key(s.Key(address)), now, func(r otp.Recipient) (otp.Recipient, error) {
 		if r.Address != address {
 			return r, row.Discard(nil)
 		}
-		return r.Settle(now).Forgotten(), nil
+		if r = r.Settle(now); r.Kept(belongs) {
+			return r, row.Discard(nil) // a write would tell that there is a row
+		}
+		return r.Forgotten(belongs, now), nil
 	})
+}
+
+// Unlock gives a client one allowance more at an address, as [otp.AddUnlock] decides. Two
+// round trips.
+func (s *Store) Unlock(ctx context.Context, address, client string, call [16]byte, now time.Time) (left int, err error) {
+	_, err = s.rows().Update(ctx, store.Key(s.Key(address)), func(old otp.Recipient) (r otp.Recipient, err error) {
+		r, left, err = otp.AddUnlock(old, address, client, call, now)
+		return r, err
+	})
+	return left, err
 }
 
 // CancelUser ends the user's pending verifications at an address that is no
@@ -127,6 +166,10 @@ func (s *Store) Erase(ctx context.Context, address string, now time.Time) error 
 func (s *Store) CancelUser(ctx context.Context, address string, user otp.UserKey, now time.Time) error {
 	_, err := s.rows().Update(ctx, store.Key(s.Key(address)), func(r otp.Recipient) (otp.Recipient, error) {
 		if r.Address != address {
+			return r, row.Discard(nil)
+		}
+		pending := func(v otp.Verification) bool { return v.User == user && v.Status == otp.Pending }
+		if !slices.ContainsFunc(r.Settle(now).Verifications, pending) {
 			return r, row.Discard(nil)
 		}
 		return otp.CancelUser(r, user, now), nil

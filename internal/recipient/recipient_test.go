@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/client"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/recipient"
@@ -25,6 +26,12 @@ import (
 
 // bound is the transaction of all verifications.
 var bound = otp.Transaction{Payee: "Acme Canary"}
+
+// counted returns the recipient with a message at that time.
+func counted(r otp.Recipient, at time.Time) otp.Recipient {
+	r.Tallies = []otp.Tally{{Sends: []time.Time{at}}}
+	return r
+}
 
 // start starts a verification and keeps it in the store.
 func start(r *rig.Rig, s *recipient.Store, random byte) otp.Verification {
@@ -111,7 +118,7 @@ func TestChange_ReturnsAndLogsTheResultOnlyIfItIsKept(t *testing.T) {
 		fault  rig.Fault
 		want   bool
 	}{
-		"kept":            {func(old otp.Recipient) otp.Recipient { old.Sends = append(old.Sends, fixture.Noon); return old }, rig.None, true},
+		"kept":            {func(old otp.Recipient) otp.Recipient { return counted(old, fixture.Noon) }, rig.None, true},
 		"no change":       {func(old otp.Recipient) otp.Recipient { return old }, rig.None, true},
 		"nothing to keep": {func(otp.Recipient) otp.Recipient { return otp.Recipient{} }, rig.None, false},
 		"perhaps kept":    {func(old otp.Recipient) otp.Recipient { return old }, rig.Lost, false},
@@ -143,8 +150,8 @@ func TestChange_ReturnsAndLogsTheResultOnlyIfItIsKept(t *testing.T) {
 func TestChange_KeepsAndReturnsARefusalThatChangedTheRow(t *testing.T) {
 	r, v := begin(t)
 	r.Refused(check(r, r.Recipients, v.ID, r.Wrong(v.ID)), problem.WrongCode)
-	if kept, got := r.Verification(v.ID); got.Checks != 1 || len(kept.Failures) != 1 {
-		t.Errorf("%d checks, %d failures; want 1 and 1", got.Checks, len(kept.Failures))
+	if kept, got := r.Verification(v.ID); got.Checks != 1 || len(kept.Tally(otp.Caller{}).Failures) != 1 {
+		t.Errorf("%d checks, %d failures; want 1 and 1", got.Checks, len(kept.Tally(otp.Caller{}).Failures))
 	}
 }
 
@@ -197,7 +204,7 @@ func TestChange_OnlyTheLastDecisionCounts(t *testing.T) {
 	t.Run("first approved, then canceled", func(t *testing.T) {
 		between(r, func() {
 			_, _, err := r.Kept.Change(r.Ctx(), key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
-				return otp.Cancel(old, v.ID, r.Now())
+				return otp.Cancel(old, "", v.ID, r.Now())
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -306,12 +313,14 @@ func TestRoundTrips(t *testing.T) {
 	key := r.Recipients.Key(fixture.Alice)
 	change := func(ctx context.Context) error {
 		_, _, err := r.Recipients.Change(ctx, key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
-			old.Address, old.Sends = fixture.Alice, []time.Time{r.Now()}
-			return old, otp.Verification{}, nil
+			old.Address = fixture.Alice
+			return counted(old, r.Now()), otp.Verification{}, nil
 		})
 		return err
 	}
-	erase := func(ctx context.Context) error { return r.Recipients.Erase(ctx, fixture.Alice, r.Now()) }
+	erase := func(ctx context.Context) error {
+		return r.Recipients.Erase(ctx, fixture.Alice, client.MainDirectory, r.Now())
+	}
 	for _, step := range []struct {
 		name string
 		want int64

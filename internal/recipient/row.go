@@ -18,7 +18,8 @@ const (
 	version1 = 1 // one channel for each verification, no deliveries; see row1.go
 	version2 = 2 // no notices, no messages of the person, no requests under way
 	version3 = 3 // no calls of the host
-	version4 = 4
+	version4 = 4 // one caller, no alerts of events
+	version5 = 5
 )
 
 // errRow: the bytes are not a recipient in a version that this program knows.
@@ -34,17 +35,27 @@ var (
 // lists after their length in bytes, times in Unix milliseconds. It fails for a
 // recipient that Decode would refuse, and for texts longer than 255 bytes.
 func Encode(r otp.Recipient) ([]byte, error) {
-	b := cryptobyte.NewBuilder(make([]byte, 0, 128+288*len(r.Verifications)+8*(len(r.Sends)+len(r.Failures))+176*len(r.Replays)))
-	b.AddUint8(version4)
+	b := cryptobyte.NewBuilder(make([]byte, 0, 256+288*len(r.Verifications)+128*len(r.Tallies)+176*len(r.Replays)))
+	b.AddUint8(version5)
 	row.AddText(b, r.Address)
-	row.AddTimes(b, r.Sends)
-	row.AddTimes(b, r.Failures)
-	row.AddTime(b, r.AlertedAt)
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, t := range r.Tallies {
+			addTally(b, t)
+		}
+	})
 	row.AddTime(b, r.BlockedUntil)
-	row.AddTime(b, r.Preferred.At)
-	row.AddText(b, r.Preferred.Channel)
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, p := range r.Preferred {
+			row.AddText(b, p.Client)
+			row.AddTime(b, p.At)
+			row.AddText(b, p.Channel)
+		}
+	})
+	row.AddTime(b, r.KnownAt)
+	row.AddTime(b, r.Epoch)
 	row.AddTimes(b, r.Notices)
 	b.AddBytes(r.NoticeCall[:])
+	addEvents(b, r.Events)
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
 		for _, m := range r.Messages {
 			b.AddBytes(m.Hash[:])
@@ -85,7 +96,48 @@ func hasChannel(v otp.Verification) bool {
 	return len(v.Workflow) > 0 && (v.Inbound() || len(v.Attempts) > 0)
 }
 
+func addCaller(b *cryptobyte.Builder, c otp.Caller) {
+	row.AddText(b, c.Client)
+	b.AddUint8(uint8(c.Origin))
+	if c.Origin == otp.OriginTyped {
+		b.AddBytes(c.Network[:])
+	}
+}
+
+func readCaller(s *cryptobyte.String, c *otp.Caller) bool {
+	var origin uint8
+	ok := row.ReadText(s, &c.Client) && s.ReadUint8(&origin) && otp.Origin(origin) <= otp.OriginKnown
+	c.Origin = otp.Origin(origin)
+	return ok && (c.Origin != otp.OriginTyped || s.CopyBytes(c.Network[:]))
+}
+
+func addTally(b *cryptobyte.Builder, t otp.Tally) {
+	addCaller(b, t.Caller)
+	row.AddTimes(b, t.Sends)
+	row.AddTimes(b, t.Failures)
+	row.AddTime(b, t.AlertedAt)
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, u := range t.Unlocks {
+			row.AddTime(b, u.At)
+			b.AddBytes(u.Call[:])
+		}
+	})
+}
+
+func readTally(s *cryptobyte.String) (t otp.Tally, ok bool) {
+	var unlocks cryptobyte.String
+	ok = readCaller(s, &t.Caller) && row.ReadTimes(s, &t.Sends) && row.ReadTimes(s, &t.Failures) &&
+		row.ReadTime(s, &t.AlertedAt) && s.ReadUint8LengthPrefixed(&unlocks)
+	for ok && !unlocks.Empty() {
+		var u otp.Unlock
+		ok = row.ReadTime(&unlocks, &u.At) && unlocks.CopyBytes(u.Call[:])
+		t.Unlocks = append(t.Unlocks, u)
+	}
+	return t, ok
+}
+
 func addReplay(b *cryptobyte.Builder, p otp.Replay) {
+	addCaller(b, p.Caller)
 	b.AddBytes(p.Key[:])
 	b.AddBytes(p.Body[:])
 	row.AddTime(b, p.At)
@@ -104,6 +156,7 @@ func addReplay(b *cryptobyte.Builder, p otp.Replay) {
 
 func addVerification(b *cryptobyte.Builder, v otp.Verification) {
 	row.AddText(b, v.ID)
+	addCaller(b, v.Caller)
 	row.AddText(b, v.Purpose)
 	row.AddText(b, v.User)
 	row.AddBool(b, v.Unverified)
@@ -139,24 +192,30 @@ func addVerification(b *cryptobyte.Builder, v otp.Verification) {
 func Decode(encoded []byte) (otp.Recipient, error) {
 	s := cryptobyte.String(encoded)
 	var version uint8
-	if !s.ReadUint8(&version) || version < version1 || version > version4 {
+	if !s.ReadUint8(&version) || version < version1 || version > version5 {
 		return otp.Recipient{}, fmt.Errorf("%w: version %d", errRow, version)
 	}
 	var r otp.Recipient
-	ok := row.ReadText(&s, &r.Address) && row.ReadTimes(&s, &r.Sends) && row.ReadTimes(&s, &r.Failures)
-	readVerification := readVerification1
+	ok := row.ReadText(&s, &r.Address)
+	if version >= version5 {
+		ok = ok && readCallers(&s, &r)
+	} else {
+		ok = ok && readOneCaller(&s, &r, version)
+	}
+	if version >= version3 {
+		ok = ok && row.ReadTimes(&s, &r.Notices) && (version < version4 || s.CopyBytes(r.NoticeCall[:])) &&
+			(version < version5 || readEvents(&s, &r.Events)) && readMessages(&s, &r.Messages)
+	}
 	if version >= version2 {
-		readVerification = readVerification2
-		ok = ok && row.ReadTime(&s, &r.AlertedAt) && row.ReadTime(&s, &r.BlockedUntil) &&
-			row.ReadTime(&s, &r.Preferred.At) && row.ReadText(&s, &r.Preferred.Channel)
-		if version >= version3 {
-			ok = ok && row.ReadTimes(&s, &r.Notices) && (version < version4 || s.CopyBytes(r.NoticeCall[:])) && readMessages(&s, &r.Messages)
-		}
 		ok = ok && readReplays(&s, &r.Replays, version)
 	}
 	for ok && !s.Empty() {
 		var v otp.Verification
-		v, ok = readVerification(&s)
+		if version == version1 {
+			v, ok = readVerification1(&s)
+		} else {
+			v, ok = readVerification2(&s, version)
+		}
 		ok = ok && hasChannel(v)
 		r.Verifications = append(r.Verifications, v)
 	}
@@ -164,6 +223,43 @@ func Decode(encoded []byte) (otp.Recipient, error) {
 		return otp.Recipient{}, errRow
 	}
 	return r, nil
+}
+
+// readCallers reads what is kept apart by caller.
+func readCallers(s *cryptobyte.String, r *otp.Recipient) bool {
+	var tallies, preferred cryptobyte.String
+	ok := s.ReadUint16LengthPrefixed(&tallies) && row.ReadTime(s, &r.BlockedUntil) && s.ReadUint16LengthPrefixed(&preferred) &&
+		row.ReadTime(s, &r.KnownAt) && row.ReadTime(s, &r.Epoch)
+	for ok && !tallies.Empty() {
+		var t otp.Tally
+		t, ok = readTally(&tallies)
+		r.Tallies = append(r.Tallies, t)
+	}
+	for ok && !preferred.Empty() {
+		var p otp.Preferred
+		ok = row.ReadText(&preferred, &p.Client) && row.ReadTime(&preferred, &p.At) && row.ReadText(&preferred, &p.Channel)
+		r.Preferred = append(r.Preferred, p)
+	}
+	return ok
+}
+
+// readOneCaller reads the same of a row of before version5, whose one caller is the
+// server of the nameless client.
+func readOneCaller(s *cryptobyte.String, r *otp.Recipient, version uint8) bool {
+	var t otp.Tally
+	var p otp.Preferred
+	ok := row.ReadTimes(s, &t.Sends) && row.ReadTimes(s, &t.Failures)
+	if version >= version2 {
+		ok = ok && row.ReadTime(s, &t.AlertedAt) && row.ReadTime(s, &r.BlockedUntil) &&
+			row.ReadTime(s, &p.At) && row.ReadText(s, &p.Channel)
+	}
+	if len(t.Sends)+len(t.Failures) > 0 || !t.AlertedAt.IsZero() {
+		r.Tallies = []otp.Tally{t}
+	}
+	if p.Channel != "" {
+		r.Preferred = []otp.Preferred{p}
+	}
+	return ok
 }
 
 func readMessages(s *cryptobyte.String, out *[]otp.Message) bool {
@@ -185,7 +281,7 @@ func readReplays(s *cryptobyte.String, out *[]otp.Replay, version uint8) bool {
 		var sends, checks uint16
 		var outcome uint8
 		var retryAfter uint32
-		ok = list.CopyBytes(p.Key[:]) && list.CopyBytes(p.Body[:]) && row.ReadTime(&list, &p.At) && row.ReadText(&list, &p.ID) &&
+		ok = (version < version5 || readCaller(&list, &p.Caller)) && list.CopyBytes(p.Key[:]) && list.CopyBytes(p.Body[:]) && row.ReadTime(&list, &p.At) && row.ReadText(&list, &p.ID) &&
 			row.ReadText(&list, &p.Purpose) && row.ReadText(&list, &p.Channel) &&
 			row.ReadTime(&list, &p.ExpiresAt) && row.ReadTime(&list, &p.ResendAfter) &&
 			list.ReadUint16(&sends) && list.ReadUint16(&checks) && list.ReadUint8(&outcome) && list.ReadUint32(&retryAfter) &&
@@ -198,11 +294,12 @@ func readReplays(s *cryptobyte.String, out *[]otp.Replay, version uint8) bool {
 	return ok
 }
 
-func readVerification2(s *cryptobyte.String) (v otp.Verification, ok bool) {
+func readVerification2(s *cryptobyte.String, version uint8) (v otp.Verification, ok bool) {
 	var attempts cryptobyte.String
 	var length, alphabet, status uint8
 	var checks uint16
 	ok = row.ReadText(s, &v.ID) &&
+		(version < version5 || readCaller(s, &v.Caller)) &&
 		row.ReadText(s, &v.Purpose) &&
 		row.ReadText(s, &v.User) &&
 		row.ReadBool(s, &v.Unverified) &&
@@ -254,4 +351,25 @@ func setNumbered(v *otp.Verification, length, alphabet, status uint8) bool {
 	v.Shape = otp.Shape{Length: int(length), Alphabet: otp.Alphabet(alphabet)}
 	_, err := otp.ParseID(string(v.ID))
 	return err == nil && v.Shape.Valid()
+}
+
+func addEvents(b *cryptobyte.Builder, events []otp.Event) {
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, e := range events {
+			row.AddText(b, e.Client)
+			row.AddText(b, e.Name)
+			row.AddTime(b, e.At)
+		}
+	})
+}
+
+func readEvents(s *cryptobyte.String, out *[]otp.Event) bool {
+	var list cryptobyte.String
+	ok := s.ReadUint16LengthPrefixed(&list)
+	for ok && !list.Empty() {
+		var e otp.Event
+		ok = row.ReadText(&list, &e.Client) && row.ReadText(&list, &e.Name) && row.ReadTime(&list, &e.At)
+		*out = append(*out, e)
+	}
+	return ok
 }

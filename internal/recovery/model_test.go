@@ -125,7 +125,7 @@ func TestState_DoesWhatTheModelDoes(t *testing.T) {
 				if len(codes) > 0 && s.Alive(keys) == m.removed {
 					t.Fatalf("alive: %v, want %v", s.Alive(keys), !m.removed)
 				}
-				row, err := user.User{Name: "x", Recovery: s}.Encode()
+				row, err := user.User{Directory: "main", Name: "x", Recovery: s}.Encode()
 				if err != nil {
 					t.Fatal(err)
 				}

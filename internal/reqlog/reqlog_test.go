@@ -65,7 +65,7 @@ func TestVerification_IsLoggedMaskedAndWithoutItsSecrets(t *testing.T) {
 			Attempts: []otp.Attempt{{Channel: "sms", Status: otp.Failed}, {Channel: "whatsapp", Status: otp.Queued}},
 			User:     "u0123456789abcdef", Other: "alice@example.com", TestCode: "424242",
 			Transaction: otp.Transaction{Amount: "EUR 25.00", Payee: "Acme"}, Nonce: [16]byte{1}, CreatedAt: time.Unix(1, 0),
-		}, "[country=US to=+1******0123 channel=whatsapp verification=" + id + " state=pending]"},
+		}, "[country=US to=+1******0123 purpose=login channel=whatsapp verification=" + id + " state=pending]"},
 		{"an e-mail address, without a country", "alice@example.com", otp.Verification{
 			ID: id, Workflow: []channel.Channel{"email"}, Status: otp.Denied,
 		}, "[to=a******@example.com channel=email verification=" + id + " state=denied]"},
@@ -91,5 +91,42 @@ func TestLine_MayBeWrittenFromSeveralGoroutines(t *testing.T) {
 	wg.Wait()
 	if got := len(line.Attrs()); got != 20 {
 		t.Errorf("%d attributes, want 20", got)
+	}
+}
+
+// A purpose is a label. Digits in it may be a code or a part of a number.
+func TestPurpose_WithFourDigitsInARowIsNotLogged(t *testing.T) {
+	t.Parallel()
+	for purpose, want := range map[string]string{
+		"login": "[purpose=login]", "step-2": "[purpose=step-2]", "v123-456": "[purpose=v123-456]",
+		"pay-1234": "[]", "4155550123": "[]", "1234x": "[]", "": "[]",
+	} {
+		ctx, line := reqlog.With(context.Background())
+		reqlog.Purpose(ctx, purpose)
+		wantLine(t, line, want)
+	}
+}
+
+func TestSent_AddsTheTimesOfAllMessages(t *testing.T) {
+	t.Parallel()
+	ctx, line := reqlog.With(context.Background())
+	reqlog.Sent(ctx, "twilio", 1500*time.Millisecond)
+	wantLine(t, line, "[provider=twilio provider_ms=1500]")
+	reqlog.Sent(ctx, "smtp", 1250*time.Microsecond)
+	wantLine(t, line, "[provider=smtp provider_ms=1501.25]")
+	reqlog.Sent(ctx, "", time.Second)
+	wantLine(t, line, "[provider=smtp provider_ms=2501.25]")
+	reqlog.Sent(context.Background(), "twilio", time.Second) // does nothing
+}
+
+func TestRequest_IsTheRequestAndItsClientAlone(t *testing.T) {
+	t.Parallel()
+	ctx, _ := reqlog.With(context.Background())
+	reqlog.Add(ctx, slog.String("request_id", "1"), slog.String("function", "otpsend"), slog.String("client", "bank-web"))
+	if got := fmt.Sprint(reqlog.Request(ctx)); got != "[request_id=1 client=bank-web]" {
+		t.Errorf("origin %s", got)
+	}
+	if got := reqlog.Request(context.Background()); got != nil {
+		t.Errorf("origin %v without a line", got)
 	}
 }

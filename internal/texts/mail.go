@@ -18,7 +18,7 @@ func (c *Catalogue) Mail(m notify.Message) (subject, text, page string) {
 	header := w.subjectOf(m, false).values
 	if m.Alert {
 		subject = expand(w.texts["mail_subject_alert"], header)
-		warning := expand(w.chat(alertKey(m)), s.values)
+		warning := s.alert(m, w.chat)
 		return subject, warning + "\n", w.page(subject, paragraph(warning))
 	}
 	subject = expand(w.texts["mail_subject"], header)

@@ -2,6 +2,7 @@ package texts
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,6 +47,9 @@ func (w *wording) subjectOf(m notify.Message, isolated bool) subject {
 	}}
 	if m.Purpose == "login" {
 		s.kind = "login"
+	}
+	for name, value := range map[string]string{"place": m.Place, "device": m.Device} {
+		s.values[name] = wrap(breakLinks(notify.OneLine(value, notify.MaxDetail)))
 	}
 	for _, part := range []struct{ key, value string }{
 		{"amount", notify.OneLine(m.Amount, otp.MaxAmount)},
@@ -96,7 +100,7 @@ func (c *Catalogue) Chat(m notify.Message) string {
 	w := c.wordingFor(m)
 	s := w.subjectOf(m, true)
 	if m.Alert {
-		return expand(w.chat(alertKey(m)), s.values)
+		return s.alert(m, w.chat)
 	}
 	s.values["code"] = w.codeFirst(m.Code)
 	line := expand(w.chat("code_"+s.kind), s.values)
@@ -116,7 +120,7 @@ func (c *Catalogue) SMS(m notify.Message) string {
 	w := c.wordingFor(m)
 	s := w.subjectOf(m, true)
 	if m.Alert {
-		return expand(w.sms(alertKey(m)), s.values)
+		return s.alert(m, w.sms)
 	}
 	s.values["code"] = w.codeFirst(m.Code)
 	end := ""
@@ -153,7 +157,7 @@ func (c *Catalogue) Speech(m notify.Message) notify.Speech {
 	s := w.subjectOf(m, false)
 	delete(s.values, "code")
 	if m.Alert {
-		return notify.Speech{Language: voice, Before: expand(w.texts[alertKey(m)], s.values)}
+		return notify.Speech{Language: voice, Before: s.alert(m, w.text)}
 	}
 	before := join(expand(w.texts["speech_hello"], s.values), expand(w.texts["intro_"+s.kind], s.values))
 	before = w.addTransaction(before, s, w.text)
@@ -227,22 +231,44 @@ func (w *wording) ifNotYou(m notify.Message, s subject) string {
 	return "ignore"
 }
 
-// alertKey is the key of an alert's text.
-func alertKey(m notify.Message) string {
+// alertKeys are the keys of an alert's sentences, in order.
+func alertKeys(m notify.Message) []string {
 	switch {
+	case m.Event != "":
+		keys := []string{eventPrefix + string(m.Event)}
+		if notify.OneLine(m.Place, notify.MaxDetail) != "" {
+			keys = append(keys, "event_place")
+		}
+		if notify.OneLine(m.Device, notify.MaxDetail) != "" {
+			keys = append(keys, "event_device")
+		}
+		return append(keys, "event_not_you")
 	case m.Notice != "":
-		return noticePrefix + string(m.Notice)
+		return []string{noticePrefix + string(m.Notice)}
 	case m.Recovered:
-		return "alert_recovery"
+		return []string{"alert_recovery"}
 	}
-	return "alert"
+	return []string{"alert"}
 }
 
-// wordingFor returns the texts for a message: English ones for a notice that the
-// language has no text for.
+// alert is the text of an alert. text returns the text of a key.
+func (s subject) alert(m notify.Message, text func(key string) string) (line string) {
+	for i, key := range alertKeys(m) {
+		if sentence := expand(text(key), s.values); i == 0 {
+			line = sentence
+		} else {
+			line = join(line, sentence)
+		}
+	}
+	return line
+}
+
+// wordingFor returns the texts for a message: English ones for an alert of which the
+// language lacks a sentence.
 func (c *Catalogue) wordingFor(m notify.Message) *wording {
 	w := c.wording(m.Locale)
-	if m.Alert && w.texts[alertKey(m)] == "" {
+	lacks := func(key string) bool { return w.texts[key] == "" }
+	if m.Alert && slices.ContainsFunc(alertKeys(m), lacks) {
 		return c.wordings[English]()
 	}
 	return w

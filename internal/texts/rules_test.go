@@ -37,6 +37,7 @@ func everything(c *Catalogue, m notify.Message) map[string]string {
 	add("alert ", alert)
 	alert.Recovered, alert.CodesLeft = true, 7
 	add("recovery ", alert)
+	add("event ", notify.Message{Alert: true, Event: notify.EventNewSignIn, Place: m.Payee, Device: m.Amount, Brand: m.Brand, Locale: m.Locale})
 	return all
 }
 

@@ -1,12 +1,15 @@
 package texts
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"twofa/internal/notify"
 )
 
 func TestBreakLinks(t *testing.T) {
@@ -78,6 +81,8 @@ func TestAttack9NothingFromOutsideChangesAMessage(t *testing.T) {
 		m.Alert = rapid.Bool().Draw(t, "alert")
 		m.Recovered, m.CodesLeft = rapid.Bool().Draw(t, "recovered"), rapid.IntRange(0, 10).Draw(t, "codesLeft")
 		m.Notice = rapid.SampledFrom(append(notices, "")).Draw(t, "notice")
+		m.Event = rapid.SampledFrom(append(slices.Clone(notify.Events), "", "")).Draw(t, "event")
+		m.Place, m.Device = hostile.Draw(t, "place"), hostile.Draw(t, "device")
 		m.Brand = withoutLinks.Replace(hostile.Draw(t, "brand")) // set by the operator
 		m.Amount, m.Payee = hostile.Draw(t, "amount"), hostile.Draw(t, "payee")
 		m.Purpose = rapid.SampledFrom([]string{"login", "x", ""}).Draw(t, "purpose")

@@ -62,7 +62,7 @@ func TestEmbeddedFilesHaveNoFault(t *testing.T) {
 		}
 		// No letter follows an amount or a payee directly: together they could look like a
 		// link.
-		for _, key := range []string{"amount", "payee", "sms_amount", "sms_payee"} {
+		for _, key := range []string{"amount", "payee", "sms_amount", "sms_payee", "event_place", "event_device"} {
 			if text, ok := w.texts[key]; ok && !slices.Contains([]string{"", ".", "。", "।", "۔"}, text[strings.Index(text, "}")+1:]) {
 				t.Errorf("%s: %s: %q continues after the value", tag, key, text)
 			}

@@ -40,6 +40,13 @@ var keys = map[string][]string{
 	"notice_recovery_codes": {"brand"},
 	"notice_address":        {"brand"},
 
+	"event_wrong_password": {"brand"},
+	"event_new_sign_in":    {"brand"},
+	"event_other":          {"brand"},
+	"event_place":          {"place"},
+	"event_device":         {"device"},
+	"event_not_you":        nil,
+
 	"intro_login":        {"brand"},
 	"intro_general":      {"brand"},
 	"intro_payment":      {"brand"},
@@ -69,10 +76,14 @@ const smsPrefix = "sms_"
 // noticePrefix begins the key of a notice's text. The rest is the [notify.Notice].
 const noticePrefix = "notice_"
 
+// eventPrefix begins the keys of the sentences of an event. The rest of the first
+// sentence's key is the [notify.Event].
+const eventPrefix = "event_"
+
 // isOptional reports whether an operator's file for a language of its own may lack
 // the key, because files of older releases do.
 func isOptional(key string) bool {
-	return strings.HasPrefix(key, noticePrefix) || key == "valid_hour" || key == "valid_hours" || key == "ignore_payment"
+	return strings.HasPrefix(key, noticePrefix) || strings.HasPrefix(key, eventPrefix) || key == "valid_hour" || key == "valid_hours" || key == "ignore_payment"
 }
 
 // inSMS are the keys that an SMS uses.
@@ -80,6 +91,7 @@ var inSMS = []string{
 	"code_login", "code_general", "code_payment", "amount", "payee", "valid", "valid_hour", "valid_hours",
 	"secret", "deny", "alert", "alert_recovery",
 	"notice_app_added", "notice_app_removed", "notice_recovery_codes", "notice_address",
+	"event_wrong_password", "event_new_sign_in", "event_other", "event_place", "event_device", "event_not_you",
 }
 
 // The limits of an operator's file: bytes of the file, characters of a text,

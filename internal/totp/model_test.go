@@ -105,7 +105,7 @@ func (x *machine) after(t *rapid.T, before, copied totp.State, again func() totp
 	if s := x.s.Settle(x.now); !reflect.DeepEqual(s, x.s) {
 		t.Fatalf("the state is not settled:\n%+v\n%+v", x.s, s)
 	}
-	row, err := user.User{Name: "x", TOTP: x.s}.Encode()
+	row, err := user.User{Directory: "main", Name: "x", TOTP: x.s}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func addCall(b *cryptobyte.Builder, c Call) {
 	row.AddBool(b, c.Told)
 }
 
-// readCall reads what addCall wrote. The zero Call is not written.
+// readCall reads what addCall wrote.
 func readCall(s *cryptobyte.String, c *Call) bool {
-	return s.CopyBytes(c.ID[:]) && s.CopyBytes(c.Delivery[:]) && row.ReadBool(s, &c.Told) && *c != Call{}
+	return s.CopyBytes(c.ID[:]) && s.CopyBytes(c.Delivery[:]) && row.ReadBool(s, &c.Told)
 }

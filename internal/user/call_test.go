@@ -41,7 +41,7 @@ func TestRow_LayoutOfVersion3IsFixed(t *testing.T) {
 
 // All deliveries of one call count once, and name the last of them.
 func TestCountChange_CountsACallOnce(t *testing.T) {
-	u, call := user.User{Name: "x"}, user.Call{ID: hostcall.NewID("1")}
+	u, call := user.User{Directory: "main", Name: "x"}, user.Call{ID: hostcall.NewID("1")}
 	count := func(c user.Call) error {
 		next, err := u.CountChange(c, fixture.Noon)
 		u = next
@@ -63,7 +63,7 @@ func TestCountChange_CountsACallOnce(t *testing.T) {
 		}
 	}
 	fixture.Problem(t, count(user.Call{}), problem.TooManyChanges)
-	if again := u.Update(user.User{Name: "x", Phone: fixture.Alice}, fixture.Noon.Add(time.Hour)); again.Call != u.Call {
+	if again := u.Update(user.User{Directory: "main", Name: "x", Phone: fixture.Alice}, fixture.Noon.Add(time.Hour)); again.Call != u.Call {
 		t.Errorf("after a Put: %+v", again.Call)
 	}
 }

@@ -57,7 +57,7 @@ func TestErase_KeepsWhatTheLimitsNeedForADay(t *testing.T) {
 
 	// The user is registered again: with the failures, the sets, the changes and the step.
 	again, err := r.Users.Put(t.Context(), key, func(old user.User) (user.User, error) {
-		return old.Update(user.User{Name: u.Name, Phone: u.Phone}, fixture.Noon), nil
+		return old.Update(user.User{Directory: "main", Name: u.Name, Phone: u.Phone}, fixture.Noon), nil
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -157,7 +157,7 @@ func TestANameOfTheReleaseBeforeIsFound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		u, err := r.Users.Load(t.Context(), r.Users.Key(parsed))
+		u, err := r.Users.Load(t.Context(), r.Users.Key("main", parsed))
 		if err != nil || !reflect.DeepEqual(u, stored) {
 			t.Errorf("%q: got %+v, %v", name, u, err)
 		}

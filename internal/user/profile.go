@@ -14,16 +14,17 @@ import (
 
 // Profile is what a client app or a file says about a user, before it is checked.
 type Profile struct {
+	Directory            Directory
 	Name                 string // as [ParseName] returns it
 	Phone, Email, Locale string
 	Channels             []channel.Channel
 }
 
-// Read checks all fields but the name. It returns the user that the profile describes, and the
+// Read checks all fields but the directory and the name. It returns the user that the profile describes, and the
 // parsed phone number, zero if there is none. available are the channels of the
 // service. The faults' fields are phone, email, locale and channels.
 func (p Profile) Read(available []channel.Channel, faults *problem.Faults) (u User, number address.Address) {
-	u = User{Name: p.Name, Channels: p.Channels}
+	u = User{Directory: p.Directory, Name: p.Name, Channels: p.Channels}
 	if p.Phone != "" {
 		n, err := phone.Parse(p.Phone)
 		if err != nil {

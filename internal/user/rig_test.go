@@ -26,7 +26,7 @@ func newRig(t *testing.T) rig {
 // keep stores a user that has a revision.
 func (r rig) keep(u user.User) otp.UserKey {
 	r.TB.Helper()
-	key := r.kept.Key(u.Name)
+	key := r.kept.Key(u.Directory, u.Name)
 	got, err := r.kept.Put(context.Background(), key, always(u))
 	if err != nil || !reflect.DeepEqual(got, u) {
 		r.TB.Fatalf("got %+v, %v", got, err)
@@ -43,7 +43,7 @@ func (r rig) erase(key otp.UserKey) {
 
 // seal makes the content of the row of a name.
 func (r rig) seal(plain []byte, name string) []byte {
-	return r.Keys.Seal(plain, string(r.kept.Key(name)))
+	return r.Keys.Seal(plain, string(r.kept.Key("main", name)))
 }
 
 // wantKept makes sure that the user is kept as given.

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 
+	"twofa/internal/client"
 	"twofa/internal/phone"
 	"twofa/internal/row"
 	"twofa/internal/totp"
@@ -17,7 +18,8 @@ const (
 	rowErased   = 0 // the user was erased; nothing follows, or what is kept of the user
 	rowVersion1 = 1 // without the lists of addDay
 	rowVersion2 = 2 // without the call
-	rowVersion3 = 3
+	rowVersion3 = 3 // without the directory
+	rowVersion4 = 4
 )
 
 // Bits of the flags.
@@ -36,17 +38,24 @@ var (
 
 // Encode writes the user as bytes that Decode reads: texts and lists after their
 // length (two bytes for the name, one for all others), numbers in big-endian
-// order, times in Unix milliseconds. The factors, addDay and addCall come last; a user
-// without a call is written as version 2. It fails for a user
-// without a name, for a text or a list that is too long for its length, and for
-// factors that are not valid.
+// order, times in Unix milliseconds. The factors, addDay, the directory and addCall come
+// last. A user of the main directory is written as version 3, or as version 2 without a
+// call, so that the release before can read the row. It fails for a user without a name
+// or a directory, for a text or a list that is too long for its length, and for factors
+// that are not valid.
 func (u User) Encode() ([]byte, error) {
 	if u.Name == "" {
 		return nil, fmt.Errorf("%w: no name", errUnkept)
 	}
+	if u.Directory == "" {
+		return nil, fmt.Errorf("%w: no directory", errUnkept)
+	}
 	b := cryptobyte.NewBuilder(make([]byte, 0, 128+len(u.Name)))
 	version := uint8(rowVersion2)
-	if u.Call != (Call{}) {
+	switch {
+	case u.Directory != client.MainDirectory:
+		version = rowVersion4
+	case u.Call != (Call{}):
 		version = rowVersion3
 	}
 	b.AddUint8(version)
@@ -69,7 +78,10 @@ func (u User) Encode() ([]byte, error) {
 	addTOTP(b, u.TOTP)
 	addRecovery(b, u.Recovery)
 	addDay(b, u)
-	if version == rowVersion3 {
+	if version >= rowVersion4 {
+		row.AddText(b, u.Directory)
+	}
+	if version >= rowVersion3 {
 		addCall(b, u.Call)
 	}
 	encoded, err := b.Bytes()
@@ -85,10 +97,10 @@ func (u User) Encode() ([]byte, error) {
 func Decode(encoded []byte) (User, error) {
 	s := cryptobyte.String(encoded)
 	var version, flags uint8
-	if !s.ReadUint8(&version) || version < rowVersion1 || version > rowVersion3 {
+	if !s.ReadUint8(&version) || version < rowVersion1 || version > rowVersion4 {
 		return User{}, fmt.Errorf("%w: version %d", errRow, version)
 	}
-	var u User
+	u := User{Directory: client.MainDirectory}
 	var name cryptobyte.String
 	ok := s.ReadUint16LengthPrefixed(&name) && !name.Empty() &&
 		row.ReadText(&s, &u.Phone) &&
@@ -108,8 +120,11 @@ func Decode(encoded []byte) (User, error) {
 	if ok && version >= rowVersion2 {
 		ok = readDay(&s, &u)
 	}
+	if ok && version >= rowVersion4 {
+		ok = row.ReadText(&s, &u.Directory) && u.Directory != "" && u.Directory != client.MainDirectory
+	}
 	if ok && version >= rowVersion3 {
-		ok = readCall(&s, &u.Call)
+		ok = readCall(&s, &u.Call) && (u.Call != Call{} || version > rowVersion3)
 	}
 	if !ok || !s.Empty() {
 		return User{}, errRow

@@ -10,7 +10,7 @@ import (
 // now, and stays verified.
 func TestDecode_ReadsASecondNumberAsTheFirst(t *testing.T) {
 	t.Parallel()
-	encoded, err := user.User{Name: "alice", Phone: "+390549886377", PhoneVerified: true}.Encode()
+	encoded, err := user.User{Directory: "main", Name: "alice", Phone: "+390549886377", PhoneVerified: true}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}

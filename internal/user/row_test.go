@@ -32,7 +32,8 @@ var anyTime = rapid.Custom(func(t *rapid.T) time.Time {
 var anyUser = rapid.Custom(func(t *rapid.T) user.User {
 	text := rapid.StringN(0, -1, 255)
 	u := user.User{
-		Name: rapid.StringN(1, -1, 1000).Draw(t, "name"), Phone: text.Draw(t, "phone"), Email: text.Draw(t, "email"), Locale: text.Draw(t, "locale"),
+		Directory: rapid.OneOf(rapid.SampledFrom([]user.Directory{"main", "oidc"}), rapid.Map(rapid.StringN(1, -1, 255), func(s string) user.Directory { return user.Directory(s) })).Draw(t, "directory"),
+		Name:      rapid.StringN(1, -1, 1000).Draw(t, "name"), Phone: text.Draw(t, "phone"), Email: text.Draw(t, "email"), Locale: text.Draw(t, "locale"),
 		PhoneVerified: rapid.Bool().Draw(t, "phone verified"), EmailVerified: rapid.Bool().Draw(t, "email verified"),
 		CreatedAt: anyTime.Draw(t, "created"), UpdatedAt: anyTime.Draw(t, "updated"),
 	}
@@ -64,7 +65,7 @@ func TestRow_DecodesToWhatWasEncoded(t *testing.T) {
 }
 
 var sample = user.User{
-	Name: "Am\u00e9lie", Phone: "+14155550123", Email: "amelie@example.com", Locale: "pt-BR",
+	Directory: "main", Name: "Am\u00e9lie", Phone: "+14155550123", Email: "amelie@example.com", Locale: "pt-BR",
 	Channels: []channel.Channel{"sms", "email"}, PhoneVerified: true,
 	Revision:  [8]byte{1, 2, 3, 4, 5, 6, 7, 8},
 	CreatedAt: fixture.Noon.Add(7 * time.Millisecond), UpdatedAt: fixture.Noon.Add(time.Hour),
@@ -115,7 +116,7 @@ func TestRow_LayoutOfVersions1And2IsFixed(t *testing.T) {
 	if got := mustEncode(t, both)[len(want)/2-len(noDay)/2-len(noFactors)/2-8-8-8-1]; got != 3 {
 		t.Errorf("both verified is encoded as %d, want 3", got)
 	}
-	none := user.User{Name: "x"}
+	none := user.User{Directory: "main", Name: "x"}
 	if got, want := fmt.Sprintf("%x", mustEncode(t, none)), "02"+"000178"+"00000000"+"00"+strings.Repeat("00", 8)+strings.Repeat("ffffc77cedd32800", 2)+noFactors+noDay; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -164,7 +165,12 @@ func TestEncode_RefusesWhatDecodeCouldNotRead(t *testing.T) {
 		"too many channels":  {Name: "canary", Channels: slices.Repeat([]channel.Channel{"canary"}, 40)},
 		"a long language":    {Name: "canary", Locale: long},
 		"a very long number": {Name: "canary", Phone: long},
+		"no directory":       {Name: "canary"},
+		"a long directory":   {Name: "canary", Directory: user.Directory(long)},
 	} {
+		if name != "no directory" && u.Directory == "" {
+			u.Directory = "main"
+		}
 		row, err := u.Encode()
 		if err == nil {
 			t.Errorf("%s: %d bytes were written", name, len(row))
@@ -177,7 +183,7 @@ func TestEncode_RefusesWhatDecodeCouldNotRead(t *testing.T) {
 // A later version needs room for more factors.
 func TestRow_LargestLeavesRoomInTheStore(t *testing.T) {
 	long := strings.Repeat("x", 254)
-	u := user.User{Name: strings.Repeat("\U0001F600", user.MaxName), Phone: long, Email: long, Locale: long, Channels: []channel.Channel{channel.Channel(long)}}
+	u := user.User{Directory: "main", Name: strings.Repeat("\U0001F600", user.MaxName), Phone: long, Email: long, Locale: long, Channels: []channel.Channel{channel.Channel(long)}}
 	if n := len(mustEncode(t, u)); n > store.MaxData/8 {
 		t.Errorf("the largest row has %d bytes, want %d at most", n, store.MaxData/8)
 	}
@@ -190,8 +196,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add(row)
 	f.Add(row[:len(row)/2])
 	f.Add(append(bytes.Clone(row), 0))
-	f.Add(mustEncode(f, user.User{Name: "x"}))
+	f.Add(mustEncode(f, user.User{Directory: "main", Name: "x"}))
 	f.Add(append([]byte{1}, row[1:len(row)-6]...))
+	elsewhere := sample
+	elsewhere.Directory = "shop"
+	f.Add(mustEncode(f, elsewhere))
 	f.Fuzz(func(t *testing.T, row []byte) {
 		u, err := user.Decode(row)
 		if err != nil {

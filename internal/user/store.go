@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"twofa/internal/client"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/reqlog"
@@ -43,11 +44,17 @@ func (s *Store) rows() row.Store[User] {
 }
 
 // Key returns the key of a user's row. The name must be as [ParseName] returns it.
-// A key is 128 bits of a keyed hash: no two names share a key, and a key does not
-// reveal the name.
-func (s *Store) Key(name string) otp.UserKey {
-	// No address holds a null byte, so no name has the same index as an address.
-	index := s.Keys.Index("user\x00" + name)
+// A key is 128 bits of a keyed hash: no two users share a key, and a key reveals
+// neither the name nor the directory.
+func (s *Store) Key(directory Directory, name string) otp.UserKey {
+	// No address holds a null byte, so no user has the same index as an address. No
+	// directory holds one either, so it ends where the second null byte is. Users of
+	// the main directory have the keys that they had before there were directories.
+	text := "user\x00" + name
+	if directory != client.MainDirectory {
+		text = "user of\x00" + string(directory) + "\x00" + name
+	}
+	index := s.Keys.Index(text)
 	return otp.UserKey(keyPrefix + hex.EncodeToString(index[:16]))
 }
 
@@ -58,14 +65,14 @@ func LogID(key otp.UserKey) string { return string(key[1:min(9, len(key))]) }
 // themselves.
 func Log(ctx context.Context, key otp.UserKey) { reqlog.Add(ctx, slog.String("user", LogID(key))) }
 
-// errOtherUser: the row of a name holds another user. Keys have 128 bits, so the
+// errOtherUser: the row of a user holds another user. Keys have 128 bits, so the
 // cause is a defect or a row that somebody planted. One person must not get what
 // belongs to another.
-var errOtherUser = errors.New("user: the row of this name holds another user")
+var errOtherUser = errors.New("user: the row of this key holds another user")
 
 // checkOwner returns an error if the row of the key holds another key's user.
 func (s *Store) checkOwner(u User, key otp.UserKey) error {
-	if u.Name == "" || s.Key(u.Name) == key {
+	if u.Name == "" || s.Key(u.Directory, u.Name) == key {
 		return nil
 	}
 	return problem.Unexpected(errOtherUser)
@@ -92,7 +99,7 @@ func (s *Store) Load(ctx context.Context, key otp.UserKey) (User, error) {
 
 // Put lets decide turn the user (without a name if there is none) into a new one.
 // What is kept, round trips and errors are those of [row.Store.Update]. decide
-// must return a user or an error; to remove the user, use Erase.
+// must return the user of the key or an error; to remove the user, use Erase.
 //
 // If decide returns no error, a new user and a [User.Revised] one get a revision
 // that was never used before. Beside an error, the old revision stays.
@@ -103,6 +110,9 @@ func (s *Store) Put(ctx context.Context, key otp.UserKey, decide func(old User) 
 			return old, row.Discard(err)
 		}
 		next, err := decide(old)
+		if err := s.checkOwner(next, key); err != nil {
+			return old, row.Discard(err)
+		}
 		switch {
 		case next.Name == "" && err == nil:
 			return old, row.Discard(problem.Unexpected(errUnkept))
@@ -165,7 +175,7 @@ func (s *Store) Erase(ctx context.Context, key otp.UserKey, now time.Time, agree
 	})
 }
 
-// Remove overwrites the row of a name, whatever it holds, as if there were no user.
+// Remove overwrites the row of a key, whatever it holds, as if there were no user.
 // It is for a row that cannot be read: see [row.ErrUnreadable]. Errors are of kind
 // StorageUnavailable or Internal.
 func (s *Store) Remove(ctx context.Context, key otp.UserKey, now time.Time) error {
@@ -173,7 +183,7 @@ func (s *Store) Remove(ctx context.Context, key otp.UserKey, now time.Time) erro
 	return s.rows().Remove(ctx, store.Key(key), now)
 }
 
-// Each calls visit for every user, in the order of the table. It reads as many
+// Each calls visit for every user of all directories, in the order of the table. It reads as many
 // users at a time as there are workers. If a row cannot be read, visit gets the
 // error of Load. An error that visit returns ends the listing. A user who is
 // registered, changed or erased meanwhile is seen as before or after that.

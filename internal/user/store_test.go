@@ -28,12 +28,12 @@ import (
 func TestKey_HidesTheNameAndIsNoRecipientsKey(t *testing.T) {
 	users := &user.Store{Keys: fixture.Keys(t, 1)}
 	// By Python's hmac, from the bytes of the secret.
-	if got, want := users.Key("Am\u00e9lie"), otp.UserKey("u8d2131647cdf68851010981969339841"); got != want {
+	if got, want := users.Key("main", "Am\u00e9lie"), otp.UserKey("u8d2131647cdf68851010981969339841"); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	seen := map[otp.UserKey]string{}
 	for _, name := range []string{"alice", "Alice", "alice ", "", "+14155550123", "user\x00alice"} {
-		key := users.Key(name)
+		key := users.Key("main", name)
 		if !regexp.MustCompile(`^u[0-9a-f]{32}$`).MatchString(string(key)) || !store.Key(key).Valid() {
 			t.Errorf("%q has the key %q", name, key)
 		}
@@ -46,17 +46,17 @@ func TestKey_HidesTheNameAndIsNoRecipientsKey(t *testing.T) {
 			t.Errorf("%q has the index of the address of that name", name)
 		}
 	}
-	if users.Key("alice") == (&user.Store{Keys: fixture.Keys(t, 2)}).Key("alice") {
+	if users.Key("main", "alice") == (&user.Store{Keys: fixture.Keys(t, 2)}).Key("main", "alice") {
 		t.Error("the key does not depend on the secret")
 	}
-	if users.Key("alice") != (&user.Store{Keys: fixture.Keys(t, 50, 1)}).Key("alice") {
+	if users.Key("main", "alice") != (&user.Store{Keys: fixture.Keys(t, 50, 1)}).Key("main", "alice") {
 		t.Error("a rotated secret moves the rows")
 	}
 }
 
 func TestStore_RoundTrips(t *testing.T) {
 	r := newRig(t)
-	key := r.Users.Key(sample.Name)
+	key := r.Users.Key("main", sample.Name)
 	load := func(ctx context.Context) error { _, err := r.Users.Load(ctx, key); return err }
 	put := func(old user.User) func(ctx context.Context) error {
 		return func(ctx context.Context) error {
@@ -129,7 +129,7 @@ func TestPut_KeepsNothingThatIsDiscarded(t *testing.T) {
 	_, err := r.Users.Put(t.Context(), key, always(user.User{}))
 	fixture.Problem(t, err, problem.Internal)
 	r.wantKept(sample)
-	_, err = r.Users.Put(t.Context(), r.Users.Key("bob"), always(user.User{}))
+	_, err = r.Users.Put(t.Context(), r.Users.Key("main", "bob"), always(user.User{}))
 	fixture.Problem(t, err, problem.Internal)
 }
 
@@ -137,8 +137,8 @@ func TestPut_KeepsNothingThatIsDiscarded(t *testing.T) {
 func TestPut_DrawsARevision(t *testing.T) {
 	r := newRig(t)
 	var seen [][8]byte
-	alice := user.User{Name: "alice", Phone: fixture.Alice}
-	key := r.Users.Key(alice.Name)
+	alice := user.User{Directory: "main", Name: "alice", Phone: fixture.Alice}
+	key := r.Users.Key("main", alice.Name)
 	change := func(text string, err error) func(old user.User) (user.User, error) {
 		return func(old user.User) (user.User, error) {
 			old.Locale = text
@@ -183,7 +183,7 @@ func TestPut_OnlyTheLastDecisionCounts(t *testing.T) {
 	other.Phone = "+14155550199"
 	r.conflict(func() { r.keep(other) })
 	var founds []bool
-	got, err := r.Users.Put(t.Context(), r.Users.Key(sample.Name), func(old user.User) (user.User, error) {
+	got, err := r.Users.Put(t.Context(), r.Users.Key("main", sample.Name), func(old user.User) (user.User, error) {
 		founds = append(founds, old.Name != "")
 		if old.Name == "" {
 			return old, row.Discard(&problem.Error{Kind: problem.PreconditionFailed})
@@ -196,7 +196,7 @@ func TestPut_OnlyTheLastDecisionCounts(t *testing.T) {
 	}
 
 	// The user is erased, and then registered, between the two decisions.
-	key := r.Users.Key(sample.Name)
+	key := r.Users.Key("main", sample.Name)
 	r.conflict(func() { r.erase(key) })
 	fixture.Problem(t, r.Users.Erase(t.Context(), key, fixture.Noon, agree), problem.NotFound)
 	r.conflict(func() { r.keep(sample) })
@@ -210,7 +210,7 @@ func TestPut_OnlyTheLastDecisionCounts(t *testing.T) {
 func TestConfirm_VerifiesTheUsersOwnAddressOnly(t *testing.T) {
 	unverified := sample
 	unverified.PhoneVerified = false
-	nowhere := user.User{Name: "x", Revision: sample.Revision}
+	nowhere := user.User{Directory: "main", Name: "x", Revision: sample.Revision}
 	for name, tc := range map[string]struct {
 		user         user.User
 		address      string
@@ -236,7 +236,7 @@ func TestConfirm_VerifiesTheUsersOwnAddressOnly(t *testing.T) {
 	}
 	t.Run("of no user", func(t *testing.T) {
 		r := newRig(t)
-		key := r.Users.Key("bob")
+		key := r.Users.Key("main", "bob")
 		if err := r.Users.Confirm(t.Context(), key, sample.Phone); err != nil {
 			t.Fatal(err)
 		}
@@ -289,9 +289,16 @@ func TestStore_ARowThatWasTamperedWithIsInternalAndStays(t *testing.T) {
 		"of another key":         func(r rig, _ []byte) []byte { return r.seal(mustEncode(t, sample), "bob") },
 		"erased, at another key": func(r rig, _ []byte) []byte { return r.seal([]byte{0}, "bob") },
 		"not a user":             func(r rig, _ []byte) []byte { return r.seal([]byte{99}, sample.Name) },
-		"another user":           func(r rig, _ []byte) []byte { return r.seal(mustEncode(t, user.User{Name: "bob"}), sample.Name) },
+		"another user": func(r rig, _ []byte) []byte {
+			return r.seal(mustEncode(t, user.User{Directory: "main", Name: "bob"}), sample.Name)
+		},
+		"another directory's user": func(r rig, _ []byte) []byte {
+			u := sample
+			u.Directory = "shop"
+			return r.seal(mustEncode(t, u), sample.Name)
+		},
 		"an unknown secret": func(r rig, _ []byte) []byte {
-			return fixture.Keys(t, 77).Seal([]byte{0}, string(r.Users.Key(sample.Name)))
+			return fixture.Keys(t, 77).Seal([]byte{0}, string(r.Users.Key("main", sample.Name)))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

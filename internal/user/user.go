@@ -2,9 +2,9 @@
 // addresses, which of these are verified, and their factors that need no message
 // (authenticator apps and recovery codes).
 //
-// A user is one row, sealed whole and kept under a keyed hash of the name: a copy
-// of the table reveals neither who is registered nor any address. The package
-// must never log a name or an address, or put one into an error.
+// A user is one row, sealed whole and kept under a keyed hash of the directory and
+// the name: a copy of the table reveals neither who is registered nor any address.
+// The package must never log a name or an address, or put one into an error.
 package user
 
 import (
@@ -20,6 +20,8 @@ import (
 
 // User is a person whom client apps have registered.
 type User struct {
+	// Directory is the one that the user belongs to.
+	Directory Directory
 	// Name is as ParseName returns it.
 	Name string
 	// Phone and Email are in the form of address.Address.Text, "" for none.

@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"sync"
 
@@ -14,10 +15,11 @@ import (
 	"twofa/internal/user"
 )
 
-// Export writes all users to a file that Import reads. Its fields are set once,
-// before Run.
+// Export writes the users of a directory to a file that Import reads. Its fields are
+// set once, before Run.
 type Export struct {
-	Users *user.Store
+	Users     *user.Store
+	Directory user.Directory
 	// Issuer is the name that authenticator apps show for the service.
 	Issuer string
 	// Workers is how many users are read at a time.
@@ -31,19 +33,25 @@ type Export struct {
 
 // Exported counts what was written. A user has a line for each confirmed
 // authenticator app, or one line if there is no such app. Skipped users could not
-// be read.
-type Exported struct{ Users, Lines, Skipped int }
+// be read, so their directories are not known.
+type Exported struct {
+	Users, Lines, Skipped int
+	// Others counts the users of other directories. nil: there are none.
+	Others map[user.Directory]int
+}
 
 // Tally may be called while Run goes on.
 func (ex *Export) Tally() Exported {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	return ex.tally
+	tally := ex.tally
+	tally.Others = maps.Clone(tally.Others)
+	return tally
 }
 
-// Run lists the table and writes every user, with whole addresses and secrets. It
-// leaves out pending authenticators, and recovery codes, of which only hashes are
-// known.
+// Run lists the table and writes every user of the directory, with whole addresses
+// and secrets. It leaves out pending authenticators, and recovery codes, of which only
+// hashes are known.
 //
 // A user who is registered, changed or erased meanwhile is written as before or
 // after that. After an error, the file is not complete. An error that is not w's
@@ -63,22 +71,37 @@ func (ex *Export) Run(ctx context.Context, w io.Writer) error {
 // writeUser writes and counts a user's lines. err is the error of reading the user.
 func (ex *Export) writeUser(out *csv.Writer, key otp.UserKey, u user.User, err error) error {
 	lines := 0
-	if problem.Is(err, problem.Internal) {
+	switch {
+	case problem.Is(err, problem.Internal):
 		ex.Report(fmt.Sprintf("the user %s cannot be read, and is left out", user.LogID(key)))
-	} else if err != nil {
+	case err != nil:
 		return err
-	} else if lines, err = ex.writeLines(out, u); err != nil {
-		return err
+	case u.Directory == ex.Directory:
+		if lines, err = ex.writeLines(out, u); err != nil {
+			return err
+		}
 	}
+	ex.count(u.Directory, lines)
+	return nil
+}
+
+// count counts a user of whom lines were written. The directory is "" if the user
+// could not be read.
+func (ex *Export) count(directory user.Directory, lines int) {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	ex.tally.Lines += lines
-	if lines == 0 {
+	switch {
+	case directory == "":
 		ex.tally.Skipped++
-	} else {
+	case directory != ex.Directory:
+		if ex.tally.Others == nil {
+			ex.tally.Others = make(map[user.Directory]int)
+		}
+		ex.tally.Others[directory]++
+	default:
 		ex.tally.Users++
+		ex.tally.Lines += lines
 	}
-	return nil
 }
 
 func (ex *Export) writeLines(out *csv.Writer, u user.User) (lines int, err error) {

@@ -27,6 +27,8 @@ import (
 // Import reads users from a file. Its fields are set once, before Run.
 type Import struct {
 	Users *user.Store
+	// Directory is the one that the users of the file belong to.
+	Directory user.Directory
 	// Channels are those of the service.
 	Channels []channel.Channel
 	// Countries are the regions (ISO 3166-1 alpha-2) that may be sent to; nil
@@ -270,7 +272,7 @@ func (r *importing) writeOne(ctx context.Context, users *user.Store, l line) (re
 	l.app.ID = totp.NewID([8]byte(append(r.mark[:], random[:]...)))
 	now := r.Now().UTC()
 	var did outcome
-	_, err := users.Put(ctx, users.Key(l.want.Name), func(old user.User) (next user.User, err error) {
+	_, err := users.Put(ctx, users.Key(r.Directory, l.want.Name), func(old user.User) (next user.User, err error) {
 		next = old.Update(l.want, now)
 		if l.contradicts {
 			next.TOTP = r.removeImported(next.TOTP)

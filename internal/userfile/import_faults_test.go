@@ -131,7 +131,7 @@ func TestImport_StopsWhereTheStoreStaysAway(t *testing.T) {
 // A row that cannot be read only affects its own line.
 func TestImport_LeavesARowThatItCannotRead(t *testing.T) {
 	r := newRig(t)
-	r.plant(store.Key(r.users.Key("alice")), []byte("not sealed"))
+	r.plant(store.Key(r.users.Key("main", "alice")), []byte("not sealed"))
 	got := r.read(head + "alice,+14155550123,,,,,\nbob,+14155550123,,,,,\n")
 	if want := []string{"2 skipped: the stored user cannot be read or written"}; got.err != nil || !slices.Equal(got.reports, want) || got.Created != 1 {
 		t.Errorf("%+v", got)

@@ -159,7 +159,7 @@ func TestImport_ReplacesLikePutAndKeepsWhatIsKnown(t *testing.T) {
 	eachWay(t, func(t *testing.T, r *rig) {
 		r.register("alice")
 		for _, address := range []string{fixture.Alice, mail} {
-			if err := r.users.Confirm(t.Context(), r.users.Key("alice"), address); err != nil {
+			if err := r.users.Confirm(t.Context(), r.users.Key("main", "alice"), address); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -223,7 +223,7 @@ func TestR9_AnImportAfterAnErasureForgetsNoStep(t *testing.T) {
 		r.read(head + aliceApp)
 		r.change("alice", useApp)
 		for range 2 {
-			err := r.kept.Erase(context.Background(), r.kept.Key("alice"), fixture.Noon, func(user.User) error { return nil })
+			err := r.kept.Erase(context.Background(), r.kept.Key("main", "alice"), fixture.Noon, func(user.User) error { return nil })
 			if err != nil {
 				t.Fatal(err)
 			}

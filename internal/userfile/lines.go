@@ -152,7 +152,7 @@ func (im *Import) readLine(rec record) line {
 	faults := new(problem.Faults)
 	name, err := user.ParseName(rec.fields["name"])
 	faults.AddAll(err)
-	p := user.Profile{Name: name, Phone: rec.fields["phone"], Email: rec.fields["email"], Locale: rec.fields["locale"]}
+	p := user.Profile{Directory: im.Directory, Name: name, Phone: rec.fields["phone"], Email: rec.fields["email"], Locale: rec.fields["locale"]}
 	for _, c := range strings.FieldsFunc(rec.fields["channels"], func(r rune) bool { return r == ' ' || r == '|' }) {
 		p.Channels = append(p.Channels, channel.Channel(c))
 	}

@@ -64,7 +64,7 @@ var channels = []channel.Channel{channel.WhatsApp, channel.SMS, channel.Email}
 // change changes or registers a user, without faults.
 func (r *rig) change(name string, decide func(u user.User) (user.User, error)) user.User {
 	r.t.Helper()
-	u, err := r.kept.Put(context.Background(), r.kept.Key(name), decide)
+	u, err := r.kept.Put(context.Background(), r.kept.Key("main", name), decide)
 	if err != nil {
 		r.t.Fatalf("change: %v", err)
 	}
@@ -76,7 +76,7 @@ func (r *rig) register(name string) {
 	r.t.Helper()
 	r.change(name, func(user.User) (user.User, error) {
 		return user.User{
-			Name: name, Phone: fixture.Alice, Email: mail, Locale: "pt-BR", Channels: []channel.Channel{channel.SMS, channel.Email},
+			Directory: "main", Name: name, Phone: fixture.Alice, Email: mail, Locale: "pt-BR", Channels: []channel.Channel{channel.SMS, channel.Email},
 			CreatedAt: fixture.Noon, UpdatedAt: fixture.Noon,
 		}, nil
 	})
@@ -100,7 +100,7 @@ func (r *rig) enroll(name, secret string) {
 // load returns the user as kept.
 func (r *rig) load(name string) user.User {
 	r.t.Helper()
-	u, err := r.kept.Load(context.Background(), r.kept.Key(name))
+	u, err := r.kept.Load(context.Background(), r.kept.Key("main", name))
 	if err != nil {
 		r.t.Fatalf("load: %v", err)
 	}
@@ -151,7 +151,7 @@ func (r *rig) read(file string) imported {
 
 func (r *rig) readFrom(ctx context.Context, file io.Reader) (got imported) {
 	im := &userfile.Import{
-		Users: r.users, Channels: channels, Countries: map[string]bool{"US": true, "IN": true},
+		Users: r.users, Directory: "main", Channels: channels, Countries: map[string]bool{"US": true, "IN": true},
 		Now: func() time.Time { return fixture.Noon }, Workers: 4,
 		Report: func(line int, text string) { got.reports = append(got.reports, fmt.Sprintf("%d %s", line, text)) },
 	}
@@ -167,7 +167,7 @@ func (r *rig) readFrom(ctx context.Context, file io.Reader) (got imported) {
 func (r *rig) write() (file string, tally userfile.Exported, reports []string) {
 	r.t.Helper()
 	var out bytes.Buffer
-	ex := &userfile.Export{Users: r.users, Issuer: r.issuer, Workers: 4, Report: func(text string) { reports = append(reports, text) }}
+	ex := &userfile.Export{Users: r.users, Directory: "main", Issuer: r.issuer, Workers: 4, Report: func(text string) { reports = append(reports, text) }}
 	if err := ex.Run(context.Background(), &out); err != nil {
 		r.t.Fatalf("export: %v", err)
 	}

@@ -42,7 +42,13 @@ type sender struct {
 	channel channel.Channel
 }
 
-var _ notify.TransactionShower = sender{}
+var (
+	_ notify.TransactionShower = sender{}
+	_ notify.Namer             = sender{}
+)
+
+// Provider implements notify.Namer.
+func (sender) Provider() string { return "console" }
 
 // ShowsTransaction implements notify.TransactionShower: amount and payee are
 // always printed.

@@ -40,6 +40,7 @@ type Sender struct {
 var (
 	_ notify.Sender            = (*Sender)(nil)
 	_ notify.TransactionShower = (*Sender)(nil)
+	_ notify.Namer             = (*Sender)(nil)
 )
 
 // New returns a Sender, or an error that lists every fault of the options by
@@ -72,6 +73,9 @@ func New(o Options) (*Sender, error) {
 
 // Format hides the password from all verbs of fmt.
 func (s *Sender) Format(f fmt.State, _ rune) { fmt.Fprint(f, "email.Sender(hidden)") }
+
+// Provider implements notify.Namer.
+func (s *Sender) Provider() string { return "smtp" }
 
 // ShowsTransaction implements notify.TransactionShower: a mail always shows amount
 // and payee.

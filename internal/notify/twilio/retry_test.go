@@ -274,7 +274,7 @@ func TestRepetitionsAreLogged(t *testing.T) {
 		if n := strings.Count(line, "\n"); n != 1 {
 			t.Errorf("%d lines: %s", n, line)
 		}
-		if want := `level=WARN msg="twilio: trying again" channel=whatsapp try=1 reason=unavailable provider_code=20429 detail="too many requests" pause_ms=2000`; !strings.Contains(line, want) {
+		if want := `level=WARN msg="twilio: trying again" channel=whatsapp try=1 reason=unavailable provider_error=20429 detail="too many requests" pause_ms=2000`; !strings.Contains(line, want) {
 			t.Errorf("logged %s\nwant %s", line, want)
 		}
 

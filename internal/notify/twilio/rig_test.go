@@ -85,6 +85,9 @@ func (testTexts) text(kind string, m notify.Message) string {
 }
 
 func alertName(m notify.Message) string {
+	if m.Event != "" {
+		return "event " + string(m.Event) + " in " + m.Place
+	}
 	if m.Notice != "" {
 		return "notice " + string(m.Notice)
 	}

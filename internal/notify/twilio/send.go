@@ -13,6 +13,7 @@ import (
 	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
+	"twofa/internal/reqlog"
 )
 
 const (
@@ -36,7 +37,11 @@ type sender struct {
 var (
 	_ notify.Sender            = (*sender)(nil)
 	_ notify.TransactionShower = (*sender)(nil)
+	_ notify.Namer             = (*sender)(nil)
 )
+
+// Provider implements notify.Namer.
+func (s *sender) Provider() string { return "twilio" }
 
 // ShowsTransaction reports whether amount and payee reach the person: an
 // authentication template has room for the code only.
@@ -74,13 +79,13 @@ func (s *sender) Send(ctx context.Context, m notify.Message) error {
 		if last || !o.again || !s.hasTimeFor(ctx, pause) {
 			return o.failure.Wrap(o.ended)
 		}
-		s.account.log.LogAttrs(ctx, slog.LevelWarn, "twilio: trying again",
+		s.account.log.LogAttrs(ctx, slog.LevelWarn, "twilio: trying again", append(reqlog.Request(ctx),
 			slog.String("channel", string(s.channel)),
 			slog.Int("try", try),
 			slog.String("reason", o.failure.Outcome.String()),
-			slog.Int("provider_code", o.failure.Code),
+			slog.Int("provider_error", o.failure.Code),
 			slog.String("detail", o.failure.Detail),
-			slog.Int64("pause_ms", pause.Milliseconds()))
+			slog.Int64("pause_ms", pause.Milliseconds()))...)
 		if err := sleep(ctx, pause); err != nil {
 			return o.failure.Wrap(err)
 		}

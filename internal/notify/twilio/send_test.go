@@ -27,6 +27,8 @@ func TestParameters(t *testing.T) {
 	payment.Amount, payment.Payee = "EUR 25.00", "Bike Shop"
 	notice := alert()
 	notice.Notice = notify.NoticeAddress
+	event := alert()
+	event.Event, event.Place = notify.EventOther, "Rome"
 	expiringAlert := alert()
 	expiringAlert.ValidFor = time.Minute
 	hostile := message()
@@ -78,6 +80,8 @@ func TestParameters(t *testing.T) {
 		{"alert with a template", channel.WhatsApp, alertTemplate, alert(), whatsApp(template(twiliotest.AlertContentSID, `{"1":"Acme"}`)...), false},
 		{"notice with a template", channel.WhatsApp, alertTemplate, notice, whatsApp(template(twiliotest.AlertContentSID, `{"1":"Acme"}`)...), false},
 		{"notice without a template", channel.WhatsApp, nil, notice, whatsApp("Body", "Chat notice address of Acme"), false},
+		{"event with a template", channel.WhatsApp, alertTemplate, event, whatsApp(template(twiliotest.AlertContentSID, `{"1":"Acme"}`)...), false},
+		{"event without a template", channel.WhatsApp, nil, event, whatsApp("Body", "Chat event other in Rome of Acme"), false},
 		{"alert without a template, although codes have one", channel.WhatsApp, nil, alert(), whatsApp("Body", "Chat"+alertText), false},
 		{"alert that expires", channel.WhatsApp, nil, expiringAlert, whatsApp("Body", "Chat"+alertText, "ValidityPeriod", "60"), false},
 

@@ -10,6 +10,7 @@ package rig
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 	"twofa/hooks"
 	"twofa/internal/app"
 	"twofa/internal/channel"
+	"twofa/internal/client"
 	"twofa/internal/config"
 	"twofa/internal/delivery"
 	"twofa/internal/notify"
@@ -32,6 +34,7 @@ import (
 	"twofa/internal/problem"
 	"twofa/internal/recipient"
 	"twofa/internal/reqlog"
+	"twofa/internal/row"
 	"twofa/internal/secret"
 	"twofa/internal/store"
 	"twofa/internal/store/boltstore"
@@ -164,11 +167,13 @@ func (r *Rig) Sent() int {
 	return n
 }
 
-// User registers a user, or changes the user of that name.
+// User registers a user, or changes the user of that name. A user without a directory
+// is one of the main directory.
 func (r *Rig) User(u user.User) {
 	r.TB.Helper()
 	r.Secret("a name", u.Name)
-	_, err := r.Users.Put(r.Ctx(), r.Users.Key(u.Name), func(user.User) (user.User, error) {
+	u.Directory = cmp.Or(u.Directory, client.MainDirectory)
+	_, err := r.Users.Put(r.Ctx(), r.Users.Key(u.Directory, u.Name), func(user.User) (user.User, error) {
 		u.CreatedAt, u.UpdatedAt = r.Now(), r.Now()
 		return u, nil
 	})
@@ -177,11 +182,17 @@ func (r *Rig) User(u user.User) {
 	}
 }
 
-// Registered returns the stored user.
+// Registered returns the stored user of the main directory.
 func (r *Rig) Registered(name string) user.User {
 	r.TB.Helper()
+	return r.RegisteredIn(client.MainDirectory, name)
+}
+
+// RegisteredIn returns the stored user of a directory.
+func (r *Rig) RegisteredIn(directory user.Directory, name string) user.User {
+	r.TB.Helper()
 	kept := &user.Store{Table: r.Kept.Table, Keys: r.Keys}
-	u, err := kept.Load(context.Background(), kept.Key(name))
+	u, err := kept.Load(context.Background(), kept.Key(directory, name))
 	if err != nil {
 		r.TB.Fatal(err)
 	}
@@ -191,7 +202,7 @@ func (r *Rig) Registered(name string) user.User {
 // Verification returns a stored verification and its recipient.
 func (r *Rig) Verification(id otp.ID) (otp.Recipient, otp.Verification) {
 	r.TB.Helper()
-	kept, err := r.Kept.LoadID(context.Background(), id)
+	kept, err := LoadAny(context.Background(), r.Kept, id)
 	if err != nil {
 		r.TB.Fatal(err)
 	}
@@ -200,6 +211,15 @@ func (r *Rig) Verification(id otp.ID) (otp.Recipient, otp.Verification) {
 		r.TB.Fatal(err)
 	}
 	return kept, v
+}
+
+// LoadAny reads the recipient of a verification, whichever client started it.
+func LoadAny(ctx context.Context, s *recipient.Store, id otp.ID) (kept otp.Recipient, err error) {
+	_, _, err = s.ChangeReported(ctx, id, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		kept = old
+		return old, otp.Verification{}, row.Discard(nil)
+	})
+	return kept, err
 }
 
 // Recipient returns the stored recipient of an address.
@@ -236,7 +256,7 @@ func (r *Rig) Wrong(id otp.ID) string {
 // Rewrite changes the stored recipient of a verification.
 func (r *Rig) Rewrite(id otp.ID, change func(*otp.Recipient)) {
 	r.TB.Helper()
-	_, _, err := r.Kept.ChangeID(r.Ctx(), id, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+	_, _, err := r.Kept.ChangeReported(r.Ctx(), id, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		change(&old)
 		return old, otp.Verification{}, nil
 	})
@@ -345,9 +365,9 @@ func (r *Rig) findSecrets() {
 	for _, line := range r.lines {
 		told = append(told, fmt.Sprint(line.Attrs()))
 	}
-	ids := regexp.MustCompile(`VE[0-9a-f]{32}`) // may have the digits of a code by chance
+	ids := regexp.MustCompile(`VE[0-9a-f]{32}|request_id=[0-9a-f]{16} `) // may have the digits of a code by chance
 	for i, line := range told {
-		told[i] = ids.ReplaceAllString(line, "VE")
+		told[i] = ids.ReplaceAllString(line, "")
 	}
 	for text, what := range r.secrets {
 		for _, line := range told {

@@ -84,6 +84,9 @@ func (s *Sender) Send(_ context.Context, m notify.Message) error {
 	return answer
 }
 
+// Provider implements notify.Namer.
+func (s *Sender) Provider() string { return "rig" }
+
 // ShowsTransaction implements notify.TransactionShower.
 func (s *Sender) ShowsTransaction() bool {
 	s.mu.Lock()
@@ -103,7 +106,7 @@ func (r *Rig) mustBeStored(by channel.Channel, m notify.Message) {
 		return
 	}
 	ctx := context.Background()
-	row, err := r.Kept.LoadID(ctx, m.Verification)
+	row, err := LoadAny(ctx, r.Kept, m.Verification)
 	if err != nil {
 		r.TB.Errorf("a message over %s: its row: %v", by, err)
 		return
@@ -116,7 +119,7 @@ func (r *Rig) mustBeStored(by channel.Channel, m notify.Message) {
 	if code, ok := v.Code(r.Keys); !ok || code != m.Code || m.To != row.AddressFor(v, by) || v.TestCode != "" {
 		r.TB.Errorf("attempt %d over %s is not what its row says", m.Attempt, by)
 	}
-	if other, err := r.Kept.Load(ctx, r.Kept.Key(m.To)); err != nil || other.Address != m.To || len(other.Sends) == 0 {
+	if other, err := r.Kept.Load(ctx, r.Kept.Key(m.To)); err != nil || other.Address != m.To || len(other.Tally(v.Caller).Sends) == 0 {
 		r.TB.Errorf("attempt %d over %s was not counted for the address that it goes to: %v", m.Attempt, by, err)
 	}
 }

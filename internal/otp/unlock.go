@@ -1,0 +1,89 @@
+package otp
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"twofa/internal/problem"
+	"twofa/internal/window"
+)
+
+// Unlock is one allowance more for a client.
+type Unlock struct {
+	At   time.Time
+	Call [16]byte `json:",omitzero"` // of Idempotency.Call, zero if unknown
+}
+
+// unlocksOf returns the allowances that a client has in addition.
+func (r Recipient) unlocksOf(client string) []Unlock {
+	return r.Tally(Caller{Client: client}).Unlocks
+}
+
+// untilAllowed is how long a caller is refused what the rules refuse for wait from now on.
+// again is how long they refuse it at a later time: an unlock may end meanwhile, so that a
+// rule that allowed it at first does not any more.
+func (r Recipient) untilAllowed(c Caller, wait time.Duration, now time.Time, again func(t time.Time) time.Duration) time.Duration {
+	if c.Origin != OriginServer || len(r.unlocksOf(c.Client)) == 0 {
+		return wait
+	}
+	for more := wait; more > 0; wait += more {
+		more = again(now.Add(wait))
+	}
+	return wait
+}
+
+// AddUnlock gives a client one allowance more of wrong codes and messages at an address
+// for window.Day. It deletes no event, and the limits that all callers share stay. All
+// browsers that knew the address are forgotten. A call of the Functions host
+// ([Idempotency].Call) counts once. left is how many more the client has, if no other one
+// unlocks the address.
+//
+// The error is of kind TooManyChanges if the address had MaxUnlocksPerDay of all clients.
+func AddUnlock(old Recipient, address, client string, call [16]byte, now time.Time) (r Recipient, left int, err error) {
+	r = old.Settle(now)
+	if err := r.mayHold(address); err != nil {
+		return r, 0, err
+	}
+	var all []time.Time
+	for _, t := range r.Tallies {
+		for _, u := range t.Unlocks {
+			if all = append(all, u.At); call != [16]byte{} && u.Call == call {
+				return r, r.unlocksLeft(client), nil
+			}
+		}
+	}
+	slices.SortFunc(all, time.Time.Compare)
+	if wait := window.FullFor(all, MaxUnlocksPerDay, window.Day, now); wait > 0 {
+		return r, 0, &problem.Error{
+			Kind: problem.TooManyChanges, RetryAfter: wait, Err: r.unlockedBy(now),
+			Detail: fmt.Sprintf("This address was unlocked %d times within 24 hours. Nothing was changed.", MaxUnlocksPerDay),
+		}
+	}
+	r.Address = address
+	t := r.tally(Caller{Client: client})
+	t.Unlocks = append(t.Unlocks, Unlock{At: window.Stamp(now), Call: call})
+	r.renewEpoch(now)
+	return r, r.unlocksLeft(client), nil
+}
+
+// unlocksLeft is how many more unlocks the client has, as if no other client existed.
+func (r Recipient) unlocksLeft(client string) int { return MaxUnlocksPerDay - len(r.unlocksOf(client)) }
+
+// renewEpoch makes all known browsers unknown.
+func (r *Recipient) renewEpoch(now time.Time) {
+	if !r.KnownAt.IsZero() {
+		r.Epoch = window.Later(window.Stamp(now), r.Epoch.Add(time.Millisecond))
+	}
+}
+
+// unlockedBy says which clients unlocked the address, for the log.
+func (r Recipient) unlockedBy(now time.Time) error {
+	times := func(t Tally) (all []time.Time) {
+		for _, u := range t.Unlocks {
+			all = append(all, u.At)
+		}
+		return all
+	}
+	return r.usedBy(times, allowance{counts: total, window: window.Day}, now)
+}
