@@ -47,11 +47,12 @@ fuzz: ## fuzz every target for FUZZTIME (default 5m) each
 	done
 
 .PHONY: tools
-tools: tools/node_modules/.package-lock.json ## what the tests need: a C compiler, Azurite, and readers of codes and QR codes
+tools: tools/node_modules/.package-lock.json ## what the tests need: a C compiler, Azurite, and readers of codes, QR codes and receipts
 	@missing=; \
 	  command -v cc > /dev/null || missing="$$missing gcc libc6-dev"; \
 	  command -v oathtool > /dev/null || missing="$$missing oathtool"; \
 	  command -v zbarimg > /dev/null || missing="$$missing zbar-tools"; \
+	  /usr/bin/python3 -c 'import jwt, cryptography' 2> /dev/null || missing="$$missing python3-jwt python3-cryptography"; \
 	  command -v rsvg-convert > /dev/null || missing="$$missing librsvg2-bin"; \
 	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	  [ -z "$$missing" ] || { $$sudo apt-get -qq update && $$sudo apt-get -qq install -y --no-install-recommends $$missing; } > /dev/null

@@ -13,7 +13,7 @@ import (
 // lower layers only; those in internal/ also import each other.
 var layers = []*regexp.Regexp{
 	regexp.MustCompile(`^twofa/internal/`),
-	regexp.MustCompile(`^twofa/(health|hooks|otpsend|otpverify|purge|users)$`),
+	regexp.MustCompile(`^twofa/(health|hooks|otpsend|otpverify|pages|purge|users)$`),
 	regexp.MustCompile(`^twofa/handler$`),
 	regexp.MustCompile(`^twofa/internal/app$`),
 	regexp.MustCompile(`^twofa$`),
@@ -36,7 +36,7 @@ var (
 	// their options.
 	concrete = regexp.MustCompile(`^twofa/internal/(store|notify)/`)
 	// useCases know no HTTP. It is the job of hooks to read a provider's requests.
-	useCases = regexp.MustCompile(`^twofa/(health|otpsend|otpverify|purge|users|internal/(delivery|guard|recipient|row|texts|user|userfile))$`)
+	useCases = regexp.MustCompile(`^twofa/(health|otpsend|otpverify|purge|users|internal/(delivery|guard|receipt|recipient|row|texts|user|userfile))$`)
 	// decisions are pure: they import each other, and nothing that does I/O.
 	decisions = regexp.MustCompile(`^twofa/internal/(address|channel|deadline|digit|otp|phone|problem|recovery|shown|totp|window)$`)
 	doesIO    = regexp.MustCompile(`^(net|net/http|os|path/filepath|context|database/sql)$|^twofa/|^github.com/Azure/`)
@@ -84,6 +84,20 @@ func TestImportsPointDown(t *testing.T) {
 	}
 	if seen < 30 {
 		t.Errorf("only %d packages were looked at", seen)
+	}
+}
+
+// Test support, and what only tests import, stay out of the binary.
+func TestTheBinaryHasNoTestSupport(t *testing.T) {
+	forbidden := regexp.MustCompile(`^twofa/internal/testing/|^testing$|/kin-openapi/|/jsonschema/|^pgregory.net/rapid`)
+	paths := strings.Fields(programOutput(t, "go", "list", "-deps", "."))
+	for _, path := range paths {
+		if forbidden.MatchString(path) {
+			t.Errorf("the binary has %s", path)
+		}
+	}
+	if len(paths) < 100 {
+		t.Errorf("only %d packages were looked at", len(paths))
 	}
 }
 

@@ -164,7 +164,9 @@ func TestAttack21_R10_LogCanaries(t *testing.T) {
 	awaitLine(t, h, `"status":410`)
 	mustNotLeak(t, "the output", handlerOutput(t, h, 50), secrets)
 	delete(secrets, "a wrong code") // a problem names the unknown field
-	mustNotLeak(t, "an answer", answers.String(), secrets)
+	// The approval repeats the context, once, to the client that gave it.
+	told := strings.Replace(answers.String(), `"context":{"amount":"EUR 1.00","payee":"`+payee+`"}`, "", 1)
+	mustNotLeak(t, "an answer", told, secrets)
 }
 
 // mustNotLeak fails the test if a line of the text has a trace of a secret.

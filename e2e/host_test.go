@@ -61,6 +61,14 @@ var documented = map[string][]struct{ method, path, body, answer string }{
 		{"GET", "/health", "", "200"},
 		{"GET", "/Health/", "", "200"},
 	},
+	"pages verify/{page:alpha}/{step:alpha?}": {
+		{"GET", "/verify/openapi", "", "200"},
+		{"GET", "/verify/docs", "", "200"},
+		{"GET", "/Verify/Docs/", "", "200"},
+		{"GET", "/verify/jwks", "", "404 not_found"}, // there is no TWOFA_PUBLIC_URL
+		{"GET", "/Verify/JWKS/", "", "404 not_found"},
+		{"POST", "/verify/jwks", "{}", "405 method_not_allowed"},
+	},
 	"hooks hooks/{provider:alpha}/{kind:alpha}": {
 		{"POST", "/hooks/twilio/status", "{}", "404 not_found"}, // callbacks are off
 		{"POST", "/hooks/twilio/inbound", "{}", "404 not_found"},

@@ -76,7 +76,7 @@ func foreign(t *testing.T, h *functionshost.Host, targets map[string]string) (fo
 // attackedPaths has a path of each route, and those that no route leads to.
 var attackedPaths = []string{
 	"/api/otpsend", "/api/otpsend/" + someID, "/api/otpverify", "/api/users/bob", "/api/users/bob/totp", "/api/users/bob/totp/confirm",
-	"/hooks/twilio/status", "/hooks/twilio/inbound", "/health", "/purge", "/otpsend",
+	"/hooks/twilio/status", "/hooks/twilio/inbound", "/verify/jwks", "/health", "/purge", "/otpsend",
 }
 
 // attack sends n hostile targets, in absolute form or in origin form, on every route,

@@ -16,6 +16,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"twofa/internal/channel"
+	"twofa/internal/testing/apitest"
 	"twofa/internal/testing/twiliotest"
 )
 
@@ -104,6 +105,12 @@ func (s *session) play(step step) {
 	answer := readReply(s.process.http.Transport.RoundTrip(req)) // follows no redirection
 	if answer.err != nil {
 		s.t.Fatalf("%s: %v", step.about, answer.err)
+	}
+	if err := apitest.Check(apitest.Exchange{
+		Method: step.method, Path: path, Header: req.Header, Body: []byte(body),
+		Status: answer.status, AnswerHeader: answer.header, Answer: []byte(answer.body),
+	}); err != nil {
+		s.t.Errorf("%s: not as the OpenAPI document says: %v", step.about, err)
 	}
 	if step.name != "" {
 		s.names[step.name] = &namedAnswer{reply: answer}

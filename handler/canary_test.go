@@ -113,7 +113,9 @@ func TestNoSecretReachesTheLog(t *testing.T) {
 			"X-Functions-Key", token, "Authorization", "Bearer "+bearer, "Cookie", "session="+bearer, "X-Forwarded-For", ip,
 			"User-Agent", mail, "Idempotency-Key", fmt.Sprint(mail, asked), "x-ms-invocation-id", token)
 		if res.status != 400 { // a 400 repeats the names of fields
-			fmt.Fprintln(&answers, res.header, res.body)
+			// An approval repeats the context, to the client that gave it.
+			approved := strings.Replace(res.body, `"purpose":"login","context":{"amount":"`+amount+`","payee":"`+payee+`"}`, "", 1)
+			fmt.Fprintln(&answers, res.header, approved)
 		}
 		return res
 	}

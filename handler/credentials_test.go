@@ -86,7 +86,8 @@ var matrix = map[string]struct {
 
 // open has every other route, and its status for a request without credentials.
 var open = map[string]int{
-	"GET /{$}": 200, "GET /health": 200, "POST /hooks/twilio/status": 403, "POST /hooks/twilio/inbound": 403, "POST /purge": 400,
+	"GET /{$}": 200, "GET /health": 200, "GET /verify/jwks": 404, "POST /hooks/twilio/status": 403, "POST /hooks/twilio/inbound": 403, "POST /purge": 400,
+	"GET /verify/openapi": 200, "GET /verify/docs": 200,
 }
 
 // The tests of this file hold for every route, because the mux has no other.

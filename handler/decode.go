@@ -213,7 +213,7 @@ func jsonFault(err error) error {
 		if name == "detail" {
 			return problem.Invalid(name, "The field has the wrong type. It is an object of strings.")
 		}
-		return problem.Invalid(name, "The field has the wrong type. All fields are strings, except: digits and period are whole numbers, channels is a list of strings, and context is an object of strings.")
+		return problem.Invalid(name, "The field has the wrong type. All fields are strings, except: digits and period are whole numbers, receipt is true or false, channels is a list of strings, and context is an object of strings.")
 	}
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok && errors.Is(err, jsontext.ErrDuplicateName) {
 		return problem.Invalid(fieldName(syntactic.JSONPointer), "The field is given twice.")

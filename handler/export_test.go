@@ -20,6 +20,9 @@ func StatusOf() map[problem.Kind]int {
 	return table
 }
 
+// TitleOf returns the title of a kind in the error table.
+func TitleOf(kind problem.Kind) string { return statusOf[kind].title }
+
 // Anonymous are the functions that anybody may call without a key.
 var Anonymous = anonymous
 

@@ -21,6 +21,7 @@ import (
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/store"
+	"twofa/internal/testing/apitest"
 	"twofa/internal/testing/fixture"
 	testrig "twofa/internal/testing/rig"
 )
@@ -148,10 +149,19 @@ func (r *rig) do(method, path, contentType, body string, header ...string) *resp
 	return r.serve(req)
 }
 
-// serve is safe for concurrent use.
+// serve is safe for concurrent use. It holds the request and the answer to the OpenAPI
+// document.
 func (r *rig) serve(req *http.Request) *response {
-	w := httptest.NewRecorder()
+	w, read := httptest.NewRecorder(), new(bytes.Buffer)
+	x := apitest.Exchange{Method: req.Method, Path: req.URL.EscapedPath(), Header: req.Header.Clone()}
+	if req.Body != nil && req.Body != http.NoBody {
+		req.Body = io.NopCloser(io.TeeReader(req.Body, read))
+	}
 	r.handler.ServeHTTP(w, req)
+	x.Body, x.Status, x.AnswerHeader, x.Answer = read.Bytes(), w.Code, w.Header(), w.Body.Bytes()
+	if err := apitest.Check(x); err != nil {
+		r.TB.Errorf("not as the OpenAPI document says: %v", err)
+	}
 	return &response{t: r.TB, status: w.Code, header: w.Header(), body: w.Body.String()}
 }
 

@@ -16,6 +16,7 @@ import (
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/receipt"
 	"twofa/internal/store"
 	testrig "twofa/internal/testing/rig"
 )
@@ -68,6 +69,15 @@ func logMessages(t *testing.T) *rig {
 	r.delete("/api/otpsend/" + id).want(200)
 	inbound := r.post("/api/otpsend", object("to", alice, "channel", "inbound", "purpose", "payment")).want(201).text("id")
 	r.post("/api/otpverify", object("id", inbound)).problem(409, problem.NotYetApproved)
+	r.get("/verify/jwks").problem(404, problem.NotFound)
+	r.Verify.Receipts = receipt.New(r.Keys, "https://twofa.example.com", r.Now)
+	id, code = r.start(bob)
+	r.Rewrite(otp.ID(id), func(old *otp.Recipient) { // no address was reached
+		for i := range old.Verifications {
+			old.Verifications[i].Attempts[0].Status = otp.Failed
+		}
+	})
+	r.post("/api/otpverify", `{"id": "`+id+`", "code": "`+code+`", "receipt": true}`).want(200)
 	r.sender.Answer(badSetting, unreachable)
 	r.askAs("bank-web", "POST", "/api/otpsend", object("to", bob)).problem(502, problem.ProviderMisconfigured)
 	r.askAs("bank-web", "POST", "/api/otpsend", `{"to": "`+bob+`", "channels": ["whatsapp", "sms"]}`).want(201)

@@ -33,6 +33,7 @@ const (
 	opCountCodes = "recovery.count"
 	opAlert      = "user.alert"
 	opUnlock     = "user.unlock"
+	opKeys       = "keys"
 	opReport     = "hook.status"
 	opMessage    = "hook.inbound"
 	opPurge      = "purge"

@@ -278,7 +278,7 @@ func TestAttack34_ADeliveryWaitsForTheFirstOfTheSameCall(t *testing.T) {
 func TestAttack34_EveryRouteWithoutABodyIsRepeatable(t *testing.T) {
 	for _, path := range []string{
 		"/", "/api/otpsend", "/api/otpsend/{id}", "/api/otpverify", "/api/users/alice", "/api/users/alice/totp", "/api/users/alice/totp/confirm",
-		"/api/users/alice/totp/{app}", "/api/users/alice/recovery-codes", "/hooks/twilio/status", "/hooks/twilio/inbound", "/health", "/purge", "/nothing",
+		"/api/users/alice/totp/{app}", "/api/users/alice/recovery-codes", "/hooks/twilio/status", "/hooks/twilio/inbound", "/verify/jwks", "/health", "/purge", "/nothing",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
 			if method == "POST" && strings.HasSuffix(path, "/recovery-codes") {

@@ -23,6 +23,7 @@ import (
 	"twofa/internal/reqlog"
 	"twofa/otpsend"
 	"twofa/otpverify"
+	"twofa/pages"
 	"twofa/purge"
 	"twofa/users"
 )
@@ -32,9 +33,11 @@ type API struct {
 	Send   *otpsend.Service
 	Verify *otpverify.Service
 	Users  *users.Service
+	Pages  *pages.Service
 	Hooks  *hooks.Service
 	Purge  *purge.Service
 	Health *health.Service
+	Docs   *pages.Docs
 	// Clients are the apps that may call /api/. nil: everybody who reaches it may.
 	Clients *client.Registry
 	// Guard is nil behind the Functions host: it checks keys, and gives each request
@@ -109,7 +112,10 @@ func (a *API) routes() []route {
 		{"/api/users/{name}/alerts", "users", named(byMethod{"POST": {alerts, opAlert, withBody(a.alertUser)}})},
 		{"/api/users/{name}/locks", "users", named(byMethod{"DELETE": {users, opUnlock, withPath("name", http.StatusOK, a.Users.Unlock)}})},
 
+		{"/verify/jwks", "pages", byMethod{"GET": {anybody, opKeys, a.keySet}}},
 		{"/health", "health", byMethod{"GET": {anybody, opNone, a.checkHealth}}},
+		{"/verify/openapi", "pages", byMethod{"GET": {anybody, opNone, asset(a.Docs.OpenAPI)}}},
+		{"/verify/docs", "pages", byMethod{"GET": {anybody, opNone, asset(a.Docs.Page)}}},
 		{"/hooks/twilio/status", "hooks", byMethod{"POST": {anybody, opReport, hook(a.Hooks.Status)}}},
 		{"/hooks/twilio/inbound", "hooks", byMethod{"POST": {anybody, opMessage, hook(a.Hooks.Inbound)}}},
 	}

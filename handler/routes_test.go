@@ -115,7 +115,7 @@ func TestAttack26_ANameThatNoPathCanHoldIsReachedInItsTildeForm(t *testing.T) {
 // client has to learn what is wrong.
 func TestAnOldHostIsToldToUpdate(t *testing.T) {
 	r := newRig(t)
-	for _, function := range []string{"otpsend", "otpverify", "users", "hooks", "health"} {
+	for _, function := range []string{"otpsend", "otpverify", "users", "pages", "hooks", "health"} {
 		envelope := `{"Data": {"req": {"Url": "http://localhost:7071/api/otpsend", "Method": "POST", "Body": "{}"}}, "Metadata": {}}`
 		var got struct {
 			Outputs struct {

@@ -8,6 +8,7 @@ import (
 
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/receipt"
 	"twofa/internal/recovery"
 	"twofa/internal/reqlog"
 	"twofa/internal/row"
@@ -78,6 +79,7 @@ func (s *Service) tryTOTP(ctx context.Context, check otp.CheckRequest) (a Answer
 	return Answer{
 		Status: otp.Approved, Factor: FactorTOTP, User: u.Name,
 		Authenticator: &Authenticator{ID: app.ID, Name: app.Name}, ApprovedAt: app.UsedAt.Truncate(time.Second),
+		says: &receipt.Approval{Client: check.Client, User: check.User},
 	}, time.Time{}, nil
 }
 
@@ -155,5 +157,6 @@ func (s *Service) checkRecovery(ctx context.Context, check otp.CheckRequest) (An
 	return Answer{
 		Status: otp.Approved, Factor: FactorRecovery, User: u.Name, RecoveryCodesLeft: &left,
 		Alerted: s.Alerts.AlertUser(ctx, u, left), ApprovedAt: now.UTC().Truncate(time.Second),
+		says: &receipt.Approval{Client: check.Client, User: check.User, Recovery: true},
 	}, nil
 }

@@ -17,6 +17,7 @@ import (
 	"twofa/internal/client"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/receipt"
 	"twofa/internal/recipient"
 	"twofa/internal/reqlog"
 	"twofa/internal/row"
@@ -31,6 +32,8 @@ type Service struct {
 	Users      *user.Store
 	Policy     otp.Policy
 	Alerts     Alerter
+	// Receipts is nil without TWOFA_PUBLIC_URL.
+	Receipts *receipt.Signer
 	// Hashing is the queue of those who hash recovery codes.
 	Hashing *turn.Queue
 	Now     func() time.Time
@@ -67,6 +70,8 @@ type Request struct {
 	// Origin is that of the start: see [otp.ReadOrigin]. By To or User, it tells two
 	// verifications apart; beside an ID it may be left out.
 	Origin string `json:"origin"`
+	// Receipt asks for a receipt of the approval.
+	Receipt YesNo `json:"receipt"`
 }
 
 // Answer is an approval. There is no other answer without an error.
@@ -77,6 +82,8 @@ type Answer struct {
 	To      string          `json:"to,omitempty"`
 	Channel channel.Channel `json:"channel,omitempty"`
 	Purpose string          `json:"purpose,omitempty"`
+	// Transaction is what the code was bound to, in its one form.
+	Transaction otp.Transaction `json:"context,omitzero"`
 	// Factor and User are set for the other factors. Authenticator is set for
 	// FactorTOTP, RecoveryCodesLeft and Alerted for FactorRecovery.
 	Factor            string         `json:"factor,omitempty"`
@@ -87,6 +94,12 @@ type Answer struct {
 	// Test is true for a test number: nobody has proven anything.
 	Test       bool      `json:"test,omitzero"`
 	ApprovedAt time.Time `json:"approved_at"`
+	// Receipt is set if the request asks for one, but not for a test number unless the
+	// client may have its receipts.
+	Receipt string `json:"receipt,omitempty"`
+
+	// says is what the receipt will say. Check removes it.
+	says *receipt.Approval
 }
 
 // Authenticator names the app whose code was approved.
@@ -119,6 +132,16 @@ func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	a, err := s.checkFactor(ctx, req, check)
+	if err == nil && bool(req.Receipt) {
+		a.Receipt = s.sign(ctx, *a.says)
+	}
+	a.says = nil
+	return a, err
+}
+
+// checkFactor is Check without the receipt.
+func (s *Service) checkFactor(ctx context.Context, req Request, check otp.CheckRequest) (Answer, error) {
 	switch {
 	case req.Factor == FactorTOTP:
 		return s.checkTOTP(ctx, check)
@@ -185,7 +208,7 @@ func (s *Service) checkMessage(ctx context.Context, check otp.CheckRequest) (Ans
 	s.confirm(ctx, r, v)
 	return Answer{
 		ID: v.ID, Status: v.Status, To: address.Mask(r.AddressFor(v, v.Channel())), Channel: v.Channel(),
-		Purpose: v.Purpose, Test: v.TestCode != "", ApprovedAt: v.EndedAt.Truncate(time.Second),
+		Purpose: v.Purpose, Transaction: v.Transaction.Form(), says: saysOf(ctx, r, v), Test: v.TestCode != "", ApprovedAt: v.EndedAt.Truncate(time.Second),
 	}, nil
 }
 
@@ -375,6 +398,7 @@ func (s *Service) read(ctx context.Context, req Request) (check otp.CheckRequest
 		}
 	}
 	readFactor(req, faults)
+	s.readReceipt(req, faults)
 	switch {
 	case req.To != "" && req.User != "":
 		faults.Add("user", "Give either to or user.")

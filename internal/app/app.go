@@ -19,6 +19,7 @@ import (
 	"twofa/internal/delivery"
 	"twofa/internal/guard"
 	"twofa/internal/notify"
+	"twofa/internal/receipt"
 	"twofa/internal/recipient"
 	"twofa/internal/secret"
 	"twofa/internal/store"
@@ -27,6 +28,7 @@ import (
 	"twofa/internal/userfile"
 	"twofa/otpsend"
 	"twofa/otpverify"
+	"twofa/pages"
 	"twofa/purge"
 	"twofa/users"
 )
@@ -103,13 +105,19 @@ func New(s config.Settings, p Parts) *handler.API {
 			Provider: p.Provider, Deliveries: sender,
 			Inbox: &delivery.Inbox{Recipients: recipients, Texts: p.Texts, Brand: brand, Now: p.Now},
 		},
+		Pages:          &pages.Service{},
 		Purge:          &purge.Service{Table: p.Table, Now: p.Now, Budget: deadline.Sweep},
 		Health:         &health.Service{Table: p.Table, Version: Version(), Log: p.Log, Now: p.Now},
+		Docs:           &pages.Docs{PublicURL: s.PublicURL},
 		Clients:        s.Clients,
 		ClientIPHeader: s.ClientIPHeader, Version: Version(), Log: p.Log, Now: p.Now,
 	}
 	if !s.UnderHost {
 		api.Guard = &handler.Guard{PublicURL: s.PublicURL, Hosts: s.Hosts}
+	}
+	if s.PublicURL != "" { // the issuer
+		signer := receipt.New(p.Keys, s.PublicURL, p.Now)
+		api.Verify.Receipts, api.Pages.Receipts = signer, signer
 	}
 	if p.Provider != nil && (p.WhatsApp != "" || p.SMS != "") {
 		api.Send.Inbound = &otpsend.Inbound{WhatsApp: p.WhatsApp, SMS: p.SMS, Brand: brand, Texts: p.Texts}

@@ -33,6 +33,8 @@ type Client struct {
 	// MaxSendsPerDay is how many messages the client may cause in 24 hours over all
 	// addresses. 0: no limit.
 	MaxSendsPerDay int
+	// TestNumbers allows receipts of test numbers, which prove nothing.
+	TestNumbers bool
 
 	everything bool // of Nameless alone, so that the zero Client may do nothing
 }

@@ -134,7 +134,7 @@ func (e *entry) unique() (values []string) {
 
 // record returns the client of an entry without faults.
 func (e *entry) record() *record {
-	c := Client{ID: e.id, Directory: e.directory, Public: e.public, MaxSendsPerDay: e.maxSendsPerDay}
+	c := Client{ID: e.id, Directory: e.directory, Public: e.public, MaxSendsPerDay: e.maxSendsPerDay, TestNumbers: e.testNumbers}
 	c.Brand, _ = notify.ReadBrand(e.brand)
 	for _, s := range e.scopes {
 		c.Scopes = append(c.Scopes, Scope(s))

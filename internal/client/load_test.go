@@ -15,7 +15,7 @@ import (
 // everything has each field once.
 const everything = `{"id": "bank-web", "secrets": ["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "sha256:60303AE22B998861BCE3B28F33EEC1BE758A213C86C93C076DBE9F558C11C752"],
 	"scopes": ["send", "check", "users", "users:read", "alerts", "support", "signin", "verify", "entra"], "directory": "bank-2", "brand": "Acme\u00a0Bank", "color": "#0b5FFf", "logo": "@logo.svg",
-	"max_sends_per_day": 20000, "countries": ["IN", "US"], "test_numbers": false, "return_urls": ["https://bank.example/2fa/done?x=1", "http://127.0.0.1:8080/"],
+	"max_sends_per_day": 20000, "countries": ["IN", "US"], "test_numbers": true, "return_urls": ["https://bank.example/2fa/done?x=1", "http://127.0.0.1:8080/"],
 	"redirect_uris": ["https://app.example/callback", "http://[::1]:1/cb", "http://localhost/cb", "com.example.app:/cb", "com.example.app://cb"], "post_logout_redirect_uris": [],
 	"sector": "app.example", "require": ["email"], "origins": ["https://app.example", "https://app.example:8443", "http://localhost:3000"], "public": false, "pkce": false, "consent": "implied",
 	"verify_services": {"VA0123456789abcdef0123456789abcdef": "login", "VA1123456789abcdef0123456789abcdef": "pay_2-x"}, "account_sid": "AC0123456789abcdef0123456789abcdef",
@@ -46,7 +46,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 		t.Error("a secret does not authenticate")
 	}
 	want := client.Client{
-		ID: "bank-web", Directory: "bank-2", Brand: "Acme Bank", Countries: map[string]bool{"IN": true, "US": true}, MaxSendsPerDay: 20000,
+		ID: "bank-web", Directory: "bank-2", Brand: "Acme Bank", Countries: map[string]bool{"IN": true, "US": true}, MaxSendsPerDay: 20000, TestNumbers: true,
 		Scopes: []client.Scope{"send", "check", "users", "users:read", "alerts", "support", "signin", "verify", "entra"},
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -5,7 +5,7 @@ import "testing"
 func TestLabels_NoTwoUsesShareAKey(t *testing.T) {
 	s := make([]byte, MinBytes)
 	labelOf := map[string]string{}
-	for _, label := range []string{labelID, labelCode, labelRecovery, labelSeal, labelIndex, labelOpaque} {
+	for _, label := range []string{labelID, labelCode, labelRecovery, labelSeal, labelIndex, labelOpaque, labelReceipt, labelSubject} {
 		k, err := derive(s, label)
 		if err != nil || len(k) != 32 {
 			t.Fatalf("%s: %d bytes, %v", label, len(k), err)

@@ -9,7 +9,7 @@
 //
 // The last secret may be marked "index:", because somebody has stolen it. It then keys
 // the index, opens rows and verifies recovery codes, whose hashes are in sealed rows.
-// Nothing is sealed with it, and no one-time code is made or accepted under it.
+// Nothing is sealed or signed with it, and no one-time code is made or accepted under it.
 //
 // The package must never put a secret, a key or a plain text into an error.
 package secret
@@ -45,6 +45,8 @@ const (
 	labelSeal     = "twofa/v1/seal"
 	labelIndex    = "twofa/v1/index"
 	labelOpaque   = "twofa/v1/opaque-id"
+	labelReceipt  = "twofa/v1/receipt"
+	labelSubject  = "twofa/v1/receipt-subject"
 )
 
 // KeyID names the secret that a key was derived from. It is itself derived, so it
@@ -61,10 +63,11 @@ var ErrUnknownSecret = fmt.Errorf("%w: sealed with a secret that is not in TWOFA
 
 // Keyring derives, seals, opens and indexes. It is safe for concurrent use.
 type Keyring struct {
-	keys   []key
-	index  []byte
-	opaque cipher.Block
-	weak   []string
+	keys    []key
+	index   []byte
+	subject []byte
+	opaque  cipher.Block
+	weak    []string
 }
 
 type key struct {
@@ -72,6 +75,7 @@ type key struct {
 	retired  bool // marked as for the index only
 	code     []byte
 	recovery []byte
+	receipt  []byte // the seed of ReceiptKeys, seedBytes long
 	seal     cipher.AEAD
 }
 
@@ -113,6 +117,9 @@ func Parse(setting string) (*Keyring, error) {
 	var err error
 	last := secrets[len(secrets)-1]
 	if ring.index, err = derive(last, labelIndex); err != nil {
+		return nil, err
+	}
+	if ring.subject, err = derive(last, labelSubject); err != nil {
 		return nil, err
 	}
 	opaque, err := derive(last, labelOpaque)
@@ -191,6 +198,9 @@ func newKey(s []byte) (k key, err error) {
 		return k, err
 	}
 	if k.recovery, err = derive(s, labelRecovery); err != nil {
+		return k, err
+	}
+	if k.receipt, err = hkdf.Key(sha256.New, s, nil, labelReceipt, seedBytes); err != nil {
 		return k, err
 	}
 	sealKey, err := derive(s, labelSeal)
