@@ -48,8 +48,8 @@ func (v Verification) size() int {
 // makeRoom drops what is needed least until the recipient is within maxSize: first ended
 // verifications whose approval nobody can fetch any more, then answers to repetitions, the
 // oldest of all callers first. It never drops what the verification of that id needs. If
-// the rest does not fit, it reports false, and how long until the first of the pending
-// verifications expires.
+// the rest does not fit, it reports false, and how long until the first of the other
+// pending verifications expires: MinResendLeft if there is none.
 func (r *Recipient) makeRoom(id ID, now time.Time) (wait time.Duration, fits bool) {
 	for r.size() > maxSize {
 		if i := slices.IndexFunc(r.Verifications, func(v Verification) bool { return v.ID != id && v.mayForget(now) }); i >= 0 {
@@ -60,22 +60,13 @@ func (r *Recipient) makeRoom(id ID, now time.Time) (wait time.Duration, fits boo
 			r.Replays = slices.Delete(r.Replays, i, i+1)
 			continue
 		}
-		return r.untilExpiry(id, now), false
+		wait, pending := r.firstExpiry(now, func(v Verification) bool { return v.ID != id })
+		if pending == 0 {
+			wait = MinResendLeft
+		}
+		return wait, false
 	}
 	return 0, true
-}
-
-// untilExpiry is how long until the first other pending verification expires, and
-// MinResendLeft if there is none.
-func (r Recipient) untilExpiry(id ID, now time.Time) (wait time.Duration) {
-	wait = MinResendLeft
-	first := true
-	for _, v := range r.Verifications {
-		if left := v.ExpiresAt.Sub(now); v.ID != id && v.Status == Pending && (first || left < wait) {
-			wait, first = left, false
-		}
-	}
-	return wait
 }
 
 func errNoRoom(wait time.Duration) *problem.Error {

@@ -97,16 +97,22 @@ func (r *Recipient) countFailure(c Caller, now time.Time) time.Time {
 // otherPurposes reports whether MaxLive verifications of the caller's other purposes are
 // pending, and how long until the first of them expires.
 func (r Recipient) otherPurposes(c Caller, purpose string, now time.Time) (wait time.Duration, full bool) {
-	n := 0
+	wait, n := r.firstExpiry(now, func(v Verification) bool { return v.is(c) && v.Purpose != purpose })
+	return wait, n >= MaxLive
+}
+
+// firstExpiry is how long until the first of the pending verifications that match expires,
+// and how many there are.
+func (r Recipient) firstExpiry(now time.Time, match func(Verification) bool) (wait time.Duration, n int) {
 	for _, v := range r.Verifications {
-		if v.Status == Pending && v.is(c) && v.Purpose != purpose {
+		if v.Status == Pending && match(v) {
 			if left := v.ExpiresAt.Sub(now); n == 0 || left < wait {
 				wait = left
 			}
 			n++
 		}
 	}
-	return wait, n >= MaxLive
+	return wait, n
 }
 
 // forgetEnded drops the caller's oldest ended verifications beyond maxKept. It keeps an

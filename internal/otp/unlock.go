@@ -45,18 +45,15 @@ func AddUnlock(old Recipient, address, client string, call [16]byte, now time.Ti
 	if err := r.mayHold(address); err != nil {
 		return r, 0, err
 	}
-	var all []time.Time
 	for _, t := range r.Tallies {
-		for _, u := range t.Unlocks {
-			if all = append(all, u.At); call != [16]byte{} && u.Call == call {
-				return r, r.unlocksLeft(client), nil
-			}
+		if call != [16]byte{} && slices.ContainsFunc(t.Unlocks, func(u Unlock) bool { return u.Call == call }) {
+			return r, r.unlocksLeft(client), nil
 		}
 	}
-	slices.SortFunc(all, time.Time.Compare)
-	if wait := window.FullFor(all, MaxUnlocksPerDay, window.Day, now); wait > 0 {
+	all := allowance{counts: total, most: MaxUnlocksPerDay, window: window.Day}
+	if wait := all.fullFor(r.events(unlocksAt, all.counts), now); wait > 0 {
 		return r, 0, &problem.Error{
-			Kind: problem.TooManyChanges, RetryAfter: wait, Err: r.unlockedBy(now),
+			Kind: problem.TooManyChanges, RetryAfter: wait, Err: r.usedBy(unlocksAt, all, now),
 			Detail: fmt.Sprintf("This address was unlocked %d times within 24 hours. Nothing was changed.", MaxUnlocksPerDay),
 		}
 	}
@@ -77,13 +74,10 @@ func (r *Recipient) renewEpoch(now time.Time) {
 	}
 }
 
-// unlockedBy says which clients unlocked the address, for the log.
-func (r Recipient) unlockedBy(now time.Time) error {
-	times := func(t Tally) (all []time.Time) {
-		for _, u := range t.Unlocks {
-			all = append(all, u.At)
-		}
-		return all
+// unlocksAt returns the times of the unlocks.
+func unlocksAt(t Tally) (at []time.Time) {
+	for _, u := range t.Unlocks {
+		at = append(at, u.At)
 	}
-	return r.usedBy(times, allowance{counts: total, window: window.Day}, now)
+	return at
 }
