@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf16"
 
 	"twofa/internal/problem"
+	"twofa/internal/testing/fixture"
 )
 
 // Fields that only advise refuse no code: what can be read of them counts, and the log
@@ -77,15 +77,6 @@ func TestALocaleOfAUserHasOneForm(t *testing.T) {
 	}
 }
 
-// utf16Text writes a text in UTF-16.
-func utf16Text(order binary.AppendByteOrder, text string) string {
-	var b []byte
-	for _, u := range utf16.Encode([]rune(text)) {
-		b = order.AppendUint16(b, u)
-	}
-	return string(b)
-}
-
 // Bodies that other programs write are read: their spellings of a content type, and a byte
 // order mark.
 func TestBodiesOfOtherProgramsAreRead(t *testing.T) {
@@ -122,8 +113,8 @@ func TestBodiesInOtherEncodingsAreNamed(t *testing.T) {
 	}{
 		{"application/json; charset=iso-8859-1", json, 415, "names the charset iso-8859-1. Send the body in UTF-8."}, {"application/json; charset=windows-1252", json, 415, "names the charset windows-1252."},
 		{"application/json; charset=UTF-16", json, 415, "names the charset utf-16."}, {typeForm + "; charset=Shift_JIS", form, 415, "names the charset shift_jis."}, {typeForm + `; charset="<b>"`, form, 415, "names an unknown charset."},
-		{typeJSON, utf16Text(le, json), 400, "The body is in UTF-16. Send it in UTF-8."}, {typeJSON, utf16Text(be, json), 400, "in UTF-16."}, {typeJSON, utf16Text(le, "\ufeff"+json), 400, "in UTF-16."}, {typeJSON, utf16Text(be, "\ufeff"+json), 400, "in UTF-16."},
-		{"application/json; charset=utf-8", utf16Text(le, "{}"), 400, "in UTF-16."}, {typeForm, utf16Text(le, form), 400, "in UTF-16."}, {typeForm, utf16Text(be, "\ufeff"+form), 400, "in UTF-16."},
+		{typeJSON, fixture.UTF16(le, json), 400, "The body is in UTF-16. Send it in UTF-8."}, {typeJSON, fixture.UTF16(be, json), 400, "in UTF-16."}, {typeJSON, fixture.UTF16(le, "\ufeff"+json), 400, "in UTF-16."}, {typeJSON, fixture.UTF16(be, "\ufeff"+json), 400, "in UTF-16."},
+		{"application/json; charset=utf-8", fixture.UTF16(le, "{}"), 400, "in UTF-16."}, {typeForm, fixture.UTF16(le, form), 400, "in UTF-16."}, {typeForm, fixture.UTF16(be, "\ufeff"+form), 400, "in UTF-16."},
 		{typeJSON, "\xff\xfe\x00\x00{\x00\x00\x00}\x00\x00\x00", 400, "in UTF-32."}, {typeJSON, "\x00\x00\x00{\x00\x00\x00}", 400, "in UTF-32."}, {typeForm, "\x00\x00\xfe\xff\x00\x00\x00t", 400, "in UTF-32."},
 	} {
 		kind := problem.InvalidRequest

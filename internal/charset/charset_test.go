@@ -8,22 +8,14 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"unicode/utf16"
 
 	"pgregory.net/rapid"
 
 	"twofa/internal/charset"
+	"twofa/internal/testing/fixture"
 )
 
-// inUTF16 and inUTF32 write a text as other programs do.
-func inUTF16(order binary.AppendByteOrder, text string) string {
-	var b []byte
-	for _, unit := range utf16.Encode([]rune(text)) {
-		b = order.AppendUint16(b, unit)
-	}
-	return string(b)
-}
-
+// inUTF32 writes a text as other programs do.
 func inUTF32(order binary.AppendByteOrder, text string) string {
 	var b []byte
 	for _, r := range text {
@@ -45,7 +37,7 @@ func TestText_DropsMarksAndNamesOtherEncodings(t *testing.T) {
 			err        error
 		}{
 			{text, text, nil}, {mark + text, text, nil}, {mark + mark + text, text, nil}, {text + mark, text + mark, nil}, {" " + mark + text, " " + mark + text, nil},
-			{inUTF16(le, mark+text), "", charset.ErrUTF16}, {inUTF16(be, mark+text), "", charset.ErrUTF16}, {inUTF16(le, text), "", charset.ErrUTF16}, {inUTF16(be, text), "", charset.ErrUTF16},
+			{fixture.UTF16(le, mark+text), "", charset.ErrUTF16}, {fixture.UTF16(be, mark+text), "", charset.ErrUTF16}, {fixture.UTF16(le, text), "", charset.ErrUTF16}, {fixture.UTF16(be, text), "", charset.ErrUTF16},
 			{inUTF32(le, mark+text), "", charset.ErrUTF32}, {inUTF32(be, mark+text), "", charset.ErrUTF32}, {inUTF32(le, text), "", charset.ErrUTF32}, {inUTF32(be, text), "", charset.ErrUTF32},
 		} {
 			if got, err := charset.Text([]byte(c.data)); err != c.err || string(got) != c.want {
@@ -113,7 +105,7 @@ func TestReader_ConvertsAnyText(t *testing.T) {
 		if strings.HasPrefix(text, "\x00") || strings.HasPrefix(text, "\ufeff") {
 			return
 		}
-		reader, converted, err := charset.Reader(strings.NewReader(inUTF16(order, "\ufeff"+text)))
+		reader, converted, err := charset.Reader(strings.NewReader(fixture.UTF16(order, "\ufeff"+text)))
 		if err != nil || !converted {
 			t.Fatalf("%t, %v", converted, err)
 		}

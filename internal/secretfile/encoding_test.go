@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"unicode/utf16"
 
 	"twofa/internal/testing/fixture"
 )
@@ -14,19 +13,12 @@ import (
 // encoding it is.
 func TestTheEncodingOfASecret(t *testing.T) {
 	t.Parallel()
-	inUTF16 := func(order binary.AppendByteOrder, text string) string {
-		var b []byte
-		for _, u := range utf16.Encode([]rune(text)) {
-			b = order.AppendUint16(b, u)
-		}
-		return string(b)
-	}
 	text := fixture.Secret(1)
 	le, be := binary.LittleEndian, binary.BigEndian
 	for name, c := range map[string]struct{ file, says string }{
 		"as it is": {text, ""}, "with a line end": {text + "\n", ""}, "of Windows": {text + "\r\n", ""}, "with a mark": {"\ufeff" + text + "\r\n", ""}, "with spaces": {" " + text + " ", ""},
-		"UTF-16LE, with a mark": {inUTF16(le, "\ufeff"+text+"\r\n"), "is in UTF-16: save it as UTF-8"}, "UTF-16BE, with a mark": {inUTF16(be, "\ufeff"+text), "is in UTF-16: save it as UTF-8"},
-		"UTF-16LE": {inUTF16(le, text), "is in UTF-16"}, "UTF-16BE": {inUTF16(be, text), "is in UTF-16"}, "UTF-32": {"\xff\xfe\x00\x00" + text, "is in UTF-32"},
+		"UTF-16LE, with a mark": {fixture.UTF16(le, "\ufeff"+text+"\r\n"), "is in UTF-16: save it as UTF-8"}, "UTF-16BE, with a mark": {fixture.UTF16(be, "\ufeff"+text), "is in UTF-16: save it as UTF-8"},
+		"UTF-16LE": {fixture.UTF16(le, text), "is in UTF-16"}, "UTF-16BE": {fixture.UTF16(be, text), "is in UTF-16"}, "UTF-32": {"\xff\xfe\x00\x00" + text, "is in UTF-32"},
 	} {
 		table, path := openStore(t)
 		if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {

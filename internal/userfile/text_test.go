@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"unicode/utf16"
 
 	"twofa/internal/testing/fixture"
 	"twofa/internal/userfile"
@@ -16,15 +15,10 @@ import (
 
 // inUTF16 writes a file as spreadsheet programs do, with a mark unless bare.
 func inUTF16(order binary.AppendByteOrder, text string, bare bool) string {
-	units := utf16.Encode([]rune(text))
 	if !bare {
-		units = append([]uint16{0xfeff}, units...)
+		text = "\ufeff" + text
 	}
-	var b []byte
-	for _, u := range units {
-		b = order.AppendUint16(b, u)
-	}
-	return string(b)
+	return fixture.UTF16(order, text)
 }
 
 // Files as other programs write them are read like the same file in UTF-8 with LF.
