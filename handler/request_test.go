@@ -62,6 +62,11 @@ func (d deadlineTable) Update(ctx context.Context, key store.Key, fn func([]byte
 	return d.Table.Update(ctx, key, fn)
 }
 
+func (d deadlineTable) UpdateFrom(ctx context.Context, key store.Key, known store.Row, fn func([]byte) (store.Row, error)) error {
+	d.seen.add(ctx)
+	return d.Table.UpdateFrom(ctx, key, known, fn)
+}
+
 func TestEveryCallOfARequestHasItsDeadline(t *testing.T) {
 	var seen deadlines
 	r := newRig(t, func(p *app.Parts) { p.Table = deadlineTable{p.Table, &seen} })

@@ -138,6 +138,10 @@ func (m *table) Update(ctx context.Context, key store.Key, fn func([]byte) (stor
 	}
 }
 
+func (m *table) UpdateFrom(context.Context, store.Key, store.Row, func([]byte) (store.Row, error)) error {
+	panic("not used")
+}
+
 func (m *table) Expired(context.Context, time.Time, string) (store.Page, error) {
 	panic("not used")
 }

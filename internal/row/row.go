@@ -48,15 +48,29 @@ var ErrUnreadable = errors.New("row: the row cannot be read")
 //
 // Errors are of kind StorageUnavailable or, for a row that cannot be read,
 // Internal (see ErrUnreadable).
-func (s Store[T]) Load(ctx context.Context, key store.Key) (value T, err error) {
+func (s Store[T]) Load(ctx context.Context, key store.Key) (T, error) {
+	value, _, err := s.LoadFor(ctx, key)
+	return value, err
+}
+
+// Loaded is a row as LoadFor has read it. It is opaque, and it is only for the key for
+// which it was loaded. The zero Loaded: there was no row.
+type Loaded struct{ row store.Row }
+
+// LoadFor is Load that also returns what UpdateFrom begins with. One round trip. With
+// an error, the Loaded is zero.
+func (s Store[T]) LoadFor(ctx context.Context, key store.Key) (value T, loaded Loaded, err error) {
 	row, err := s.Table.Get(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
-		return value, nil
+		return value, Loaded{}, nil
 	}
 	if err == nil {
 		_, value, err = s.open(row.Data, key)
 	}
-	return value, s.failure(ctx, key, err)
+	if err != nil {
+		return value, Loaded{}, s.failure(ctx, key, err)
+	}
+	return value, Loaded{row}, nil
 }
 
 // Update lets decide turn the value of a row (the zero T if there is none) into
@@ -72,7 +86,23 @@ func (s Store[T]) Load(ctx context.Context, key store.Key) (value T, err error) 
 // if nothing changed. A row that was sealed with an older secret is sealed anew even
 // if its value stays the same, so that the older secret can be removed one day.
 func (s Store[T]) Update(ctx context.Context, key store.Key, decide func(old T) (T, error)) (T, error) {
-	return s.update(ctx, key, time.Time{}, decide)
+	return s.update(ctx, key, time.Time{}, decide, s.Table.Update)
+}
+
+// UpdateFrom is Update that begins with a row that LoadFor has read, instead of
+// reading it: decide is called with the value that was loaded, and again with the
+// present one if somebody has written the row since. So it takes one round trip
+// instead of two where nobody else wrote, and at most one if nothing changed. LoadFor
+// and UpdateFrom together take two.
+//
+// If decide changes nothing, nobody has checked that loaded is the present row. So
+// loaded must come from the same request. If it is for another key, its row does not
+// open, and the error is of kind Internal.
+func (s Store[T]) UpdateFrom(ctx context.Context, key store.Key, loaded Loaded, decide func(old T) (T, error)) (T, error) {
+	from := func(ctx context.Context, key store.Key, fn func([]byte) (store.Row, error)) error {
+		return s.Table.UpdateFrom(ctx, key, loaded.row, fn)
+	}
+	return s.update(ctx, key, time.Time{}, decide, from)
 }
 
 // Erase is Update, but keeps the new value at least until now, also the zero T. The
@@ -80,7 +110,7 @@ func (s Store[T]) Update(ctx context.Context, key store.Key, decide func(old T) 
 // out whether its write took place. So the row has to outlive every write that is
 // under way.
 func (s Store[T]) Erase(ctx context.Context, key store.Key, now time.Time, decide func(old T) (T, error)) error {
-	_, err := s.update(ctx, key, now, decide)
+	_, err := s.update(ctx, key, now, decide, s.Table.Update)
 	return err
 }
 
@@ -99,10 +129,13 @@ func (s Store[T]) Remove(ctx context.Context, key store.Key, now time.Time) erro
 	return s.failure(ctx, key, err)
 }
 
-func (s Store[T]) update(ctx context.Context, key store.Key, atLeast time.Time, decide func(T) (T, error)) (T, error) {
+// tableUpdate is the method Update of a table, or its method UpdateFrom with a row.
+type tableUpdate func(ctx context.Context, key store.Key, fn func(box []byte) (store.Row, error)) error
+
+func (s Store[T]) update(ctx context.Context, key store.Key, atLeast time.Time, decide func(T) (T, error), update tableUpdate) (T, error) {
 	var next, none T
 	var decided error
-	err := s.Table.Update(ctx, key, func(box []byte) (store.Row, error) {
+	err := update(ctx, key, func(box []byte) (store.Row, error) {
 		plain, old, err := s.open(box, key)
 		if err != nil {
 			return store.Row{}, err

@@ -37,6 +37,10 @@ type Row struct {
 	// KeepUntil is when the row expires and may be deleted by a sweep. It is
 	// stored in whole seconds, rounded up.
 	KeepUntil time.Time
+	// Version names what Get has read, for UpdateFrom. It is opaque, and only the
+	// store that has set it can use it. It is not the version of a Ref. Stores
+	// ignore it in a row that is to be written.
+	Version string
 }
 
 // The errors of a Table, to be found with errors.Is. All other errors come from the
@@ -107,6 +111,25 @@ type Table interface {
 	//
 	// Without contention it takes two round trips.
 	Update(ctx context.Context, key Key, fn func(old []byte) (Row, error)) error
+
+	// UpdateFrom is Update that begins with a row that Get has returned, instead of
+	// reading it. It calls fn with known.Data, and writes the result if the row
+	// still has known.Version. If somebody has written or deleted the row since, it
+	// goes on as Update does: it reads the row, calls fn again, and so on. All rules
+	// of Update hold.
+	//
+	// The zero Row stands for ErrNotFound of Get: fn is called with nil, and its
+	// result is written if there is still no row. If known has data, but no version,
+	// UpdateFrom is Update.
+	//
+	// If fn returns an error or SkipWrite at its first call, nobody has checked that
+	// known is the present row. So known must have been read for the same request,
+	// unless every answer of fn is written. A store that has the present row at hand
+	// may call fn with that at once.
+	//
+	// It takes one round trip if nobody has written the row since it was read, and at
+	// most one if fn returns an error or SkipWrite at its first call.
+	UpdateFrom(ctx context.Context, key Key, known Row, fn func(old []byte) (Row, error)) error
 
 	// Expired lists rows whose KeepUntil is at or before the given time, in the
 	// store's own order, starting at cursor (empty: at the beginning). One call

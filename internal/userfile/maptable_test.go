@@ -43,6 +43,10 @@ func (m *mapTable) Update(_ context.Context, key store.Key, fn func([]byte) (sto
 	return err
 }
 
+func (m *mapTable) UpdateFrom(ctx context.Context, key store.Key, _ store.Row, fn func([]byte) (store.Row, error)) error {
+	return m.Update(ctx, key, fn)
+}
+
 func (m *mapTable) Expired(_ context.Context, _ time.Time, cursor string) (page store.Page, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

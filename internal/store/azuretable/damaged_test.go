@@ -90,6 +90,27 @@ func TestDamagedRow(t *testing.T) {
 	}
 }
 
+// The row is edited by hand after it was read. UpdateFrom then sees a damaged row, as Update
+// does.
+func TestDamagedRow_AfterItWasRead(t *testing.T) {
+	r := newRig(t, 0)
+	storetest.Put(t, r.clean, "k", "old", fixture.Noon)
+	row, err := r.clean.Get(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.edit(t, map[string]any{"Mark": "x"})
+	var seen [][]byte
+	err = r.clean.UpdateFrom(t.Context(), "k", row, func(old []byte) (store.Row, error) {
+		seen = append(seen, old)
+		return storetest.Append("mended")(old)
+	})
+	if err != nil || len(seen) != 2 || string(seen[0]) != "old" || seen[1] == nil || len(seen[1]) != 0 {
+		t.Errorf("UpdateFrom: %v after fn saw %q, want the row that was read, and then empty data that is not nil", err, seen)
+	}
+	r.wantData(t, "mended")
+}
+
 // The answer to the write that replaces a damaged row is lost. The write is found by its mark.
 func TestDamagedRow_LostAnswer(t *testing.T) {
 	r := newRig(t, 0)

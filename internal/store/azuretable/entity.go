@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"time"
 
 	"twofa/internal/store"
 )
@@ -43,6 +44,29 @@ func parseEntity(body []byte, etag string, key store.Key) (entity, bool) {
 	}
 	e.etag = etag
 	return e, true
+}
+
+// row returns the row of an entity that is not damaged.
+//
+// Its version is the entity's marks and its ETag: a write that begins with the row
+// needs the ETag as its condition, and has to keep the marks, because other writers
+// look for theirs.
+func (e entity) row() store.Row {
+	return store.Row{Data: e.Data, KeepUntil: time.Unix(e.KeepUntil, 0).UTC(), Version: e.Mark + e.etag}
+}
+
+// knownEntity returns the entity of which row was made, as far as a write needs it,
+// or nil if that is not known. The zero Row is the zero entity.
+func knownEntity(row store.Row) *entity {
+	if row.Data == nil && row.Version == "" {
+		return &entity{}
+	}
+	n := max(0, strings.IndexByte(row.Version, 'W')) // marks have no capitals
+	e := entity{Data: row.Data, Mark: row.Version[:n], etag: row.Version[n:]}
+	if len(e.Data) == 0 || !validMarks(e.Mark) || !validETag(e.etag) {
+		return nil
+	}
+	return &e
 }
 
 // validMarks reports whether s is one or more marks. Anything else must not get into

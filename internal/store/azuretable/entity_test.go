@@ -105,6 +105,36 @@ func TestETags(t *testing.T) {
 	}
 }
 
+// The version of a row leads back to the marks and the ETag. Nothing else gets into a
+// request: without a valid version the row is read.
+func TestKnownEntity(t *testing.T) {
+	const etag = `W/"datetime'2026-11-21T01%3A58%3A50.4836065Z'"`
+	e := entity{Data: []byte("x"), Mark: newMark() + newMark(), KeepUntil: 5, etag: etag}
+	if got := knownEntity(e.row()); got == nil || string(got.Data) != "x" || got.Mark != e.Mark || got.etag != etag {
+		t.Errorf("%+v became %+v", e, got)
+	}
+	if got := knownEntity(store.Row{}); got == nil || got.Data != nil || got.Mark != "" || got.etag != "" {
+		t.Errorf("no row became %+v", got)
+	}
+	data := []byte("x")
+	for name, row := range map[string]store.Row{
+		"no version":        {Data: data},
+		"no data":           {Version: e.row().Version},
+		"empty data":        {Data: []byte{}, Version: e.row().Version},
+		"no marks":          {Data: data, Version: etag},
+		"half a mark":       {Data: data, Version: "01234567" + etag},
+		"marks of no digit": {Data: data, Version: `","Data":"eHh4"` + etag},
+		"no ETag":           {Data: data, Version: newMark()},
+		"any ETag":          {Data: data, Version: newMark() + "*"},
+		"of another store":  {Data: data, Version: "17"},
+		"a second header":   {Data: data, Version: newMark() + "W/\"x\r\nX: y\""},
+	} {
+		if got := knownEntity(row); got != nil {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 func FuzzCursor(f *testing.F) {
 	f.Add("")
 	f.Add("MSExNiFhYmM.MSE0IWNnLS0")

@@ -71,9 +71,9 @@ func TestOverloadedTooLong(t *testing.T) {
 			return answer(req, 503, `{"odata.error":{"code":"ServerBusy"}}`, "Retry-After", "30"), nil
 		})
 		began := time.Now()
-		err := r.faulty.Update(t.Context(), "k", storetest.Append("new"))
+		err := r.update(t, t.Context(), r.faulty, storetest.Append("new"))
 		if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "ServerBusy") {
-			t.Errorf("Update: %v, want ErrUnavailable and the reason", err)
+			t.Errorf("update: %v, want ErrUnavailable and the reason", err)
 		}
 		if took := time.Since(began); took > 2*time.Second || writes != 1 {
 			t.Errorf("%d writes in %v, want 1 without a pause", writes, took)
@@ -95,9 +95,9 @@ func TestConflictStorm(t *testing.T) {
 		began := time.Now()
 		ctx, trips := store.WithTrips(t.Context())
 		var n numbered
-		err := r.faulty.Update(ctx, "k", n.fn)
+		err := r.update(t, ctx, r.faulty, n.fn)
 		if !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("Update: %v, want ErrUnavailable", err)
+			t.Errorf("update: %v, want ErrUnavailable", err)
 		}
 		if took := time.Since(began); took > defaultTimeout+time.Second {
 			t.Errorf("took %v", took)
@@ -117,6 +117,9 @@ var calls = map[string]func(context.Context, *Store) error{
 	},
 	"Update": func(ctx context.Context, s *Store) error {
 		return s.Update(ctx, "k", storetest.Append("new"))
+	},
+	"UpdateFrom": func(ctx context.Context, s *Store) error {
+		return s.UpdateFrom(ctx, "k", store.Row{}, storetest.Append("new"))
 	},
 	"Expired": func(ctx context.Context, s *Store) error {
 		_, err := s.Expired(ctx, fixture.Noon, "")
@@ -344,7 +347,7 @@ func TestRefused(t *testing.T) {
 				writes++
 				return answer(req, status, fmt.Sprintf(`{"odata.error":{"code":%q}}`, code)), nil
 			})
-			err := r.faulty.Update(t.Context(), "k", storetest.Append("new"))
+			err := r.update(t, t.Context(), r.faulty, storetest.Append("new"))
 			if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), code) || writes != 1 {
 				t.Errorf("%d: %v after %d writes, want ErrUnavailable with the code after one", status, err, writes)
 			}

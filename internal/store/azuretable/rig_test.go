@@ -74,6 +74,8 @@ type rig struct {
 	faulty  *Store
 	// disturb handles the requests of the faulty store.
 	disturb roundTripper
+	// from makes update call UpdateFrom instead of Update.
+	from bool
 }
 
 func newRig(t *testing.T, timeout time.Duration) *rig {
@@ -133,13 +135,26 @@ func (r *rig) wantData(t *testing.T, want string) {
 	}
 }
 
-// wantUpdate calls Update of the row k, which has to write the result of its first call of
+// update calls Update of the row k, or UpdateFrom with the row as it is stored.
+func (r *rig) update(t *testing.T, ctx context.Context, s *Store, fn storetest.Change) error {
+	t.Helper()
+	if !r.from {
+		return s.Update(ctx, "k", fn)
+	}
+	known, err := r.clean.Get(t.Context(), "k")
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	return s.UpdateFrom(ctx, "k", known, fn)
+}
+
+// wantUpdate updates the row k, which has to write the result of its first call of
 // fn after before, without a second call.
 func (r *rig) wantUpdate(t *testing.T, ctx context.Context, before string) {
 	t.Helper()
 	var n numbered
-	if err := r.faulty.Update(ctx, "k", n.fn); err != nil {
-		t.Fatalf("Update: %v, want success", err)
+	if err := r.update(t, ctx, r.faulty, n.fn); err != nil {
+		t.Fatalf("update: %v, want success", err)
 	}
 	if n.calls != 1 {
 		t.Errorf("fn was called %d times, want once", n.calls)
@@ -157,15 +172,18 @@ func (n *numbered) fn(old []byte) (store.Row, error) {
 }
 
 // bothWays runs a test with an insert and with a replacement of the row k, which use
-// different requests. before is the data of the row before the test. Empty: no row.
+// different requests, and each with Update and with UpdateFrom. before is the data of the row before the test. Empty: no row.
 func bothWays(t *testing.T, test func(t *testing.T, r *rig, before string)) {
 	for name, before := range map[string]string{"insert": "", "replace": "old"} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, 0)
-			if before != "" {
-				storetest.Put(t, r.clean, "k", before, fixture.Noon)
-			}
-			test(t, r, before)
-		})
+		for method, from := range map[string]bool{"Update": false, "UpdateFrom": true} {
+			t.Run(name+" "+method, func(t *testing.T) {
+				r := newRig(t, 0)
+				r.from = from
+				if before != "" {
+					storetest.Put(t, r.clean, "k", before, fixture.Noon)
+				}
+				test(t, r, before)
+			})
+		}
 	}
 }

@@ -9,9 +9,7 @@ package azuretable
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
@@ -27,11 +25,6 @@ const (
 	// listTimeout is the time limit of one call of Expired. The service searches
 	// for up to 5 seconds before it answers with the rows that it has found.
 	listTimeout = 8 * time.Second
-	// maxAttempts is how often Update tries. With the pauses below, that takes two
-	// seconds on average.
-	maxAttempts = 10
-	minPause    = 10 * time.Millisecond
-	maxPause    = 800 * time.Millisecond
 	// pageSize is how many expired rows one request asks for. A sweep needs one
 	// request per row to delete them, so larger pages would be of no use.
 	pageSize = 250
@@ -125,111 +118,12 @@ func (s *Store) Get(ctx context.Context, key store.Key) (store.Row, error) {
 		return store.Row{}, store.ErrDamaged
 	}
 	if f == nil {
-		return store.Row{Data: e.Data, KeepUntil: time.Unix(e.KeepUntil, 0).UTC()}, nil
+		return e.row(), nil
 	}
 	if f.kind == absent || f.kind == noTable {
 		return store.Row{}, store.ErrNotFound
 	}
 	return store.Row{}, unavailable(ctx, "read", f)
-}
-
-// Update implements store.Table.
-//
-// How Update finds out what was written: Each call makes one random mark, and every
-// entity holds the marks of its last four writes, newest first. A write is sent
-// once, because the SDK's retries are turned off for it. So it has one of three
-// outcomes:
-//
-//   - The answer is success, or that the row is not in the expected version (412,
-//     409 or 404). The outcome is known.
-//   - The service refuses the write as malformed or forbidden (other 4xx). Nothing
-//     was written, and another attempt would not help.
-//   - There is no answer, or a 5xx, which the service may also send for a write
-//     that it has applied or will apply. The write is pending.
-//
-// Before every further attempt the row is read again. If it has the call's mark, the
-// write was applied. If it does not, and a write is pending, there are three cases:
-//
-//   - The row is unchanged. The same bytes are sent again, without calling fn. If
-//     the first copy arrives later, only one of the two can match the ETag, and it
-//     does not matter which.
-//   - The row has changed, and its marks prove that the write was not applied. The
-//     pending write can never be applied, because its ETag is gone and ETags are
-//     never reused. So fn may be called again.
-//   - The marks do not reach back far enough to decide: [store.ErrUnavailable].
-//
-// So at any time only the last result of fn can still be applied. If the call's mark
-// is found, that result was written.
-func (s *Store) Update(ctx context.Context, key store.Key, fn func(old []byte) (store.Row, error)) error {
-	if !key.Valid() {
-		return fmt.Errorf("%w: key", store.ErrInvalid)
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-
-	mark := newMark()
-	var (
-		body []byte   // the last result of fn
-		sent *pending // the write of body whose outcome is unknown; nil: none
-		last *fault   // why the previous attempt failed
-	)
-	for attempt := range maxAttempts {
-		if attempt > 0 {
-			if err := pause(ctx, attempt, last); err != nil {
-				return err
-			}
-		}
-		now, f := s.client.get(ctx, key)
-		if f != nil && f.kind != absent && f.kind != noTable {
-			return unavailable(ctx, "read", f) // the SDK has tried several times already
-		}
-		tableMissing := f != nil && f.kind == noTable
-
-		if attempt > 0 && findMark(now.Mark, mark) >= 0 {
-			return nil // an earlier attempt was applied, whatever its answer was
-		}
-		if sent != nil {
-			switch sent.fate(now) {
-			case lost:
-				sent = nil
-			case unknown:
-				return unavailable(ctx, "look up a write", last)
-			case open:
-			}
-		}
-		if sent == nil {
-			row, err := fn(now.Data)
-			if errors.Is(err, store.SkipWrite) {
-				return nil
-			}
-			if err == nil {
-				err = store.CheckRow(key, row)
-			}
-			if err != nil {
-				return err
-			}
-			body = appendEntity(key, row, pushMark(now.Mark, mark))
-		}
-		if tableMissing {
-			if f := s.client.createTable(ctx); f != nil {
-				return unavailable(ctx, "create the table", f)
-			}
-		}
-
-		last = s.client.write(ctx, body, now.etag)
-		switch {
-		case last == nil:
-			return nil
-		case last.kind == refused:
-			return unavailable(ctx, "write", last)
-		case last.kind == unclear:
-			sent = &pending{etag: now.etag, newest: newestMark(now.Mark)}
-		}
-		// Otherwise another write was first, or the table is missing. If an
-		// earlier copy of the same body is pending, it stays so: the other write
-		// may have been that copy.
-	}
-	return unavailable(ctx, "too much contention", last)
 }
 
 // Expired implements store.Table. KeepUntil is not a key, so the service searches
@@ -274,27 +168,6 @@ func (s *Store) Delete(ctx context.Context, ref store.Ref) (bool, error) {
 		return false, nil
 	}
 	return false, unavailable(ctx, "delete", f)
-}
-
-// pause waits before another attempt: a random time, whose maximum doubles with each
-// attempt, in addition to the time that the service has asked for. It fails at once
-// if the deadline would pass in the meantime.
-func pause(ctx context.Context, attempt int, last *fault) error {
-	d := rand.N(min(maxPause, minPause<<attempt))
-	if last != nil {
-		d += last.retryAfter
-	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
-		return unavailable(ctx, "no time left for another attempt", last)
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return unavailable(ctx, "wait", last)
-	}
 }
 
 // unavailable returns the error of a failed step. It holds only what is safe to

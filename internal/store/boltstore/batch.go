@@ -18,7 +18,7 @@ import (
 // written and Batch returns that error. If Batch's error wraps
 // [store.ErrUnavailable], the outcome is unknown, as with Update.
 //
-// The Table supports only Get and Update. Get returns what its own updates have
+// The Table supports only Get, Update and UpdateFrom. Get returns what its own updates have
 // written. The Table is not safe for concurrent use, and must not be used after fn.
 // The time limit of one call applies to the whole batch, and other writers wait for
 // it. So fn should only compute, and change at most some hundred rows.
@@ -43,13 +43,22 @@ func (t inTx) Get(_ context.Context, key store.Key) (row store.Row, err error) {
 // Update implements store.Table, except that the row is not yet on the disk when it
 // returns.
 func (t inTx) Update(ctx context.Context, key store.Key, fn func(old []byte) (store.Row, error)) error {
+	return t.update(ctx, key, nil, fn)
+}
+
+// UpdateFrom implements store.Table with the same exception.
+func (t inTx) UpdateFrom(ctx context.Context, key store.Key, known store.Row, fn func(old []byte) (store.Row, error)) error {
+	return t.update(ctx, key, &known, fn)
+}
+
+func (t inTx) update(ctx context.Context, key store.Key, known *store.Row, fn func(old []byte) (store.Row, error)) error {
 	if !key.Valid() {
 		return fmt.Errorf("%w: key", store.ErrInvalid)
 	}
 	if ctx.Err() != nil {
 		return unavailable(ctx, "write")
 	}
-	err := update(ctx, t.tx, key, fn)
+	err := update(ctx, t.tx, key, known, fn)
 	if errors.Is(err, store.SkipWrite) {
 		return nil
 	}
@@ -80,5 +89,6 @@ func get(tx *bolt.Tx, key store.Key) (store.Row, error) {
 	return store.Row{
 		Data:      bytes.Clone(rec.data), // the original is in bbolt's memory map
 		KeepUntil: time.Unix(rec.keepUntil, 0).UTC(),
+		Version:   rec.versionText(),
 	}, nil
 }

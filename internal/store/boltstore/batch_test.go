@@ -120,6 +120,10 @@ func (e eachBatch) Update(ctx context.Context, key store.Key, fn func([]byte) (s
 	return e.Batch(ctx, func(table store.Table) error { return table.Update(ctx, key, fn) })
 }
 
+func (e eachBatch) UpdateFrom(ctx context.Context, key store.Key, known store.Row, fn func([]byte) (store.Row, error)) error {
+	return e.Batch(ctx, func(table store.Table) error { return table.UpdateFrom(ctx, key, known, fn) })
+}
+
 func TestBatch_KeepsTheContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Table { return eachBatch{openStore(t, file(t))} })
 }

@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"encoding/binary"
+	"strconv"
 
 	"twofa/internal/store"
 )
@@ -19,6 +20,9 @@ func (r record) bytes() []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(r.keepUntil))
 	return append(b, r.data...)
 }
+
+// versionText is the version as callers get it.
+func (r record) versionText() string { return strconv.FormatUint(r.version, 10) }
 
 // parseRecord returns a record whose data is part of raw.
 func parseRecord(raw []byte) (record, error) {

@@ -46,13 +46,14 @@ var ErrFault = fmt.Errorf("%w: a fault of the test", store.ErrUnavailable)
 
 // Call is one call of a table.
 type Call struct {
-	Method string    // Get, Update, Expired or Delete
-	Ref    store.Ref // the row; zero for Expired, without a version for Get and Update
+	Method string    // Get, Update, UpdateFrom, Expired or Delete
+	Ref    store.Ref // the row; zero for Expired, with a version for Delete only
 }
 
-// Table is a store that fails as a test says. It runs the function of each
-// Update once more than the store does, as if another process had written in
-// between: what such a function leaves behind must not count twice.
+// Table is a store that fails as a test says. It runs the function of each Update
+// and UpdateFrom once more than the store does, as if another process had written in
+// between: what such a function leaves behind must not count twice. The additional
+// run of UpdateFrom sees the row that is known, also if it is not the present one.
 //
 // The embedded Table has no faults, and its calls are not counted.
 type Table struct {
@@ -76,7 +77,7 @@ func (t *Table) Break(fault func(call int) Fault) {
 // calls that run at the same time. An error of the hook is returned by the call,
 // which then does nothing. nil ends the hook.
 //
-// In an Update, the hook runs after the additional run of the Update's function,
+// In an Update or UpdateFrom, the hook runs after the additional run of its function,
 // so that what the hook writes is a conflicting write. The hook must use the
 // embedded Table.
 func (t *Table) Before(hook func(Call) error) {
@@ -140,6 +141,12 @@ func (t *Table) Update(ctx context.Context, key store.Key, fn func([]byte) (stor
 	}
 	_, _ = fn(row.Data)
 	return t.do(Call{"Update", store.Ref{Key: key}}, func() error { return t.Table.Update(ctx, key, fn) })
+}
+
+// UpdateFrom implements store.Table.
+func (t *Table) UpdateFrom(ctx context.Context, key store.Key, known store.Row, fn func([]byte) (store.Row, error)) error {
+	_, _ = fn(known.Data)
+	return t.do(Call{"UpdateFrom", store.Ref{Key: key}}, func() error { return t.Table.UpdateFrom(ctx, key, known, fn) })
 }
 
 // Expired implements store.Table.

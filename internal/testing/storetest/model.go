@@ -37,6 +37,7 @@ func testModel(t *testing.T, s *suite) {
 		seen := map[store.Ref]int{} // the generation of each version
 		var refs []store.Ref        // the keys of seen, in the order of their first appearance
 		generation := 0
+		remembered := map[store.Key][]store.Row{} // what Get has returned
 
 		key := rapid.SampledFrom(names)
 		moment := rapid.Int64Range(start-3, start+3)
@@ -69,6 +70,26 @@ func testModel(t *testing.T, s *suite) {
 				}
 				generation++
 				model[k] = modelRow{written, sec, generation}
+			},
+			"remember": func(rt *rapid.T) {
+				k := key.Draw(rt, "key")
+				remembered[k] = append(remembered[k], known(rt, table, k))
+			},
+			"update from": func(rt *rapid.T) {
+				k := key.Draw(rt, "key")
+				row := rapid.SampledFrom(append(remembered[k], store.Row{})).Draw(rt, "known")
+				add := string(data.Draw(rt, "data"))
+				old, there := model[k]
+				var last []byte
+				err := table.UpdateFrom(rt.Context(), k, row, func(got []byte) (store.Row, error) {
+					last = slices.Clone(got)
+					return store.Row{Data: append(slices.Clone(got), add...), KeepUntil: time.Unix(start, 0)}, nil
+				})
+				if err != nil || string(last) != old.data || (last != nil) != there {
+					rt.Fatalf("UpdateFrom: %v; fn saw %q at last, want %q", err, last, old.data)
+				}
+				generation++
+				model[k] = modelRow{old.data + add, start, generation}
 			},
 			"return an error": func(rt *rapid.T) {
 				k := key.Draw(rt, "key")

@@ -40,10 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Table, options ...Option) {
 	for _, o := range options {
 		o(s)
 	}
-	for _, c := range []struct {
-		name string
-		run  func(*testing.T, *suite)
-	}{
+	for _, c := range []testCase{
 		{"Empty", testEmpty},
 		{"InsertReplaceGet", testInsertReplaceGet},
 		{"RoundTrips", testRoundTrips},
@@ -69,9 +66,22 @@ func Run(t *testing.T, open func(t *testing.T) store.Table, options ...Option) {
 		{"DeleteRemade", testDeleteRemade},
 		{"DeleteVersion", testDeleteVersion},
 		{"Model", testModel},
+		{"UpdateFrom", testUpdateFrom},
+		{"UpdateFromOutdated", testUpdateFromOutdated},
+		{"UpdateFromWithoutWrite", testUpdateFromWithoutWrite},
+		{"UpdateFromInvalid", testUpdateFromInvalid},
+		{"UpdateFromSameRow", testUpdateFromSameRow},
+		{"VersionOfGet", testVersionOfGet},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, s) })
 	}
+	runFrom(t, s)
+}
+
+// testCase is a part of the contract.
+type testCase struct {
+	name string
+	run  func(*testing.T, *suite)
 }
 
 // Change is the function of an Update.
@@ -335,22 +345,6 @@ func testSizes(t *testing.T, s *suite) {
 	}
 	want(t, table, "k", full, fixture.Noon)
 	want(t, table, "absent", "", time.Time{})
-}
-
-func testKeepUntil(t *testing.T, s *suite) {
-	table := s.open(t)
-	for _, c := range []struct{ in, out time.Time }{
-		{fixture.Noon, fixture.Noon},
-		{fixture.Noon.Add(1), fixture.Noon.Add(time.Second)},
-		{fixture.Noon.Add(time.Second - 1), fixture.Noon.Add(time.Second)},
-		{fixture.Noon.In(time.FixedZone("east", 5*3600+1800)), fixture.Noon},
-		{time.Unix(-5, 1), time.Unix(-4, 0)},
-		{time.Unix(0, 0), time.Unix(0, 0)},
-		{time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)},
-	} {
-		Put(t, table, "k", "x", c.in)
-		want(t, table, "k", "x", c.out)
-	}
 }
 
 func testAliasing(t *testing.T, s *suite) {

@@ -48,6 +48,22 @@ func keys(refs []store.Ref) string {
 	return strings.Join(s, " ")
 }
 
+func testKeepUntil(t *testing.T, s *suite) {
+	table := s.open(t)
+	for _, c := range []struct{ in, out time.Time }{
+		{fixture.Noon, fixture.Noon},
+		{fixture.Noon.Add(1), fixture.Noon.Add(time.Second)},
+		{fixture.Noon.Add(time.Second - 1), fixture.Noon.Add(time.Second)},
+		{fixture.Noon.In(time.FixedZone("east", 5*3600+1800)), fixture.Noon},
+		{time.Unix(-5, 1), time.Unix(-4, 0)},
+		{time.Unix(0, 0), time.Unix(0, 0)},
+		{time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)},
+	} {
+		Put(t, table, "k", "x", c.in)
+		want(t, table, "k", "x", c.out)
+	}
+}
+
 func testExpired(t *testing.T, s *suite) {
 	table := s.open(t)
 	Put(t, table, "a", "x", fixture.Noon.Add(-time.Hour))
