@@ -16,9 +16,14 @@ run: ## serve on 127.0.0.1:7071, rows in .twofa/, messages on the console (needs
 	@$(BUILD) -o bin/twofa .
 	@exec bin/twofa
 
+.PHONY: demo
+demo: ## twofa and the example bank together; messages with codes in this terminal (needs Go alone)
+	@go build -o bin/demo ./examples/demo
+	@exec bin/demo
+
 .PHONY: test
 test: tools ## all tests, with the race detector, in random order
-	go test -race -shuffle=on -timeout 10m $$(go list ./... | grep -v /e2e$$)
+	go test -race -shuffle=on -timeout 10m -p 3 $$(go list ./... | grep -v /e2e$$)  # more packages than cores: many wait for time limits
 	go test -race -shuffle=on -timeout 10m ./e2e  # by itself: real processes against real time limits
 	go test -shuffle=on ./internal/otp ./internal/phone  # in full what the race detector makes too slow: a million codes, every number
 
@@ -47,13 +52,14 @@ fuzz: ## fuzz every target for FUZZTIME (default 5m) each
 	done
 
 .PHONY: tools
-tools: tools/node_modules/.package-lock.json ## what the tests need: a C compiler, Azurite, and readers of codes, QR codes and receipts
+tools: tools/node_modules/.package-lock.json ## what the tests need: a C compiler, Azurite, chromium, and readers of codes, QR codes and receipts
 	@missing=; \
 	  command -v cc > /dev/null || missing="$$missing gcc libc6-dev"; \
 	  command -v oathtool > /dev/null || missing="$$missing oathtool"; \
 	  command -v zbarimg > /dev/null || missing="$$missing zbar-tools"; \
 	  /usr/bin/python3 -c 'import jwt, cryptography' 2> /dev/null || missing="$$missing python3-jwt python3-cryptography"; \
 	  command -v rsvg-convert > /dev/null || missing="$$missing librsvg2-bin"; \
+	  command -v chromium > /dev/null || missing="$$missing chromium"; \
 	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	  [ -z "$$missing" ] || { $$sudo apt-get -qq update && $$sudo apt-get -qq install -y --no-install-recommends $$missing; } > /dev/null
 

@@ -9,7 +9,7 @@ import (
 )
 
 // benchmarked are the packages with benchmarks that need no other process.
-var benchmarked = []string{"./internal/otp", "./internal/secret", "./internal/phone", "./handler"}
+var benchmarked = []string{"./internal/otp", "./internal/secret", "./internal/phone", "./handler", "./pages"}
 
 // goBenchmarks runs go test -bench and reports the results as a table.
 func (m *measurement) goBenchmarks(ctx context.Context) error {
@@ -56,7 +56,7 @@ func (m *measurement) goBenchmarks(ctx context.Context) error {
 		rows = append(rows, []string{k.pkg, k.name, fmt.Sprintf("%.0f", median(v["ns/op"])),
 			fmt.Sprintf("%.0f", median(v["B/op"])), fmt.Sprintf("%.0f", median(v["allocs/op"]))})
 	}
-	m.say("`go %s`, medians. The benchmarks of package handler measure the whole service in process, without HTTP connections, over a table in memory.", strings.Join(args, " "))
+	m.say("`go %s`, medians. The benchmarks of package handler measure the whole service in process, without HTTP connections, over a table in memory. Those of package pages measure it over the embedded store.", strings.Join(args, " "))
 	m.table([]string{"package", "benchmark", "ns/op", "B/op", "allocs/op"}, rows)
 	return nil
 }

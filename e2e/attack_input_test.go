@@ -74,7 +74,7 @@ func TestAttack08_Spellings(t *testing.T) {
 				t.Errorf("%q: %v: %s", spelling, r, r.body)
 				continue
 			}
-			if row, err := kept.LoadID(t.Context(), "", otp.ID(r.text("id"))); err != nil || row.Address != s.number {
+			if row, err := kept.LoadID(t.Context(), otp.Owner{}, otp.ID(r.text("id"))); err != nil || row.Address != s.number {
 				t.Errorf("%q: not in the row of %s, %v", spelling, s.number, err)
 			}
 		}

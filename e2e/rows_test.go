@@ -105,7 +105,7 @@ func (row recordedRow) wantRecipient(t *testing.T, keys *secret.Keyring, plain [
 		}
 	}
 	encoded, err := recipient.Encode(r)
-	if err != nil || encoded[0] != 5 {
+	if err != nil || encoded[0] != 6 {
 		t.Fatalf("%s: is encoded as\n%x, %v, was\n%x", row.About, encoded, err, plain)
 	}
 	again, err := recipient.Decode(encoded)
@@ -271,7 +271,7 @@ func TestR30_IDsInRowsOfTheReleaseBeforeWork(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, v := range r.Verifications {
-			if found, err := recipients.LoadID(t.Context(), "", v.ID); err != nil || !found.Knows(v.ID) || found.Address != r.Address {
+			if found, err := recipients.LoadID(t.Context(), otp.Owner{}, v.ID); err != nil || !found.Knows(v.ID) || found.Address != r.Address {
 				t.Errorf("%s: %s leads to %+v, %v", row.About, v.ID, found, err)
 			}
 			if v.Status != otp.Pending || v.Inbound() || v.TestCode != "" {

@@ -88,6 +88,10 @@ var matrix = map[string]struct {
 var open = map[string]int{
 	"GET /{$}": 200, "GET /health": 200, "GET /verify/jwks": 404, "POST /hooks/twilio/status": 403, "POST /hooks/twilio/inbound": 403, "POST /purge": 400,
 	"GET /verify/openapi": 200, "GET /verify/docs": 200,
+	"GET /verify/check": 400, "GET /verify/check/address": 400, "GET /verify/check/help": 400, "POST /verify/check/help": 400,
+	"GET /verify/check/app": 400, "POST /verify/check/app": 400, "GET /verify/check/recovery": 400, "POST /verify/check/recovery": 400,
+	"GET /verify/check/end": 400, "GET /verify/check/send": 400, "GET /verify/check/new": 400, "GET /verify/check/resend": 400, "GET /verify/check/code": 400, "GET /verify/check/cancel": 400, "POST /verify/check/send": 400, "POST /verify/check/new": 400, "POST /verify/check/resend": 400,
+	"POST /verify/check/code": 400, "POST /verify/check/cancel": 400, "GET /verify/style": 200, "GET /verify/script": 200, "GET /verify/logo": 404,
 }
 
 // The tests of this file hold for every route, because the mux has no other.

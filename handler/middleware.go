@@ -90,6 +90,9 @@ func (a *API) serve(function string, e endpoint) http.Handler {
 			drain(r)
 		}
 		status := respond(w, ans, failed)
+		if ans.refused != nil {
+			failed = asError(ans.refused)
+		}
 		if ans.quiet && failed == nil {
 			return
 		}
@@ -123,7 +126,7 @@ func (a *API) logLine(ctx context.Context, status int, failed *problem.Error, fi
 	attrs := append(line.Attrs(), slog.Int("status", status))
 	if failed != nil {
 		outcome = string(failed.Kind)
-		if status >= 500 {
+		if statusOf[failed.Kind].status >= 500 { // a page answers with a redirect
 			level = slog.LevelError
 		}
 		if failed.Err != nil {

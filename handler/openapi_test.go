@@ -21,8 +21,15 @@ import (
 	"twofa/users"
 )
 
-// notDescribed are the routes that are not for clients: the host's own and the provider's.
-var notDescribed = []string{"GET /{$}", "POST /hooks/twilio/status", "POST /hooks/twilio/inbound", "POST /purge"}
+// notDescribed are the routes that are not for clients: the host's own, the provider's, and
+// those to which only the page for people leads.
+var notDescribed = []string{
+	"GET /{$}", "POST /hooks/twilio/status", "POST /hooks/twilio/inbound", "POST /purge",
+	"GET /verify/check/address", "GET /verify/check/help", "POST /verify/check/help", "GET /verify/check/app", "POST /verify/check/app",
+	"GET /verify/check/recovery", "POST /verify/check/recovery", "GET /verify/check/end", "POST /verify/check/send", "POST /verify/check/new",
+	"GET /verify/check/send", "GET /verify/check/new", "GET /verify/check/resend", "GET /verify/check/code", "GET /verify/check/cancel",
+	"POST /verify/check/resend", "POST /verify/check/code", "POST /verify/check/cancel", "GET /verify/style", "GET /verify/script", "GET /verify/logo",
+}
 
 // document returns the OpenAPI document and its operations, by method and path.
 func document(t *testing.T) (*openapi3.T, map[string]*openapi3.Operation) {
@@ -154,7 +161,7 @@ func TestOpenAPI_HasTheFieldsOfEveryBody(t *testing.T) {
 	for name, body := range map[string]any{
 		"Start": otpsend.Request{}, "Resend": otpsend.ResendRequest{}, "Check": otpverify.Request{},
 		"PutUser": users.Request{}, "Enroll": users.EnrollRequest{}, "Confirm": users.ConfirmRequest{}, "Rename": users.RenameRequest{}, "Alert": users.AlertRequest{},
-		"Verification": otpsend.Answer{}, "Delivery": otpsend.Delivery{}, "Attempt": otpsend.Attempt{}, "Inbound": otpsend.InboundOffer{}, "Approval": otpverify.Answer{},
+		"Verification": otpsend.Answer{}, "PageSession": otpsend.PageAnswer{}, "Delivery": otpsend.Delivery{}, "Attempt": otpsend.Attempt{}, "Inbound": otpsend.InboundOffer{}, "Approval": otpverify.Answer{},
 		"User": users.Answer{}, "App": users.Authenticator{}, "Apps": users.Authenticators{}, "Enrollment": users.Enrollment{},
 		"RecoveryCodes": users.RecoveryCodes{}, "RecoveryState": users.RecoveryState{}, "Alerted": users.Alerted{}, "Unlocked": users.Unlocked{}, "Health": health.Answer{},
 	} {

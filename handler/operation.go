@@ -33,6 +33,13 @@ const (
 	opCountCodes = "recovery.count"
 	opAlert      = "user.alert"
 	opUnlock     = "user.unlock"
+	opFetch      = "fetch" // the approval of a page, for the app's server
+	opPage       = "page"  // a person looks at a page
+	opPageStart  = "page.start"
+	opPageResend = "page.resend"
+	opPageCheck  = "page.check"
+	opPageHelp   = "page.help"
+	opPageCancel = "page.cancel"
 	opKeys       = "keys"
 	opReport     = "hook.status"
 	opMessage    = "hook.inbound"

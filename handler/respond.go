@@ -21,6 +21,11 @@ type answer struct {
 	header map[string]string // in addition to those of every answer
 	quiet  bool              // no line in the log: it is asked for every few seconds
 	fields []string          // the names that the body may have, of which the log may have those at fault
+
+	cookies []*http.Cookie
+	// refused is why a page says that something could not be done. The log has it as the
+	// problem of the request, and the answer is the page.
+	refused error
 }
 
 // verbatim is a body that is not JSON.
@@ -163,6 +168,9 @@ func respond(w http.ResponseWriter, ans answer, failed *problem.Error) int {
 		if value != "" {
 			header.Set(name, value)
 		}
+	}
+	for _, c := range ans.cookies {
+		header.Add("Set-Cookie", c.String())
 	}
 	status, body, contentType := ans.status, ans.body, "application/json"
 	if failed != nil {

@@ -21,6 +21,7 @@ import (
 	"twofa/internal/client"
 	"twofa/internal/problem"
 	"twofa/internal/reqlog"
+	"twofa/internal/session"
 	"twofa/otpsend"
 	"twofa/otpverify"
 	"twofa/pages"
@@ -38,6 +39,8 @@ type API struct {
 	Purge  *purge.Service
 	Health *health.Service
 	Docs   *pages.Docs
+	Check  *pages.Check
+	Look   *pages.Look
 	// Clients are the apps that may call /api/. nil: everybody who reaches it may.
 	Clients *client.Registry
 	// Guard is nil behind the Functions host: it checks keys, and gives each request
@@ -119,6 +122,7 @@ func (a *API) routes() []route {
 		{"/hooks/twilio/status", "hooks", byMethod{"POST": {anybody, opReport, hook(a.Hooks.Status)}}},
 		{"/hooks/twilio/inbound", "hooks", byMethod{"POST": {anybody, opMessage, hook(a.Hooks.Inbound)}}},
 	}
+	all = append(all, a.pageRoutes()...)
 	if a.underHost() { // The host fires the timer as POST /{function}. On its own, anybody could
 		all = append(all, route{"/purge", "purge", byMethod{"POST": {anybody, opPurge, fromTheHost(a.timer)}}})
 	}
@@ -189,6 +193,11 @@ func (a *API) start(r *http.Request, req otpsend.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if req.Page != (session.Asked{}) {
+		res, replayed, err := a.Send.StartPage(r.Context(), req, key)
+		logReplay(r, replayed)
+		return answer{status: http.StatusCreated, body: res, header: replayedHeader(replayed)}, err
+	}
 	res, replayed, err := a.Send.Start(r.Context(), req, key)
 	logReplay(r, replayed)
 	header := replayedHeader(replayed)
@@ -231,7 +240,9 @@ func replayedHeader(replayed bool) map[string]string {
 }
 
 func (a *API) check(r *http.Request, req otpverify.Request) (answer, error) {
-	if req.Code == "" && req.ID != "" {
+	if req.Session != "" {
+		reqlog.Add(r.Context(), slog.String("operation", opFetch))
+	} else if req.Code == "" && req.ID != "" {
 		reqlog.Add(r.Context(), slog.String("operation", opClaim))
 	}
 	res, err := a.Verify.Check(r.Context(), req)

@@ -28,6 +28,13 @@ type Answer struct {
 	Inbound     *InboundOffer   `json:"inbound,omitempty"`
 }
 
+// sent is what a start or a resend came to.
+type sent struct {
+	Answer
+	state    delivery.State // its verification is zero if it is forgotten
+	replayed bool           // by an earlier request
+}
+
 // Delivery is what became of the messages.
 type Delivery struct {
 	// Status is the one of the last message.

@@ -38,6 +38,9 @@ type limits struct {
 // other limits hold.
 var errTyped = errors.New("otpsend: the address was typed")
 
+// errProven: the address was typed in a browser in which it was proven before.
+var errProven = errors.New("otpsend: the address was typed in a known browser")
+
 // admit is the result of a transition if the limits allow its message. Otherwise the row
 // stays as it was.
 func (l limits) admit(old, next otp.Recipient, v otp.Verification, err error) (otp.Recipient, otp.Verification, error) {
@@ -46,6 +49,8 @@ func (l limits) admit(old, next otp.Recipient, v otp.Verification, err error) (o
 		return next, v, err
 	case v.Origin == otp.OriginTyped && !l.send.Typed:
 		err = errTyped
+	case v.Origin == otp.OriginKnown && !l.send.Proven:
+		err = errProven
 	default:
 		err = l.ticket.Admit()
 	}
@@ -58,20 +63,24 @@ func (l limits) admit(old, next otp.Recipient, v otp.Verification, err error) (o
 // once makes the transition and sends its message, all within [deadline.Sending], so
 // that the request has ended when it no longer counts as under way. While another
 // delivery of the same call is under way, once waits.
-func (s *Service) once(ctx context.Context, idem otp.Idempotency, change transition) (Answer, bool, error) {
+func (s *Service) once(ctx context.Context, idem otp.Idempotency, change transition) (sent, error) {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		a, replayed, err := s.try(ctx, idem, change)
+		done, err := s.try(ctx, idem, change)
 		if errors.Is(err, errTyped) {
 			change.send.Typed = true
-			a, replayed, err = s.try(ctx, idem, change)
+			done, err = s.try(ctx, idem, change)
+		}
+		if errors.Is(err, errProven) {
+			change.send.Typed, change.send.Proven = true, true
+			done, err = s.try(ctx, idem, change)
 		}
 		other, waits := errors.AsType[*otp.UnderWayError](err)
 		if !waits {
-			return a, replayed, err
+			return done, err
 		}
 		s.wait(ctx, min(pause, other.Left))
 		if ctx.Err() != nil {
-			return Answer{}, false, &problem.Error{
+			return sent{}, &problem.Error{
 				Kind: problem.IdempotencyConflict, RetryAfter: other.Left,
 				Detail: "The first delivery of this request is not finished. Repeat the request after the pause.",
 			}
@@ -82,7 +91,7 @@ func (s *Service) once(ctx context.Context, idem otp.Idempotency, change transit
 // try is once without waiting. What the limits over many addresses need of storage is
 // read beside the recipient's row, and written beside that row and the sending: at most
 // one more round trip in sequence.
-func (s *Service) try(ctx context.Context, idem otp.Idempotency, change transition) (Answer, bool, error) {
+func (s *Service) try(ctx context.Context, idem otp.Idempotency, change transition) (sent, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Sending)
 	defer cancel()
 	now := s.Now()

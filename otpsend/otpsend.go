@@ -30,6 +30,7 @@ import (
 	"twofa/internal/problem"
 	"twofa/internal/recipient"
 	"twofa/internal/reqlog"
+	"twofa/internal/session"
 	"twofa/internal/user"
 )
 
@@ -50,7 +51,11 @@ type Service struct {
 	Countries map[string]bool
 	// Inbound is how people can write to the service. nil: they cannot.
 	Inbound *Inbound
-	Now     func() time.Time
+	// PublicURL is the origin of pages, "" if people cannot reach the service. HasClients
+	// is false for a service of one nameless client, which has no pages.
+	PublicURL  string
+	HasClients bool
+	Now        func() time.Time
 	// Wait waits between two looks at a request that is under way. nil: [sleep].
 	Wait func(ctx context.Context, d time.Duration)
 }
@@ -79,6 +84,8 @@ type Request struct {
 	ClientIP    string            `json:"client_ip"`
 	// Origin says where the client has the address from: see readOrigin.
 	Origin string `json:"origin"`
+	// Page asks for a page on which the person types the code: see StartPage.
+	Page session.Asked `json:"page"`
 }
 
 // ResendRequest may name another channel, or ask for the next one.
@@ -105,26 +112,44 @@ type ResendRequest struct {
 // refused: it waits until the first one has ended, or cannot be under way any more. Each
 // look costs one round trip.
 func (s *Service) Start(ctx context.Context, req Request, idempotencyKey string) (a Answer, replayed bool, err error) {
+	done, err := s.start(ctx, req, nil, idempotencyKey)
+	return done.Answer, done.replayed, err
+}
+
+// start is Start for a page, nil for the client's server.
+func (s *Service) start(ctx context.Context, req Request, page *onPage, idempotencyKey string) (none sent, err error) {
 	idempotencyKey, err = readKey(idempotencyKey)
 	if err != nil {
-		return Answer{}, false, err
+		return none, err
 	}
-	start, same, err := s.read(ctx, req)
+	start, same, err := s.read(ctx, req, page)
 	if err != nil {
-		return Answer{}, false, err
+		return none, err
 	}
-	idem, err := identify(ctx, idempotencyKey, "start", same)
+	key := same
+	if page != nil && page.session != (otp.Session{}) { // the same form, from wherever it comes
+		key.ClientIP, key.Locale = netip.Addr{}, ""
+	}
+	idem, err := identify(ctx, idempotencyKey, "start", key)
 	if err != nil {
-		return Answer{}, false, err
+		return none, err
 	}
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails: crypto/rand ends the process instead
 	_, _ = rand.Read(start.Nonce[:])
-	key := s.Recipients.Key(start.Address)
-	start.ID, start.Key, start.Idempotency = s.Recipients.NewID(key, random), s.Recipients.Keys.Current(), idem
-	send := guarded(ctx, start.Origin == otp.OriginTyped, same.ClientIP)
+	row := s.Recipients.Key(start.Address)
+	if page != nil && page.random != [8]byte{} {
+		random = page.random
+	}
+	start.ID, start.Key, start.Idempotency = s.Recipients.NewID(row, random), s.Recipients.Keys.Current(), idem
+	if page != nil {
+		if start.Session, err = page.enter(ctx, s.Recipients.Keys, start.ID, row); err != nil {
+			return none, err
+		}
+	}
+	send := guarded(ctx, start.Origin, same.ClientIP)
 	return s.once(ctx, idem, transition{send, func(ctx context.Context, now time.Time, l limits) (otp.Recipient, otp.Verification, error) {
-		return s.Recipients.Change(ctx, key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		return s.Recipients.Change(ctx, row, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 			r, v, err := otp.Start(old, start, s.Policy, now)
 			return l.admit(old, r, v, err)
 		})
@@ -132,9 +157,9 @@ func (s *Service) Start(ctx context.Context, req Request, idempotencyKey string)
 }
 
 // guarded is what the limits over many addresses need to know of a message.
-func guarded(ctx context.Context, typed bool, ip netip.Addr) guard.Send {
+func guarded(ctx context.Context, o otp.Origin, ip netip.Addr) guard.Send {
 	c := client.From(ctx)
-	return guard.Send{Client: c.ID, MaxPerDay: c.MaxSendsPerDay, Typed: typed, Addr: ip}
+	return guard.Send{Client: c.ID, MaxPerDay: c.MaxSendsPerDay, Typed: o != otp.OriginServer, Proven: o == otp.OriginKnown, Addr: ip}
 }
 
 // Resend sends the code of a pending verification again, as [otp.Resend] decides:
@@ -145,24 +170,30 @@ func guarded(ctx context.Context, typed bool, ip netip.Addr) guard.Send {
 // Without an idempotency key, the Functions host's id of the call is the key, so that a
 // call that the host delivers again sends once. It costs what a client's key costs.
 func (s *Service) Resend(ctx context.Context, id string, req ResendRequest, idempotencyKey string) (a Answer, replayed bool, err error) {
-	resend, same, err := s.readResend(ctx, id, req)
+	done, err := s.resendFrom(ctx, id, req, nil, idempotencyKey)
+	return done.Answer, done.replayed, err
+}
+
+// resendFrom is Resend for a page, nil for the client's server.
+func (s *Service) resendFrom(ctx context.Context, id string, req ResendRequest, page *onPage, idempotencyKey string) (none sent, err error) {
+	resend, same, err := s.readResend(ctx, id, req, page)
 	if err != nil {
-		return Answer{}, false, err
+		return none, err
 	}
 	if idempotencyKey, err = readKey(idempotencyKey); err != nil {
-		return Answer{}, false, err
+		return none, err
 	}
 	if resend.Idempotency, err = identify(ctx, idempotencyKey, "resend "+id, same); err != nil {
-		return Answer{}, false, err
+		return none, err
 	}
 	if resend.Idempotency == (otp.Idempotency{}) && hostcall.From(ctx) != (hostcall.ID{}) {
 		if resend.Idempotency, err = identifyCall(ctx, "resend "+id, same); err != nil {
-			return Answer{}, false, err
+			return none, err
 		}
 	}
-	send := guarded(ctx, resend.Origin == otp.OriginTyped, same.ClientIP)
+	send := guarded(ctx, resend.Origin, same.ClientIP)
 	return s.once(ctx, resend.Idempotency, transition{send, func(ctx context.Context, now time.Time, l limits) (otp.Recipient, otp.Verification, error) {
-		return s.Recipients.ChangeID(ctx, resend.Client, resend.ID, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
+		return s.Recipients.ChangeID(ctx, resend.Owner, resend.ID, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 			r, v, err := s.resend(ctx, old, resend, now)
 			return l.admit(old, r, v, err)
 		})
@@ -172,7 +203,7 @@ func (s *Service) Resend(ctx context.Context, id string, req ResendRequest, idem
 // resend is [otp.Resend] within the operator's present settings, which may allow
 // less than at the start. A refusal because of the settings changes nothing.
 func (s *Service) resend(ctx context.Context, old otp.Recipient, req otp.ResendRequest, now time.Time) (otp.Recipient, otp.Verification, error) {
-	v, err := old.FindOf(req.Client, req.ID)
+	v, err := old.FindOf(req.Owner, req.ID)
 	if err == nil && req.Channel == "" && !s.Channels.Has(v.Channel()) {
 		if i := slices.IndexFunc(v.Workflow, s.Channels.Has); i >= 0 {
 			req.Channel = v.Workflow[i]
@@ -209,18 +240,18 @@ func (s *Service) mayStillReach(ctx context.Context, r otp.Recipient, v otp.Veri
 // send sends the message of a transition that spent a send, which is stored. If the
 // transition's error is a *otp.Replay, send sends nothing and gives the first answer
 // again.
-func (s *Service) send(ctx context.Context, idem otp.Idempotency, st delivery.State, err error) (Answer, bool, error) {
+func (s *Service) send(ctx context.Context, idem otp.Idempotency, st delivery.State, err error) (sent, error) {
 	if replay, ok := errors.AsType[*otp.Replay](err); ok {
 		a, err := s.replay(st, replay)
-		return a, true, err
+		return sent{a, st, true}, err
 	}
 	if err == nil && !st.Verification.Inbound() {
 		st, err = s.Sender.Send(ctx, st, idem)
 	}
 	if err != nil {
-		return Answer{}, false, err
+		return sent{}, err
 	}
-	return s.answer(st), false, nil
+	return sent{s.answer(st), st, false}, nil
 }
 
 // Status looks a verification up, with all its messages, and changes nothing. Round
@@ -230,21 +261,26 @@ func (s *Service) Status(ctx context.Context, id string) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	own := client.From(ctx).ID
+	found, err := s.status(ctx, otp.Owner{Client: client.From(ctx).ID}, parsed)
+	return found.Answer, err
+}
+
+func (s *Service) status(ctx context.Context, own otp.Owner, parsed otp.ID) (sent, error) {
 	r, err := s.Recipients.LoadID(ctx, own, parsed)
 	if err != nil {
-		return Answer{}, err
+		return sent{}, err
 	}
 	now := s.Now()
 	r = r.Settle(now)
 	v, err := r.FindOf(own, parsed)
 	if err != nil {
-		return Answer{}, err
+		return sent{}, err
 	}
 	reqlog.Verification(ctx, r, v)
-	a := s.answer(delivery.State{Recipient: r, Verification: v, Now: now})
+	st := delivery.State{Recipient: r, Verification: v, Now: now}
+	a := s.answer(st)
 	a.Delivery = deliveryOf(v)
-	return a, nil
+	return sent{Answer: a, state: st}, nil
 }
 
 // Cancel ends a pending verification: its code does not work any more. It may be
@@ -254,7 +290,11 @@ func (s *Service) Cancel(ctx context.Context, id string) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	now, own := s.Now(), client.From(ctx).ID
+	return s.cancel(ctx, otp.Owner{Client: client.From(ctx).ID}, parsed)
+}
+
+func (s *Service) cancel(ctx context.Context, own otp.Owner, parsed otp.ID) (Answer, error) {
+	now := s.Now()
 	r, v, err := s.Recipients.ChangeID(ctx, own, parsed, func(r otp.Recipient) (otp.Recipient, otp.Verification, error) {
 		return otp.Cancel(r, own, parsed, now)
 	})

@@ -20,6 +20,7 @@ import (
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/reqlog"
+	"twofa/internal/session"
 	"twofa/internal/user"
 )
 
@@ -60,18 +61,23 @@ type sameStart struct {
 	Locale   string // in lower case; "" for the user's own
 	ClientIP netip.Addr
 	Origin   otp.Origin `json:",omitzero"`
+	// Page is of a request for a page.
+	Page session.Hash `json:",omitzero"`
 }
 
 // read checks all fields of a start before anything is stored. It loads the user of
 // the request, if there is one.
-func (s *Service) read(ctx context.Context, req Request) (start otp.StartRequest, same sameStart, err error) {
+func (s *Service) read(ctx context.Context, req Request, page *onPage) (start otp.StartRequest, same sameStart, err error) {
 	faults := new(problem.Faults)
-	to := s.readTarget(ctx, req, faults)
+	to := s.readTarget(ctx, req, page, faults)
 	req.Transaction = req.Transaction.Read(faults)
 	start = otp.StartRequest{Purpose: readPurpose(ctx, req, faults), Transaction: req.Transaction, User: to.userKey}
 	s.checkChannels(req, faults)
 	start.Locale, same.ClientIP = readAdvice(ctx, req.Locale, req.ClientIP)
 	start.Caller = otp.Caller{Client: client.From(ctx).ID, Origin: otp.ReadOrigin(req.Origin, faults)}
+	if page != nil {
+		page.read(&start, &same)
+	}
 	if start.Origin == otp.OriginTyped {
 		start.Network = otp.NewNetwork(clientip.Client{Addr: same.ClientIP}.Network())
 	}
@@ -86,6 +92,9 @@ func (s *Service) read(ctx context.Context, req Request) (start otp.StartRequest
 			return start, same, err
 		}
 		start.Locale = cmp.Or(start.Locale, to.user.Locale)
+		if page != nil {
+			page.app, page.recovery = len(to.user.TOTP.Confirmed()) > 0, to.user.Recovery.Left() > 0
+		}
 	} else {
 		same.To = cmp.Or(to.phone.Text, to.email.Text)
 	}
@@ -124,7 +133,7 @@ type sameResend struct {
 }
 
 // readResend checks all fields of a resend before anything is read.
-func (s *Service) readResend(ctx context.Context, id string, req ResendRequest) (resend otp.ResendRequest, same sameResend, err error) {
+func (s *Service) readResend(ctx context.Context, id string, req ResendRequest, page *onPage) (resend otp.ResendRequest, same sameResend, err error) {
 	faults := new(problem.Faults)
 	parsed, err := otp.ParseID(id)
 	faults.AddAll(err)
@@ -132,11 +141,14 @@ func (s *Service) readResend(ctx context.Context, id string, req ResendRequest) 
 		faults.Add("channel", "%s", s.channelsText(channel.Next))
 	}
 	resend = otp.ResendRequest{
-		ID: parsed, Client: client.From(ctx).ID, Channel: req.Channel,
+		ID: parsed, Owner: otp.Owner{Client: client.From(ctx).ID}, Channel: req.Channel,
 		Origin: otp.ReadOrigin(req.Origin, faults), AnyOrigin: req.Origin == "",
 	}
 	same = sameResend{Channel: req.Channel, Origin: req.Origin}
 	_, same.ClientIP = readAdvice(ctx, "", req.ClientIP)
+	if page != nil {
+		resend.Session, resend.Origin, same.ClientIP = page.session, page.origin, page.ip
+	}
 	return resend, same, faults.Err()
 }
 
@@ -165,8 +177,10 @@ func readAdvice(ctx context.Context, asked, clientIP string) (tag string, ip net
 }
 
 // readTarget reads the address, or instead the name of a user of the client's directory.
-func (s *Service) readTarget(ctx context.Context, req Request, faults *problem.Faults) (t target) {
+func (s *Service) readTarget(ctx context.Context, req Request, page *onPage, faults *problem.Faults) (t target) {
 	switch {
+	case page != nil && page.user != "":
+		t.userKey = page.user
 	case req.To != "" && req.User != "":
 		faults.Add("user", "Give either to or user.")
 	case req.User != "":

@@ -21,6 +21,7 @@ import (
 	"twofa/internal/recipient"
 	"twofa/internal/reqlog"
 	"twofa/internal/row"
+	"twofa/internal/session"
 	"twofa/internal/totp"
 	"twofa/internal/turn"
 	"twofa/internal/user"
@@ -34,6 +35,7 @@ type Service struct {
 	Alerts     Alerter
 	// Receipts is nil without TWOFA_PUBLIC_URL.
 	Receipts *receipt.Signer
+	Sessions *session.Store
 	// Hashing is the queue of those who hash recovery codes.
 	Hashing *turn.Queue
 	Now     func() time.Time
@@ -72,6 +74,11 @@ type Request struct {
 	Origin string `json:"origin"`
 	// Receipt asks for a receipt of the approval.
 	Receipt YesNo `json:"receipt"`
+	// Session, State and Result fetch the approval of a page session, once. Only Receipt may
+	// be given beside them.
+	Session string `json:"session"`
+	State   string `json:"state"`
+	Result  string `json:"result"`
 }
 
 // Answer is an approval. There is no other answer without an error.
@@ -82,6 +89,10 @@ type Answer struct {
 	To      string          `json:"to,omitempty"`
 	Channel channel.Channel `json:"channel,omitempty"`
 	Purpose string          `json:"purpose,omitempty"`
+	// PhoneNumber or Email is set for the approval of a page session: the address that was
+	// proven, if the client may know it.
+	PhoneNumber string `json:"phone_number,omitempty"`
+	Email       string `json:"email,omitempty"`
 	// Transaction is what the code was bound to, in its one form.
 	Transaction otp.Transaction `json:"context,omitzero"`
 	// Factor and User are set for the other factors. Authenticator is set for
@@ -128,6 +139,9 @@ type Authenticator struct {
 // message is added, and two more if that approves. A recovery code costs three, and two more
 // for the alert. An ID of the former form costs one more: see [recipient.Store.ChangeID].
 func (s *Service) Check(ctx context.Context, req Request) (Answer, error) {
+	if req.ofPage() {
+		return s.fetch(ctx, req)
+	}
 	check, err := s.read(ctx, req)
 	if err != nil {
 		return Answer{}, err
@@ -206,10 +220,15 @@ func (s *Service) checkMessage(ctx context.Context, check otp.CheckRequest) (Ans
 	}
 	reqlog.Add(ctx, reqlog.Milliseconds("age_ms", v.EndedAt.Sub(v.CreatedAt)))
 	s.confirm(ctx, r, v)
+	return approval(ctx, r, v), nil
+}
+
+// approval is the answer of an approved verification.
+func approval(ctx context.Context, r otp.Recipient, v otp.Verification) Answer {
 	return Answer{
 		ID: v.ID, Status: v.Status, To: address.Mask(r.AddressFor(v, v.Channel())), Channel: v.Channel(),
 		Purpose: v.Purpose, Transaction: v.Transaction.Form(), says: saysOf(ctx, r, v), Test: v.TestCode != "", ApprovedAt: v.EndedAt.Truncate(time.Second),
-	}, nil
+	}
 }
 
 // checkIn chooses the row and makes the check there. A user with two addresses has
@@ -291,7 +310,7 @@ func (s *Service) check(ctx context.Context, key otp.RowKey, check otp.CheckRequ
 	}
 	for {
 		if check.ID != "" {
-			r, v, err = s.Recipients.ChangeID(ctx, check.Client, check.ID, decide)
+			r, v, err = s.Recipients.ChangeID(ctx, check.Owner(), check.ID, decide)
 		} else {
 			r, v, err = s.Recipients.Change(ctx, key, decide)
 		}

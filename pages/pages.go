@@ -2,8 +2,8 @@
 // key of the Functions host: the API page and its document, and the public keys of
 // receipts.
 //
-// Everything here may be called by anybody, so it must never change anything or reveal
-// who is registered. A page must never load anything from another origin, and must need
+// Everything here may be called by anybody, so it must never reveal who is registered. Only
+// the forms of a page change anything, within its session. A page must never load anything from another origin, and must need
 // no script. Its headers allow exactly what it has.
 package pages
 

@@ -8,6 +8,7 @@ package app
 import (
 	"cmp"
 	"log/slog"
+	"strings"
 	"time"
 
 	"twofa/handler"
@@ -22,10 +23,13 @@ import (
 	"twofa/internal/receipt"
 	"twofa/internal/recipient"
 	"twofa/internal/secret"
+	"twofa/internal/session"
 	"twofa/internal/store"
+	"twofa/internal/texts"
 	"twofa/internal/turn"
 	"twofa/internal/user"
 	"twofa/internal/userfile"
+	"twofa/internal/web"
 	"twofa/otpsend"
 	"twofa/otpverify"
 	"twofa/pages"
@@ -40,6 +44,8 @@ type Parts struct {
 	Keys  *secret.Keyring
 	Messenger
 	Texts Texts
+	// Catalogue has the texts of pages.
+	Catalogue *texts.Catalogue
 	// Foreign is true if the rows of the embedded store were sealed with a secret that
 	// Keys does not have: see handler.API.
 	Foreign bool
@@ -89,14 +95,17 @@ func New(s config.Settings, p Parts) *handler.API {
 		Brand: brand, Deniable: p.Deniable, Log: p.Log, Now: p.Now,
 	}
 	hashing := turn.NewQueue(mayWait)
+	sessions := &session.Store{Table: p.Table, Keys: p.Keys}
+	look := looks{s}
 	api := &handler.API{
 		Foreign: p.Foreign,
 		Send: &otpsend.Service{
 			Recipients: recipients, Users: registered, Sender: sender, Channels: p.Senders, Workflow: s.Channels,
 			Policy: s.Policy, TestNumbers: s.TestNumbers, Countries: s.Countries, Now: p.Now,
-			Guard: &guard.Guard{Table: p.Table, Keys: p.Keys, Limits: s.Limits, Log: p.Log},
+			Guard:     &guard.Guard{Table: p.Table, Keys: p.Keys, Limits: s.Limits, Log: p.Log},
+			PublicURL: s.PublicURL, HasClients: s.Clients != nil,
 		},
-		Verify: &otpverify.Service{Recipients: recipients, Users: registered, Policy: s.Policy, Alerts: sender, Hashing: hashing, Now: p.Now},
+		Verify: &otpverify.Service{Recipients: recipients, Users: registered, Sessions: sessions, Policy: s.Policy, Alerts: sender, Hashing: hashing, Now: p.Now},
 		Users: &users.Service{
 			Users: registered, Recipients: recipients, Channels: p.Senders.Channels(), Countries: s.Countries, Brand: s.Brand,
 			Hashing: hashing, NotifyChanges: s.NotifyChanges, Notifier: sender, Now: p.Now,
@@ -111,6 +120,11 @@ func New(s config.Settings, p Parts) *handler.API {
 		Docs:           &pages.Docs{PublicURL: s.PublicURL},
 		Clients:        s.Clients,
 		ClientIPHeader: s.ClientIPHeader, Version: Version(), Log: p.Log, Now: p.Now,
+	}
+	api.Look = &pages.Look{LogoOf: look.logo}
+	api.Check = &pages.Check{
+		Keys: p.Keys, Clients: s.Clients, Sessions: sessions, Send: api.Send, Verify: api.Verify, Renderer: &web.Renderer{Texts: p.Catalogue},
+		Look: look.of, Forms: web.SameOrigin(s.PublicURL), Cookies: web.Cookies{Plain: strings.HasPrefix(s.PublicURL, "http:")}, Now: p.Now,
 	}
 	if !s.UnderHost {
 		api.Guard = &handler.Guard{PublicURL: s.PublicURL, Hosts: s.Hosts}

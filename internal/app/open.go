@@ -45,7 +45,7 @@ func Open(s config.Settings, stdout io.Writer, log *slog.Logger) (Parts, error) 
 		return Parts{}, err
 	}
 	phone.Install(s.ExtraNumbers)
-	p := Parts{Texts: catalogue, Log: log, Now: time.Now}
+	p := Parts{Texts: catalogue, Catalogue: catalogue, Log: log, Now: time.Now}
 	if p.Messenger, err = openMessenger(s, catalogue, stdout, log); err != nil {
 		return Parts{}, err
 	}

@@ -33,6 +33,12 @@ type Client struct {
 	// MaxSendsPerDay is how many messages the client may cause in 24 hours over all
 	// addresses. 0: no limit.
 	MaxSendsPerDay int
+	// ReturnURLs are where pages may send a browser in the end.
+	ReturnURLs []string
+	// Color is the brand's colour, like #0b5fff. "": the operator's.
+	Color string
+	// Logo is the file of the logo, nil for the operator's. At most 32 KB.
+	Logo []byte
 	// TestNumbers allows receipts of test numbers, which prove nothing.
 	TestNumbers bool
 

@@ -21,6 +21,7 @@ type entry struct {
 	returnURLs, redirectURIs, postLogoutRedirectURIs, origins      []string
 	maxSendsPerDay                                                 int
 	testNumbers, public, pkce, customCodes                         bool
+	logoFile                                                       []byte
 	verifyServices                                                 map[string]string // from the service's SID to its purpose
 }
 
@@ -55,7 +56,7 @@ var rules = map[string]rule{
 
 	"brand":             reading("1 to 40 printable characters, without {{", func(e *entry) *string { return &e.brand }, isBrand),
 	"brands":            reading("a list of texts, each of 1 to 40 printable characters, without {{, each once", func(e *entry) *[]string { return &e.brands }, each(isBrand)),
-	"color":             reading("a colour like #0b5fff", func(e *entry) *string { return &e.color }, isColor),
+	"color":             reading("a colour like #0b5fff whose contrast to white is 4.5 or more (WCAG AA)", func(e *entry) *string { return &e.color }, isColor),
 	"logo":              readLogo,
 	"max_sends_per_day": reading("a whole number from 1 to 1000000000; leave it out for no limit", func(e *entry) *int { return &e.maxSendsPerDay }, func(n int) bool { return n >= 1 && n <= 1e9 }),
 	"countries":         reading("a list of one or more country codes of two capitals (ISO 3166-1: GB and not UK), each once; leave it out for all that TWOFA_COUNTRIES allows", func(e *entry) *[]string { return &e.countries }, areCountries),
@@ -80,7 +81,7 @@ var rules = map[string]rule{
 
 // readLogo reads the field logo, and looks whether the file can be read.
 func readLogo(e *entry, value jsontext.Value) string {
-	const has = "has to be @ and the path of a file of at most 32 KB"
+	const has = "has to be @ and the path of a picture (SVG, PNG, JPEG, GIF or WebP) of at most 32 KB"
 	var text string
 	if value.Kind() == 'n' || json.Unmarshal(value, &text) != nil || len(text) < 2 || text[0] != '@' {
 		return has
@@ -89,10 +90,11 @@ func readLogo(e *entry, value jsontext.Value) string {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(e.dir, path)
 	}
-	if _, err := readFile(path, maxLogo); err != nil {
+	file, err := ReadLogo(path)
+	if err != nil {
 		return has + ": " + err.Error()
 	}
-	e.logo = path
+	e.logo, e.logoFile = path, file
 	return ""
 }
 
@@ -134,7 +136,8 @@ func (e *entry) unique() (values []string) {
 
 // record returns the client of an entry without faults.
 func (e *entry) record() *record {
-	c := Client{ID: e.id, Directory: e.directory, Public: e.public, MaxSendsPerDay: e.maxSendsPerDay, TestNumbers: e.testNumbers}
+	c := Client{ID: e.id, Directory: e.directory, Public: e.public, MaxSendsPerDay: e.maxSendsPerDay, TestNumbers: e.testNumbers,
+		ReturnURLs: e.returnURLs, Color: e.color, Logo: e.logoFile}
 	c.Brand, _ = notify.ReadBrand(e.brand)
 	for _, s := range e.scopes {
 		c.Scopes = append(c.Scopes, Scope(s))

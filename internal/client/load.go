@@ -18,11 +18,8 @@ import (
 
 const setting = "TWOFA_CLIENTS"
 
-// The largest files in bytes that the operator may name.
-const (
-	maxFile = 1 << 20
-	maxLogo = 32 << 10
-)
+// maxFile is the largest list in bytes.
+const maxFile = 1 << 20
 
 // Load reads the value of TWOFA_CLIENTS: a JSON list, or @ and the path of a file that has
 // the list. It returns all faults, one line each, beginning with the setting's name. A

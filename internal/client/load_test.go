@@ -47,6 +47,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 	}
 	want := client.Client{
 		ID: "bank-web", Directory: "bank-2", Brand: "Acme Bank", Countries: map[string]bool{"IN": true, "US": true}, MaxSendsPerDay: 20000, TestNumbers: true,
+		ReturnURLs: []string{"https://bank.example/2fa/done?x=1", "http://127.0.0.1:8080/"}, Color: "#0b5FFf", Logo: []byte("<svg/>"),
 		Scopes: []client.Scope{"send", "check", "users", "users:read", "alerts", "support", "signin", "verify", "entra"},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -76,8 +77,8 @@ var values = map[string]struct{ valid, wrong []string }{
 		[]string{`""`, `"oidc"`, `"entra"`, `"Main"`, `"a_b"`, `"a.b"`, `"a/b"`, `"` + strings.Repeat("a", 33) + `"`, `null`}},
 	"brand":             {[]string{`"Acme"`, `"` + strings.Repeat("é", 40) + `"`}, []string{`""`, `" "`, `"a\nb"`, `"{{1}}"`, `"a\u202eb"`, `"` + strings.Repeat("é", 41) + `"`, `1`}},
 	"brands":            {[]string{`[]`, `["a", "b"]`}, []string{`[""]`, `["a", "a"]`, `["{{1}}"]`, `"a"`}},
-	"color":             {[]string{`"#0b5fff"`, `"#ABCDEF"`}, []string{`""`, `"0b5fff"`, `"#0b5ff"`, `"#0b5fff0"`, `"red"`, `"#0b5ffg"`, `"#0b5fff;"`}},
-	"logo":              {[]string{`"@logo.svg"`, `"@largest"`}, []string{`""`, `"@"`, `"logo.svg"`, `"@missing"`, `"@too-large"`, `"@folder"`, `1`}},
+	"color":             {[]string{`"#0b5fff"`, `"#00008B"`}, []string{`""`, `"#ABCDEF"`, `"0b5fff"`, `"#0b5ff"`, `"#0b5fff0"`, `"red"`, `"#0b5ffg"`, `"#0b5fff;"`}},
+	"logo":              {[]string{`"@logo.svg"`, `"@largest"`}, []string{`""`, `"@text"`, `"@"`, `"logo.svg"`, `"@missing"`, `"@too-large"`, `"@folder"`, `1`}},
 	"max_sends_per_day": {[]string{`1`, `1000000000`}, []string{`0`, `-1`, `1000000001`, `1.5`, `"20"`, `true`, `99999999999999999999`, `null`}},
 	"countries":         {[]string{`["IN"]`, `["US", "XK"]`}, []string{`[]`, `["UK"]`, `["us"]`, `["US", "US"]`, `["*"]`, `"US"`, `null`}},
 	"test_numbers":      {[]string{`true`, `false`}, []string{`"true"`, `1`, `null`}},
@@ -115,8 +116,9 @@ func entryWith(field, value string) string {
 func TestEveryFieldIsChecked(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, "")
-	write(t, filepath.Join(dir, "largest"), strings.Repeat("x", 32<<10))
-	write(t, filepath.Join(dir, "too-large"), strings.Repeat("x", 32<<10+1))
+	write(t, filepath.Join(dir, "largest"), "<svg>"+strings.Repeat("x", 32<<10-5))
+	write(t, filepath.Join(dir, "text"), "no picture")
+	write(t, filepath.Join(dir, "too-large"), "<svg>"+strings.Repeat("x", 32<<10-4))
 	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -226,8 +228,8 @@ func TestWhereALogoIs(t *testing.T) {
 	dir := folder(t, "["+entryWith("logo", `"@logo.svg"`)+"]")
 	load(t, "@"+filepath.Join(dir, "clients.json"))
 	load(t, "["+entryWith("logo", `"@`+filepath.Join(dir, "logo.svg")+`"`)+"]")
-	load(t, "["+entryWith("logo", `"@load_test.go"`)+"]")
-	if _, faults := client.Load("[" + entryWith("logo", `"@logo.svg"`) + "]"); len(faults) != 1 || !strings.Contains(faults[0], "logo has to be @ and the path of a file of at most 32 KB: there is no such file") {
+	load(t, "["+entryWith("logo", `"@testdata/logo.svg"`)+"]")
+	if _, faults := client.Load("[" + entryWith("logo", `"@logo.svg"`) + "]"); len(faults) != 1 || !strings.Contains(faults[0], "logo has to be @ and the path of a picture (SVG, PNG, JPEG, GIF or WebP) of at most 32 KB: there is no such file") {
 		t.Errorf("%q", faults)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"twofa/internal/color"
 	"twofa/internal/notify"
 	"twofa/internal/phone"
 )
@@ -72,8 +73,10 @@ func isBrand(text string) bool {
 	return ok
 }
 
+// isColor refuses a colour on which white text cannot be read.
 func isColor(text string) bool {
-	return strings.HasPrefix(text, "#") && within(text[1:], 6, 6, digits+"abcdefABCDEF")
+	c, err := color.Parse(text)
+	return err == nil && c.Check() == nil
 }
 
 // areCountries refuses an empty list, because "none" and "all" could both be meant.

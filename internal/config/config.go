@@ -61,6 +61,9 @@ type environment struct {
 	TestNumbers       string `envconfig:"TWOFA_TEST_NUMBERS"`
 	ExtraNumbers      string `envconfig:"TWOFA_EXTRA_NUMBERS"`
 	Brand             string `envconfig:"TWOFA_BRAND"`
+	PageColor         string `envconfig:"TWOFA_PAGE_COLOR"`
+	PageLogo          string `envconfig:"TWOFA_PAGE_LOGO"`
+	PageLinks         string `envconfig:"TWOFA_PAGE_LINKS"`
 	LogLevel          string `envconfig:"TWOFA_LOG_LEVEL"`
 	CodeLength        string `envconfig:"TWOFA_CODE_LENGTH"`
 	CodeAlphabet      string `envconfig:"TWOFA_CODE_ALPHABET"`
@@ -135,6 +138,7 @@ type Settings struct {
 	Texts     texts.Options
 	Countries map[string]bool // nil: all
 	Brand     string
+	Pages     Pages
 	// PublicURL is the origin under which the internet reaches the service, "" if
 	// it cannot.
 	PublicURL string

@@ -91,6 +91,12 @@ const (
 	secret2 = "cNQzzLVnpbiwmhsrIzGsJRIZO2751rbdHN8UB+cC3Fk="
 )
 
+// logo is the file that a working file names.
+func logo() []byte {
+	file, _ := os.ReadFile("testdata/clients/logo.svg")
+	return file
+}
+
 // working has the settings of each working file.
 var working = map[string]struct {
 	secret string // "" without Keys
@@ -101,6 +107,7 @@ var working = map[string]struct {
 		Addr: "[::1]:8080", ClientIPHeader: "x-real-ip", NotifyChanges: true, Store: "azure", DataDir: "/var/lib/twofa",
 		Tables:    azuretable.Options{ServiceURL: "https://account.table.core.windows.net", ClientID: "01234567-89ab-cdef-0123-456789ABCDEF", TablePrefix: "Two2fa"},
 		Messenger: "twilio", Channels: []channel.Channel{"whatsapp", "sms", "call", "email"}, PublicURL: "https://twofa.example.com",
+		Pages:        config.Pages{Color: "#0b5fff", Logo: logo(), Privacy: "https://example.com/privacy", Terms: "https://example.com/terms?v=2", Support: "mailto:help@example.com"},
 		Email:        email.Options{URL: "smtps://user:pass%40word@mail.example.com", From: "Acme <login@example.com>"},
 		Texts:        texts.Options{Dir: "testdata/texts", Origin: "login.example.com", AppHash: "FA+9qCX9VSu"},
 		ExtraNumbers: ranges("+1679:11"),

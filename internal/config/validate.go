@@ -81,6 +81,7 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 	if s.Brand, ok = notify.ReadBrand(s.Brand); !ok {
 		faults.add("TWOFA_BRAND", "has to be at most 40 printable characters, without {{")
 	}
+	s.Pages = e.pages(&faults)
 	s.Hosts = e.hosts(&faults)
 	if s.ClientIPHeader = e.ClientIPHeader; s.UnderHost {
 		s.ClientIPHeader = cmp.Or(e.ClientIPHeader, "X-Forwarded-For")

@@ -58,6 +58,9 @@ type Send struct {
 	// Typed is true if a person typed the address that the message goes to, false if
 	// the client's server gave it.
 	Typed bool
+	// Proven is true if the address was typed in a browser in which it was proven before:
+	// the message does not count for AnonymousPerDay.
+	Proven bool
 	// Addr is the client address. The zero Addr: none was given, or it cannot be read.
 	Addr netip.Addr
 }
@@ -169,7 +172,7 @@ func (g *Guard) rules(s Send) (rules []rule) {
 	if s.MaxPerDay > 0 {
 		rules = append(rules, rule{rows: g.sharded("client", s.Client), limit: s.MaxPerDay, window: day, detail: byClient})
 	}
-	if s.Typed && g.Limits.AnonymousPerDay > 0 {
+	if s.Typed && !s.Proven && g.Limits.AnonymousPerDay > 0 {
 		rules = append(rules, rule{rows: g.sharded("typed"), limit: g.Limits.AnonymousPerDay, window: day, detail: byAll, warns: true})
 	}
 	return rules

@@ -27,8 +27,8 @@ const (
 	OriginServer Origin = iota
 	// OriginTyped: somebody typed the address into a form that is open to strangers.
 	OriginTyped
-	// OriginKnown: somebody typed the address, in a browser in which it was proven before.
-	// No request has it yet: it comes with the pages.
+	// OriginKnown: somebody typed the address on a page, in a browser in which it was proven
+	// before. See [Browser].
 	OriginKnown
 )
 
@@ -75,6 +75,8 @@ type Caller struct {
 	Origin Origin
 	// Network is set for OriginTyped only. It tells senders apart, not callers: see is.
 	Network Network `json:",omitzero"`
+	// Session tells verifications apart, and not what is counted: see counted.
+	Session Session `json:",omitzero"`
 }
 
 // is reports whether two callers are one: what they do is not kept apart.
@@ -215,6 +217,7 @@ func (r Recipient) sendLimits(c Caller, p Policy) []allowance {
 
 // Tally returns what is counted for a caller, a Tally without events if nothing is.
 func (r Recipient) Tally(c Caller) Tally {
+	c = c.counted()
 	for _, t := range r.Tallies {
 		if t.Caller == c {
 			return t
@@ -225,6 +228,7 @@ func (r Recipient) Tally(c Caller) Tally {
 
 // tally returns the caller's tally, to be changed in place.
 func (r *Recipient) tally(c Caller) *Tally {
+	c = c.counted()
 	i := slices.IndexFunc(r.Tallies, func(t Tally) bool { return t.Caller == c })
 	if i < 0 {
 		i = len(r.Tallies)

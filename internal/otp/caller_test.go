@@ -33,6 +33,12 @@ func knownTo(client string) otp.Caller { return otp.Caller{Client: client, Origi
 func (r *rig) beginAs(c otp.Caller) (otp.Verification, error) {
 	req := r.request(fixture.Alice, "login", otp.Transaction{})
 	req.Caller = c
+	if c.Origin == otp.OriginKnown {
+		if r.kept.KnownAt.IsZero() {
+			r.kept.KnownAt = r.now
+		}
+		req.Browser = otp.Browser{ID: [8]byte{1}, ProvenAt: r.kept.KnownAt}
+	}
 	return r.apply(req)
 }
 

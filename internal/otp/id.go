@@ -60,9 +60,9 @@ func (id ID) Bytes() (b [16]byte) {
 // before ids were encrypted made: its first 16 digits are the row key itself. The id has to be valid.
 func (id ID) FormerRowKey() RowKey { return RowKey(id[len(idPrefix) : len(idPrefix)+rowDigits]) }
 
-// KnowsOf is Knows for a client: what another client started is not known.
-func (r Recipient) KnowsOf(client string, id ID) bool {
-	_, known := r.callerOf(client, id)
+// KnowsOf is Knows for an owner: what is another one's is not known.
+func (r Recipient) KnowsOf(o Owner, id ID) bool {
+	_, known := r.callerOf(o, id)
 	return known
 }
 

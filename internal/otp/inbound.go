@@ -61,7 +61,7 @@ func Claim(old Recipient, req CheckRequest, p Policy, now time.Time) (Recipient,
 	right := sameTransaction(req.Transaction, v.Transaction)
 	switch {
 	case !right:
-		err := r.wrong(&v, nil, p, now)
+		err := r.wrong(&v, CheckRequest{}, p, now)
 		return r, v, err
 	case v.Status == Pending:
 		return r, v, &problem.Error{Kind: problem.NotYetApproved, RetryAfter: pollPause, Detail: "The person's message has not arrived yet."}

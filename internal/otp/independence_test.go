@@ -95,7 +95,7 @@ func (a *player) step(t *rapid.T) step {
 			return w.observe(r, v, err, a.p, now)
 		}
 	case "resend":
-		req := otp.ResendRequest{ID: a.any(t).ID, Client: a.caller.Client, AnyOrigin: true, Channel: rapid.SampledFrom([]channel.Channel{"", "next", "sms"}).Draw(t, "over")}
+		req := otp.ResendRequest{ID: a.any(t).ID, Owner: a.caller.Owner(), AnyOrigin: true, Channel: rapid.SampledFrom([]channel.Channel{"", "next", "sms"}).Draw(t, "over")}
 		return func(w *world, now time.Time) string {
 			r, v, err := otp.Resend(w.kept, req, a.p, now)
 			return w.observe(r, v, err, a.p, now)
@@ -126,7 +126,7 @@ func (a *player) step(t *rapid.T) step {
 	case "cancel":
 		id := a.any(t).ID
 		return func(w *world, now time.Time) string {
-			r, v, err := otp.Cancel(w.kept, a.caller.Client, id, now)
+			r, v, err := otp.Cancel(w.kept, a.caller.Owner(), id, now)
 			return w.observe(r, v, err, a.p, now)
 		}
 	case "report":

@@ -260,7 +260,7 @@ func (m *machine) wrongCode(t *rapid.T, err error, kind problem.Kind, alert bool
 
 func (m *machine) Cancel(t *rapid.T) {
 	id := m.anyID(t)
-	r, _, err := otp.Cancel(m.kept, "", id, m.now)
+	r, _, err := otp.Cancel(m.kept, otp.Owner{}, id, m.now)
 	m.kept = r
 	m.agree(t, "cancel", err, m.modelNow().end(id, "canceled", m.now), 0)
 }

@@ -143,6 +143,8 @@ type Recipient struct {
 	// Epoch is the time from which on a browser has to prove the address again: one that
 	// proved it before is not known any more. Zero if there is none.
 	Epoch time.Time `json:",omitzero"`
+	// Suspects are the known browsers from which wrong codes came.
+	Suspects []Suspect `json:",omitempty"`
 }
 
 // Preferred is the channel over which a client last reached the person.
@@ -165,6 +167,7 @@ func (r Recipient) clone() Recipient {
 	r.Preferred = slices.Clone(r.Preferred)
 	r.Notices = slices.Clone(r.Notices)
 	r.Events = slices.Clone(r.Events)
+	r.Suspects = slices.Clone(r.Suspects)
 	r.Messages = slices.Clone(r.Messages)
 	r.Replays = slices.Clone(r.Replays)
 	return r
@@ -192,8 +195,9 @@ func (r Recipient) Settle(now time.Time) Recipient {
 	}
 	r.Preferred = slices.DeleteFunc(r.Preferred, func(p Preferred) bool { return now.Sub(p.At) >= PreferredFor })
 	if r.KnownAt = window.Earlier(r.KnownAt, latest); now.Sub(r.KnownAt) >= KnownFor {
-		r.KnownAt, r.Epoch = time.Time{}, time.Time{}
+		r.KnownAt, r.Epoch, r.Suspects = time.Time{}, time.Time{}, nil
 	}
+	r.Suspects = settleSuspects(r.Suspects, now)
 	r.Messages = slices.DeleteFunc(r.Messages, func(m Message) bool { return now.Sub(m.At) >= window.Day })
 	for i := range r.Messages {
 		r.Messages[i].At = window.Earlier(r.Messages[i].At, latest)
@@ -265,10 +269,10 @@ func (r Recipient) Find(id ID) (Verification, error) {
 	return Verification{}, errNotFound()
 }
 
-// FindOf is Find for a client: another client's verification is not found.
-func (r Recipient) FindOf(client string, id ID) (Verification, error) {
+// FindOf is Find for an owner: another one's verification is not found.
+func (r Recipient) FindOf(o Owner, id ID) (Verification, error) {
 	v, err := r.Find(id)
-	if err != nil || v.Client != client {
+	if err != nil || v.Owner() != o {
 		return Verification{}, errNotFound()
 	}
 	return v, nil
@@ -282,7 +286,7 @@ func (r Recipient) Latest(c Caller, purpose string, user UserKey) (Verification,
 	var newer, own Verification
 	for _, v := range slices.Backward(r.Verifications) {
 		switch {
-		case v.Purpose != purpose || !v.is(c):
+		case v.Purpose != purpose || !v.same(c):
 		case v.User == user:
 			own = v
 		case newer.ID == "" && (v.User == "" || user == ""):

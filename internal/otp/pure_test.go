@@ -182,7 +182,7 @@ func anyTransition(t *rapid.T, now time.Time) transition {
 			return otp.Resend(r, otp.ResendRequest{ID: id, Channel: over, Idempotency: idempotency}, p, now)
 		},
 		"check":   func(r R) (R, V, error) { return otp.Check(r, check(r), keyring, p, now) },
-		"cancel":  func(r R) (R, V, error) { return otp.Cancel(r, c.Client, id, now) },
+		"cancel":  func(r R) (R, V, error) { return otp.Cancel(r, c.Owner(), id, now) },
 		"deny":    func(r R) (R, V, error) { return otp.Deny(r, now) },
 		"follow":  func(r R) (R, V, error) { r, v, _, err := otp.Follow(r, progress, p, now); return r, v, err },
 		"spend":   func(r R) (R, V, error) { r, err := otp.Spend(r, fixture.Alice, c, p, now); return r, V{}, err },

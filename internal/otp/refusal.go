@@ -122,7 +122,7 @@ func (r Recipient) isReplaced(v Verification, code string, t Transaction, keys K
 	for _, old := range r.Verifications {
 		want, ok := old.Code(keys)
 		match := equal(code, want) && ok
-		sameStart := old.ID != v.ID && old.is(v.Caller) && old.Purpose == v.Purpose && old.User == v.User && sameTransaction(old.Transaction, v.Transaction)
+		sameStart := old.ID != v.ID && old.same(v.Caller) && old.Purpose == v.Purpose && old.User == v.User && sameTransaction(old.Transaction, v.Transaction)
 		live := old.Status == Canceled && !old.Inbound() && old.TestCode == "" && now.Before(old.ExpiresAt) && !old.CreatedAt.After(v.CreatedAt)
 		found = match && sameStart && live || found
 	}

@@ -88,11 +88,11 @@ func TestRow1_PendingCodesStayValid(t *testing.T) {
 	wantKind(t, r.resend(old.Verifications[0], ""), problem.TooManySends) // earlier messages count
 }
 
-func TestRow1_IsWrittenAsVersion5(t *testing.T) {
+func TestRow1_IsWrittenAsVersion6(t *testing.T) {
 	r, _ := decodeRow1(t)
 	row := mustEncode(t, r)
 	again, err := recipient.Decode(row)
-	if row[0] != 5 || err != nil || !same(again, r) {
+	if row[0] != 6 || err != nil || !same(again, r) {
 		t.Errorf("version %d, %v:\ngot  %+v\nwant %+v", row[0], err, again, r)
 	}
 }
@@ -109,6 +109,7 @@ func TestRow1_RefusesWhatWasNeverWritten(t *testing.T) {
 		"version 4":                edit(0, 4),
 		"version 5":                edit(0, 5),
 		"version 6":                edit(0, 6),
+		"version 7":                edit(0, 7),
 		"no message":               edit(end-1, 0),
 		"more messages than a day": edit(end-1, otp.MaxCounted+1),
 		"65,281 messages":          edit(end-2, 0xff),

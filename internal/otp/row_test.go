@@ -189,7 +189,32 @@ func keptInFull(t *testing.T) (*rig, func(version, notices, replays, underWay st
 
 // A change of these bytes is a change of the layout, which needs a new version:
 // existing rows have to stay readable.
-func TestRow_LayoutOfVersion5IsFixed(t *testing.T) {
+func TestRow_LayoutOfVersion6IsFixed(t *testing.T) {
+	r, layout := keptForCallers(t)
+	session := otp.Session{0xfe, 15: 0xdc}
+	r.kept.Suspects = []otp.Suspect{{ID: [8]byte{0x77, 7: 0x88}, Failures: 3, At: r.now}}
+	r.kept.Verifications[0].Session, r.kept.Replays[0].Caller.Session = session, session
+	at, owner := fmt.Sprintf("%016x", r.now.UnixMilli()), "01"+fmt.Sprintf("%x", session[:])
+	if got, want := fmt.Sprintf("%x", mustEncode(t, r.kept)), layout("06", "0011"+"7700000000000088"+"03"+at, owner); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// The release before wrote these bytes.
+func TestRow5_IsReadInFull(t *testing.T) {
+	r, layout := keptForCallers(t)
+	row, err := hex.DecodeString(layout("05", "", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := recipient.Decode(row); err != nil || !same(got, r.kept) {
+		t.Errorf("%v:\ngot  %+v\nwant %+v", err, got, r.kept)
+	}
+}
+
+// keptForCallers is a recipient in which all that a row of version 5 holds is set, with its
+// bytes in that version, or in a later one that has more.
+func keptForCallers(t *testing.T) (*rig, func(version, suspects, owner string) string) {
 	r, _ := keptInFull(t)
 	bank := otp.Caller{Client: "bank", Origin: otp.OriginTyped, Network: otp.Network{1, 2, 3, 4}}
 	r.kept.Tallies = append(r.kept.Tallies, otp.Tally{Caller: bank, Failures: []time.Time{r.now}, Unlocks: []otp.Unlock{{At: r.now, Call: [16]byte{0xab}}}})
@@ -210,29 +235,28 @@ func TestRow_LayoutOfVersion5IsFixed(t *testing.T) {
 	}
 	server, typed := text("")+"00", text("bank")+"01"+"01020304"
 	v := r.kept.Verifications[0]
-	want := strings.Join([]string{
-		"05", text(fixture.Alice),
-		list(server, list(at, at), list(at), at, "00", typed, list(), list(at), never, "18"+at+"ab"+zeros),
-		unix(fixture.Noon.Add(time.Minute)),
-		list(text(""), at, text("sms"), text("bank"), at, text("call")),
-		at, at, list(at), "ee" + zeros,
-		list(text("bank"), text("other"), at),
-		list("cc000000000000dd", at),
-		list(text("bank"), "02", "aa"+zeros, zeros+"bb", at, text(string(v.ID)), text("pay"), text("sms"),
-			expires, at, "0004", "0005", "06", "0000001e", "01", zeros+"ff"),
-		text(string(v.ID)), typed, text("pay"), text("u1"), "01", text(fixture.AliceMail), text("en"),
-		"0d", text("whatsapp"), text("sms"),
-		list(text("whatsapp"), at, "02", "0000f62a", "01", text("sms"), at, "03", "00000000", "00"),
-		text("EUR 5"), text("Acme"),
-		"0000000000000000" + "0000000000000001", fmt.Sprintf("%x", v.Key), "06", "01", text("424242"), "05",
-		at, expires, at, "0001", "01",
-	}, "")
-	if got := fmt.Sprintf("%x", mustEncode(t, r.kept)); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+	return r, func(version, suspects, owner string) string {
+		return strings.Join([]string{
+			version, text(fixture.Alice),
+			list(server, list(at, at), list(at), at, "00", typed, list(), list(at), never, "18"+at+"ab"+zeros),
+			unix(fixture.Noon.Add(time.Minute)),
+			list(text(""), at, text("sms"), text("bank"), at, text("call")),
+			at, at, suspects, list(at), "ee" + zeros,
+			list(text("bank"), text("other"), at),
+			list("cc000000000000dd", at),
+			list(text("bank"), "02", owner, "aa"+zeros, zeros+"bb", at, text(string(v.ID)), text("pay"), text("sms"),
+				expires, at, "0004", "0005", "06", "0000001e", "01", zeros+"ff"),
+			text(string(v.ID)), typed, owner, text("pay"), text("u1"), "01", text(fixture.AliceMail), text("en"),
+			"0d", text("whatsapp"), text("sms"),
+			list(text("whatsapp"), at, "02", "0000f62a", "01", text("sms"), at, "03", "00000000", "00"),
+			text("EUR 5"), text("Acme"),
+			"0000000000000000" + "0000000000000001", fmt.Sprintf("%x", v.Key), "06", "01", text("424242"), "05",
+			at, expires, at, "0001", "01",
+		}, "")
 	}
 }
 
-// The release before wrote these bytes.
+// An earlier release wrote these bytes.
 func TestRow4_IsReadInFull(t *testing.T) {
 	r, layout := keptInFull(t)
 	r.kept.Notices = []time.Time{r.now}
@@ -346,11 +370,12 @@ func TestDecode_RefusesWhatEncodeDoesNotWrite(t *testing.T) {
 	wantRefused(t, row, map[string][]byte{
 		"nothing":                      nil,
 		"version 0":                    edit(0, 0),
-		"a later version":              edit(0, 6),
-		"version 5 as version 1":       edit(0, 1),
-		"version 5 as version 2":       edit(0, 2),
-		"version 5 as version 3":       edit(0, 3),
-		"version 5 as version 4":       edit(0, 4),
+		"a later version":              edit(0, 7),
+		"version 6 as version 1":       edit(0, 1),
+		"version 6 as version 2":       edit(0, 2),
+		"version 6 as version 3":       edit(0, 3),
+		"version 6 as version 4":       edit(0, 4),
+		"version 6 as version 5":       edit(0, 5),
 		"a spare byte":                 append(bytes.Clone(row), 0),
 		"an unknown status":            edit(end-behindStatus-1, 7),
 		"an unknown alphabet":          edit(end-behindStatus-3, 3),

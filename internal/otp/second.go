@@ -63,7 +63,7 @@ func Reserve(old Recipient, address string, c Caller, p Policy, now time.Time) (
 // GiveBack takes a reservation back: no wrong code was compared.
 func GiveBack(old Recipient, reserved Reservation, now time.Time) Recipient {
 	r := old.Settle(now)
-	k := slices.IndexFunc(r.Tallies, func(t Tally) bool { return t.Caller == reserved.Caller })
+	k := slices.IndexFunc(r.Tallies, func(t Tally) bool { return t.Caller == reserved.counted() })
 	if k < 0 || r.Address != reserved.Address {
 		return r
 	}

@@ -14,7 +14,7 @@ const maxSize = 24 << 10
 
 // size is an upper bound of the encoded size in bytes.
 func (r Recipient) size() int {
-	n := 256 + len(r.Address) + 8*len(r.Notices) + 16*len(r.Messages)
+	n := 256 + 32*len(r.Suspects) + len(r.Address) + 8*len(r.Notices) + 16*len(r.Messages)
 	for _, e := range r.Events {
 		n += 10 + len(e.Client) + len(e.Name)
 	}
@@ -25,7 +25,7 @@ func (r Recipient) size() int {
 		n += 16 + len(p.Client) + len(p.Channel)
 	}
 	for _, p := range r.Replays {
-		n += 128 + len(p.Caller.Client) + len(p.ID) + len(p.Purpose) + len(p.Channel)
+		n += 144 + len(p.Caller.Client) + len(p.ID) + len(p.Purpose) + len(p.Channel)
 	}
 	for _, v := range r.Verifications {
 		n += v.size()
@@ -34,7 +34,7 @@ func (r Recipient) size() int {
 }
 
 func (v Verification) size() int {
-	n := 96 + len(v.ID) + len(v.Client) + len(v.Purpose) + len(v.User) + len(v.Other) + len(v.Locale) +
+	n := 112 + len(v.ID) + len(v.Client) + len(v.Purpose) + len(v.User) + len(v.Other) + len(v.Locale) +
 		len(v.Transaction.Amount) + len(v.Transaction.Payee) + len(v.TestCode)
 	for _, c := range v.Workflow {
 		n += 1 + len(c)

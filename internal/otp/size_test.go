@@ -60,7 +60,7 @@ func fillRow(t *testing.T, r *rig, callers []otp.Caller, scenario otp.Scenario) 
 				req.Idempotency, req.Scenario = known(n), scenario
 				v, err := r.apply(req)
 				for k := 0; err == nil && k < 40; k++ {
-					r.kept, _, err = otp.Resend(r.kept, otp.ResendRequest{ID: v.ID, Client: c.Client, AnyOrigin: true, Channel: "whatsapp"}, r.policy, r.now)
+					r.kept, _, err = otp.Resend(r.kept, otp.ResendRequest{ID: v.ID, Owner: c.Owner(), AnyOrigin: true, Channel: "whatsapp"}, r.policy, r.now)
 				}
 				largest = max(largest, len(mustEncode(t, r.kept)))
 				if size := r.kept.Size(); size > otp.MaxSize {
@@ -116,7 +116,7 @@ func full(t *testing.T, ended bool) (*rig, []otp.Verification) {
 		if all = append(all, v); !ended {
 			continue
 		}
-		r.kept, _, err = otp.Cancel(r.kept, req.Client, v.ID, r.now)
+		r.kept, _, err = otp.Cancel(r.kept, req.Owner(), v.ID, r.now)
 		wantKind(t, err, "")
 		if _, err := r.kept.Find(all[0].ID); err != nil {
 			return r, all

@@ -1,9 +1,7 @@
 package otp
 
 import (
-	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"twofa/internal/channel"
@@ -27,6 +25,7 @@ type StartRequest struct {
 	Locale      string
 	Idempotency
 	Scenario Scenario
+	Browser  Browser // for OriginKnown
 }
 
 // Start makes a new verification and spends a send. It cancels a pending one of the
@@ -43,6 +42,9 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 	if err := r.mayHold(req.Address); err != nil {
 		return r, Verification{}, err
 	}
+	if req.Origin == OriginKnown && !r.knows(req.Browser, now) {
+		return old, Verification{}, ErrNotKnown
+	}
 	r.Address = req.Address
 	if err := r.maySend(req.Caller, p, now); err != nil && !req.Scenario.set() {
 		return r, Verification{}, err
@@ -53,7 +55,7 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 			Detail: "This address has verifications pending for 4 other purposes. Finish or cancel one of them.",
 		}
 	}
-	r.endPending(Canceled, now, func(v Verification) bool { return v.is(req.Caller) && v.Purpose == req.Purpose })
+	r.endPending(Canceled, now, func(v Verification) bool { return v.same(req.Caller) && v.Purpose == req.Purpose })
 	v := Verification{
 		ID: req.ID, Caller: req.Caller, Purpose: req.Purpose, User: req.User, Unverified: req.Unverified, Other: req.Other,
 		Locale: req.Locale, Workflow: r.preferredFirst(req.Client, req.Workflow), Transaction: req.Transaction,
@@ -97,7 +99,7 @@ func (r *Recipient) countFailure(c Caller, now time.Time) time.Time {
 // otherPurposes reports whether MaxLive verifications of the caller's other purposes are
 // pending, and how long until the first of them expires.
 func (r Recipient) otherPurposes(c Caller, purpose string, now time.Time) (wait time.Duration, full bool) {
-	wait, n := r.firstExpiry(now, func(v Verification) bool { return v.is(c) && v.Purpose != purpose })
+	wait, n := r.firstExpiry(now, func(v Verification) bool { return v.same(c) && v.Purpose != purpose })
 	return wait, n >= MaxLive
 }
 
@@ -202,7 +204,7 @@ func (r Recipient) sendRules(c Caller, p Policy, now time.Time) []*problem.Error
 // ResendRequest asks for the code once more.
 type ResendRequest struct {
 	ID     ID
-	Client string // has to be the one that started it
+	Owner         // has to be the one that started it
 	Origin Origin // has to be that of the start, unless AnyOrigin
 	// AnyOrigin finds a verification of the client whatever its origin is.
 	AnyOrigin bool
@@ -218,12 +220,12 @@ type ResendRequest struct {
 // repetition, Resend returns what [Start] does.
 func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipient, Verification, error) {
 	settled := old.Settle(now)
-	if caller, known := settled.callerOf(req.Client, req.ID); known {
+	if caller, known := settled.callerOf(req.Owner, req.ID); known {
 		if v, err := settled.replayed(caller, req.Idempotency, now); err != nil {
 			return old, v, err
 		}
 	}
-	r, v, err := pending(old, req.Client, req.ID, now)
+	r, v, err := pending(old, req.Owner, req.ID, now)
 	if v.ID != "" && !req.AnyOrigin && v.Origin != req.Origin {
 		return r, Verification{}, errNotFound()
 	}
@@ -262,24 +264,24 @@ func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipien
 	return r, v, nil
 }
 
-// callerOf returns the caller of a client's verification, also of one that only an answer
+// callerOf returns the caller of an owner's verification, also of one that only an answer
 // which is kept for repetitions names.
-func (r Recipient) callerOf(client string, id ID) (Caller, bool) {
-	if v, err := r.FindOf(client, id); err == nil {
+func (r Recipient) callerOf(o Owner, id ID) (Caller, bool) {
+	if v, err := r.FindOf(o, id); err == nil {
 		return v.Caller, true
 	}
 	for _, p := range r.Replays {
-		if p.ID == id && p.Caller.Client == client {
+		if p.ID == id && p.Caller.Owner() == o {
 			return p.Caller, true
 		}
 	}
 	return Caller{}, false
 }
 
-// Cancel ends a pending verification for the client. Canceling one that is
+// Cancel ends a pending verification for its owner. Canceling one that is
 // canceled is no error: the first answer may have been lost.
-func Cancel(old Recipient, client string, id ID, now time.Time) (Recipient, Verification, error) {
-	r, v, err := pending(old, client, id, now)
+func Cancel(old Recipient, o Owner, id ID, now time.Time) (Recipient, Verification, error) {
+	r, v, err := pending(old, o, id, now)
 	switch {
 	case v.Status == Canceled:
 		return r, v, nil
@@ -345,10 +347,10 @@ func (r Recipient) Kept(belongs func(client string) bool) bool {
 	return len(clients) > 0 && r.KnownAt.IsZero() && !slices.ContainsFunc(clients, belongs)
 }
 
-// pending settles the recipient and finds a pending verification of the client.
-func pending(old Recipient, client string, id ID, now time.Time) (Recipient, Verification, error) {
+// pending settles the recipient and finds a pending verification of the owner.
+func pending(old Recipient, o Owner, id ID, now time.Time) (Recipient, Verification, error) {
 	r := old.Settle(now)
-	v, err := r.FindOf(client, id)
+	v, err := r.FindOf(o, id)
 	if err != nil {
 		return r, v, err
 	}
@@ -356,186 +358,4 @@ func pending(old Recipient, client string, id ID, now time.Time) (Recipient, Ver
 		return r, v, err // not the nil *problem.Error, which would be an error
 	}
 	return r, v, nil
-}
-
-// CheckRequest asks whether a code is right.
-type CheckRequest struct {
-	// Caller asks. AnyOrigin finds a verification of the client whatever its origin is; it
-	// needs an ID.
-	Caller
-	AnyOrigin bool
-	// ID names the verification; "" means the caller's newest one of Purpose.
-	ID ID
-	// Purpose and Address have to be those of the verification, unless they are "":
-	// a code for a sign-in must not approve a payment.
-	Purpose string
-	Address string
-	// User has to be that of the verification: one of a user is not found by the
-	// address alone, and one of an address is not found by its user. With an ID, it
-	// may be "".
-	User UserKey
-	// Code is the text that the person typed, as [ReadTyped] reads it.
-	Code        string
-	Transaction Transaction
-	// Addresses are those that the user of the verification has now. nil: not known.
-	// They are not needed for a verification that has no user.
-	Addresses []string
-	// Reserved is the wrong code that was reserved in the row of the second address,
-	// nil if none was. See [NeedsReservationError].
-	Reserved *Reservation
-}
-
-// ErrNeedsUser is returned by [Check] and [Claim] instead of an approval if
-// CheckRequest.Addresses are needed, but not known. Nothing is changed.
-var ErrNeedsUser = errors.New("otp: the addresses of the user are needed")
-
-// Check spends one check. It approves the verification if the code and the
-// transaction are right; the error does not say which of the two is wrong. It does say
-// if the code is that of an earlier message that was replaced (Error.Replaced).
-//
-// A text that holds no code of the verification's shape, or more than one, spends
-// nothing: Check returns old itself and an InvalidRequest for the field code.
-//
-// If a message went to an address that is not the user's any more, Check cancels the
-// verification. If a message went to the second address, whose wrong codes are
-// counted in a row of its own, Check needs a reservation there: without one it
-// changes nothing and returns a [*NeedsReservationError].
-func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) (Recipient, Verification, error) {
-	r := old.Settle(now)
-	v, err := r.choose(req)
-	if err != nil {
-		return r, v, err
-	}
-	if v.Inbound() {
-		return r, v, problem.Invalid("code", "This verification is approved by the person's own message. Give its id without a code.")
-	}
-	if err := r.unusable(v, p, now); err != nil {
-		return r, v, err
-	}
-	typed, malformed := v.read(req.Code)
-	if malformed != nil {
-		return old, v, malformed
-	}
-	if req.Addresses != nil && r.moved(v, req.Addresses) {
-		return r.cancelMoved(v, now)
-	}
-	if err := r.mayTry(&v, p, now); err != nil {
-		return r, v, err
-	}
-	if to := r.second(v); to != "" && (req.Reserved == nil || req.Reserved.Address != to) {
-		return r, v, &NeedsReservationError{Address: to, Caller: v.Caller}
-	}
-	code, ok := v.Code(keys)
-	if !ok {
-		return r, v, &problem.Error{Kind: problem.Expired, Detail: "The secret that made this code is not in use any more. Start a new verification."}
-	}
-
-	right := equal(typed, code)
-	right = sameTransaction(req.Transaction, v.Transaction) && right
-	switch {
-	case !right:
-		replaced := r.isReplaced(v, typed, req.Transaction, keys, now)
-		err := r.wrong(&v, req.Reserved, p, now)
-		if replaced {
-			err.Replaced = true
-			err.Detail = strings.Replace(err.Detail, notRight, "This code is out of an earlier message, and a newer code was sent since. Use that one.", 1)
-		}
-		return r, v, err
-	case v.User != "" && req.Addresses == nil:
-		return r, v, ErrNeedsUser
-	}
-	v.Checks++
-	v.Status, v.EndedAt = Approved, window.Stamp(now)
-	r.put(v)
-	r.prefer(v, v.likelyChannel(), now)
-	return r, v, nil
-}
-
-// read returns the code that a text holds. It has the shape that the code had when it
-// was made, also if the settings have changed.
-func (v Verification) read(text string) (string, *problem.Error) {
-	typed, _ := ReadTyped(text)
-	if !v.Shape.Valid() || v.TestCode != "" && !v.Shape.Fits(v.TestCode) {
-		return typed.Whole(), nil
-	}
-	return typed.As(v.Shape)
-}
-
-// mayTry returns an error unless one more code or context may be compared. It ends a
-// verification that has no checks left, because the operator lowered the limit
-// meanwhile.
-func (r *Recipient) mayTry(v *Verification, p Policy, now time.Time) error {
-	if err := r.tooManyFailures(v.Caller, p, now); err != nil {
-		return err
-	}
-	if v.Checks >= p.MaxChecks {
-		v.Status, v.EndedAt = Exhausted, window.Stamp(now)
-		r.put(*v)
-		return v.mayUse()
-	}
-	return nil
-}
-
-// wrong spends a check and counts a wrong code, and returns the error that answers
-// it. The error asks to alert the person (see [Alert]) if this was the last wrong
-// code that the verification, or one of its addresses on this day, allowed. If an
-// address is locked from now on, it says for how long.
-func (r *Recipient) wrong(v *Verification, reserved *Reservation, p Policy, now time.Time) *problem.Error {
-	v.Checks++
-	r.countFailure(v.Caller, now)
-	limits := r.failureLimits(v.Caller, p)
-	remaining := max(0, min(p.MaxChecks-v.Checks, r.ownLeft(v.Caller, failuresOf, limits, now)))
-	wait, detail := r.lockedByOwn(v.Caller, p, now), notRight
-	if reserved != nil {
-		remaining, wait = min(remaining, reserved.Left), max(wait, reserved.Wait)
-	}
-	if wait > 0 {
-		detail += " It was the last try of this address. " + locked(wait, now)
-	}
-	if v.Checks >= p.MaxChecks {
-		v.Status, v.EndedAt = Exhausted, window.Stamp(now)
-	}
-	r.put(*v)
-	return &problem.Error{Kind: problem.WrongCode, ChecksLeft: &remaining, RetryAfter: wait, Alerted: remaining == 0 && v.TestCode == "", Detail: detail}
-}
-
-const notRight = "The code is not right."
-
-// moved reports whether a message of v went to an address that is none of these. For
-// a verification by inbound message, that is the address that the message comes from.
-func (r Recipient) moved(v Verification, addresses []string) bool {
-	if v.User == "" {
-		return false
-	}
-	used := []string{}
-	if v.Inbound() {
-		used = append(used, r.Address)
-	}
-	for _, a := range v.Attempts {
-		used = append(used, r.AddressFor(v, a.Channel))
-	}
-	return slices.ContainsFunc(used, func(a string) bool { return !slices.Contains(addresses, a) })
-}
-
-// cancelMoved cancels a verification of a user whose address has changed, or who is
-// gone.
-func (r Recipient) cancelMoved(v Verification, now time.Time) (Recipient, Verification, error) {
-	v.Status, v.EndedAt = Canceled, window.Stamp(now)
-	r.put(v)
-	return r, v, &problem.Error{Kind: problem.Canceled, Detail: "The user's address has changed since the start, or the user was erased. Start a new verification."}
-}
-
-// choose finds the verification of a check.
-func (r Recipient) choose(req CheckRequest) (Verification, error) {
-	if req.Address != "" && req.Address != r.Address {
-		return Verification{}, errNotFound()
-	}
-	if req.ID == "" {
-		return r.Latest(req.Caller, req.Purpose, req.User)
-	}
-	v, err := r.FindOf(req.Client, req.ID)
-	if err == nil && (!req.AnyOrigin && req.Origin != v.Origin || req.Purpose != "" && req.Purpose != v.Purpose || req.User != "" && req.User != v.User) {
-		return Verification{}, errNotFound()
-	}
-	return v, err
 }

@@ -23,7 +23,7 @@ func inStatus(t *testing.T, status otp.Status) (*rig, otp.Verification) {
 	case otp.Approved:
 		err = r.right(v)
 	case otp.Canceled:
-		r.kept, _, err = otp.Cancel(r.kept, "", v.ID, r.now)
+		r.kept, _, err = otp.Cancel(r.kept, otp.Owner{}, v.ID, r.now)
 	case otp.Undeliverable:
 		r.fail(v, 1, otp.NextChannel) // the only channel
 	case otp.Expired:
@@ -72,7 +72,7 @@ func TestTransitions_EachOneInEveryStatus(t *testing.T) {
 			return check(r, v, wrongCode(codeOf(r.t, v)))
 		}, map[otp.Status]result{otp.Pending: {problem.WrongCode, otp.Pending}}},
 		{"cancel", func(r *rig, v otp.Verification) (otp.Recipient, otp.Verification, error) {
-			return otp.Cancel(r.kept, "", v.ID, r.now)
+			return otp.Cancel(r.kept, otp.Owner{}, v.ID, r.now)
 		}, map[otp.Status]result{otp.Pending: {"", otp.Canceled}, otp.Canceled: {"", otp.Canceled}}},
 	} {
 		for _, status := range allStatuses {
@@ -192,7 +192,7 @@ func TestResend_KeepsCodeAndExpiryAndChangesTheChannel(t *testing.T) {
 
 func TestCancel_TwiceKeepsTheFirstEnd(t *testing.T) {
 	r, v := inStatus(t, otp.Canceled)
-	_, again, err := otp.Cancel(r.kept, "", v.ID, r.now.Add(time.Minute))
+	_, again, err := otp.Cancel(r.kept, otp.Owner{}, v.ID, r.now.Add(time.Minute))
 	if err != nil || !alike(again, v) {
 		t.Errorf("got %+v, %v; want %+v", again, err, v)
 	}
@@ -203,7 +203,7 @@ func TestTransitions_UnknownIDIsNotFound(t *testing.T) {
 	unknown := newID(fixture.Alice, 999)
 	_, _, resent := otp.Resend(r.kept, otp.ResendRequest{ID: unknown, Channel: "sms"}, r.policy, r.now)
 	_, _, checked := otp.Check(r.kept, otp.CheckRequest{ID: unknown, Code: "000000"}, r.keys, r.policy, r.now)
-	_, _, canceled := otp.Cancel(r.kept, "", unknown, r.now)
+	_, _, canceled := otp.Cancel(r.kept, otp.Owner{}, unknown, r.now)
 	_, _, _, followed := otp.Follow(r.kept, otp.Progress{ID: unknown, Attempt: 1, Status: otp.Failed}, r.policy, r.now)
 	_, _, claimed := otp.Claim(r.kept, otp.CheckRequest{ID: unknown}, r.policy, r.now)
 	_, _, noPurpose := otp.Check(r.kept, otp.CheckRequest{Purpose: "pay", Code: "000000"}, r.keys, r.policy, r.now)

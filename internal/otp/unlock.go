@@ -70,7 +70,7 @@ func (r Recipient) unlocksLeft(client string) int { return MaxUnlocksPerDay - le
 // renewEpoch makes all known browsers unknown.
 func (r *Recipient) renewEpoch(now time.Time) {
 	if !r.KnownAt.IsZero() {
-		r.Epoch = window.Later(window.Stamp(now), r.Epoch.Add(time.Millisecond))
+		r.Epoch, r.Suspects = window.Later(window.Stamp(now), r.Epoch.Add(time.Millisecond)), nil
 	}
 }
 

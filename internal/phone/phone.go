@@ -226,21 +226,33 @@ func cutCountry(digits string) (c *country, national string, ok bool) {
 	return c, digits[len(c.code):], true
 }
 
-// IsRegion reports whether there are numbers of a region: an ISO 3166-1 alpha-2
-// code in capitals, or XK.
-func IsRegion(code string) bool {
-	if len(code) != 2 {
-		return false
-	}
+// Regions returns the regions that have numbers, as IsRegion knows them, in the order of
+// their calling codes.
+func Regions() (codes []string) {
 	for _, c := range countries {
 		for i := 0; c.regions != NonGeographic && i < len(c.regions)/2; i++ {
-			if c.region(i) == code {
-				return true
+			codes = append(codes, c.region(i))
+		}
+	}
+	return codes
+}
+
+// CallingCode returns the calling code of a region: "49" for DE. It is "" if the region has
+// no numbers.
+func CallingCode(region string) string {
+	for _, c := range countries {
+		for i := 0; c.regions != NonGeographic && i < len(c.regions)/2; i++ {
+			if c.region(i) == region {
+				return c.code
 			}
 		}
 	}
-	return false
+	return ""
 }
+
+// IsRegion reports whether there are numbers of a region: an ISO 3166-1 alpha-2
+// code in capitals, or XK.
+func IsRegion(code string) bool { return len(code) == 2 && CallingCode(code) != "" }
 
 func (c *country) region(i int) string {
 	if c.regions == NonGeographic {

@@ -94,6 +94,20 @@ func (s *spelling) read(text string) error {
 	return nil
 }
 
+// Dialed returns the digits of a number as people dial it in a country or abroad: without +,
+// perhaps with a prefix such as 0 or 00. It reads what [Parse] reads after the +. The error is
+// one of this package's errors; it says nothing about whether there is such a number.
+func Dialed(text string) (digits string, err error) {
+	var s spelling
+	if err := s.read("+" + Trim(text)); err != nil {
+		return "", err
+	}
+	return string(s.buf[1:s.n]), nil
+}
+
+// IsPlus reports whether a character is a plus sign in front of a number.
+func IsPlus(r rune) bool { return isPlus(r) }
+
 // cutScheme cuts the scheme of a URI of a number (RFC 3966).
 func cutScheme(text string) (rest string, ok bool) {
 	const scheme = "tel:"

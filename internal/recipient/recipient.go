@@ -82,29 +82,29 @@ func (s *Store) rowsOf(id otp.ID) [2]otp.RowKey {
 	return [2]otp.RowKey{otp.RowKey(hex.EncodeToString(digits[:8])), id.FormerRowKey()}
 }
 
-// LoadID is Load of the recipient that knows the client's verification, the zero
-// Recipient if none does. One round trip, two for an id that is unknown, another client's,
+// LoadID is Load of the recipient that knows the owner's verification, the zero
+// Recipient if none does. One round trip, two for an id that is unknown, another owner's,
 // or has the former form.
-func (s *Store) LoadID(ctx context.Context, client string, id otp.ID) (otp.Recipient, error) {
+func (s *Store) LoadID(ctx context.Context, owner otp.Owner, id otp.ID) (otp.Recipient, error) {
 	for _, key := range s.rowsOf(id) {
 		r, err := s.Load(ctx, key)
-		if err != nil || r.KnowsOf(client, id) {
+		if err != nil || r.KnowsOf(owner, id) {
 			return r, err
 		}
 	}
 	return otp.Recipient{}, nil
 }
 
-// ChangeID is Change of the recipient that knows the client's verification. If none does,
+// ChangeID is Change of the recipient that knows the owner's verification. If none does,
 // ChangeID changes nothing, does not call decide, and returns the NotFound error of
 // [otp.Recipient.FindOf]. One more round trip for an id of the former form, and
-// two in all for an unknown id or another client's, whether or not there is a row.
-func (s *Store) ChangeID(ctx context.Context, client string, id otp.ID, decide Transition) (otp.Recipient, otp.Verification, error) {
-	return s.changeID(ctx, id, func(r otp.Recipient) bool { return r.KnowsOf(client, id) }, decide)
+// two in all for an unknown id or another owner's, whether or not there is a row.
+func (s *Store) ChangeID(ctx context.Context, owner otp.Owner, id otp.ID, decide Transition) (otp.Recipient, otp.Verification, error) {
+	return s.changeID(ctx, id, func(r otp.Recipient) bool { return r.KnowsOf(owner, id) }, decide)
 }
 
 // ChangeReported is ChangeID for what no client asks, such as a provider's report: it
-// finds the verification of any client.
+// finds the verification of any owner.
 func (s *Store) ChangeReported(ctx context.Context, id otp.ID, decide Transition) (otp.Recipient, otp.Verification, error) {
 	return s.changeID(ctx, id, func(r otp.Recipient) bool { return r.Knows(id) }, decide)
 }

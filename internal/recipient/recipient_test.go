@@ -204,7 +204,7 @@ func TestChange_OnlyTheLastDecisionCounts(t *testing.T) {
 	t.Run("first approved, then canceled", func(t *testing.T) {
 		between(r, func() {
 			_, _, err := r.Kept.Change(r.Ctx(), key, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
-				return otp.Cancel(old, "", v.ID, r.Now())
+				return otp.Cancel(old, otp.Owner{}, v.ID, r.Now())
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -19,7 +19,8 @@ const (
 	version2 = 2 // no notices, no messages of the person, no requests under way
 	version3 = 3 // no calls of the host
 	version4 = 4 // one caller, no alerts of events
-	version5 = 5
+	version5 = 5 // no page sessions, no wrong codes from known browsers
+	version6 = 6
 )
 
 // errRow: the bytes are not a recipient in a version that this program knows.
@@ -36,7 +37,7 @@ var (
 // recipient that Decode would refuse, and for texts longer than 255 bytes.
 func Encode(r otp.Recipient) ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, 256+288*len(r.Verifications)+128*len(r.Tallies)+176*len(r.Replays)))
-	b.AddUint8(version5)
+	b.AddUint8(version6)
 	row.AddText(b, r.Address)
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
 		for _, t := range r.Tallies {
@@ -53,6 +54,7 @@ func Encode(r otp.Recipient) ([]byte, error) {
 	})
 	row.AddTime(b, r.KnownAt)
 	row.AddTime(b, r.Epoch)
+	addSuspects(b, r.Suspects)
 	row.AddTimes(b, r.Notices)
 	b.AddBytes(r.NoticeCall[:])
 	addEvents(b, r.Events)
@@ -111,6 +113,27 @@ func readCaller(s *cryptobyte.String, c *otp.Caller) bool {
 	return ok && (c.Origin != otp.OriginTyped || s.CopyBytes(c.Network[:]))
 }
 
+// addOwner is addCaller with the session.
+func addOwner(b *cryptobyte.Builder, c otp.Caller) {
+	addCaller(b, c)
+	row.AddBool(b, c.Session != otp.Session{})
+	if c.Session != (otp.Session{}) {
+		b.AddBytes(c.Session[:])
+	}
+}
+
+// readOwner reads the caller of a verification or of an answer.
+func readOwner(s *cryptobyte.String, c *otp.Caller, version uint8) bool {
+	switch {
+	case version < version5:
+		return true
+	case version == version5:
+		return readCaller(s, c)
+	}
+	var page bool
+	return readCaller(s, c) && row.ReadBool(s, &page) && (!page || s.CopyBytes(c.Session[:]) && c.Session != otp.Session{})
+}
+
 func addTally(b *cryptobyte.Builder, t otp.Tally) {
 	addCaller(b, t.Caller)
 	row.AddTimes(b, t.Sends)
@@ -137,7 +160,7 @@ func readTally(s *cryptobyte.String) (t otp.Tally, ok bool) {
 }
 
 func addReplay(b *cryptobyte.Builder, p otp.Replay) {
-	addCaller(b, p.Caller)
+	addOwner(b, p.Caller)
 	b.AddBytes(p.Key[:])
 	b.AddBytes(p.Body[:])
 	row.AddTime(b, p.At)
@@ -156,7 +179,7 @@ func addReplay(b *cryptobyte.Builder, p otp.Replay) {
 
 func addVerification(b *cryptobyte.Builder, v otp.Verification) {
 	row.AddText(b, v.ID)
-	addCaller(b, v.Caller)
+	addOwner(b, v.Caller)
 	row.AddText(b, v.Purpose)
 	row.AddText(b, v.User)
 	row.AddBool(b, v.Unverified)
@@ -192,13 +215,13 @@ func addVerification(b *cryptobyte.Builder, v otp.Verification) {
 func Decode(encoded []byte) (otp.Recipient, error) {
 	s := cryptobyte.String(encoded)
 	var version uint8
-	if !s.ReadUint8(&version) || version < version1 || version > version5 {
+	if !s.ReadUint8(&version) || version < version1 || version > version6 {
 		return otp.Recipient{}, fmt.Errorf("%w: version %d", errRow, version)
 	}
 	var r otp.Recipient
 	ok := row.ReadText(&s, &r.Address)
 	if version >= version5 {
-		ok = ok && readCallers(&s, &r)
+		ok = ok && readCallers(&s, &r, version)
 	} else {
 		ok = ok && readOneCaller(&s, &r, version)
 	}
@@ -226,10 +249,10 @@ func Decode(encoded []byte) (otp.Recipient, error) {
 }
 
 // readCallers reads what is kept apart by caller.
-func readCallers(s *cryptobyte.String, r *otp.Recipient) bool {
+func readCallers(s *cryptobyte.String, r *otp.Recipient, version uint8) bool {
 	var tallies, preferred cryptobyte.String
 	ok := s.ReadUint16LengthPrefixed(&tallies) && row.ReadTime(s, &r.BlockedUntil) && s.ReadUint16LengthPrefixed(&preferred) &&
-		row.ReadTime(s, &r.KnownAt) && row.ReadTime(s, &r.Epoch)
+		row.ReadTime(s, &r.KnownAt) && row.ReadTime(s, &r.Epoch) && (version < version6 || readSuspects(s, &r.Suspects))
 	for ok && !tallies.Empty() {
 		var t otp.Tally
 		t, ok = readTally(&tallies)
@@ -281,7 +304,7 @@ func readReplays(s *cryptobyte.String, out *[]otp.Replay, version uint8) bool {
 		var sends, checks uint16
 		var outcome uint8
 		var retryAfter uint32
-		ok = (version < version5 || readCaller(&list, &p.Caller)) && list.CopyBytes(p.Key[:]) && list.CopyBytes(p.Body[:]) && row.ReadTime(&list, &p.At) && row.ReadText(&list, &p.ID) &&
+		ok = readOwner(&list, &p.Caller, version) && list.CopyBytes(p.Key[:]) && list.CopyBytes(p.Body[:]) && row.ReadTime(&list, &p.At) && row.ReadText(&list, &p.ID) &&
 			row.ReadText(&list, &p.Purpose) && row.ReadText(&list, &p.Channel) &&
 			row.ReadTime(&list, &p.ExpiresAt) && row.ReadTime(&list, &p.ResendAfter) &&
 			list.ReadUint16(&sends) && list.ReadUint16(&checks) && list.ReadUint8(&outcome) && list.ReadUint32(&retryAfter) &&
@@ -299,7 +322,7 @@ func readVerification2(s *cryptobyte.String, version uint8) (v otp.Verification,
 	var length, alphabet, status uint8
 	var checks uint16
 	ok = row.ReadText(s, &v.ID) &&
-		(version < version5 || readCaller(s, &v.Caller)) &&
+		readOwner(s, &v.Caller, version) &&
 		row.ReadText(s, &v.Purpose) &&
 		row.ReadText(s, &v.User) &&
 		row.ReadBool(s, &v.Unverified) &&
@@ -351,6 +374,27 @@ func setNumbered(v *otp.Verification, length, alphabet, status uint8) bool {
 	v.Shape = otp.Shape{Length: int(length), Alphabet: otp.Alphabet(alphabet)}
 	_, err := otp.ParseID(string(v.ID))
 	return err == nil && v.Shape.Valid()
+}
+
+func addSuspects(b *cryptobyte.Builder, list []otp.Suspect) {
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, s := range list {
+			b.AddBytes(s.ID[:])
+			b.AddUint8(s.Failures)
+			row.AddTime(b, s.At)
+		}
+	})
+}
+
+func readSuspects(s *cryptobyte.String, out *[]otp.Suspect) bool {
+	var list cryptobyte.String
+	ok := s.ReadUint16LengthPrefixed(&list)
+	for ok && !list.Empty() {
+		var p otp.Suspect
+		ok = list.CopyBytes(p.ID[:]) && list.ReadUint8(&p.Failures) && row.ReadTime(&list, &p.At)
+		*out = append(*out, p)
+	}
+	return ok
 }
 
 func addEvents(b *cryptobyte.Builder, events []otp.Event) {

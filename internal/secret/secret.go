@@ -47,6 +47,8 @@ const (
 	labelOpaque   = "twofa/v1/opaque-id"
 	labelReceipt  = "twofa/v1/receipt"
 	labelSubject  = "twofa/v1/receipt-subject"
+	// labelCapability is for what browsers hold: see SealCapability.
+	labelCapability = "twofa/v1/capability"
 )
 
 // KeyID names the secret that a key was derived from. It is itself derived, so it
@@ -77,6 +79,8 @@ type key struct {
 	recovery []byte
 	receipt  []byte // the seed of ReceiptKeys, seedBytes long
 	seal     cipher.AEAD
+
+	capability cipher.AEAD
 }
 
 // Parse reads the setting: secrets in base64 (standard alphabet, padding optional),
@@ -203,16 +207,24 @@ func newKey(s []byte) (k key, err error) {
 	if k.receipt, err = hkdf.Key(sha256.New, s, nil, labelReceipt, seedBytes); err != nil {
 		return k, err
 	}
-	sealKey, err := derive(s, labelSeal)
-	if err != nil {
+	if k.seal, err = newSeal(s, labelSeal); err != nil {
 		return k, err
+	}
+	k.capability, err = newSeal(s, labelCapability)
+	return k, err
+}
+
+// newSeal returns AES-256-GCM under the secret's key of that label.
+func newSeal(s []byte, label string) (cipher.AEAD, error) {
+	sealKey, err := derive(s, label)
+	if err != nil {
+		return nil, err
 	}
 	block, err := aes.NewCipher(sealKey)
 	if err != nil {
-		return k, err
+		return nil, err
 	}
-	k.seal, err = cipher.NewGCMWithRandomNonce(block)
-	return k, err
+	return cipher.NewGCMWithRandomNonce(block)
 }
 
 // Current names the secret of new codes and new boxes.
@@ -285,9 +297,20 @@ const Overhead = len(KeyID{}) + 12 + 16
 // the key id, the nonce, the cipher text and the tag.
 func (r *Keyring) Seal(plain []byte, place string) []byte {
 	k := r.keys[0]
+	return sealed(k.id, k.seal, plain, place)
+}
+
+// SealCapability is Seal under the secret's key for what browsers hold: a link, a cookie.
+// kind says what it is for, and it opens as no other kind.
+func (r *Keyring) SealCapability(plain []byte, kind string) []byte {
+	k := r.keys[0]
+	return sealed(k.id, k.capability, plain, kind)
+}
+
+func sealed(id KeyID, key cipher.AEAD, plain []byte, data string) []byte {
 	box := make([]byte, 0, len(plain)+Overhead)
-	box = append(box, k.id[:]...)
-	return k.seal.Seal(box, nil, plain, []byte(place))
+	box = append(box, id[:]...)
+	return key.Seal(box, nil, plain, []byte(data))
 }
 
 // Knows reports whether a box names a secret of the keyring. It does not open the box.
@@ -305,18 +328,42 @@ func (r *Keyring) Knows(box []byte) bool {
 // keyring. The error is ErrSealed if the box was changed, was sealed for another
 // place, or was sealed with another secret.
 func (r *Keyring) Open(box []byte, place string) ([]byte, error) {
-	var id KeyID
-	if len(box) < Overhead {
-		return nil, fmt.Errorf("%w: too short", ErrSealed)
+	k, rest, err := r.opens(box)
+	if err != nil {
+		return nil, err
 	}
-	n := copy(id[:], box)
-	k, ok := r.find(id)
-	if !ok {
-		return nil, ErrUnknownSecret
-	}
-	plain, err := k.seal.Open(nil, nil, box[n:], []byte(place))
+	plain, err := k.seal.Open(nil, nil, rest, []byte(place))
 	if err != nil {
 		return nil, ErrSealed
 	}
 	return plain, nil
+}
+
+// OpenCapability returns the plain text of a box of SealCapability with the same kind. The
+// errors are those of Open, and a box under a secret that is marked for the index only is
+// one that does not open.
+func (r *Keyring) OpenCapability(box []byte, kind string) ([]byte, error) {
+	k, rest, err := r.opens(box)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := k.capability.Open(nil, nil, rest, []byte(kind))
+	if err != nil || k.retired {
+		return nil, ErrSealed
+	}
+	return plain, nil
+}
+
+// opens returns the key that a box names, and the box without that name.
+func (r *Keyring) opens(box []byte) (k key, rest []byte, err error) {
+	var id KeyID
+	if len(box) < Overhead {
+		return k, nil, fmt.Errorf("%w: too short", ErrSealed)
+	}
+	n := copy(id[:], box)
+	k, ok := r.find(id)
+	if !ok {
+		return k, nil, ErrUnknownSecret
+	}
+	return k, box[n:], nil
 }

@@ -99,6 +99,13 @@ func (c *Catalogue) Language(locale string) string {
 	return cmp.Or(c.match(tag), English)
 }
 
+// Has reports whether there are texts for a locale: in its language, or in one that its readers
+// can read.
+func (c *Catalogue) Has(locale string) bool {
+	tag, ok := parseLocale(locale)
+	return ok && c.match(tag) != ""
+}
+
 // parseLocale reads a locale, or the part of it that the library knows: of no-NO-NY, it
 // is no-NO. ok is false if it is empty, too long, or does not begin with a language.
 func parseLocale(locale string) (tag language.Tag, ok bool) {

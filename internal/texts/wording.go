@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,7 +20,10 @@ import (
 )
 
 // keys are the texts of a language. Each must have exactly these placeholders.
-var keys = map[string][]string{
+var keys = merged(messageKeys, pageKeys)
+
+// messageKeys are the texts of messages.
+var messageKeys = map[string][]string{
 	"code_login":     {"code", "brand"},
 	"code_general":   {"code", "brand"},
 	"code_payment":   {"code", "brand"},
@@ -64,6 +68,14 @@ var keys = map[string][]string{
 	"confirmed":          {"brand"},
 }
 
+func merged(all ...map[string][]string) map[string][]string {
+	m := make(map[string][]string)
+	for _, part := range all {
+		maps.Copy(m, part)
+	}
+	return m
+}
+
 // Two more keys of a file. Their values are not texts.
 const (
 	voiceKey   = "voice"   // the tag of the provider's voice. Empty or absent: none
@@ -83,7 +95,7 @@ const eventPrefix = "event_"
 // isOptional reports whether an operator's file for a language of its own may lack
 // the key, because files of older releases do.
 func isOptional(key string) bool {
-	return strings.HasPrefix(key, noticePrefix) || strings.HasPrefix(key, eventPrefix) || key == "valid_hour" || key == "valid_hours" || key == "ignore_payment"
+	return strings.HasPrefix(key, noticePrefix) || strings.HasPrefix(key, pagePrefix) || strings.HasPrefix(key, eventPrefix) || key == "valid_hour" || key == "valid_hours" || key == "ignore_payment"
 }
 
 // inSMS are the keys that an SMS uses.

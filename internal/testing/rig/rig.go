@@ -93,7 +93,7 @@ func With(tb testing.TB, change func(*config.Settings, *app.Parts), channels ...
 	}
 	settings := config.Settings{UnderHost: true, Policy: otp.DefaultPolicy(), Channels: channels, Brand: "Acme"}
 	parts := app.Parts{
-		Table: r.Table, Keys: r.Keys, Texts: catalogue, Now: r.Now,
+		Table: r.Table, Keys: r.Keys, Texts: catalogue, Catalogue: catalogue, Now: r.Now,
 		Messenger: app.Messenger{Senders: make(notify.Senders), Provider: noProvider{}, WhatsApp: Own, SMS: Own},
 		Log:       slog.New(slog.NewTextHandler(lockedLog{r}, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTime})),
 	}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// account is a customer.
+type account struct {
+	Name string
+	salt [16]byte
+	hash []byte
+	open bool // false until twofa has the customer's address
+}
+
+// accounts are all customers, by name in lower case. Use newAccounts.
+type accounts struct {
+	mu  sync.Mutex
+	all map[string]account
+	// turn lets one password be hashed at a time, so that many logins use little memory.
+	turn chan struct{}
+}
+
+func newAccounts() *accounts {
+	return &accounts{all: make(map[string]account), turn: make(chan struct{}, 1)}
+}
+
+// The parameters of argon2id that OWASP recommends: 19 MiB, two passes, one thread.
+const (
+	passes  = 2
+	memory  = 19 * 1024 // KiB
+	threads = 1
+	length  = 32 // bytes
+)
+
+// The limits of a password, in characters.
+const (
+	minPassword = 10
+	maxPassword = 128
+)
+
+// maxTurn is how long a login waits for the passwords before it.
+const maxTurn = 5 * time.Second
+
+// The refusals of accounts.
+var (
+	errName     = errors.New("the name has a character or a length that names do not have")
+	errPassword = errors.New("the password is too short or too long")
+	errTaken    = errors.New("the name is taken")
+	errWrong    = errors.New("the name or the password is wrong")
+	errBusy     = errors.New("too many passwords are being checked")
+)
+
+var validName = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}.-]{0,39}$`)
+
+func (a *accounts) hash(ctx context.Context, password string, salt [16]byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxTurn)
+	defer cancel()
+	select {
+	case a.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, errBusy
+	}
+	defer func() { <-a.turn }()
+	return argon2.IDKey([]byte(password), salt[:], passes, memory, threads, length), nil
+}
+
+// reserve takes a name. Nobody can log in until open. Errors: errName, errPassword, errTaken,
+// errBusy.
+func (a *accounts) reserve(ctx context.Context, name, password string) error {
+	switch n := utf8.RuneCountInString(password); {
+	case !validName.MatchString(name):
+		return errName
+	case n < minPassword || n > maxPassword:
+		return errPassword
+	}
+	made := account{Name: name}
+	_, _ = rand.Read(made.salt[:]) // never fails
+	hash, err := a.hash(ctx, password, made.salt)
+	if err != nil {
+		return err
+	}
+	made.hash = hash
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, taken := a.all[strings.ToLower(name)]; taken {
+		return errTaken
+	}
+	a.all[strings.ToLower(name)] = made
+	return nil
+}
+
+// open makes a reserved account usable.
+func (a *accounts) open(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	made := a.all[strings.ToLower(name)]
+	made.open = true
+	a.all[strings.ToLower(name)] = made
+}
+
+// release gives a reserved name back.
+func (a *accounts) release(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.all, strings.ToLower(name))
+}
+
+// login returns the account if the password is right. An unknown name takes as long as a wrong
+// password, and gets the same answer. Errors: errWrong, errBusy.
+func (a *accounts) login(ctx context.Context, name, password string) (account, error) {
+	a.mu.Lock()
+	found := a.all[strings.ToLower(name)] // without a hash if there is none: then nothing is equal
+	a.mu.Unlock()
+	if utf8.RuneCountInString(password) > maxPassword {
+		password = ""
+	}
+	hash, err := a.hash(ctx, password, found.salt)
+	if err != nil {
+		return account{}, err
+	}
+	if subtle.ConstantTimeCompare(hash, found.hash) != 1 || !found.open {
+		return account{}, errWrong
+	}
+	return found, nil
+}

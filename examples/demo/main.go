@@ -1,0 +1,221 @@
+// Command demo starts twofa and the example bank together on loopback: see make demo. It makes
+// a client for the bank, keeps all rows in a temporary folder, and shows the messages with the
+// codes in its terminal. It must never send a real message.
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	d := demo{root: ".", servicePort: 7071, bankPort: 7080, out: os.Stdout}
+	if err := d.run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// demo is one run. A port that is in use is replaced by the next free one; 0 is any free port.
+type demo struct {
+	root                  string // of the repository
+	servicePort, bankPort int
+	out                   io.Writer
+}
+
+const (
+	// startTimeout is how long a program may take until it answers.
+	startTimeout = 20 * time.Second
+	// stopTimeout is how long a program may take to end before it is killed.
+	stopTimeout = 10 * time.Second
+)
+
+// run builds and starts both programs, and waits until ctx ends or one of them does. When it
+// returns, both have ended. It returns nil if ctx ended.
+func (d demo) run(ctx context.Context) (err error) {
+	dir, err := os.MkdirTemp("", "twofa-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	for name, source := range map[string]string{"twofa": ".", "bank": "./examples/bank"} {
+		build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, name), source)
+		build.Dir = d.root
+		if out, err := build.CombinedOutput(); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("building %s: %w\n%s", name, err, out)
+		}
+	}
+	service, err := freePort(d.servicePort)
+	if err != nil {
+		return err
+	}
+	bank, err := freePort(d.bankPort)
+	if err != nil {
+		return err
+	}
+	log, err := os.CreateTemp("", "twofa-demo-*.log") // a name that nobody can have prepared
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_ = log.Close()
+		if err == nil {
+			_ = os.Remove(log.Name())
+		} else {
+			err = fmt.Errorf("%w (the log is in %s)", err, log.Name())
+		}
+	}()
+
+	p := programs{ended: make(chan error, 2), out: d.out, log: log}
+	running, end := context.WithCancel(ctx)
+	defer p.all.Wait()
+	defer end()
+	secret := rand.Text() + rand.Text()
+	p.start(running, filepath.Join(dir, "twofa"), nil,
+		"TWOFA_MESSENGER=console", "TWOFA_STORE=bolt", "TWOFA_DATA_DIR="+filepath.Join(dir, "data"),
+		"TWOFA_ADDR="+service, "TWOFA_PUBLIC_URL=http://"+service, "TWOFA_CLIENTS="+client(secret, bank))
+	p.start(running, filepath.Join(dir, "bank"), []string{"-addr", bank, "-twofa", "http://" + service},
+		"BANK_CLIENT_ID=bank", "BANK_CLIENT_SECRET="+secret)
+	err = p.answer(running, "http://"+service+"/health", "http://"+bank+"/")
+	if err == nil {
+		_, _ = fmt.Fprintf(d.out, welcome, bank, log.Name()) // if the terminal is gone, the demo ends soon
+		err = <-p.ended
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+const welcome = `
+  The bank is at  http://%s
+
+  Open an account there with any valid number, such as +14155550123, and log in.
+  Messages with codes appear here; nothing is sent. The log is in %s.
+  Ctrl-C ends the demo, and everything in it is forgotten.
+
+`
+
+// client is the entry of the bank in TWOFA_CLIENTS.
+func client(secret, bank string) string {
+	return fmt.Sprintf(`[{"id": "bank", "secrets": ["sha256:%x"], "scopes": ["send", "check", "users"], "brand": "Acme Bank", "color": "#0b5fff", "return_urls": ["http://%s/2fa/done"]}]`,
+		sha256.Sum256([]byte(secret)), bank)
+}
+
+// freePort returns an address of loopback where nobody listens: the port, or one of the next 19.
+func freePort(port int) (string, error) {
+	for p := port; p < port+20; p++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+		if err == nil {
+			return l.Addr().String(), l.Close()
+		}
+	}
+	return "", fmt.Errorf("the ports %d to %d are all in use", port, port+19)
+}
+
+// programs are what the demo started.
+type programs struct {
+	all   sync.WaitGroup
+	ended chan error // gets why a program ended
+	out   io.Writer  // gets messages and last words
+	log   io.Writer  // gets lines of JSON
+	mu    sync.Mutex // of out and log
+}
+
+// start runs a program until ctx ends.
+func (p *programs) start(ctx context.Context, path string, args []string, settings ...string) {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = stopTimeout
+	cmd.Env = append(cleanEnvironment(os.Environ()), settings...)
+	reader, writer := io.Pipe()
+	cmd.Stdout, cmd.Stderr = writer, writer
+	p.all.Go(func() { p.print(reader) })
+	p.all.Go(func() {
+		err := cmd.Run()
+		_ = writer.Close()
+		if err == nil {
+			err = errors.New("it ended by itself")
+		}
+		p.ended <- fmt.Errorf("%s: %w", filepath.Base(path), err)
+	})
+}
+
+// cleanEnvironment leaves out the settings of twofa, which could make it send real messages or
+// use a real storage account.
+func cleanEnvironment(all []string) (clean []string) {
+	for _, entry := range all {
+		keep := true
+		for _, prefix := range []string{"TWOFA_", "TWILIO_", "AzureWebJobsStorage", "FUNCTIONS_", "BANK_"} {
+			keep = keep && !strings.HasPrefix(entry, prefix)
+		}
+		if keep {
+			clean = append(clean, entry)
+		}
+	}
+	return clean
+}
+
+// print shows messages and errors, and keeps lines of JSON in the log.
+func (p *programs) print(from io.Reader) {
+	lines := bufio.NewScanner(from)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		p.mu.Lock()
+		to := p.out
+		if strings.HasPrefix(lines.Text(), "{") {
+			to = p.log
+		}
+		_, _ = fmt.Fprintln(to, lines.Text()) // if the terminal is gone, the demo ends soon
+		p.mu.Unlock()
+	}
+	_, _ = io.Copy(io.Discard, from) // a program must not block on a line that is too long
+}
+
+// answer waits until all addresses answer. It returns why not if a program ends before.
+func (p *programs) answer(ctx context.Context, addresses ...string) error {
+	deadline := time.Now().Add(startTimeout)
+	for _, address := range addresses {
+		for !answers(ctx, address) {
+			select {
+			case err := <-p.ended:
+				return err
+			case <-time.After(50 * time.Millisecond):
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("%s does not answer", address)
+			}
+		}
+	}
+	return nil
+}
+
+func answers(ctx context.Context, address string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return false
+	}
+	client := http.Client{Timeout: time.Second}
+	res, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	return res.Body.Close() == nil && res.StatusCode == http.StatusOK
+}

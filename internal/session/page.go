@@ -1,0 +1,185 @@
+// Package session has what a page session is: the check of one person in one browser, which
+// an app began and whose approval only that app can fetch.
+//
+// The transitions of a session are pure. The package must never decide whether a code is
+// right, and never give a result to another browser than the one that the session is bound
+// to.
+package session
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+
+	"twofa/internal/capability"
+	"twofa/internal/channel"
+	"twofa/internal/client"
+	"twofa/internal/otp"
+	"twofa/internal/problem"
+	"twofa/internal/secret"
+)
+
+// Lifetime is how long a person has for a session, and FetchFor how long its approval can
+// be fetched.
+const (
+	Lifetime = 30 * time.Minute
+	FetchFor = 10 * time.Minute
+)
+
+// Hash is a SHA-256 of something that only its owner should know.
+type Hash [32]byte
+
+// HashOf returns the hash of a text.
+func HashOf(text string) Hash { return sha256.Sum256([]byte(text)) }
+
+// is compares in constant time.
+func (h Hash) is(other Hash) bool { return subtle.ConstantTimeCompare(h[:], other[:]) == 1 }
+
+// Page is what the address of a page holds, sealed: what the app asked for, and what the
+// page shows. It says nothing about what was done since: the session's row does.
+type Page struct {
+	Version   int               `json:"v"`
+	Session   otp.Session       `json:"s"`
+	Client    string            `json:"c"`
+	Directory string            `json:"d"`
+	Return    Hash              `json:"r"` // of the return address, which the client has to have still
+	State     Hash              `json:"h"`
+	Purpose   string            `json:"p"`
+	Locale    string            `json:"l,omitzero"`
+	Context   otp.Transaction   `json:"x,omitzero"`
+	User      otp.UserKey       `json:"u,omitzero"`
+	Origin    otp.Origin        `json:"o,omitzero"` // of the addresses, before a browser is seen
+	Given     bool              `json:"g,omitzero"` // the app gave the address: nobody can change it on the page
+	Channels  []channel.Channel `json:"k,omitzero"` // those that the app named
+	App       bool              `json:"a,omitzero"` // the user has an authenticator app
+	Recovery  bool              `json:"b,omitzero"` // the user has recovery codes
+	ExpiresAt int64             `json:"e"`          // in Unix seconds
+	Sent      *Sent             `json:"n,omitzero"`
+}
+
+// Sent is the last code of a session as the page shows it.
+type Sent struct {
+	ID          otp.ID            `json:"i"`
+	Address     string            `json:"a,omitzero"` // "" for a user
+	To          string            `json:"t"`          // masked
+	Channel     channel.Channel   `json:"c"`
+	Workflow    []channel.Channel `json:"w,omitzero"` // in which the address can be reached
+	ExpiresAt   int64             `json:"e"`          // in Unix seconds
+	ResendAfter int64             `json:"r,omitzero"` // in Unix seconds
+	Length      int               `json:"l"`
+	Digits      bool              `json:"d,omitzero"`
+	Failed      bool              `json:"f,omitzero"` // a message was not delivered
+}
+
+const pageVersion = 1
+
+// Asked is what an app asks for when it begins a session.
+type Asked struct {
+	ReturnURL string `json:"return_url"`
+	State     string `json:"state"`
+}
+
+// stateCharacters need no escape in a URL or a cookie (RFC 3986, 2.3).
+const stateCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+
+// The lengths of a state. The shortest has 128 bits in base64.
+const (
+	minState = 22
+	maxState = 128
+)
+
+// Read adds the faults of what a client asks for.
+func (a Asked) Read(c client.Client, faults *problem.Faults) {
+	if !slices.Contains(c.ReturnURLs, a.ReturnURL) {
+		faults.Add("page.return_url", "Give one of this client's return_urls, exactly as it stands in TWOFA_CLIENTS.")
+	}
+	if len(a.State) < minState || len(a.State) > maxState || strings.Trim(a.State, stateCharacters) != "" {
+		faults.Add("page.state", "A state is %d to %d characters of A-Z a-z 0-9 - . _ and ~: random, new for each page, and in a cookie of your app in this browser.", minState, maxState)
+	}
+}
+
+// New returns the page of a session that begins now. The rest of the fields are the caller's.
+func New(s otp.Session, c client.Client, a Asked, now time.Time) Page {
+	return Page{
+		Version: pageVersion, Session: s, Client: c.ID, Directory: c.Directory, Return: HashOf(a.ReturnURL), State: HashOf(a.State),
+		ExpiresAt: now.Add(Lifetime).Unix(),
+	}
+}
+
+// Expires is when the session ends.
+func (p Page) Expires() time.Time { return time.Unix(p.ExpiresAt, 0).UTC() }
+
+// Over reports whether the session has ended.
+func (p Page) Over(now time.Time) bool { return !now.Before(p.Expires()) }
+
+// ReturnURL is the address of the client's that the browser goes to in the end, "" if the
+// client has it no more.
+func (p Page) ReturnURL(c client.Client) string {
+	for _, u := range c.ReturnURLs {
+		if HashOf(u).is(p.Return) {
+			return u
+		}
+	}
+	return ""
+}
+
+// Valid reports whether a page that was opened is of this version and the client.
+func (p Page) Valid(c client.Client) bool {
+	return p.Version == pageVersion && p.Client == c.ID && p.Directory == c.Directory && c.May(client.ScopeSend)
+}
+
+// Seal returns the page as the parameter t.
+func (p Page) Seal(keys *secret.Keyring) (string, error) {
+	return capability.Seal(keys, capability.Page, p)
+}
+
+const idPrefix = "PS"
+
+// Name is a session's id in requests and answers: PS and 32 hexadecimal digits.
+func Name(s otp.Session) string { return idPrefix + hex.EncodeToString(s[:]) }
+
+// Parse reads an id as Name writes it.
+func Parse(text string) (s otp.Session, ok bool) {
+	digits, ok := strings.CutPrefix(text, idPrefix)
+	if !ok || len(digits) != 2*len(s) || strings.ToLower(digits) != digits {
+		return s, false
+	}
+	_, err := hex.Decode(s[:], []byte(digits))
+	return s, err == nil && s != otp.Session{}
+}
+
+// Of returns the session in which a verification was started. A repetition of the request
+// finds the same one.
+func Of(keys *secret.Keyring, id otp.ID) otp.Session { return derived(keys, "id", string(id)) }
+
+// Repeated returns the session of a request that starts no verification, by its idempotency
+// key and contents.
+func Repeated(keys *secret.Keyring, client string, i otp.Idempotency) otp.Session {
+	return derived(keys, "request", client, string(i.Key[:]), string(i.Body[:]))
+}
+
+// derived returns a hash under the index key. Nothing else begins with session and a null
+// byte there.
+func derived(keys *secret.Keyring, parts ...string) otp.Session {
+	sum := keys.Index("session\x00" + strings.Join(parts, "\x00"))
+	return otp.Session(sum[:16])
+}
+
+// Result is what the browser carries to the app.
+type Result [16]byte
+
+// String is the form of the parameter result.
+func (r Result) String() string { return base64.RawURLEncoding.EncodeToString(r[:]) }
+
+// parseResult reads what String wrote.
+func parseResult(text string) (r Result, ok bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(b) != len(r) {
+		return r, false
+	}
+	return Result(b), true
+}

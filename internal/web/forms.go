@@ -1,0 +1,90 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// policy is the Content-Security-Policy of all pages. The icon is an empty data: address, so
+// that browsers ask for none. An app is reached by a link or a refresh, never by the redirect
+// of a form: form-action would forbid that.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+
+// permissions allows what the script uses, and nothing else that browsers know.
+const permissions = "otp-credentials=(self), accelerometer=(), autoplay=(), browsing-topics=(), camera=(), display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(), gyroscope=(), hid=(), identity-credentials-get=(), idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), publickey-credentials-create=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), storage-access=(), usb=(), window-management=(), xr-spatial-tracking=()"
+
+// Headers returns the headers of a page. The map is the caller's.
+func Headers() map[string]string {
+	return map[string]string{
+		"Content-Type":               "text/html; charset=utf-8",
+		"Content-Security-Policy":    policy,
+		"Cache-Control":              "no-store",
+		"Referrer-Policy":            "no-referrer",
+		"Cross-Origin-Opener-Policy": "same-origin",
+		"X-Frame-Options":            "DENY",
+		"Permissions-Policy":         permissions,
+		"X-Content-Type-Options":     "nosniff",
+		"Vary":                       "Accept-Language",
+	}
+}
+
+// ErrCrossSite is the error of a form that another site sent.
+var ErrCrossSite = errors.New("web: the form comes from another site")
+
+// SameOrigin returns a function that refuses a POST which a browser sends for a page of
+// another site. Behind the Functions host the Host header is not the public one, so the
+// origin of publicURL is what counts. (http.CrossOriginProtection trusts the Host header, and
+// requests without Sec-Fetch-Site and Origin, which no browser sends.)
+//
+// Browsers without Sec-Fetch-Site, from before 2023, are refused: the pages have no Referer,
+// and so their Origin is "null", as that of a page in a sandbox is.
+func SameOrigin(publicURL string) func(*http.Request) error {
+	own, err := url.Parse(publicURL)
+	known := err == nil && own.Host != ""
+	return func(r *http.Request) error {
+		site, origin := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Origin")
+		from, err := url.Parse(origin)
+		isOwn := known && err == nil && from.Scheme == own.Scheme && strings.EqualFold(from.Host, own.Host)
+		switch {
+		case isOwn && (site == "" || site == "same-origin"):
+			return nil
+		case site == "same-origin" && (origin == "" || origin == "null"):
+			return nil
+		}
+		return ErrCrossSite // also with "none": a form is never the first thing that a person does
+	}
+}
+
+// Cookies makes and reads the cookies of the pages.
+type Cookies struct {
+	// Plain is true for a service on http, which only loopback has: such cookies are not
+	// secure, and have no prefix.
+	Plain bool
+}
+
+func (c Cookies) name(name string) string {
+	if c.Plain {
+		return "twofa-" + name
+	}
+	return "__Host-twofa-" + name
+}
+
+// New returns a cookie that no script and no other site reads.
+func (c Cookies) New(name, value string, keep time.Duration) *http.Cookie {
+	return &http.Cookie{
+		Name: c.name(name), Value: value, Path: "/", MaxAge: int(keep / time.Second),
+		Secure: !c.Plain, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+}
+
+// Value returns the value of a cookie, "" if the request has none, or several.
+func (c Cookies) Value(r *http.Request, name string) string {
+	found := r.CookiesNamed(c.name(name))
+	if len(found) != 1 {
+		return ""
+	}
+	return found[0].Value
+}

@@ -1,0 +1,175 @@
+package web_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"twofa/internal/channel"
+	"twofa/internal/testing/browser"
+	"twofa/internal/texts"
+	"twofa/internal/web"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	browser.Close()
+	os.Exit(code)
+}
+
+var now = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+
+var look = web.Look{
+	Brand: "Acme Bank", Color: "#0b5fff",
+	Privacy: "https://bank.example/privacy", Terms: "https://bank.example/terms", Support: "mailto:help@bank.example",
+}
+
+func form(action string) web.Form {
+	return web.Form{Action: "/verify/check/" + action, Token: "sealed-token", Once: "once-" + action}
+}
+
+func formOf(action string) *web.Form {
+	f := form(action)
+	return &f
+}
+
+// screens returns every screen in all its states, by name.
+func screens() map[string]any {
+	payment := web.Payment{Amount: "EUR 1,250.00", Payee: "Bike Shop Ltd."}
+	address := web.AddressScreen{Form: form("send"), Phones: true, Emails: true, Country: "DE", Cancel: form("cancel")}
+	addressWrong := address
+	addressWrong.Value, addressWrong.Back = "0171 12", "/verify/check?t=x"
+	addressWrong.Fault = &web.Fault{Key: "page_error_phone", Field: true}
+	phones := address
+	phones.Emails, phones.Payment = false, payment
+	emails := address
+	emails.Phones = false
+	code := web.CodeScreen{
+		Form: form("code"), Way: web.WayMessage, Channel: channel.SMS, To: "+49******4567", Digits: true, Length: 6,
+		ExpiresAt: now.Add(10 * time.Minute), AskShared: true, HelpForm: formOf("help"), Cancel: form("cancel"),
+	}
+	pay := code
+	pay.Payment = payment
+	wrong := pay
+	wrong.Fault = &web.Fault{Key: "page_error_wrong", Values: map[string]string{"left": "4"}, Field: true}
+	notice := code
+	notice.Channel, notice.To, notice.Notice = channel.Email, "a******@example.com", "page_sent_again"
+	dead := code
+	dead.Channel, dead.NewCode, dead.Fault = channel.WhatsApp, formOf("new"), &web.Fault{Key: "page_error_exhausted"}
+	expired := code
+	expired.Channel, expired.NewCode = channel.Call, formOf("new")
+	letters := code
+	letters.Digits, letters.Length = false, 10
+	app := web.CodeScreen{Form: form("app"), Way: web.WayApp, Digits: true, Length: 6, Help: "/verify/check/help?t=x", Cancel: form("cancel")}
+	recovery := web.CodeScreen{
+		Form: form("recovery"), Way: web.WayRecovery, Help: "/verify/check/help?t=x", Cancel: form("cancel"),
+		Fault: &web.Fault{Key: "page_error_wrong_recovery", Field: true},
+	}
+	help := web.HelpScreen{
+		Resend: formOf("resend"), ResendAfter: now.Add(24 * time.Second), Channel: channel.SMS, To: "+49******4567",
+		Others: []web.ChannelForm{{channel.WhatsApp, form("resend")}, {channel.Call, form("resend")}, {channel.Email, form("resend")}},
+		App:    "/verify/check/app?t=x", Recovery: "/verify/check/recovery?t=x", Address: "/verify/check/address?t=x", Back: "/verify/check?t=x",
+		Cancel: form("cancel"),
+	}
+	helpNew := web.HelpScreen{NewCode: formOf("new"), Back: "/verify/check?t=x", Cancel: form("cancel"), Fault: &web.Fault{Key: "page_error_sends", Values: map[string]string{"wait": "7 h"}}}
+	all := map[string]any{
+		"address": address, "address-wrong": addressWrong, "address-phones": phones, "address-emails": emails,
+		"code": code, "code-pay": pay, "code-wrong": wrong, "code-notice": notice, "code-dead": dead, "code-expired": expired, "code-letters": letters,
+		"app": app, "recovery": recovery, "help": help, "help-new": helpNew,
+	}
+	for _, reason := range []string{"done", "canceled", "denied", "failed", "expired", "browser", "cookies", "link"} {
+		end := web.EndScreen{Reason: reason, Good: reason == "done"}
+		switch reason {
+		case "cookies":
+			end.Again = "/verify/check?t=x"
+		case "browser", "link":
+		default:
+			end.Return = "https://bank.example/2fa/done?session=PS1&result=abc"
+		}
+		all["end-"+reason] = end
+	}
+	return all
+}
+
+func names() (list []string) {
+	for name := range screens() {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// renderer has the embedded texts, and those of a folder if there is one.
+func renderer(t testing.TB, folder ...string) *web.Renderer {
+	t.Helper()
+	c, err := texts.Load(texts.Options{Dir: strings.Join(folder, "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &web.Renderer{Texts: c}
+}
+
+// serve serves the screens at /NAME?locale=de, with the headers and files of the pages.
+func serve(t testing.TB, folder ...string) (url string) {
+	t.Helper()
+	r, all := renderer(t, folder...), screens()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		switch path := req.URL.Path; path {
+		case "/verify/style":
+			w.Header().Set("Content-Type", "text/css")
+			_, _ = w.Write(web.Style(req.URL.Query().Get("c")))
+		case web.ScriptPath:
+			w.Header().Set("Content-Type", "text/javascript")
+			_, _ = w.Write(web.Script())
+		default:
+			screen, ok := all[strings.TrimPrefix(path, "/")]
+			if !ok {
+				http.NotFound(w, req)
+				return
+			}
+			body, err := r.Render(req.URL.Query().Get("locale"), look, screen, now)
+			if err != nil {
+				t.Error(err)
+			}
+			for name, value := range web.Headers() {
+				w.Header().Set(name, value)
+			}
+			_, _ = w.Write(body)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// arabic is a folder with a text of pages in Arabic.
+func arabic(t testing.TB) string {
+	t.Helper()
+	return folderWith(t, "ar.json", `{"page_code_label": "الرمز", "page_code_lead_sms": "أرسلنا رمزًا في رسالة نصية إلى {to}."}`)
+}
+
+func folderWith(t testing.TB, name, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// languages are the tags of the embedded texts.
+func languages(t testing.TB) (tags []string) {
+	t.Helper()
+	files, err := filepath.Glob("../texts/catalogue/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal("there are no texts", err)
+	}
+	for _, file := range files {
+		tags = append(tags, strings.TrimSuffix(filepath.Base(file), ".json"))
+	}
+	return tags
+}
