@@ -58,6 +58,7 @@ tools: tools/node_modules/.package-lock.json ## what the tests need: a C compile
 	  command -v oathtool > /dev/null || missing="$$missing oathtool"; \
 	  command -v zbarimg > /dev/null || missing="$$missing zbar-tools"; \
 	  /usr/bin/python3 -c 'import jwt, cryptography' 2> /dev/null || missing="$$missing python3-jwt python3-cryptography"; \
+	  /usr/bin/python3 -c 'import pyotp' 2> /dev/null || missing="$$missing python3-pyotp"; \
 	  command -v rsvg-convert > /dev/null || missing="$$missing librsvg2-bin"; \
 	  command -v chromium > /dev/null || missing="$$missing chromium"; \
 	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \

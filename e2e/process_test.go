@@ -24,7 +24,13 @@ type process struct {
 // start starts the binary in a folder, with that environment and nothing else.
 func start(t *testing.T, dir string, env []string, stdin io.Reader, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary, args...), stdout: newOutput(), stderr: newOutput(), exited: make(chan struct{})}
+	return startProgram(t, dir, env, stdin, binary, args...)
+}
+
+// startProgram is start for another program.
+func startProgram(t *testing.T, dir string, env []string, stdin io.Reader, path string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(path, args...), stdout: newOutput(), stderr: newOutput(), exited: make(chan struct{})}
 	p.cmd.Env, p.cmd.Dir, p.cmd.Stdin = env, dir, stdin
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	// The kernel kills the process if the test process ends for whatever reason.

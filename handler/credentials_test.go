@@ -81,6 +81,7 @@ var matrix = map[string]struct {
 	"POST /api/users/{name}/recovery-codes": {[]string{"users"}, "/api/users/nobody/recovery-codes", 404},
 	"GET /api/users/{name}/recovery-codes":  {[]string{"users", "users:read"}, "/api/users/nobody/recovery-codes", 404},
 	"POST /api/users/{name}/alerts":         {[]string{"alerts"}, "/api/users/nobody/alerts", 400},
+	"POST /api/users/{name}/page":           {[]string{"users"}, "/api/users/nobody/page", 400},
 	"DELETE /api/users/{name}/locks":        {[]string{"users"}, "/api/users/nobody/locks", 404},
 }
 
@@ -91,6 +92,10 @@ var open = map[string]int{
 	"GET /verify/check": 400, "GET /verify/check/address": 400, "GET /verify/check/help": 400, "POST /verify/check/help": 400,
 	"GET /verify/check/app": 400, "POST /verify/check/app": 400, "GET /verify/check/recovery": 400, "POST /verify/check/recovery": 400,
 	"GET /verify/check/end": 400, "GET /verify/check/send": 400, "GET /verify/check/new": 400, "GET /verify/check/resend": 400, "GET /verify/check/code": 400, "GET /verify/check/cancel": 400, "POST /verify/check/send": 400, "POST /verify/check/new": 400, "POST /verify/check/resend": 400,
+	"GET /verify/link": 400, "POST /verify/link": 400, "GET /verify/enroll": 400, "GET /verify/enroll/app": 400, "POST /verify/enroll/app": 400, "GET /verify/enroll/end": 400,
+	"GET /verify/enroll/begin": 400, "POST /verify/enroll/begin": 400, "GET /verify/enroll/add": 400, "POST /verify/enroll/add": 400, "GET /verify/enroll/remove": 400, "POST /verify/enroll/remove": 400,
+	"GET /verify/enroll/keep": 400, "POST /verify/enroll/keep": 400, "GET /verify/enroll/codes": 400, "POST /verify/enroll/codes": 400, "GET /verify/enroll/kept": 400, "POST /verify/enroll/kept": 400, "GET /verify/enroll/save": 400, "POST /verify/enroll/save": 400,
+	"GET /verify/enroll/cancel": 400, "POST /verify/enroll/cancel": 400,
 	"POST /verify/check/code": 400, "POST /verify/check/cancel": 400, "GET /verify/style": 200, "GET /verify/script": 200, "GET /verify/logo": 404,
 }
 

@@ -20,20 +20,39 @@ func asset(f func() (pages.Asset, error)) endpoint {
 
 // pageRoutes returns the routes of the pages for people, and of the files that these load.
 func (a *API) pageRoutes() []route {
-	get := func(screen string) access { return access{anybody, opPage, page(a.Check.Get(screen))} }
-	post := func(operation, form string) access { return access{anybody, operation, page(a.Check.Post(form))} }
+	look := func(f func(*http.Request) pages.Answer) access { return access{anybody, opPage, page(f)} }
+	do := func(operation string, f func(*http.Request) pages.Answer) access {
+		return access{anybody, operation, page(f)}
+	}
+	check, enroll := a.Site.GetCheck, a.Site.GetEnroll
+	sent, done := a.Site.PostCheck, a.Site.PostEnroll
 	return []route{
-		{"/verify/check", "pages", byMethod{"GET": get("")}},
-		{"/verify/check/address", "pages", byMethod{"GET": get("address")}},
-		{"/verify/check/help", "pages", byMethod{"GET": get("help"), "POST": post(opPageHelp, "help")}},
-		{"/verify/check/app", "pages", byMethod{"GET": get("app"), "POST": post(opPageCheck, "app")}},
-		{"/verify/check/recovery", "pages", byMethod{"GET": get("recovery"), "POST": post(opPageCheck, "recovery")}},
-		{"/verify/check/end", "pages", byMethod{"GET": get("end")}},
-		{"/verify/check/send", "pages", byMethod{"GET": get("none"), "POST": post(opPageStart, "send")}},
-		{"/verify/check/new", "pages", byMethod{"GET": get("none"), "POST": post(opPageStart, "new")}},
-		{"/verify/check/resend", "pages", byMethod{"GET": get("none"), "POST": post(opPageResend, "resend")}},
-		{"/verify/check/code", "pages", byMethod{"GET": get("none"), "POST": post(opPageCheck, "code")}},
-		{"/verify/check/cancel", "pages", byMethod{"GET": get("none"), "POST": post(opPageCancel, "cancel")}},
+		{"/verify/check", "pages", byMethod{"GET": look(check(""))}},
+		{"/verify/check/address", "pages", byMethod{"GET": look(check("address"))}},
+		{"/verify/check/help", "pages", byMethod{"GET": look(check("help")), "POST": do(opPageHelp, sent("help"))}},
+		{"/verify/check/app", "pages", byMethod{"GET": look(check("app")), "POST": do(opPageCheck, sent("app"))}},
+		{"/verify/check/recovery", "pages", byMethod{"GET": look(check("recovery")), "POST": do(opPageCheck, sent("recovery"))}},
+		{"/verify/check/end", "pages", byMethod{"GET": look(check("end"))}},
+		{"/verify/check/send", "pages", byMethod{"GET": look(check("none")), "POST": do(opPageStart, sent("send"))}},
+		{"/verify/check/new", "pages", byMethod{"GET": look(check("none")), "POST": do(opPageStart, sent("new"))}},
+		{"/verify/check/resend", "pages", byMethod{"GET": look(check("none")), "POST": do(opPageResend, sent("resend"))}},
+		{"/verify/check/code", "pages", byMethod{"GET": look(check("none")), "POST": do(opPageCheck, sent("code"))}},
+		{"/verify/check/cancel", "pages", byMethod{"GET": look(check("none")), "POST": do(opPageCancel, sent("cancel"))}},
+
+		{"/verify/link", "pages", byMethod{"GET": look(a.Site.GetLink()), "POST": do(opPageLink, a.Site.PostLink())}},
+
+		{"/verify/enroll", "pages", byMethod{"GET": look(enroll(""))}},
+		{"/verify/enroll/app", "pages", byMethod{"GET": look(enroll("app")), "POST": do(opPageConfirm, done("app"))}},
+		{"/verify/enroll/end", "pages", byMethod{"GET": look(enroll("end"))}},
+		{"/verify/enroll/begin", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageBegin, done("begin"))}},
+		{"/verify/enroll/add", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageAdd, done("add"))}},
+		{"/verify/enroll/remove", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageRemove, done("remove"))}},
+		{"/verify/enroll/keep", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageKeep, done("keep"))}},
+		{"/verify/enroll/codes", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageCodes, done("codes"))}},
+		{"/verify/enroll/kept", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageKept, done("kept"))}},
+		{"/verify/enroll/save", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageSave, done("save"))}},
+		{"/verify/enroll/cancel", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageCancel, done("cancel"))}},
+
 		{"/verify/style", "pages", byMethod{"GET": {anybody, opNone, file(a.Look.Style)}}},
 		{"/verify/script", "pages", byMethod{"GET": {anybody, opNone, file(a.Look.Script)}}},
 		{"/verify/logo", "pages", byMethod{"GET": {anybody, opNone, file(a.Look.Logo)}}},

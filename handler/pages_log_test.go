@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"twofa/internal/problem"
+	"twofa/internal/session"
 )
 
 // logPages makes the requests of an app with a page, and of the browser that has it.
 func logPages(t *testing.T) *rig {
 	r := newRig(t).noPause().withClients(strings.TrimSuffix(entry("bank-web", "send", "check"), "}") + `, "return_urls": ["https://bank.example/done"]}`)
-	r.API.Check.Clients, r.Send.PublicURL, r.Send.HasClients = r.API.Clients, "https://twofa.example.com", true
+	r.API.Site.Clients, r.Send.Pages = r.API.Clients, session.Site{PublicURL: "https://twofa.example.com", HasClients: true}
 	const state = "0123456789abcdefghijkl"
 	begin := func(to string) (session, path string) {
 		body := `{"to": "` + to + `", "page": {"return_url": "https://bank.example/done", "state": "` + state + `"}}`

@@ -39,7 +39,7 @@ type API struct {
 	Purge  *purge.Service
 	Health *health.Service
 	Docs   *pages.Docs
-	Check  *pages.Check
+	Site   *pages.Site
 	Look   *pages.Look
 	// Clients are the apps that may call /api/. nil: everybody who reaches it may.
 	Clients *client.Registry
@@ -112,6 +112,7 @@ func (a *API) routes() []route {
 		{"/api/users/{name}/recovery-codes", "users", named(byMethod{
 			"POST": {users, opMakeCodes, a.makeRecoveryCodes}, "GET": {read, opCountCodes, withPath("name", http.StatusOK, a.Users.LeftRecoveryCodes)},
 		})},
+		{"/api/users/{name}/page", "users", named(byMethod{"POST": {users, opStartPage, withBody(a.startPage)}})},
 		{"/api/users/{name}/alerts", "users", named(byMethod{"POST": {alerts, opAlert, withBody(a.alertUser)}})},
 		{"/api/users/{name}/locks", "users", named(byMethod{"DELETE": {users, opUnlock, withPath("name", http.StatusOK, a.Users.Unlock)}})},
 
@@ -313,6 +314,12 @@ func (a *API) renameAuthenticator(r *http.Request, req users.RenameRequest) (ans
 func (a *API) removeAuthenticator(r *http.Request) (answer, error) {
 	err := a.Users.RemoveAuthenticator(r.Context(), r.PathValue("name"), r.PathValue("id"))
 	return answer{status: http.StatusNoContent}, err
+}
+
+// startPage answers with a page, which has no place among the resources: nothing is at a path.
+func (a *API) startPage(r *http.Request, req users.PageRequest) (answer, error) {
+	res, err := a.Users.StartPage(r.Context(), r.PathValue("name"), req)
+	return answer{status: http.StatusCreated, body: res}, err
 }
 
 func (a *API) alertUser(r *http.Request, req users.AlertRequest) (answer, error) {

@@ -25,6 +25,7 @@ const (
 // to know of the message.
 type transition struct {
 	send guard.Send
+	link delivery.Link // nil: the mail has none
 	make func(ctx context.Context, now time.Time, limits limits) (otp.Recipient, otp.Verification, error)
 }
 
@@ -100,7 +101,7 @@ func (s *Service) try(ctx context.Context, idem otp.Idempotency, change transiti
 	defer func() { ticket.End(counted) }()
 	r, v, err := change.make(ctx, now, limits{change.send, ticket})
 	counted = err == nil // as in the row: also a message that the provider then refuses
-	return s.send(ctx, idem, delivery.State{Recipient: r, Verification: v, Now: now}, err)
+	return s.send(ctx, idem, delivery.State{Recipient: r, Verification: v, Now: now}, change.link, err)
 }
 
 func (s *Service) wait(ctx context.Context, d time.Duration) {

@@ -51,10 +51,9 @@ type Service struct {
 	Countries map[string]bool
 	// Inbound is how people can write to the service. nil: they cannot.
 	Inbound *Inbound
-	// PublicURL is the origin of pages, "" if people cannot reach the service. HasClients
-	// is false for a service of one nameless client, which has no pages.
-	PublicURL  string
-	HasClients bool
+	Pages   session.Site
+	// MagicLinks puts a link into the mails of page sessions.
+	MagicLinks bool
 	Now        func() time.Time
 	// Wait waits between two looks at a request that is under way. nil: [sleep].
 	Wait func(ctx context.Context, d time.Duration)
@@ -62,7 +61,7 @@ type Service struct {
 
 // Sender sends codes: see [delivery.Sender.Send].
 type Sender interface {
-	Send(ctx context.Context, st delivery.State, i otp.Idempotency) (delivery.State, error)
+	Send(ctx context.Context, st delivery.State, i otp.Idempotency, link delivery.Link) (delivery.State, error)
 }
 
 // Channels knows what the channels of the service can do: see [notify.Senders].
@@ -126,6 +125,9 @@ func (s *Service) start(ctx context.Context, req Request, page *onPage, idempote
 	if err != nil {
 		return none, err
 	}
+	if page != nil {
+		page.start = start
+	}
 	key := same
 	if page != nil && page.session != (otp.Session{}) { // the same form, from wherever it comes
 		key.ClientIP, key.Locale = netip.Addr{}, ""
@@ -148,7 +150,7 @@ func (s *Service) start(ctx context.Context, req Request, page *onPage, idempote
 		}
 	}
 	send := guarded(ctx, start.Origin, same.ClientIP)
-	return s.once(ctx, idem, transition{send, func(ctx context.Context, now time.Time, l limits) (otp.Recipient, otp.Verification, error) {
+	return s.once(ctx, idem, transition{send, s.linkOf(page), func(ctx context.Context, now time.Time, l limits) (otp.Recipient, otp.Verification, error) {
 		return s.Recipients.Change(ctx, row, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 			r, v, err := otp.Start(old, start, s.Policy, now)
 			return l.admit(old, r, v, err)
@@ -192,7 +194,7 @@ func (s *Service) resendFrom(ctx context.Context, id string, req ResendRequest, 
 		}
 	}
 	send := guarded(ctx, resend.Origin, same.ClientIP)
-	return s.once(ctx, resend.Idempotency, transition{send, func(ctx context.Context, now time.Time, l limits) (otp.Recipient, otp.Verification, error) {
+	return s.once(ctx, resend.Idempotency, transition{send, s.linkOf(page), func(ctx context.Context, now time.Time, l limits) (otp.Recipient, otp.Verification, error) {
 		return s.Recipients.ChangeID(ctx, resend.Owner, resend.ID, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 			r, v, err := s.resend(ctx, old, resend, now)
 			return l.admit(old, r, v, err)
@@ -240,13 +242,13 @@ func (s *Service) mayStillReach(ctx context.Context, r otp.Recipient, v otp.Veri
 // send sends the message of a transition that spent a send, which is stored. If the
 // transition's error is a *otp.Replay, send sends nothing and gives the first answer
 // again.
-func (s *Service) send(ctx context.Context, idem otp.Idempotency, st delivery.State, err error) (sent, error) {
+func (s *Service) send(ctx context.Context, idem otp.Idempotency, st delivery.State, link delivery.Link, err error) (sent, error) {
 	if replay, ok := errors.AsType[*otp.Replay](err); ok {
 		a, err := s.replay(st, replay)
 		return sent{a, st, true}, err
 	}
 	if err == nil && !st.Verification.Inbound() {
-		st, err = s.Sender.Send(ctx, st, idem)
+		st, err = s.Sender.Send(ctx, st, idem, link)
 	}
 	if err != nil {
 		return sent{}, err

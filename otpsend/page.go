@@ -6,11 +6,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/netip"
-	"net/url"
 	"time"
 
+	"twofa/internal/capability"
 	"twofa/internal/channel"
 	"twofa/internal/client"
+	"twofa/internal/delivery"
 	"twofa/internal/hostcall"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
@@ -40,8 +41,11 @@ type onPage struct {
 	ip      netip.Addr
 	random  [8]byte // of the id, so that a repetition of the form makes the same one
 	bind    Bind
+	// page is what the address of the page holds.
+	page func(v otp.Verification) session.Page
 
 	app, recovery bool // what else the user has, set by read
+	start         otp.StartRequest
 }
 
 // Bind makes a verification in that row the one of the session, before anything is sent.
@@ -67,16 +71,13 @@ func (p *onPage) read(start *otp.StartRequest, same *sameStart) {
 // StartPage begins a page session. With To or User it sends the code as Start does, with its
 // round trips, errors and repetitions. Without, the page asks the person for an address, and
 // nothing is stored.
+//
+// If the limits of an address refuse the message to a user who has an authenticator app or
+// recovery codes, the page asks for these: who uses an address up does not keep its owner out.
+// The answer has neither To nor Channel then.
 func (s *Service) StartPage(ctx context.Context, req Request, idempotencyKey string) (a PageAnswer, replayed bool, err error) {
 	c, faults := client.From(ctx), new(problem.Faults)
-	switch {
-	case !s.HasClients:
-		faults.Add("page", "This service has no pages, because it has one client without a name: the operator has to set TWOFA_CLIENTS.")
-	case s.PublicURL == "":
-		faults.Add("page", "This service has no pages, because TWOFA_PUBLIC_URL is not set.")
-	default:
-		req.Page.Read(c, faults)
-	}
+	s.Pages.Read("page.", c, req.Page, faults)
 	if req.Channel == channel.Inbound {
 		faults.Add("channel", "A page asks for a code, and with the channel inbound the person gets none.")
 	}
@@ -87,8 +88,26 @@ func (s *Service) StartPage(ctx context.Context, req Request, idempotencyKey str
 	if req.To == "" && req.User == "" {
 		return s.openPage(ctx, req, idempotencyKey, asked)
 	}
-	on := &onPage{asked: asked}
+	on, now := &onPage{asked: asked}, s.Now()
+	on.page = func(v otp.Verification) session.Page {
+		page := session.New(session.Of(s.Recipients.Keys, v.ID), c, req.Page, now)
+		page.Purpose, page.Given, page.Channels = v.Purpose, true, req.Channels
+		if req.Channel != "" {
+			page.Channels = []channel.Channel{req.Channel}
+		}
+		page.Locale, page.Context, page.User, page.Origin = v.Locale, v.Transaction, v.User, v.Origin
+		if page.User != "" && page.Context == (otp.Transaction{}) { // a factor of the user is bound to no payment
+			page.App, page.Recovery = on.app, on.recovery
+		}
+		return page
+	}
 	done, err := s.start(ctx, req, on, idempotencyKey)
+	if (on.app || on.recovery) && on.start.Transaction == (otp.Transaction{}) && problem.Is(err, usedUp...) {
+		page := on.page(otp.Verification{Purpose: on.start.Purpose, Locale: on.start.Locale, User: on.start.User, Caller: on.start.Caller})
+		_, _ = rand.Read(page.Session[:]) // never fails: crypto/rand ends the process instead
+		a, err = s.pageAnswer(page)
+		return a, false, err
+	}
 	if err != nil {
 		if p, ok := errors.AsType[*problem.Error](err); ok && p.ID != "" {
 			hidden := *p // no call of the API finds the verification of a page
@@ -97,21 +116,16 @@ func (s *Service) StartPage(ctx context.Context, req Request, idempotencyKey str
 		}
 		return PageAnswer{}, false, err
 	}
-	page := session.New(session.Of(s.Recipients.Keys, done.ID), c, req.Page, s.Now())
-	page.Purpose, page.Given, page.Channels = done.Purpose, true, req.Channels
-	if req.Channel != "" {
-		page.Channels = []channel.Channel{req.Channel}
-	}
-	v := done.state.Verification
-	page.Locale, page.Context, page.User, page.Origin = v.Locale, v.Transaction, v.User, v.Origin
-	if page.User != "" && page.Context == (otp.Transaction{}) { // a factor of the user is bound to no payment
-		page.App, page.Recovery = on.app, on.recovery
-	}
+	page := on.page(done.state.Verification)
 	page.Sent = done.onPage()
 	a, err = s.pageAnswer(page)
 	a.To, a.Channel = done.To, done.Channel
 	return a, done.replayed, err
 }
+
+// usedUp are the refusals of a message because of what was sent to the address or checked there
+// before.
+var usedUp = []problem.Kind{problem.TooManySends, problem.TooManyChecks, problem.ResendTooSoon}
 
 // openPage begins a session whose page asks for an address.
 func (s *Service) openPage(ctx context.Context, req Request, idempotencyKey string, asked session.Hash) (PageAnswer, bool, error) {
@@ -140,16 +154,13 @@ func (s *Service) openPage(ctx context.Context, req Request, idempotencyKey stri
 	return a, false, err
 }
 
-// PagePath is the path of the page.
-const PagePath = "/verify/check"
-
 func (s *Service) pageAnswer(page session.Page) (PageAnswer, error) {
-	t, err := page.Seal(s.Recipients.Keys)
+	t, err := capability.Seal(s.Recipients.Keys, capability.Page, page)
 	if err != nil {
 		return PageAnswer{}, problem.Unexpected(err)
 	}
 	return PageAnswer{
-		Session: session.Name(page.Session), PageURL: s.PublicURL + PagePath + "?" + url.Values{"t": {t}}.Encode(),
+		Session: session.Name(page.Session), PageURL: s.Pages.URL(session.CheckPath, t),
 		ExpiresAt: page.Expires(), Purpose: page.Purpose,
 	}, nil
 }
@@ -190,6 +201,7 @@ type FromPage struct {
 func (f FromPage) with(ctx context.Context) (context.Context, *onPage) {
 	p := &onPage{
 		session: f.Page.Session, user: f.Page.User, origin: f.Page.Origin, browser: f.Browser, ip: f.Addr, bind: f.Bind,
+		page: func(otp.Verification) session.Page { return f.Page },
 	}
 	once := session.HashOf(session.Name(f.Page.Session) + "\n" + f.Once)
 	copy(p.random[:], once[:])
@@ -243,4 +255,20 @@ func (s *Service) StatusOnPage(ctx context.Context, page session.Page, id otp.ID
 func (s *Service) CancelOnPage(ctx context.Context, page session.Page, id otp.ID) error {
 	_, err := s.cancel(ctx, otp.Owner{Client: page.Client, Session: page.Session}, id)
 	return err
+}
+
+// linkOf returns how the link of a mail is made, nil if mails have none.
+func (s *Service) linkOf(page *onPage) delivery.Link {
+	if page == nil || !s.MagicLinks || s.Pages.PublicURL == "" {
+		return nil
+	}
+	return func(v otp.Verification) string {
+		l := session.Link{Page: page.page(v), Verification: v.ID, Attempt: len(v.Attempts), Until: v.ExpiresAt.Unix()}
+		l.Sent = &session.Sent{ID: v.ID}
+		t, err := capability.Seal(s.Recipients.Keys, capability.Link, l)
+		if err != nil { // too long: the mail has the code
+			return ""
+		}
+		return s.Pages.URL(session.LinkPath, t)
+	}
 }

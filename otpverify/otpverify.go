@@ -15,6 +15,7 @@ import (
 	"twofa/internal/address"
 	"twofa/internal/channel"
 	"twofa/internal/client"
+	"twofa/internal/enroll"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/receipt"
@@ -36,6 +37,8 @@ type Service struct {
 	// Receipts is nil without TWOFA_PUBLIC_URL.
 	Receipts *receipt.Signer
 	Sessions *session.Store
+	// Enrollments makes what was done on enrolment pages take effect.
+	Enrollments Enroller
 	// Hashing is the queue of those who hash recovery codes.
 	Hashing *turn.Queue
 	Now     func() time.Time
@@ -49,6 +52,12 @@ type Alerter interface {
 	// AlertUser tells the user that a recovery code was used, and how many are
 	// left, and reports whether the message is on its way.
 	AlertUser(ctx context.Context, u user.User, codesLeft int) bool
+}
+
+// Enroller makes what a person did on an enrolment page take effect.
+type Enroller interface {
+	// ApplyDraft makes the changes of the draft of a session. It may be called again.
+	ApplyDraft(ctx context.Context, id otp.Session, d enroll.Draft) (enroll.Applied, error)
 }
 
 // Request names a verification and a code as the person typed it.
@@ -81,9 +90,15 @@ type Request struct {
 	Result  string `json:"result"`
 }
 
-// Answer is an approval. There is no other answer without an error.
+// StatusEnrolled is the status of an Answer that is no approval: what a person did on an
+// enrolment page has taken effect.
+const StatusEnrolled otp.Status = "enrolled"
+
+// Answer is an approval, or says what an enrolment has changed. There is no other answer
+// without an error.
 type Answer struct {
-	// ID, To, Channel and Purpose are set for FactorMessage.
+	// ID, To and Channel are set for FactorMessage, and so is Purpose, also of every approval of a
+	// page.
 	ID      otp.ID          `json:"id,omitempty"`
 	Status  otp.Status      `json:"status"`
 	To      string          `json:"to,omitempty"`
@@ -104,10 +119,13 @@ type Answer struct {
 	Alerted           bool           `json:"alerted,omitzero"`
 	// Test is true for a test number: nobody has proven anything.
 	Test       bool      `json:"test,omitzero"`
-	ApprovedAt time.Time `json:"approved_at"`
+	ApprovedAt time.Time `json:"approved_at,omitzero"` // zero for StatusEnrolled
 	// Receipt is set if the request asks for one, but not for a test number unless the
 	// client may have its receipts.
 	Receipt string `json:"receipt,omitempty"`
+
+	// Applied is what has changed, for StatusEnrolled. nil: the answer is an approval.
+	*enroll.Applied
 
 	// says is what the receipt will say. Check removes it.
 	says *receipt.Approval
@@ -219,6 +237,7 @@ func (s *Service) checkMessage(ctx context.Context, check otp.CheckRequest) (Ans
 		return Answer{}, err
 	}
 	reqlog.Add(ctx, reqlog.Milliseconds("age_ms", v.EndedAt.Sub(v.CreatedAt)))
+	v = v.Through(check.Link)
 	s.confirm(ctx, r, v)
 	return approval(ctx, r, v), nil
 }
@@ -330,7 +349,7 @@ func (s *Service) check(ctx context.Context, key otp.RowKey, check otp.CheckRequ
 
 // decide is the transition of a check.
 func (s *Service) decide(old otp.Recipient, check otp.CheckRequest, now time.Time) (otp.Recipient, otp.Verification, error) {
-	if check.Code == "" {
+	if check.Code == "" && check.Link == 0 {
 		return otp.Claim(old, check, s.Policy, now)
 	}
 	return otp.Check(old, check, s.Recipients.Keys, s.Policy, now)

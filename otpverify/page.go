@@ -8,6 +8,7 @@ import (
 
 	"twofa/internal/address"
 	"twofa/internal/client"
+	"twofa/internal/enroll"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/receipt"
@@ -21,6 +22,8 @@ type PageCheck struct {
 	ID     otp.ID
 	Factor string
 	Code   string
+	// Link is the message (from 1) whose link the person followed instead of typing the code.
+	Link int
 	// Browser is the id of the browser that was known when the verification began, zero if none
 	// was: wrong codes count for it. Remember lets the browser with the id Proves be known from
 	// now on.
@@ -53,12 +56,12 @@ type kept struct {
 func (s *Service) CheckOnPage(ctx context.Context, p PageCheck) (PageApproval, error) {
 	check := otp.CheckRequest{
 		Caller: otp.Caller{Client: p.Page.Client, Session: p.Page.Session}, AnyOrigin: true, ID: p.ID,
-		Code: p.Code, Transaction: p.Page.Context, Browser: p.Browser, Proves: p.Proves, Remember: p.Remember,
+		Code: p.Code, Link: p.Link, Transaction: p.Page.Context, Browser: p.Browser, Proves: p.Proves, Remember: p.Remember,
 	}
 	if p.Factor != FactorMessage {
 		check.User, check.ID = p.Page.User, ""
 	}
-	if _, ok := otp.ReadTyped(p.Code); !ok {
+	if _, ok := otp.ReadTyped(p.Code); !ok && p.Link == 0 {
 		err := problem.Invalid("code", "%s", noForm)
 		err.Err = otp.ErrForm
 		return PageApproval{}, err
@@ -89,6 +92,26 @@ func (s *Service) CheckOnPage(ctx context.Context, p PageCheck) (PageApproval, e
 	return PageApproval{Kept: text, Address: says.Address, At: a.ApprovedAt}, nil
 }
 
+// ShowCode returns the code of a verification that is pending, for a person who holds the link
+// of a mail with it. It changes nothing. One storage round trip. Errors are of kind NotFound,
+// Expired, Canceled, AlreadyUsed, TooManyChecks, StorageUnavailable or Internal.
+func (s *Service) ShowCode(ctx context.Context, page session.Page, id otp.ID) (string, error) {
+	own := otp.Owner{Client: page.Client, Session: page.Session}
+	r, err := s.Recipients.LoadID(ctx, own, id)
+	if err != nil {
+		return "", err
+	}
+	v, err := r.Usable(own, id, s.Policy, s.Now())
+	if err != nil {
+		return "", err
+	}
+	code, ok := v.Code(s.Recipients.Keys)
+	if !ok || v.Inbound() {
+		return "", &problem.Error{Kind: problem.Expired, Detail: "The code cannot be made any more."}
+	}
+	return code, nil
+}
+
 // approved is the answer of a verification that was approved before. One round trip.
 func (s *Service) approved(ctx context.Context, check otp.CheckRequest) (Answer, error) {
 	r, err := s.Recipients.LoadID(ctx, check.Owner(), check.ID)
@@ -102,14 +125,14 @@ func (s *Service) approved(ctx context.Context, check otp.CheckRequest) (Answer,
 	if !s.Now().Before(v.EndedAt.Add(session.FetchFor)) {
 		return Answer{}, &problem.Error{Kind: problem.Expired, Detail: "The approval was not fetched in time."}
 	}
-	return approval(ctx, r, v), nil
+	return approval(ctx, r, v.Through(check.Link)), nil
 }
 
 // ofPage reports whether a request fetches the approval of a page.
 func (req Request) ofPage() bool { return req.Session != "" || req.State != "" || req.Result != "" }
 
-// fetch gives an approval to the app that began the page session, once. Two storage round
-// trips.
+// fetch gives an approval to the app that began the page session, once, or makes an enrolment
+// take effect. Two storage round trips, and those of ApplyDraft.
 func (s *Service) fetch(ctx context.Context, req Request) (Answer, error) {
 	faults := new(problem.Faults)
 	id, ok := session.Parse(req.Session)
@@ -129,16 +152,56 @@ func (s *Service) fetch(ctx context.Context, req Request) (Answer, error) {
 	if err := faults.Err(); err != nil {
 		return Answer{}, err
 	}
-	var found []byte
-	now, c := s.Now(), client.From(ctx)
-	if _, err := s.Sessions.Change(ctx, id, func(old session.Record) (r session.Record, err error) {
-		r, found, err = session.Fetch(old, c.ID, req.State, req.Result, now)
-		return r, err
-	}); err != nil {
+	loaded, err := s.Sessions.Load(ctx, id)
+	if err != nil {
 		return Answer{}, err
 	}
+	now, c := s.Now(), client.From(ctx)
+	fetched := func(old session.Record) (session.Record, error) {
+		return session.Fetch(old, c.ID, req.State, req.Result, now)
+	}
+	if _, err := fetched(loaded.Record); err != nil {
+		return Answer{}, err
+	}
+	var enrolled Answer
+	if loaded.Draft != nil { // the changes are made before the session ends, so that the call can be repeated
+		if enrolled, err = s.enrolled(ctx, id, loaded.Draft, req); err != nil {
+			return Answer{}, err
+		}
+	}
+	if _, err := s.Sessions.ChangeFrom(ctx, id, loaded, fetched); err != nil {
+		return Answer{}, err
+	}
+	if loaded.Draft != nil {
+		return enrolled, nil
+	}
+	return s.fetched(ctx, loaded.Approval, req)
+}
+
+// enrolled makes what a person did on an enrolment page take effect.
+func (s *Service) enrolled(ctx context.Context, id otp.Session, draft []byte, req Request) (Answer, error) {
+	if !client.From(ctx).May(client.ScopeUsers) {
+		return Answer{}, &problem.Error{Kind: problem.Forbidden, Detail: "This client does not have the scope users any more, which an enrolment needs."}
+	}
+	if req.Receipt {
+		return Answer{}, problem.Invalid("receipt", "An enrolment is no approval: it has no receipt. Leave the field out.")
+	}
+	d, err := enroll.Decode(draft)
+	if err != nil {
+		return Answer{}, problem.Unexpected(err)
+	}
+	a, err := s.Enrollments.ApplyDraft(ctx, id, d)
+	if err != nil {
+		return Answer{}, err
+	}
+	return Answer{Status: StatusEnrolled, User: a.User, Applied: &a}, nil
+}
+
+// fetched is the answer of an approval that was kept for the app.
+func (s *Service) fetched(ctx context.Context, approval []byte, req Request) (Answer, error) {
+	c := client.From(ctx)
 	var k kept
-	if err := json.Unmarshal(found, &k); err != nil {
+	if err := json.Unmarshal(approval, &k); err != nil {
 		return Answer{}, problem.Unexpected(err)
 	}
 	if k.Says.Disclosed = k.Says.Disclosed || c.May(client.ScopeUsersRead); k.Says.Disclosed && !k.Says.Test {

@@ -213,9 +213,9 @@ func TestR28_ARetiredSecretOpensNoPage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	began := s.begin(otpsend.Request{})
-	s.API.Check.Keys = retired(t)
+	s.API.Site.Keys = retired(t)
 	s.visitor().open(began.PageURL).sees("This link doesn't work")
-	s.API.Check.Keys = fixture.Keys(t, 2, 1)
+	s.API.Site.Keys = fixture.Keys(t, 2, 1)
 	s.visitor().open(began.PageURL).sees("Confirm it's you")
 }
 
@@ -394,7 +394,7 @@ func TestTheClientIsLookedUpAtEachUse(t *testing.T) {
 		s := newSite(t)
 		v := s.visitor().open(s.begin(otpsend.Request{}).PageURL)
 		form := v.form("send")
-		s.API.Check.Clients = s.load(entries)
+		s.API.Site.Clients = s.load(entries)
 		form.Set("address", fixture.Alice)
 		if v.send("send", form).sees("This link doesn't work"); s.Sent() != 0 {
 			t.Errorf("%s: %d messages", name, s.Sent())
@@ -540,10 +540,10 @@ func TestPagesNeedSettings(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	req := otpsend.Request{Page: session.Asked{ReturnURL: s.client.ReturnURLs[0], State: state}}
-	s.Send.PublicURL = ""
+	s.Send.Pages.PublicURL = ""
 	_, _, err := s.Send.StartPage(client.With(s.Ctx(), s.client), req, "")
 	wantField(t, s, err, "TWOFA_PUBLIC_URL")
-	s.Send.HasClients = false
+	s.Send.Pages.HasClients = false
 	_, _, err = s.Send.StartPage(s.Ctx(), req, "")
 	wantField(t, s, err, "TWOFA_CLIENTS")
 }

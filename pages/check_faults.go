@@ -9,7 +9,6 @@ import (
 
 	"twofa/internal/otp"
 	"twofa/internal/problem"
-	"twofa/internal/session"
 	"twofa/internal/totp"
 	"twofa/internal/web"
 	"twofa/otpverify"
@@ -27,7 +26,10 @@ func (w wrong) Unwrap() error { return w.error }
 // screen with an error.
 func (v *visit) refuse(err error, screen string, w view) Answer {
 	if o, ok := errors.AsType[over](err); ok {
-		return v.leave(o)
+		if a, left := v.leave(o); left {
+			return a
+		}
+		return v.refuse(o.error, screenMain, view{})
 	}
 	p, ok := errors.AsType[*problem.Error](err)
 	if !ok {
@@ -49,27 +51,6 @@ func (v *visit) refuse(err error, screen string, w view) Answer {
 		w.Dead = screen == screenMain && p.ChecksLeft != nil && *p.ChecksLeft == 0
 	}
 	return v.redirect(screen, w, err)
-}
-
-// leave answers for a session that does not go on.
-func (v *visit) leave(o over) Answer {
-	reason := map[error]string{
-		session.ErrOver: endExpired, session.ErrBrowser: endBrowser, session.ErrCanceled: endCanceled, session.ErrAddresses: endFailed,
-	}
-	for err, end := range reason {
-		if errors.Is(o.error, err) {
-			return v.redirect(screenEnd, view{End: end}, problemOf(o.error))
-		}
-	}
-	if errors.Is(o.error, session.ErrApproved) {
-		return v.done(o.Record)
-	}
-	return v.refuse(o.error, screenMain, view{})
-}
-
-// problemOf is a session's end for the log.
-func problemOf(err error) error {
-	return &problem.Error{Kind: problem.Forbidden, Err: err}
 }
 
 // fault is the text of a problem.

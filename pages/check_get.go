@@ -2,19 +2,13 @@ package pages
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
-	"crypto/rand"
-
-	"twofa/internal/capability"
 	"twofa/internal/channel"
 	"twofa/internal/otp"
 	"twofa/internal/session"
 	"twofa/internal/web"
-	"twofa/otpsend"
 )
 
 // The screens, as the last segment of the path names them. "" is the code or, before one was
@@ -29,45 +23,26 @@ const (
 	screenNone     = "none" // the address of a form, at which nothing can be looked at
 )
 
-// The reasons of an end: see page_end_ in the texts.
-const (
-	endDone     = "done"
-	endCanceled = "canceled"
-	endDenied   = "denied"
-	endFailed   = "failed"
-	endExpired  = "expired"
-	endBrowser  = "browser"
-	endCookies  = "cookies"
-	endLink     = "link"
-)
-
-// Get answers with a screen. It reads no storage.
-func (c *Check) Get(screen string) func(*http.Request) Answer {
-	return func(r *http.Request) Answer {
-		v, err := c.enter(r, r.URL.Query().Get("t"))
-		if err == nil && screen == screenNone {
-			err = errLink
-		}
-		if err != nil {
-			return v.end(http.StatusBadRequest, endLink, err)
-		}
-		if screen == screenEnd {
-			return v.ended()
-		}
-		if v.token.Over(v.now) {
-			return v.end(http.StatusGone, endExpired, nil)
-		}
+// GetCheck answers with a screen of the page for a code. It reads no storage.
+func (s *Site) GetCheck(screen string) func(*http.Request) Answer {
+	return s.get(checkPlace, screen, func(v *visit) Answer {
 		if err := v.giveSession(); err != nil {
 			return v.failed(err)
 		}
 		return v.answer(http.StatusOK, v.screen(screen))
-	}
+	})
 }
 
 // screen returns what a screen shows, the main one if t has nothing for it.
 func (v *visit) screen(name string) any {
 	t := v.token
 	switch sent := t.Sent; {
+	case sent == nil && t.Given && name == screenHelp:
+		return v.others()
+	case sent == nil && t.Given && name == screenMain && !t.App:
+		return v.factor(web.WayRecovery, screenRecovery)
+	case sent == nil && t.Given && name == screenMain:
+		return v.factor(web.WayApp, screenApp)
 	case name == screenApp && t.App:
 		return v.factor(web.WayApp, screenApp)
 	case name == screenRecovery && t.Recovery:
@@ -144,6 +119,24 @@ func (v *visit) factor(way web.Way, name string) web.CodeScreen {
 	}
 }
 
+// others is the screen with other ways where no message could be sent.
+func (v *visit) others() web.HelpScreen {
+	form := v.form("new")
+	s := web.HelpScreen{NewCode: &form, Fault: v.token.View.Fault, Back: v.path(screenMain), Cancel: v.form("cancel")}
+	v.addFactors(&s)
+	return s
+}
+
+// addFactors adds the factors that need no message.
+func (v *visit) addFactors(s *web.HelpScreen) {
+	if v.token.App {
+		s.App = v.path(screenApp)
+	}
+	if v.token.Recovery {
+		s.Recovery = v.path(screenRecovery)
+	}
+}
+
 func (v *visit) help(sent *session.Sent) web.HelpScreen {
 	t := v.token
 	s := web.HelpScreen{
@@ -164,12 +157,7 @@ func (v *visit) help(sent *session.Sent) web.HelpScreen {
 			}
 		}
 	}
-	if t.App {
-		s.App = v.path(screenApp)
-	}
-	if t.Recovery {
-		s.Recovery = v.path(screenRecovery)
-	}
+	v.addFactors(&s)
 	if !t.Given {
 		s.Address = v.path(screenAddress)
 	}
@@ -183,95 +171,4 @@ func mayOffer(c channel.Channel, sent *session.Sent) bool {
 
 func (v *visit) payment() web.Payment {
 	return web.Payment{Amount: v.token.Context.Amount, Payee: v.token.Context.Payee}
-}
-
-// form is a form of the page as it is now.
-func (v *visit) form(action string) web.Form {
-	return web.Form{Action: otpsend.PagePath + "/" + action, Token: v.t, Once: rand.Text()}
-}
-
-// path is the path of a screen with the page as it is now, but without what the last POST
-// said.
-func (v *visit) path(screen string) string {
-	t := v.token
-	t.View = view{Dead: t.View.Dead}
-	return v.pathOf(screen, t)
-}
-
-func (v *visit) pathOf(screen string, t token) string {
-	text, err := capability.Seal(v.Keys, capability.Page, t)
-	if err != nil { // what was typed is too long to be shown again
-		t.View = view{}
-		text, _ = capability.Seal(v.Keys, capability.Page, t)
-	}
-	path := otpsend.PagePath
-	if screen != screenMain {
-		path += "/" + screen
-	}
-	return path + "?t=" + text
-}
-
-// ended is the screen after the check, as t says.
-func (v *visit) ended() Answer {
-	w := v.token.View
-	switch {
-	case w.End == endDone && v.now.Unix() >= w.Until:
-		return v.end(http.StatusGone, endExpired, nil)
-	case w.End == endDone && (v.browser == session.Hash{} || v.browser != w.Browser):
-		return v.end(http.StatusForbidden, endBrowser, nil)
-	case w.End == "":
-		return v.end(http.StatusBadRequest, endLink, errLink)
-	}
-	return v.end(http.StatusOK, w.End, nil)
-}
-
-// returnErrors are the values of the parameter error, by the reason of the end.
-var returnErrors = map[string]string{endCanceled: "canceled", endDenied: "denied", endFailed: "failed", endExpired: "expired"}
-
-// end answers with the screen of an end. The browser goes on by itself if the person ended the
-// check.
-func (v *visit) end(status int, reason string, problem error) Answer {
-	s := web.EndScreen{Reason: reason, Good: reason == endDone, Auto: reason == endDone || reason == endCanceled}
-	back := v.token.ReturnURL(v.client)
-	query := url.Values{"session": {session.Name(v.token.Session)}}
-	switch e := returnErrors[reason]; {
-	case back == "":
-		s.Auto = false
-	case reason == endDone:
-		query.Set("result", v.token.View.Result)
-		s.Return = withQuery(back, query)
-	case e != "":
-		query.Set("error", e)
-		s.Return = withQuery(back, query)
-	case reason == endBrowser:
-		query.Set("error", returnErrors[endFailed])
-		s.Return = withQuery(back, query)
-	case reason == endCookies:
-		s.Again = v.path(screenMain)
-	}
-	a := v.answer(status, s)
-	a.Problem = problem
-	return a
-}
-
-// withQuery adds parameters to an address, which may have others.
-func withQuery(address string, query url.Values) string {
-	separator := "?"
-	if strings.Contains(address, "?") {
-		separator = "&"
-	}
-	return address + separator + query.Encode()
-}
-
-// answer renders a screen.
-func (v *visit) answer(status int, screen any) Answer {
-	var look web.Look
-	if v.Look != nil {
-		look = v.Look(v.client)
-	}
-	body, err := v.Renderer.Render(v.locale, look, screen, v.now)
-	if err != nil {
-		return v.failed(err)
-	}
-	return Answer{Status: status, Header: web.Headers(), Cookies: v.cookies, Body: body}
 }

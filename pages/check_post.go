@@ -2,13 +2,10 @@ package pages
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
-	"mime"
 	"net/http"
 	"net/url"
-	"time"
 
 	"twofa/internal/address"
 	"twofa/internal/channel"
@@ -22,9 +19,6 @@ import (
 	"twofa/otpverify"
 )
 
-// action answers a form.
-type action func(v *visit, form url.Values) Answer
-
 // actions are the forms, by the last segment of their path.
 var actions = map[string]action{
 	"send": send, "new": sendNew, "resend": resend, "help": help, "cancel": cancel,
@@ -33,51 +27,16 @@ var actions = map[string]action{
 	screenRecovery: checkCode(otpverify.FactorRecovery, screenRecovery),
 }
 
-// Post answers a form with a redirect.
-func (c *Check) Post(name string) func(*http.Request) Answer {
-	f := actions[name]
-	return func(r *http.Request) Answer {
-		form, err := readForm(r)
-		v, bad := c.enter(r, form.Get("t"))
-		if err == nil {
-			err = bad
-		}
-		if err == nil && c.Forms(r) != nil {
-			err = errCrossSite
-		}
-		switch {
-		case err != nil:
-			return v.end(http.StatusBadRequest, endLink, err)
-		case v.browser == session.Hash{}:
-			return v.end(http.StatusForbidden, endCookies, errCookies)
-		}
-		return f(v, form)
-	}
+// PostCheck answers a form of the page for a code with a redirect.
+func (s *Site) PostCheck(name string) func(*http.Request) Answer {
+	return s.post(checkPlace, inBrowser(actions[name]))
 }
 
-// The refusals of a form.
+// The refusals of a form of the check.
 var (
-	errCookies   = &problem.Error{Kind: problem.Forbidden, Err: errors.New("pages: the browser sent no cookie of the session")}
-	errForm      = &problem.Error{Kind: problem.InvalidRequest, Err: errors.New("pages: not a form")}
-	errCrossSite = &problem.Error{Kind: problem.Forbidden, Err: web.ErrCrossSite}
-	errPlace     = &problem.Error{Kind: problem.InvalidRequest, Err: errors.New("pages: the session does not have this form")}
-	errNoCode    = &problem.Error{Kind: problem.NotFound, Err: errors.New("pages: no code was sent in this session")}
+	errPlace  = &problem.Error{Kind: problem.InvalidRequest, Err: errors.New("pages: the session does not have this form")}
+	errNoCode = &problem.Error{Kind: problem.NotFound, Err: errors.New("pages: no code was sent in this session")}
 )
-
-// minOnce is the shortest name of a form. A form has 26 random characters.
-const minOnce = 16
-
-func readForm(r *http.Request) (url.Values, error) {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return nil, errForm
-	}
-	r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil || len(r.PostForm.Get("once")) < minOnce { // its text may quote the form
-		return nil, errForm
-	}
-	return r.PostForm, nil
-}
 
 // send is the form with an address.
 func send(v *visit, form url.Values) Answer {
@@ -140,16 +99,18 @@ var notStored = []problem.Kind{
 
 // sendNew is the form that sends a new code to the same address.
 func sendNew(v *visit, form url.Values) Answer {
-	if v.token.Sent == nil {
+	from, screen := v.from(form.Get("once")), screenMain
+	switch sent := v.token.Sent; {
+	case sent == nil && !v.token.Given:
 		return v.redirect(screenMain, view{}, nil)
-	}
-	from := v.from(form.Get("once"))
-	if to := v.token.Sent.Address; to != "" {
-		from.Browser = v.proved(to)
+	case sent == nil:
+		screen = screenHelp
+	case sent.Address != "":
+		from.Browser = v.proved(sent.Address)
 	}
 	shown, err := v.start(from, "")
 	if err != nil {
-		return v.refuse(err, screenMain, view{Dead: true})
+		return v.refuse(err, screen, view{Dead: true})
 	}
 	return v.sent(shown, "page_new_code_sent")
 }
@@ -223,20 +184,6 @@ func (v *visit) current() (otp.ID, error) {
 	return rec.Verification, nil
 }
 
-func (v *visit) entered(old session.Record) (session.Record, error) {
-	return session.Enter(old, v.token.Page, v.browser, v.now)
-}
-
-// change makes a transition of the session, of the record that was loaded unless that is nil.
-func (v *visit) change(loaded *session.Loaded, t session.Transition) (rec session.Record, err error) {
-	if loaded != nil {
-		rec, err = v.Sessions.ChangeFrom(v.ctx, v.token.Session, *loaded, t)
-	} else {
-		rec, err = v.Sessions.Change(v.ctx, v.token.Session, t)
-	}
-	return rec, refused(rec, err)
-}
-
 // checkCode is the form with a code of a factor. screen is where it is typed.
 func checkCode(factor, screen string) action {
 	return func(v *visit, form url.Values) Answer {
@@ -255,67 +202,34 @@ func checkCode(factor, screen string) action {
 		if err != nil {
 			return v.refuse(wrong{err, factor}, screen, view{})
 		}
-		return v.approve(loaded, approval, check.Remember)
+		a, err := v.approve(loaded, approval, check.Remember)
+		if err != nil {
+			return v.refuse(err, screenMain, view{})
+		}
+		return a
 	}
 }
 
-// bound returns the session's record, bound to this browser. The first form binds it before
-// anything else is done: what is approved later was then typed in this browser. loaded is nil
-// if the row was changed for that.
-func (v *visit) bound() (loaded *session.Loaded, rec session.Record, err error) {
-	l, err := v.Sessions.Load(v.ctx, v.token.Session)
-	if err != nil {
-		return nil, rec, err
-	}
-	if rec, err = v.entered(l.Record); err == nil && l.IsZero() {
-		rec, err = v.Sessions.ChangeFrom(v.ctx, v.token.Session, l, v.entered)
-		return nil, rec, refused(rec, err)
-	}
-	return &l, rec, refused(rec, err)
-}
-
-// approve stores the approval and sends the browser on.
-func (v *visit) approve(loaded *session.Loaded, approval otpverify.PageApproval, remember bool) Answer {
-	var result session.Result
-	_, _ = rand.Read(result[:])
+// approve stores the approval and sends the browser on. The address is known in this browser
+// from now on if remember is true.
+func (v *visit) approve(loaded *session.Loaded, approval otpverify.PageApproval, remember bool) (Answer, error) {
+	result := session.NewResult()
 	rec, err := v.change(loaded, func(old session.Record) (session.Record, error) {
 		return session.Approve(old, v.token.Page, v.browser, approval.Kept, result, v.now)
 	})
 	if err != nil {
-		return v.refuse(err, screenMain, view{})
+		return Answer{}, err
 	}
 	if remember && approval.Address != "" {
 		if err := v.remember(approval.Address, approval.At); err != nil {
 			reqlog.Add(v.ctx, slog.String("not_remembered", err.Error()))
 		}
 	}
-	return v.done(rec)
-}
-
-// done sends the browser to the screen that goes on to the app.
-func (v *visit) done(rec session.Record) Answer {
-	until := time.Unix(rec.ApprovedAt, 0).Add(session.FetchFor).Unix()
-	return v.redirect(screenEnd, view{End: endDone, Result: rec.Result.String(), Browser: v.browser, Until: until}, nil)
+	return v.done(rec), nil
 }
 
 // sent goes on with the code that was sent.
 func (v *visit) sent(shown *session.Sent, notice string) Answer {
 	v.token.Sent = shown
 	return v.redirect(screenMain, view{Notice: notice}, nil)
-}
-
-// redirect answers with the page as it is now. The problem is for the log.
-func (v *visit) redirect(screen string, w view, problem error) Answer {
-	t := v.token
-	t.View = w
-	header := web.Headers()
-	header["Location"] = v.pathOf(screen, t)
-	return Answer{Status: http.StatusSeeOther, Header: header, Cookies: v.cookies, Problem: problem}
-}
-
-// failed answers with an error of our own, for which there is no page.
-func (v *visit) failed(err error) Answer {
-	header := web.Headers()
-	header["Content-Type"] = "text/plain; charset=utf-8"
-	return Answer{Status: http.StatusInternalServerError, Header: header, Body: []byte("Something went wrong. Try again in a moment.\n"), Problem: problem.Unexpected(err)}
 }

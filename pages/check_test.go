@@ -28,7 +28,7 @@ func TestFirstPageIsSmall(t *testing.T) {
 				t.Errorf("%s is not kept", m[1])
 			}
 		}
-		if total > 30_000 || strings.Count(v.page.body, "<option") < 240 {
+		if total > 32_000 || strings.Count(v.page.body, "<option") < 240 {
 			t.Errorf("%s: %d bytes, %d countries", tag, total, strings.Count(v.page.body, "<option"))
 		}
 	}

@@ -80,7 +80,7 @@ func newSite(t testing.TB, change ...func(*config.Settings)) *site {
 	s.URL = server.URL
 	registry := s.load(clients)
 	s.Rig = rig.With(t, func(settings *config.Settings, p *app.Parts) {
-		settings.PublicURL, settings.Clients = s.URL, registry
+		settings.PublicURL, settings.Clients, settings.MagicLinks, settings.NotifyChanges = s.URL, registry, true, true
 		settings.Countries = map[string]bool{"US": true, "DE": true, "IN": true}
 		for _, f := range change {
 			f(settings)
@@ -222,7 +222,7 @@ func (v *visitor) give(c *http.Cookie) {
 	v.http.Jar.SetCookies(u, []*http.Cookie{c})
 }
 
-var hidden = regexp.MustCompile(`<form [^>]*action="/verify/check/(\w+)"[^>]*><input type="hidden" name="t" value="([^"]*)"><input type="hidden" name="once" value="([^"]*)">`)
+var hidden = regexp.MustCompile(`<form [^>]*action="/verify/(?:check/|enroll/|link)(\w*)"[^>]*><input type="hidden" name="t" value="([^"]*)"><input type="hidden" name="once" value="([^"]*)">`)
 
 // form returns the hidden fields of a form of the page.
 func (v *visitor) form(action string) url.Values {
@@ -259,13 +259,24 @@ func (v *visitor) send(action string, form url.Values) *visitor {
 // submit is send without following the redirect.
 func (v *visitor) submit(action string, form url.Values) {
 	v.TB.Helper()
-	req, err := http.NewRequest(http.MethodPost, v.URL+"/verify/check/"+action, strings.NewReader(form.Encode()))
+	req, err := http.NewRequest(http.MethodPost, v.URL+v.base()+action, strings.NewReader(form.Encode()))
 	if err != nil {
 		v.TB.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
 	v.do(req)
+}
+
+// base is the begin of the paths of the forms of the page that was opened last.
+func (v *visitor) base() string {
+	switch u, _ := url.Parse(v.page.address); {
+	case strings.HasPrefix(u.Path, "/verify/enroll"):
+		return "/verify/enroll/"
+	case strings.HasPrefix(u.Path, "/verify/link"):
+		return "/verify/link"
+	}
+	return "/verify/check/"
 }
 
 var tags = regexp.MustCompile(`(?s)<script.*?</script>|<select.*?</select>|<[^>]*>`)

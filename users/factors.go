@@ -15,7 +15,6 @@ import (
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/qr"
-	"twofa/internal/recovery"
 	"twofa/internal/row"
 	"twofa/internal/totp"
 	"twofa/internal/user"
@@ -266,8 +265,7 @@ func (s *Service) MakeRecoveryCodes(ctx context.Context, name string) (RecoveryC
 	if err != nil {
 		return RecoveryCodes{}, err
 	}
-	hash := recovery.InTurn(func(work func()) error { return place.Do(ctx, work) })
-	codes, fresh, err := recovery.New(hash, rand.Reader, s.Users.Keys, n.now)
+	codes, fresh, err := s.newCodes(ctx, place, n.now)
 	if err != nil {
 		return RecoveryCodes{}, err
 	}

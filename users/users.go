@@ -24,6 +24,7 @@ import (
 	"twofa/internal/problem"
 	"twofa/internal/reqlog"
 	"twofa/internal/row"
+	"twofa/internal/session"
 	"twofa/internal/turn"
 	"twofa/internal/user"
 )
@@ -52,6 +53,8 @@ type Service struct {
 	Brand string
 	// Hashing is the queue of those who hash recovery codes.
 	Hashing *turn.Queue
+	// Pages is where people reach the enrolment page.
+	Pages session.Site
 	// NotifyChanges makes the service tell a user's verified addresses about changes
 	// of factors and addresses. It needs a Notifier.
 	NotifyChanges bool

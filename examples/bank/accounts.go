@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +22,25 @@ type account struct {
 	salt [16]byte
 	hash []byte
 	open bool // false until twofa has the customer's address
+
+	Balance int64               // cents
+	Paid    []paid              // the newest first
+	known   [][sha256.Size]byte // the hashes of the cookies of known browsers
 }
+
+// paid is a payment that was made.
+type paid struct {
+	ID     string
+	Payee  string
+	Amount string
+	How    string // how it was approved
+}
+
+// startBalance is the balance of a new account, in cents.
+const startBalance = 2451_80
+
+// maxKnown is how many browsers an account knows. The oldest one is forgotten.
+const maxKnown = 5
 
 // accounts are all customers, by name in lower case. Use newAccounts.
 type accounts struct {
@@ -58,6 +78,7 @@ var (
 	errTaken    = errors.New("the name is taken")
 	errWrong    = errors.New("the name or the password is wrong")
 	errBusy     = errors.New("too many passwords are being checked")
+	errFunds    = errors.New("the balance is too low")
 )
 
 var validName = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}.-]{0,39}$`)
@@ -83,7 +104,7 @@ func (a *accounts) reserve(ctx context.Context, name, password string) error {
 	case n < minPassword || n > maxPassword:
 		return errPassword
 	}
-	made := account{Name: name}
+	made := account{Name: name, Balance: startBalance}
 	_, _ = rand.Read(made.salt[:]) // never fails
 	hash, err := a.hash(ctx, password, made.salt)
 	if err != nil {
@@ -101,11 +122,60 @@ func (a *accounts) reserve(ctx context.Context, name, password string) error {
 
 // open makes a reserved account usable.
 func (a *accounts) open(name string) {
+	a.change(name, func(made *account) { made.open = true })
+}
+
+// change changes the account of that name, if there is one.
+func (a *accounts) change(name string, change func(*account)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	made := a.all[strings.ToLower(name)]
-	made.open = true
-	a.all[strings.ToLower(name)] = made
+	found, ok := a.all[strings.ToLower(name)]
+	if !ok {
+		return
+	}
+	change(&found)
+	a.all[strings.ToLower(name)] = found
+}
+
+// find returns an open account.
+func (a *accounts) find(name string) (found account, ok bool) {
+	a.change(name, func(is *account) { found, ok = *is, is.open })
+	return found, ok
+}
+
+// made reports whether a payment was made.
+func (a *accounts) made(name, id string) bool {
+	found, _ := a.find(name)
+	return slices.ContainsFunc(found.Paid, func(p paid) bool { return p.ID == id })
+}
+
+// pay makes a payment, once: a payment that was made before is no error. Error: errFunds.
+func (a *accounts) pay(name string, p paid, cents int64) (err error) {
+	a.change(name, func(of *account) {
+		switch {
+		case slices.ContainsFunc(of.Paid, func(old paid) bool { return old.ID == p.ID }):
+		case cents > of.Balance:
+			err = errFunds
+		default:
+			of.Balance -= cents
+			of.Paid = append([]paid{p}, of.Paid...)
+		}
+	})
+	return err
+}
+
+// knows reports whether an account was used in the browser with that cookie.
+func (a *accounts) knows(name, cookie string) bool {
+	found, _ := a.find(name)
+	return slices.Contains(found.known, sha256.Sum256([]byte(cookie)))
+}
+
+// remember makes the browser with that cookie known to an account.
+func (a *accounts) remember(name, cookie string) {
+	a.change(name, func(of *account) {
+		of.known = append([][sha256.Size]byte{sha256.Sum256([]byte(cookie))}, of.known...)
+		of.known = of.known[:min(len(of.known), maxKnown)]
+	})
 }
 
 // release gives a reserved name back.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 //go:embed pages/*.html pages/style.css
@@ -24,11 +25,18 @@ type bank struct {
 	sessions *sessions
 	url      string // the bank's own origin
 	key      []byte // of derive
+	demo     bool   // serves the page that attacks an account
 	log      *slog.Logger
+
+	warnings sync.WaitGroup // alerts that are on their way
+	warning  chan struct{}  // holds one entry for each of them
 }
 
 func newBank(t *twofa, origin string, log *slog.Logger) *bank {
-	return &bank{twofa: t, accounts: newAccounts(), sessions: newSessions(), url: origin, key: []byte(random()), log: log}
+	return &bank{
+		twofa: t, accounts: newAccounts(), sessions: newSessions(), url: origin, key: []byte(random()), log: log,
+		warning: make(chan struct{}, maxWarnings),
+	}
 }
 
 // maxForm is the longest form that is read, in bytes.
@@ -47,7 +55,20 @@ func (b *bank) handler() http.Handler {
 	mux.HandleFunc("POST /2fa", b.checkCode)
 	mux.HandleFunc("POST /2fa/resend", b.resend)
 	mux.HandleFunc("GET /2fa/done", b.pageDone)
+	mux.HandleFunc("POST /pay", b.pay)
+	mux.HandleFunc("GET /pay/code", b.payForm)
+	mux.HandleFunc("POST /pay/code", b.checkPayment)
+	mux.HandleFunc("POST /pay/code/resend", b.resendPayment)
+	mux.HandleFunc("GET /pay/done", b.payDone)
+	mux.HandleFunc("GET /security", b.security)
+	mux.HandleFunc("POST /security/setup", b.setUp)
+	mux.HandleFunc("GET /security/proven", b.proven)
+	mux.HandleFunc("GET /security/done", b.enrolled)
 	mux.HandleFunc("POST /logout", b.logOut)
+	if b.demo {
+		mux.HandleFunc("GET /attack", b.attackForm)
+		mux.HandleFunc("POST /attack", b.attack)
+	}
 	var forms http.CrossOriginProtection
 	return b.secure(forms.Handler(mux))
 }
@@ -88,19 +109,27 @@ type view struct {
 	Done    string // what was done
 	Name    string
 	Contact string // as typed
-	To      string // where the code is, masked
-	How     string // how the second factor was proven
 	Once    string // names a form: its repetition is the same request to twofa
+	Demo    bool
+
+	Code     *codeView
+	Home     *homeView
+	Security *securityView
+	Attack   *attackView
 }
 
 // titles are the pages' titles, by template.
 var titles = map[string]string{
-	"welcome": "Welcome", "signup": "Open an account", "login": "Log in", "code": "Enter your code", "home": "Your account", "retry": "Almost there",
+	"welcome": "Welcome", "signup": "Open an account", "login": "Log in", "home": "Your account", "retry": "Almost there",
+	"security": "Security", "attack": "What an attacker sees",
 }
 
 // render writes a page. Its form, if it has one, is new unless v.Once names an earlier one.
 func (b *bank) render(w http.ResponseWriter, status int, name string, v view) {
-	v.Title = titles[name]
+	v.Title, v.Demo = titles[name], b.demo
+	if v.Code != nil {
+		v.Title = v.Code.Title()
+	}
 	if v.Once == "" {
 		v.Once = random()
 	}
@@ -125,10 +154,30 @@ func style(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, file
 
 func (b *bank) home(w http.ResponseWriter, r *http.Request) {
 	if s := b.session(r); s.Name != "" {
-		b.render(w, http.StatusOK, "home", view{Name: s.Name, How: s.How})
+		b.render(w, http.StatusOK, "home", view{Done: b.takeDone(r), Home: b.account(s)})
 		return
 	}
 	b.render(w, http.StatusOK, "welcome", view{})
+}
+
+// homeView is the page of a person who is signed in.
+type homeView struct {
+	account
+	How           string
+	Left          *int   // recovery codes, if one was used
+	Amount, Payee string // as typed
+	Own           bool   // the payment is approved in the bank's own form
+}
+
+func (b *bank) account(s session) *homeView {
+	found, _ := b.accounts.find(s.Name)
+	return &homeView{account: found, How: s.How, Left: s.Left}
+}
+
+// takeDone returns what was done since the last page, once.
+func (b *bank) takeDone(r *http.Request) (done string) {
+	b.change(r, func(s *session) { done, s.done = s.done, "" })
+	return done
 }
 
 func (b *bank) signUpForm(w http.ResponseWriter, _ *http.Request) {
@@ -151,5 +200,6 @@ func (b *bank) signUp(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	b.accounts.open(name)
+	b.know(w, name)
 	http.Redirect(w, r, "/login?new", http.StatusSeeOther)
 }

@@ -75,7 +75,7 @@ func TestBank_TakesNoPlantedSession(t *testing.T) {
 func TestBank_LogsInOnTheHostedPage(t *testing.T) {
 	w := newTown(t)
 	c := w.customer().signUp().logIn("page").sees("Check WhatsApp")
-	start := w.last(1)[0]
+	start := w.lastOf(1, "/api/otpsend")[0]
 	state, _ := start.body["page"].(map[string]any)["state"].(string)
 	if state == "" || state != c.cookie(stateCookie) || start.key == "" || strings.Contains(c.at, state) {
 		t.Errorf("the state is not in a cookie alone: %+v at %s", start, c.at)
@@ -185,6 +185,9 @@ func TestBank_FailsClosed(t *testing.T) {
 		"another purpose": `{"status": "approved", "purpose": "pay"}`, "no purpose": `{"status": "approved"}`,
 		"another user":  `{"status": "approved", "factor": "totp", "user": "bob"}`,
 		"a test number": `{"status": "approved", "purpose": "login", "test": true}`,
+		"an app's code": `{"status": "approved", "factor": "totp", "user": "alice"}`,
+		"an enrollment": `{"status": "enrolled", "user": "alice", "purpose": "login"}`,
+		"a payment":     `{"status": "approved", "purpose": "login", "context": {"amount": "1", "payee": "Bob"}}`,
 	} {
 		for _, way := range []string{"own", "page"} {
 			w := newTown(t)
@@ -253,11 +256,10 @@ func TestBank_ALostAnswerSendsNoSecondMessage(t *testing.T) {
 		w.API.Handler().ServeHTTP(discard{http.Header{}}, r)
 		panic(http.ErrAbortHandler)
 	})
-	before := w.count()
 	c.logIn("own").sees(textLater)
 	w.setFault(nil)
 	c.post("/login", "name", "alice", "password", password, "way", "own", "once", c.once()).sees("+1******0123")
-	calls := w.last(w.count() - before) // Go's transport may have added one
+	calls := w.lastOf(2, "/api/otpsend") // Go's transport may have added one
 	for _, call := range calls {
 		if call.key == "" || call.key != calls[0].key {
 			t.Errorf("a repetition with another key: %+v", calls)
@@ -316,7 +318,9 @@ func TestBank_RefusesFormsOfOtherSites(t *testing.T) {
 	w := newTown(t)
 	c := w.customer().signUp().logIn("own")
 	c.post("/2fa", "code", c.code()).sees("Hello, ")
-	for _, path := range []string{"/signup", "/login", "/2fa", "/2fa/resend", "/logout"} {
+	for _, path := range []string{
+		"/signup", "/login", "/2fa", "/2fa/resend", "/pay", "/pay/code", "/pay/code/resend", "/security/setup", "/attack", "/logout",
+	} {
 		for name, value := range map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"} {
 			req := c.request(http.MethodPost, path, url.Values{})
 			req.Header.Del("Sec-Fetch-Site")

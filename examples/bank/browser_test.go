@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"twofa/internal/channel"
 	"twofa/internal/testing/browser"
 )
 
@@ -24,7 +23,7 @@ func TestBank_InABrowser(t *testing.T) {
 }
 
 func logInInABrowser(t *testing.T, w *town, way string, dark bool) {
-	b := browser.New(t, browser.Options{Width: 320, Dark: dark})
+	b := browser.New(t, browser.Options{Width: 360, Dark: dark})
 	shot := func(name string) {
 		t.Helper()
 		b.Axe()
@@ -47,7 +46,7 @@ func logInInABrowser(t *testing.T, w *town, way string, dark bool) {
 	b.Click("input[value=" + way + "]")
 	b.Submit("button.main")
 	shot("3-code")
-	b.Type("#code", w.Sender(channel.WhatsApp).Last().Code)
+	b.Type("#code", w.code())
 	b.Click("button.main")
 	b.WaitURL(w.url)
 	b.WaitText("Hello, alice")
@@ -59,7 +58,7 @@ func logInInABrowser(t *testing.T, w *town, way string, dark bool) {
 func TestBank_ErrorsInABrowser(t *testing.T) {
 	w := newTown(t)
 	w.customer().signUp()
-	b := browser.New(t, browser.Options{Width: 320})
+	b := browser.New(t, browser.Options{Width: 360})
 	fails := func(text, focus, shot string) {
 		t.Helper()
 		b.Submit("button.main")

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,7 @@ import (
 	"twofa/internal/channel"
 	"twofa/internal/client"
 	"twofa/internal/config"
+	"twofa/internal/notify"
 	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/rig"
 )
@@ -31,12 +33,14 @@ const password = "correct horse battery"
 type town struct {
 	*rig.Rig
 	bank    *bank
-	url     string // of the bank
-	service string // of twofa
+	handler http.Handler // of the bank
+	url     string       // of the bank
+	service string       // of twofa
 	log     bytes.Buffer
 
-	mu    sync.Mutex
-	calls []apiCall
+	mu     sync.Mutex
+	calls  []apiCall
+	alerts []apiCall // which come when they come
 	// fault takes a call of the bank's out of the service's hands, if it returns true.
 	fault func(w http.ResponseWriter, r *http.Request) bool
 }
@@ -50,29 +54,36 @@ type apiCall struct {
 func newTown(t *testing.T) *town {
 	t.Helper()
 	w := new(town)
-	var handler, service http.Handler
-	w.url = listen(t, func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) })
+	var service http.Handler
+	w.url = listen(t, func(rw http.ResponseWriter, r *http.Request) { w.handler.ServeHTTP(rw, r) })
 	w.service = listen(t, func(rw http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/api/") && w.record(t, rw, r) {
 			return
 		}
 		service.ServeHTTP(rw, r)
 	})
-	registry, faults := client.Load(fmt.Sprintf(`[{"id": "bank", "secrets": ["sha256:%x"], "scopes": ["send", "check", "users"], "brand": "Acme Bank", "return_urls": ["%s/2fa/done"]}]`,
-		sha256.Sum256([]byte("secret")), w.url))
+	registry, faults := client.Load(fmt.Sprintf(`[{"id": "bank", "secrets": ["sha256:%x"], "scopes": ["send", "check", "users", "alerts"], "brand": "Acme Bank", "color": "#0b5fff",
+		"return_urls": ["%[2]s/2fa/done", "%[2]s/pay/done", "%[2]s/security/proven", "%[2]s/security/done"]}]`, sha256.Sum256([]byte("secret")), w.url))
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}
-	w.Rig = rig.With(t, func(s *config.Settings, _ *app.Parts) { s.PublicURL, s.Clients = w.service, registry }, channel.WhatsApp, channel.Email)
+	w.Rig = rig.With(t, func(s *config.Settings, _ *app.Parts) {
+		s.PublicURL, s.Clients, s.NotifyChanges = w.service, registry, true
+	}, channel.WhatsApp, channel.Email)
 	service = w.API.Handler()
 	log := slog.New(slog.NewTextHandler(lockedWriter{w}, nil))
 	api := newTwofa(w.service, log)
 	api.id, api.secret = "bank", "secret"
 	w.bank = newBank(api, w.url, log)
-	handler = w.bank.handler()
+	w.bank.sessions.now, w.bank.demo = w.Now, true
+	w.serve(w.bank)
 	t.Cleanup(w.noSecretsInTheLog)
+	t.Cleanup(w.bank.warnings.Wait)
 	return w
 }
+
+// serve puts a bank at the address of the bank.
+func (w *town) serve(b *bank) { w.handler = b.handler() }
 
 // listen serves on loopback. A browser's request that names the page it comes from fails the
 // test: that address may have a result in it.
@@ -105,9 +116,14 @@ func (w *town) record(t *testing.T, rw http.ResponseWriter, r *http.Request) (do
 	c.user, c.pass, _ = r.BasicAuth()
 	_ = json.Unmarshal(text, &c.body) // nil for an empty one
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.calls = append(w.calls, c)
-	return w.fault != nil && w.fault(rw, r)
+	if strings.HasSuffix(c.path, "/alerts") {
+		w.alerts = append(w.alerts, c)
+	} else {
+		w.calls = append(w.calls, c)
+	}
+	fault := w.fault
+	w.mu.Unlock()
+	return fault != nil && fault(rw, r)
 }
 
 // last returns the last n calls.
@@ -119,6 +135,28 @@ func (w *town) last(n int) []apiCall {
 		w.TB.Fatalf("%d calls to twofa", len(w.calls))
 	}
 	return w.calls[len(w.calls)-n:]
+}
+
+// lastOf returns the last n calls of a path.
+func (w *town) lastOf(n int, path string) (list []apiCall) {
+	w.TB.Helper()
+	for _, c := range w.last(w.count()) {
+		if c.path == path {
+			list = append(list, c)
+		}
+	}
+	if len(list) < n {
+		w.TB.Fatalf("%d calls of %s", len(list), path)
+	}
+	return list[len(list)-n:]
+}
+
+// warned returns the alerts that the bank has asked for, once none is on its way.
+func (w *town) warned() []apiCall {
+	w.bank.warnings.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.alerts)
 }
 
 func (w *town) count() int {
@@ -147,6 +185,7 @@ func (w *town) noSecretsInTheLog() {
 type customer struct {
 	*town
 	http   *http.Client
+	agent  string // User-Agent
 	status int
 	at     string
 	header http.Header
@@ -155,7 +194,10 @@ type customer struct {
 
 func (w *town) customer() *customer {
 	jar, _ := cookiejar.New(nil)
-	return &customer{town: w, http: &http.Client{Jar: jar}}
+	return &customer{town: w, http: &http.Client{Jar: jar, CheckRedirect: func(req *http.Request, _ []*http.Request) error {
+		req.Header.Del("Referer") // as browsers do under the bank's policy
+		return nil
+	}}}
 }
 
 func (c *customer) do(req *http.Request) *customer {
@@ -182,6 +224,7 @@ func (c *customer) request(method, address string, form url.Values) *http.Reques
 	if err != nil {
 		c.TB.Fatal(err)
 	}
+	req.Header.Set("User-Agent", c.agent)
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header.Set("Sec-Fetch-Site", "same-origin")
@@ -265,9 +308,32 @@ func (c *customer) logIn(way string) *customer {
 	return c.post("/login", "name", "alice", "password", password, "way", way, "once", c.once())
 }
 
-func (c *customer) code() string { return c.Sender(channel.WhatsApp).Last().Code }
+// sent are the messages with codes.
+func (w *town) sent() []notify.Message {
+	return slices.DeleteFunc(w.Sender(channel.WhatsApp).Sent(), func(m notify.Message) bool { return m.Code == "" })
+}
 
-func (c *customer) messages() int { return len(c.Sender(channel.WhatsApp).Sent()) }
+// texts are the alerts and notices as people read them, without those of wrong codes.
+func (w *town) texts() (texts []string) {
+	w.bank.warnings.Wait()
+	for _, m := range w.Sender(channel.WhatsApp).Sent() {
+		if m.Code == "" && m.Event != "" {
+			texts = append(texts, string(m.Event)+" "+m.Device)
+		}
+	}
+	return texts
+}
+
+func (w *town) code() string {
+	w.TB.Helper()
+	sent := w.sent()
+	if len(sent) == 0 {
+		w.TB.Fatal("no code was sent")
+	}
+	return sent[len(sent)-1].Code
+}
+
+func (w *town) messages() int { return len(w.sent()) }
 
 var (
 	pageForm = regexp.MustCompile(`action="(/verify/check/code)"[^>]*><input type="hidden" name="t" value="([^"]*)"><input type="hidden" name="once" value="([^"]*)">`)
@@ -282,6 +348,12 @@ func (c *customer) finishPage() *url.URL {
 		c.TB.Fatalf("no form for a code at %s:\n%s", c.at, c.body)
 	}
 	c.post(c.service+m[1], "t", m[2], "once", m[3], "code", c.code())
+	return c.goesOn()
+}
+
+// goesOn is where a page of twofa sends the browser.
+func (c *customer) goesOn() *url.URL {
+	c.TB.Helper()
 	next := goesOn.FindStringSubmatch(c.body)
 	if next == nil {
 		c.TB.Fatalf("the page does not go on:\n%s", c.body)

@@ -33,6 +33,7 @@ func run(ctx context.Context) error {
 	addr := flag.String("addr", "127.0.0.1:7080", "where to listen")
 	service := flag.String("twofa", "http://127.0.0.1:7071", "the origin of twofa, as its TWOFA_PUBLIC_URL")
 	public := flag.String("url", "", "the bank's own origin (default: http:// and addr)")
+	attacks := flag.Bool("demo", false, "serve /attack, a page that attacks accounts; on loopback only")
 	flag.Parse()
 	if *public == "" {
 		*public = "http://" + *addr
@@ -52,7 +53,19 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return serve(ctx, listener, newBank(api, *public, log).handler())
+	if *attacks && !loopback(listener.Addr()) {
+		return errors.New("-demo: the bank listens on other addresses than loopback")
+	}
+	b := newBank(api, *public, log)
+	b.demo = *attacks
+	err = serve(ctx, listener, b.handler())
+	b.warnings.Wait()
+	return err
+}
+
+func loopback(at net.Addr) bool {
+	tcp, ok := at.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
 }
 
 // checkOrigin refuses plain http to another machine: passwords, codes and the client's secret

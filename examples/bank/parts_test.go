@@ -139,7 +139,7 @@ func TestTwofa_BelievesNoForeignAnswer(t *testing.T) {
 		"too long": {func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"x": "`+strings.Repeat("x", maxAnswer)+`"}`) }, errAnswer},
 	} {
 		answer = try.answer
-		if _, err := api.startPage(t.Context(), "alice", "", "", ""); !errors.Is(err, try.want) {
+		if _, err := api.startPage(t.Context(), order{}, back{}, ""); !errors.Is(err, try.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -14,10 +14,19 @@ import (
 type session struct {
 	Name string // of the person who is signed in
 	How  string // how the second factor was proven
+	Left *int   // the recovery codes that are left, if one was used
+
+	proved  time.Time // when a second factor was proven last
+	payment *payment  // that waits for its approval
+	paid    string    // the id of twofa's page session of the last payment
+	proof   string    // the id of twofa's page session that asks for a factor again
+	enroll  string    // the id of twofa's page session that changes the factors
+	done    string    // what was done, for the next page to say
 
 	pending      string       // the name of the person whose password was right
 	verification verification // of the bank's own form
 	page         string       // the id of twofa's page session that this login began
+	others       factors      // what else the person can prove, in the bank's own form
 
 	until time.Time
 }
@@ -60,17 +69,37 @@ func (s *sessions) add(made session, life time.Duration) (id string) {
 	return id
 }
 
+// change changes a session that is not over.
+func (s *sessions) change(id string, change func(*session)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, ok := s.all[id]
+	if !ok || !s.now().Before(found.until) {
+		return
+	}
+	change(&found)
+	s.all[id] = found
+}
+
 func (s *sessions) remove(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, id)
 }
 
-// The cookies: the session, and the state of a login on twofa's page.
+// The cookies: the session, the state of each kind of errand to twofa's page, and what makes a
+// browser known.
 const (
-	sessionCookie = "bank-session"
-	stateCookie   = "bank-2fa-state"
+	sessionCookie     = "bank-session"
+	stateCookie       = "bank-2fa-state"
+	payStateCookie    = "bank-pay-state"
+	proofStateCookie  = "bank-proof-state"
+	enrollStateCookie = "bank-enroll-state"
+	knownCookie       = "bank-known"
 )
+
+// knownLife is how long a browser stays known.
+const knownLife = 365 * 24 * time.Hour
 
 // cookie returns a cookie that no script reads, and that no other site's form is sent with. The
 // prefix __Host- stops other hosts of the same domain from setting it; it needs https, so it is
@@ -101,6 +130,20 @@ func (b *bank) clear(w http.ResponseWriter, name string) {
 
 func (b *bank) session(r *http.Request) session { return b.sessions.get(b.value(r, sessionCookie)) }
 
+// change changes the session of a browser.
+func (b *bank) change(r *http.Request, change func(*session)) {
+	b.sessions.change(b.value(r, sessionCookie), change)
+}
+
+// signedIn returns the session of a person who is signed in. If nobody is, it sends the browser
+// to the login, and ok is false.
+func (b *bank) signedIn(w http.ResponseWriter, r *http.Request) (s session, ok bool) {
+	if s = b.session(r); s.Name == "" {
+		http.Redirect(w, r, "/login", http.StatusSeeOther)
+	}
+	return s, s.Name != ""
+}
+
 // renew gives the browser a session with a new id. Whoever knew or planted the old id has nothing.
 func (b *bank) renew(w http.ResponseWriter, r *http.Request, made session, life time.Duration) {
 	b.sessions.remove(b.value(r, sessionCookie))
@@ -110,8 +153,9 @@ func (b *bank) renew(w http.ResponseWriter, r *http.Request, made session, life 
 // end ends the browser's session, and with it a login that is under way.
 func (b *bank) end(w http.ResponseWriter, r *http.Request) {
 	b.sessions.remove(b.value(r, sessionCookie))
-	b.clear(w, sessionCookie)
-	b.clear(w, stateCookie)
+	for _, name := range []string{sessionCookie, stateCookie, payStateCookie, proofStateCookie, enrollStateCookie} {
+		b.clear(w, name)
+	}
 }
 
 // random returns 256 random bits as 43 characters of base64url.

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -59,14 +60,33 @@ type verification struct {
 	To string `json:"to"` // masked
 }
 
+// order is what a person is asked to approve.
+type order struct {
+	User    string      `json:"user"`
+	Purpose string      `json:"purpose"`          // keeps codes for a login apart from those for a payment
+	Context transaction `json:"context,omitzero"` // of a payment: the person reads it beside the code
+}
+
+// The purposes.
+const (
+	purposeLogin    = "login"
+	purposePayment  = "payment"
+	purposeSecurity = "security" // before a change of the factors
+)
+
+// transaction is what the code of a payment is bound to (PSD2).
+type transaction struct {
+	Amount string `json:"amount"`
+	Payee  string `json:"payee"`
+}
+
 // start sends a code to a user.
 //
-// key is the same for a repetition of the same login, which then sends nothing and gets the
+// key is the same for a repetition of the same form, which then sends nothing and gets the
 // same answer.
-func (t *twofa) start(ctx context.Context, user, key string) (v verification, err error) {
+func (t *twofa) start(ctx context.Context, o order, key string) (v verification, err error) {
 	err = t.call(ctx, call{
-		method: http.MethodPost, path: "/api/otpsend",
-		body:   map[string]string{"user": user, "purpose": purpose},
+		method: http.MethodPost, path: "/api/otpsend", body: o,
 		header: "Idempotency-Key", value: key,
 	}, &v)
 	return v, err
@@ -81,9 +101,29 @@ func (t *twofa) resend(ctx context.Context, id, key string) (v verification, err
 	return v, err
 }
 
-// check checks a code that the person typed into the bank's own form.
-func (t *twofa) check(ctx context.Context, user, id, code string) (approval, error) {
-	return t.approval(ctx, user, map[string]string{"id": id, "code": code, "purpose": purpose})
+// check checks the code of a message that the person typed into the bank's own form. The
+// order is the one that the bank keeps: with another one, the code is wrong.
+func (t *twofa) check(ctx context.Context, o order, id, code string) (approval, error) {
+	return t.approval(ctx, o, factorMessage, struct {
+		order
+		ID   string `json:"id"`
+		Code string `json:"code"`
+	}{o, id, code})
+}
+
+// The factors of approvals.
+const (
+	factorMessage  = ""
+	factorApp      = "totp"
+	factorRecovery = "recovery"
+	factorAny      = "any" // of the service's page, where the person chooses
+)
+
+// checkFactor checks a code of the user's authenticator app, or a recovery code. It proves
+// the person, and nothing about a payment.
+func (t *twofa) checkFactor(ctx context.Context, user, factor, code string) (approval, error) {
+	return t.approval(ctx, order{User: user, Purpose: purposeLogin}, factor,
+		map[string]string{"user": user, "factor": factor, "code": code})
 }
 
 // page is a session on the service's own page.
@@ -92,59 +132,154 @@ type page struct {
 	URL     string `json:"page_url"`
 }
 
-// startPage sends a code to a user, who types it on the service's page.
-//
-// state has to be in a cookie of the browser that goes to the page, and nowhere else. key is as
-// for start, and then state has to be the same, too.
-func (t *twofa) startPage(ctx context.Context, user, returnURL, state, key string) (p page, err error) {
-	err = t.call(ctx, call{
+// back is how a browser comes back from the service's page. State has to be in a cookie of
+// this browser, and nowhere else.
+type back struct {
+	ReturnURL string `json:"return_url"`
+	State     string `json:"state"`
+}
+
+// startPage sends a code to a user, who types it on the service's page. key is as for start,
+// and then the state has to be the same, too.
+func (t *twofa) startPage(ctx context.Context, o order, to back, key string) (page, error) {
+	return t.page(ctx, call{
 		method: http.MethodPost, path: "/api/otpsend",
-		body: map[string]any{
-			"user": user, "purpose": purpose,
-			"page": map[string]string{"return_url": returnURL, "state": state},
-		},
+		body: struct {
+			order
+			Page back `json:"page"`
+		}{o, to},
 		header: "Idempotency-Key", value: key,
-	}, &p)
+	})
+}
+
+// startEnrollment begins the service's page on which a user sets authenticator apps and
+// recovery codes up. Call it only after the person has proved another factor.
+func (t *twofa) startEnrollment(ctx context.Context, user string, to back) (page, error) {
+	return t.page(ctx, call{
+		method: http.MethodPost, path: userPath(user) + "/page",
+		body: struct {
+			Kind string `json:"kind"`
+			back
+		}{"enroll", to},
+	})
+}
+
+func (t *twofa) page(ctx context.Context, c call) (p page, err error) {
+	err = t.call(ctx, c, &p)
 	if err == nil && !strings.HasPrefix(p.URL, t.origin+"/") {
 		return page{}, fmt.Errorf("%w: its page is not at %s", errAnswer, t.origin)
 	}
 	return p, err
 }
 
-// fetch gets the approval of a page, once. state comes out of the browser's cookie, never out of
-// the address; result comes out of the address.
-func (t *twofa) fetch(ctx context.Context, user, session, state, result string) (approval, error) {
-	return t.approval(ctx, user, map[string]string{"session": session, "state": state, "result": result})
+// returned is what the app fetches the outcome of a page with. State comes out of the
+// browser's cookie, never out of the address; Result comes out of the address.
+type returned struct {
+	Session string `json:"session"`
+	State   string `json:"state"`
+	Result  string `json:"result"`
 }
 
-// purpose keeps codes for the login apart from, say, those for payments.
-const purpose = "login"
+// fetch gets the approval of a page, once.
+func (t *twofa) fetch(ctx context.Context, o order, from returned) (approval, error) {
+	return t.approval(ctx, o, factorAny, from)
+}
 
-// approval is the proof that the person has the second factor.
+// approval is the proof that the person has a second factor.
 type approval struct {
-	Status  string `json:"status"`
-	Factor  string `json:"factor"`  // totp or recovery; "" for the code of a message
-	User    string `json:"user"`    // with factor
-	Purpose string `json:"purpose"` // of a message
-	To      string `json:"to"`      // of a message, masked
-	Channel string `json:"channel"` // of a message
-	Test    bool   `json:"test"`
+	Status  string      `json:"status"`
+	Factor  string      `json:"factor"`  // totp or recovery; "" for the code of a message
+	User    string      `json:"user"`    // with factor
+	Purpose string      `json:"purpose"` // of a message, and of a page
+	Context transaction `json:"context"` // what the person approved
+	To      string      `json:"to"`      // of a message, masked
+	Channel string      `json:"channel"` // of a message
+	Left    *int        `json:"recovery_codes_left"`
+	Test    bool        `json:"test"`
 }
 
-// approval asks for the approval of a user's login. It returns an error for every other answer.
-func (t *twofa) approval(ctx context.Context, user string, body any) (a approval, err error) {
+// approval asks for the approval of an order. It returns an error for every other answer.
+func (t *twofa) approval(ctx context.Context, o order, factor string, body any) (a approval, err error) {
 	err = t.call(ctx, call{method: http.MethodPost, path: "/api/otpverify", body: body}, &a)
 	switch {
 	case err != nil:
 		return approval{}, err
-	case a.Status != "approved":
+	case a.Status != "approved": // also "enrolled", which proves nothing about the person
 		return approval{}, fmt.Errorf("%w: no approval", errAnswer)
-	case a.Factor == "" && a.Purpose != purpose, a.Factor != "" && a.User != user:
+	case a.Context != o.Context:
+		return approval{}, fmt.Errorf("%w: an approval of another payment", errAnswer)
+	case factor != factorAny && a.Factor != factor, a.Factor != "" && a.User != o.User:
+		return approval{}, fmt.Errorf("%w: an approval by something else", errAnswer)
+	case a.Purpose != o.Purpose && (a.Factor == "" || factor == factorAny): // an app's code in the bank's own form has none
 		return approval{}, fmt.Errorf("%w: an approval of something else", errAnswer)
 	case a.Test: // a number with a fixed code: nobody has proven anything
 		return approval{}, fmt.Errorf("%w: a test number", errAnswer)
 	}
 	return a, nil
+}
+
+// changes are what a person has changed on the enrollment page.
+type changes struct {
+	Status   string          `json:"status"`
+	User     string          `json:"user"`
+	Added    []authenticator `json:"added"`
+	Removed  []authenticator `json:"removed"`
+	NewCodes bool            `json:"new_recovery_codes"`
+}
+
+// fetchEnrollment makes the changes of an enrollment page take effect, once, and returns
+// them. They are no proof of the person.
+func (t *twofa) fetchEnrollment(ctx context.Context, user string, from returned) (c changes, err error) {
+	err = t.call(ctx, call{method: http.MethodPost, path: "/api/otpverify", body: from}, &c)
+	if err == nil && (c.Status != "enrolled" || c.User != user) {
+		return changes{}, fmt.Errorf("%w: no enrollment of this user", errAnswer)
+	}
+	return c, err
+}
+
+// factors says what else a user has.
+type factors struct {
+	Apps     int `json:"authenticators"`
+	Recovery int `json:"recovery_codes_left"`
+}
+
+func (t *twofa) factors(ctx context.Context, user string) (f factors, err error) {
+	err = t.call(ctx, call{method: http.MethodGet, path: userPath(user)}, &f)
+	return f, err
+}
+
+// authenticator is an app.
+type authenticator struct {
+	ID     string    `json:"id"`
+	Name   string    `json:"name"`
+	Status string    `json:"status"` // pending or confirmed
+	Used   time.Time `json:"used_at"`
+}
+
+// apps lists the authenticator apps that a user has confirmed.
+func (t *twofa) apps(ctx context.Context, user string) ([]authenticator, error) {
+	var list struct {
+		All []authenticator `json:"authenticators"`
+	}
+	err := t.call(ctx, call{method: http.MethodGet, path: userPath(user) + "/totp"}, &list)
+	return slices.DeleteFunc(list.All, func(a authenticator) bool { return a.Status != "confirmed" }), err
+}
+
+// alerted is a warning that was sent.
+type alerted struct {
+	To      string `json:"to"` // masked
+	Channel string `json:"channel"`
+}
+
+// alert warns a user of an event: wrong_password or new_sign_in. device is as the person will
+// read it, "" if unknown. It needs the scope alerts.
+func (t *twofa) alert(ctx context.Context, user, event, device string) (a alerted, err error) {
+	body := map[string]any{"event": event}
+	if device != "" {
+		body["detail"] = map[string]string{"device": device}
+	}
+	err = t.call(ctx, call{method: http.MethodPost, path: userPath(user) + "/alerts", body: body}, &a)
+	return a, err
 }
 
 // problem is a refusal of the service (RFC 9457).
@@ -153,6 +288,7 @@ type problem struct {
 	Status     int          `json:"status"`
 	ChecksLeft int          `json:"checks_left"`
 	RetryAfter int          `json:"retry_after"` // seconds
+	Alerted    bool         `json:"alerted"`     // a warning to the person is on its way
 	Errors     []fieldError `json:"errors"`
 }
 

@@ -13,23 +13,42 @@ const (
 	textPassword  = "A password has 10 to 128 characters."
 	textTaken     = "This name is taken. Choose another one."
 	textElsewhere = "This login began in another browser, or it is over. Log in again."
+	textNotYours  = "This isn't what you began in this browser, or it is over. Start again."
 	textLater     = "We can't send or check codes at the moment. Try again in a minute."
-	textReload    = "We can't check your login at the moment. Reload this page to try again."
+	textReload    = "We can't check your code at the moment. Reload this page to try again."
 	textContact   = "This isn't a phone number or an e-mail address that we can use. A number starts with + and the country."
 	textNoForm    = "This isn't a whole code. Check it, and try again. It didn't cost a try."
+	textAgain     = "We sent the code again."
+	textAmount    = "An amount is a number like 25 or 25.50."
+	textPayee     = "A payee has 1 to 60 letters, digits and spaces, without links."
+	textFunds     = "There isn't enough money in your account."
+	textChanged   = "You began another payment since, or this one is over. Nothing was paid with this form."
+	textUsed      = "These changes were made before. This is how it is now."
 )
 
 // ends are the values of error with which twofa's page sends the browser back.
 var ends = map[string]string{
-	"canceled": "You canceled the check, so you weren't logged in.",
-	"expired":  "The check took too long. Log in again for a new code.",
+	"canceled": "You canceled the check, so nothing was done.",
+	"expired":  "The check took too long. Start again for a new code.",
 	"denied":   textDenied,
 }
 
 const (
-	textEnded  = "You weren't logged in, because the check didn't work. Log in again."
-	textDenied = "Somebody who got your code told us that it wasn't them. If it was you, log in again."
+	textEnded  = "The check didn't work, so nothing was done. Start again."
+	textDenied = "Somebody who got your code told us that it wasn't them. If it was you, start again."
 )
+
+// wordsOfReturn says why nothing came of twofa's page. otherwise is for all other errors.
+func wordsOfReturn(err error, otherwise string) string {
+	reason, ok := errors.AsType[ended](err)
+	if !ok {
+		return otherwise
+	}
+	if text, known := ends[string(reason)]; known {
+		return text
+	}
+	return textEnded
+}
 
 // words is what the bank tells a person about an error. The service's details are for
 // developers, so each kind has its own words here. bad is the field of the form that the person
@@ -44,6 +63,12 @@ func words(err error) (text, bad string) {
 		return textTaken, "name"
 	case errors.Is(err, errPassword):
 		return textPassword, "password"
+	case errors.Is(err, errAmount):
+		return textAmount, "amount"
+	case errors.Is(err, errFunds):
+		return textFunds, "amount"
+	case errors.Is(err, errPayee):
+		return textPayee, "payee"
 	}
 	p, ok := errors.AsType[*problem](err)
 	if !ok {
@@ -63,9 +88,9 @@ func words(err error) (text, bad string) {
 		case p.ChecksLeft == 1:
 			return "That code isn't right. You have one more try.", "code"
 		}
-		return "That code isn't right, and there are no tries left. Log in again for a new one.", ""
+		return "That code isn't right, and there are no tries left. Start again for a new one.", ""
 	case "urn:twofa:expired", "urn:twofa:canceled", "urn:twofa:already_used", "urn:twofa:not_found":
-		return "This code can't be used any more. Log in again for a new one.", ""
+		return "This code can't be used any more. Start again for a new one.", ""
 	case "urn:twofa:denied":
 		return textDenied, ""
 	case "urn:twofa:too_many_checks":
@@ -88,6 +113,10 @@ func invalid(p *problem) (text, bad string) {
 		return textName, "name"
 	case refused("phone"), refused("email"):
 		return textContact, "contact"
+	case refused("context.amount"):
+		return textAmount, "amount"
+	case refused("context.payee"):
+		return textPayee, "payee"
 	}
 	return textLater, ""
 }
@@ -121,4 +150,19 @@ func proven(a approval) string {
 		return "a recovery code"
 	}
 	return fmt.Sprintf("a code that we sent to %s %s", a.To, channels[a.Channel])
+}
+
+// words says what a customer has beside the address.
+func (f factors) words() string {
+	return plural(f.Apps, "authenticator app") + " and " + plural(f.Recovery, "recovery code")
+}
+
+func plural(n int, what string) string {
+	switch n {
+	case 0:
+		return "no " + what
+	case 1:
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -38,6 +38,7 @@ type demo struct {
 	root                  string // of the repository
 	servicePort, bankPort int
 	out                   io.Writer
+	settings              []string // more of twofa's
 }
 
 const (
@@ -88,10 +89,11 @@ func (d demo) run(ctx context.Context) (err error) {
 	defer p.all.Wait()
 	defer end()
 	secret := rand.Text() + rand.Text()
-	p.start(running, filepath.Join(dir, "twofa"), nil,
-		"TWOFA_MESSENGER=console", "TWOFA_STORE=bolt", "TWOFA_DATA_DIR="+filepath.Join(dir, "data"),
-		"TWOFA_ADDR="+service, "TWOFA_PUBLIC_URL=http://"+service, "TWOFA_CLIENTS="+client(secret, bank))
-	p.start(running, filepath.Join(dir, "bank"), []string{"-addr", bank, "-twofa", "http://" + service},
+	p.start(running, filepath.Join(dir, "twofa"), nil, append([]string{
+		"TWOFA_MESSENGER=console", "TWOFA_CHANNELS=whatsapp,sms,email", "TWOFA_STORE=bolt", "TWOFA_DATA_DIR=" + filepath.Join(dir, "data"),
+		"TWOFA_ADDR=" + service, "TWOFA_PUBLIC_URL=http://" + service, "TWOFA_CLIENTS=" + client(secret, bank),
+	}, d.settings...)...)
+	p.start(running, filepath.Join(dir, "bank"), []string{"-demo", "-addr", bank, "-twofa", "http://" + service},
 		"BANK_CLIENT_ID=bank", "BANK_CLIENT_SECRET="+secret)
 	err = p.answer(running, "http://"+service+"/health", "http://"+bank+"/")
 	if err == nil {
@@ -107,15 +109,17 @@ func (d demo) run(ctx context.Context) (err error) {
 const welcome = `
   The bank is at  http://%s
 
-  Open an account there with any valid number, such as +14155550123, and log in.
-  Messages with codes appear here; nothing is sent. The log is in %s.
+  Open an account there with any valid number, such as +14155550123, or with any mail
+  address, and log in. Then pay, set up an authenticator app, and attack the account.
+  Messages and mails appear here; nothing is sent. The log is in %s.
   Ctrl-C ends the demo, and everything in it is forgotten.
 
 `
 
 // client is the entry of the bank in TWOFA_CLIENTS.
 func client(secret, bank string) string {
-	return fmt.Sprintf(`[{"id": "bank", "secrets": ["sha256:%x"], "scopes": ["send", "check", "users"], "brand": "Acme Bank", "color": "#0b5fff", "return_urls": ["http://%s/2fa/done"]}]`,
+	return fmt.Sprintf(`[{"id": "bank", "secrets": ["sha256:%x"], "scopes": ["send", "check", "users", "alerts"], "brand": "Acme Bank", "color": "#0b5fff",
+		"return_urls": ["http://%[2]s/2fa/done", "http://%[2]s/pay/done", "http://%[2]s/security/proven", "http://%[2]s/security/done"]}]`,
 		sha256.Sum256([]byte(secret)), bank)
 }
 

@@ -36,6 +36,20 @@ func (o *terminal) String() string {
 	return o.text.String()
 }
 
+// last returns the first group of the last match of the pattern, once there are n matches.
+func (o *terminal) last(t *testing.T, pattern string, n int) string {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	for range 200 {
+		if m := re.FindAllStringSubmatch(o.String(), -1); len(m) >= n {
+			return m[len(m)-1][1]
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("%q was not printed %d times:\n%s", pattern, n, o)
+	return ""
+}
+
 // wait returns the first group of the pattern, once it was printed.
 func (o *terminal) wait(t *testing.T, pattern string) string {
 	t.Helper()
@@ -82,6 +96,12 @@ func TestDemo(t *testing.T) {
 	if body := post("/2fa", url.Values{"code": {code}}); !strings.Contains(body, "Hello, ") {
 		t.Errorf("not logged in:\n%s", body)
 	}
+	post("/attack", url.Values{"name": {"alice"}, "step": {"passwords"}})
+	out.wait(t, `(Acme Bank security alert: somebody tried to sign in)`)
+	post("/logout", nil)
+	post("/signup", url.Values{"name": {"bob"}, "password": {"correct horse battery"}, "contact": {"bob@example.com"}})
+	post("/login", url.Values{"name": {"bob"}, "password": {"correct horse battery"}, "way": {"page"}})
+	out.wait(t, `(http://127\.0\.0\.1:\d+/verify/link\?t=\S+)`)
 	if strings.Contains(out.String(), `{"time"`) {
 		t.Error("the terminal shows the log")
 	}

@@ -96,19 +96,19 @@ func New(s config.Settings, p Parts) *handler.API {
 	}
 	hashing := turn.NewQueue(mayWait)
 	sessions := &session.Store{Table: p.Table, Keys: p.Keys}
-	look := looks{s}
+	look, site := looks{s}, session.Site{PublicURL: s.PublicURL, HasClients: s.Clients != nil}
 	api := &handler.API{
 		Foreign: p.Foreign,
 		Send: &otpsend.Service{
 			Recipients: recipients, Users: registered, Sender: sender, Channels: p.Senders, Workflow: s.Channels,
 			Policy: s.Policy, TestNumbers: s.TestNumbers, Countries: s.Countries, Now: p.Now,
-			Guard:     &guard.Guard{Table: p.Table, Keys: p.Keys, Limits: s.Limits, Log: p.Log},
-			PublicURL: s.PublicURL, HasClients: s.Clients != nil,
+			Guard: &guard.Guard{Table: p.Table, Keys: p.Keys, Limits: s.Limits, Log: p.Log},
+			Pages: site, MagicLinks: s.MagicLinks,
 		},
 		Verify: &otpverify.Service{Recipients: recipients, Users: registered, Sessions: sessions, Policy: s.Policy, Alerts: sender, Hashing: hashing, Now: p.Now},
 		Users: &users.Service{
 			Users: registered, Recipients: recipients, Channels: p.Senders.Channels(), Countries: s.Countries, Brand: s.Brand,
-			Hashing: hashing, NotifyChanges: s.NotifyChanges, Notifier: sender, Now: p.Now,
+			Hashing: hashing, NotifyChanges: s.NotifyChanges, Notifier: sender, Pages: site, Now: p.Now,
 		},
 		Hooks: &hooks.Service{
 			Provider: p.Provider, Deliveries: sender,
@@ -121,9 +121,10 @@ func New(s config.Settings, p Parts) *handler.API {
 		Clients:        s.Clients,
 		ClientIPHeader: s.ClientIPHeader, Version: Version(), Log: p.Log, Now: p.Now,
 	}
+	api.Verify.Enrollments = api.Users
 	api.Look = &pages.Look{LogoOf: look.logo}
-	api.Check = &pages.Check{
-		Keys: p.Keys, Clients: s.Clients, Sessions: sessions, Send: api.Send, Verify: api.Verify, Renderer: &web.Renderer{Texts: p.Catalogue},
+	api.Site = &pages.Site{
+		Keys: p.Keys, Clients: s.Clients, Sessions: sessions, Send: api.Send, Verify: api.Verify, Users: api.Users, Renderer: &web.Renderer{Texts: p.Catalogue},
 		Look: look.of, Forms: web.SameOrigin(s.PublicURL), Cookies: web.Cookies{Plain: strings.HasPrefix(s.PublicURL, "http:")}, Now: p.Now,
 	}
 	if !s.UnderHost {

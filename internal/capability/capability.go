@@ -21,6 +21,8 @@ type Kind string
 // The kinds.
 const (
 	Page    Kind = "page"          // the state of a page, the parameter t
+	Link    Kind = "link"          // a magic link in a mail
+	Enroll  Kind = "enroll"        // the state of an enrolment page
 	Session Kind = "session"       // the cookie of a page session
 	Known   Kind = "known browser" // the cookie with the addresses that were proven in a browser
 )

@@ -64,6 +64,7 @@ type environment struct {
 	PageColor         string `envconfig:"TWOFA_PAGE_COLOR"`
 	PageLogo          string `envconfig:"TWOFA_PAGE_LOGO"`
 	PageLinks         string `envconfig:"TWOFA_PAGE_LINKS"`
+	MagicLinks        string `envconfig:"TWOFA_MAGIC_LINKS"`
 	LogLevel          string `envconfig:"TWOFA_LOG_LEVEL"`
 	CodeLength        string `envconfig:"TWOFA_CODE_LENGTH"`
 	CodeAlphabet      string `envconfig:"TWOFA_CODE_ALPHABET"`
@@ -119,6 +120,8 @@ type Settings struct {
 	// AllowPlainHTTP allows http addresses of a storage or a provider that are not
 	// loopback.
 	AllowPlainHTTP bool
+	// MagicLinks puts a link into the mails of page sessions.
+	MagicLinks bool
 	// NotifyChanges tells a user's addresses about changes of factors and addresses.
 	NotifyChanges bool
 	// UnderHost is true when the Functions host started the process.

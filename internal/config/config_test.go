@@ -104,7 +104,7 @@ var working = map[string]struct {
 }{
 	"own_defaults": {"", ownDefaults(func(*config.Settings) {})},
 	"own_everything": {secret2 + "," + secret1, config.Settings{
-		Addr: "[::1]:8080", ClientIPHeader: "x-real-ip", NotifyChanges: true, Store: "azure", DataDir: "/var/lib/twofa",
+		Addr: "[::1]:8080", ClientIPHeader: "x-real-ip", MagicLinks: true, NotifyChanges: true, Store: "azure", DataDir: "/var/lib/twofa",
 		Tables:    azuretable.Options{ServiceURL: "https://account.table.core.windows.net", ClientID: "01234567-89ab-cdef-0123-456789ABCDEF", TablePrefix: "Two2fa"},
 		Messenger: "twilio", Channels: []channel.Channel{"whatsapp", "sms", "call", "email"}, PublicURL: "https://twofa.example.com",
 		Pages:        config.Pages{Color: "#0b5fff", Logo: logo(), Privacy: "https://example.com/privacy", Terms: "https://example.com/terms?v=2", Support: "mailto:help@example.com"},
@@ -141,7 +141,7 @@ var working = map[string]struct {
 		s.Limits = guard.Limits{PerIP: 1_000_000, PerIPPerDay: 1_000_000}
 	})},
 	"own_open": {"", ownDefaults(func(s *config.Settings) {
-		s.Addr, s.Unprotected, s.AllowPlainHTTP, s.NotifyChanges = "0.0.0.0:80", true, true, false
+		s.Addr, s.Unprotected, s.AllowPlainHTTP, s.MagicLinks, s.NotifyChanges = "0.0.0.0:80", true, true, false, false
 		s.Hosts = []string{"twofa.internal", "twofa_1.internal:8443", "10.0.0.5", "[fd00::5]:7071"}
 		s.TestNumbers.Until = time.Date(2026, time.March, 1, 0, 0, 0, 0, time.UTC)
 	})},
@@ -190,7 +190,7 @@ func clients(value string) *client.Registry {
 // a change.
 func ownDefaults(change func(*config.Settings)) config.Settings {
 	s := config.Settings{
-		Addr: "127.0.0.1:7071", NotifyChanges: true, Store: "bolt", DataDir: ".twofa",
+		Addr: "127.0.0.1:7071", MagicLinks: true, NotifyChanges: true, Store: "bolt", DataDir: ".twofa",
 		Messenger: "console", Channels: []channel.Channel{"whatsapp"}, Brand: "twofa", LogLevel: slog.LevelInfo,
 		Policy: otp.Policy{
 			Shape: otp.Shape{Length: 6, Alphabet: otp.Digits}, TTL: 10 * time.Minute, MaxChecks: 5, MaxFailuresPerDay: 10,

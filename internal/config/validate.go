@@ -89,6 +89,7 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 	if !within(s.ClientIPHeader, 0, 128, lower+upper+digits+"!#$%&'*+-.^_`|~") { // a token of RFC 9110, 5.6.2
 		faults.add("TWOFA_CLIENT_IP_HEADER", "has to be the name of one header, like X-Forwarded-For")
 	}
+	s.MagicLinks = yes(&faults, "TWOFA_MAGIC_LINKS", e.MagicLinks, true)
 	s.NotifyChanges = yes(&faults, "TWOFA_NOTIFY_CHANGES", e.NotifyChanges, true)
 	s.Policy = e.policy(&faults)
 	s.Limits = e.limits(&faults)

@@ -47,16 +47,19 @@ type State struct {
 	Now          time.Time
 }
 
+// Link returns the address that a mail with the code of a verification leads to, "" for none.
+type Link func(v otp.Verification) string
+
 // Send sends the last attempt of a verification, which has to be stored, and the
 // attempts that follow it if a provider refuses. It returns the state that is
 // stored in the end. The error says why no provider accepted a message, or that
 // this is unknown. The outcome is stored for a repetition of the request with that
-// idempotency key.
+// idempotency key. Mails have the link, unless it is nil.
 //
 // At most two storage round trips for each message that a provider refuses, two for
 // each message to the second address, and two at the end if there is an idempotency
 // key and no refusal was stored last.
-func (s *Sender) Send(ctx context.Context, st State, i otp.Idempotency) (State, error) {
+func (s *Sender) Send(ctx context.Context, st State, i otp.Idempotency, link Link) (State, error) {
 	if st.Verification.TestCode != "" {
 		if st.Verification.Status == otp.Undeliverable {
 			return s.conclude(ctx, st, i, otp.OutcomeUndeliverable, &notify.Failure{})
@@ -65,7 +68,7 @@ func (s *Sender) Send(ctx context.Context, st State, i otp.Idempotency) (State, 
 	}
 	var failed failures
 	for {
-		err := s.sendLast(ctx, st)
+		err := s.sendLast(ctx, st, link)
 		if err == nil {
 			s.store(ctx, st, i, otp.OutcomeSent, 0)
 			return st, nil
@@ -156,7 +159,7 @@ func logNotKept(ctx context.Context, err error) {
 }
 
 // sendLast gives the last attempt to the sender of its channel.
-func (s *Sender) sendLast(ctx context.Context, st State) error {
+func (s *Sender) sendLast(ctx context.Context, st State, link Link) error {
 	v, by := st.Verification, st.Verification.Channel()
 	to := st.Recipient.AddressFor(v, by)
 	if !s.Senders.Has(by) || to == "" {
@@ -174,12 +177,16 @@ func (s *Sender) sendLast(ctx context.Context, st State) error {
 			return err
 		}
 	}
-	return s.give(ctx, by, notify.Message{
+	m := notify.Message{
 		To: to, Code: code, Brand: s.Brand(v.Client), Purpose: v.Purpose, Locale: v.Locale, CanDeny: s.Deniable[by],
 		Amount: v.Transaction.Amount, Payee: v.Transaction.Payee, Verification: v.ID, Attempt: len(v.Attempts),
 		// Both in whole seconds, so that ten minutes do not read as nine.
 		ValidFor: v.ExpiresAt.Sub(st.Now.Truncate(time.Second)),
-	})
+	}
+	if link != nil && by.NeedsEmail() {
+		m.Link = link(v)
+	}
+	return s.give(ctx, by, m)
 }
 
 // give gives a message to the sender of its channel, and puts the provider and the time
@@ -275,7 +282,7 @@ func (s *Sender) Report(ctx context.Context, report notify.Report) error {
 	if !begun {
 		return nil
 	}
-	if _, err = s.Send(ctx, st, otp.Idempotency{}); err != nil {
+	if _, err = s.Send(ctx, st, otp.Idempotency{}, nil); err != nil {
 		// The provider that reports is not to blame and need not repeat it.
 		reqlog.Add(ctx, slog.String("fallback", err.Error()))
 	}

@@ -73,6 +73,9 @@ type Message struct {
 	// CanDeny is true if a reply of NO reaches the service and ends the
 	// verification, so that the message may say so.
 	CanDeny bool
+	// Link is where the person can confirm without typing the code. Only a mail has it.
+	// Empty: none.
+	Link string
 	// Verification and Attempt (from 1) identify this message in the provider's
 	// delivery reports. An alert has neither.
 	Verification otp.ID
@@ -89,6 +92,22 @@ const (
 	NoticeRecoveryCodes Notice = "recovery_codes" // new recovery codes were made
 	NoticeAddress       Notice = "address"        // an address was added, replaced or removed
 )
+
+// And returns a notice of both, which is one message. "" is none.
+func (n Notice) And(other Notice) Notice {
+	if n == "" || other == "" {
+		return n + other
+	}
+	return n + "+" + other
+}
+
+// Parts are the notices that n is made of by And.
+func (n Notice) Parts() (parts []Notice) {
+	for part := range strings.SplitSeq(string(n), "+") {
+		parts = append(parts, Notice(part))
+	}
+	return parts
+}
 
 // Event is what an app has noticed in a user's account.
 type Event string

@@ -27,7 +27,10 @@ type CheckRequest struct {
 	// may be "".
 	User UserKey
 	// Code is the text that the person typed, as [ReadTyped] reads it.
-	Code        string
+	Code string
+	// Link is the message (from 1) of ID whose link the person followed instead of typing the
+	// code, which is "" then. 0: the code was typed.
+	Link        int
 	Transaction Transaction
 	// Addresses are those that the user of the verification has now. nil: not known.
 	// They are not needed for a verification that has no user.
@@ -65,15 +68,21 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	if err != nil {
 		return r, v, err
 	}
+	if req.Link < 0 || req.Link > len(v.Attempts) {
+		return r, v, errNotFound()
+	}
 	if v.Inbound() {
 		return r, v, problem.Invalid("code", "This verification is approved by the person's own message. Give its id without a code.")
 	}
 	if err := r.unusable(v, p, now); err != nil {
 		return r, v, err
 	}
-	typed, malformed := v.read(req.Code)
-	if malformed != nil {
-		return old, v, malformed
+	typed := ""
+	if req.Link == 0 {
+		var malformed *problem.Error
+		if typed, malformed = v.read(req.Code); malformed != nil {
+			return old, v, malformed
+		}
 	}
 	if req.Addresses != nil && r.moved(v, req.Addresses) {
 		return r.cancelMoved(v, now)
@@ -89,7 +98,7 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 		return r, v, &problem.Error{Kind: problem.Expired, Detail: "The secret that made this code is not in use any more. Start a new verification."}
 	}
 
-	right := equal(typed, code)
+	right := req.Link > 0 || equal(typed, code)
 	right = sameTransaction(req.Transaction, v.Transaction) && right
 	switch {
 	case !right:
@@ -106,12 +115,29 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	v.Checks++
 	v.Status, v.EndedAt = Approved, window.Stamp(now)
 	r.put(v)
-	r.prefer(v, v.likelyChannel(), now)
-	if req.Remember && r.Proven(v) == r.Address {
+	told := v.Through(req.Link)
+	r.prefer(v, told.likelyChannel(), now)
+	if req.Remember && r.Proven(told) == r.Address {
 		r.KnownAt = window.Later(r.KnownAt, window.Stamp(now))
 		r.Suspects = slices.DeleteFunc(r.Suspects, func(s Suspect) bool { return s.ID == req.Proves })
 	}
 	return r, v, nil
+}
+
+// Usable returns the verification with the id, unless its code cannot be used any more.
+func (r Recipient) Usable(own Owner, id ID, p Policy, now time.Time) (Verification, error) {
+	r = r.Settle(now)
+	v, err := r.FindOf(own, id)
+	if err != nil {
+		return v, err
+	}
+	if err := r.unusable(v, p, now); err != nil {
+		return v, err
+	}
+	if err := r.tooManyFailures(v.Caller, p, now); err != nil {
+		return v, err
+	}
+	return v, nil
 }
 
 // read returns the code that a text holds. It has the shape that the code had when it

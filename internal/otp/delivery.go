@@ -286,8 +286,23 @@ func (v Verification) likelyChannel() (by channel.Channel) {
 	return by
 }
 
-// Proven is the address that belongs to the person if v is approved: the address
-// of all messages that may have arrived. It is "" if they went to two addresses.
+// Through returns the verification as if the message n (from 1) were the only one, which has
+// arrived: the person has followed its link. n is 0 for a code that was typed.
+func (v Verification) Through(n int) Verification {
+	if n > 0 {
+		a := v.Attempts[n-1]
+		if a.Status == Failed { // as the provider wrongly said
+			a.Status = Sent
+		}
+		v.Attempts = []Attempt{a}
+	}
+	return v
+}
+
+// Proven is the address that belongs to the person if v is approved: the address of all messages
+// that may have been read. It is "" if those went to two addresses. A mail that failed proves
+// nothing, and may have been read all the same: who runs a mail server can read a mail and then
+// refuse it.
 func (r Recipient) Proven(v Verification) string {
 	proven := ""
 	if v.TestCode != "" {
@@ -303,6 +318,11 @@ func (r Recipient) Proven(v Verification) string {
 		case proven == "":
 			proven = to
 		case proven != to:
+			return ""
+		}
+	}
+	for _, a := range v.Attempts {
+		if a.Status == Failed && a.Channel.NeedsEmail() && r.AddressFor(v, a.Channel) != proven {
 			return ""
 		}
 	}

@@ -213,12 +213,14 @@ func (m *model) start(req otp.StartRequest, now time.Time) (problem.Kind, time.D
 	m.all = append(m.all, e)
 	m.sends = noted(m.sends, now)
 	for len(m.all) > 8 {
-		for i, e := range m.all {
-			if e.status != "pending" {
-				m.all = append(m.all[:i:i], m.all[i+1:]...)
-				break
-			}
+		i := slices.IndexFunc(m.all, func(e *entry) bool {
+			fetchable := e.inbound() && e.status == "approved" && !e.claimed && now.Before(e.dies)
+			return e.status != "pending" && !fetchable
+		})
+		if i < 0 {
+			break
 		}
+		m.all = append(m.all[:i:i], m.all[i+1:]...)
 	}
 	return "", 0
 }

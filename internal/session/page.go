@@ -7,15 +7,16 @@
 package session
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
-	"twofa/internal/capability"
 	"twofa/internal/channel"
 	"twofa/internal/client"
 	"twofa/internal/otp"
@@ -36,8 +37,49 @@ type Hash [32]byte
 // HashOf returns the hash of a text.
 func HashOf(text string) Hash { return sha256.Sum256([]byte(text)) }
 
+// IsZero reports whether there is no hash.
+func (h Hash) IsZero() bool { return h == Hash{} }
+
 // is compares in constant time.
 func (h Hash) is(other Hash) bool { return subtle.ConstantTimeCompare(h[:], other[:]) == 1 }
+
+// The paths of the pages below the service's origin.
+const (
+	CheckPath  = "/verify/check"
+	EnrollPath = "/verify/enroll"
+	LinkPath   = "/verify/link"
+)
+
+// Site is where people reach the pages.
+type Site struct {
+	// PublicURL is the service's origin, "" if it is not known.
+	PublicURL string
+	// HasClients is true if the service knows its clients. Only a known client has
+	// addresses to which a browser may go back.
+	HasClients bool
+}
+
+// Read adds the faults of what a client asks for, and of a service that has no pages. The
+// names of the fields begin with prefix.
+func (s Site) Read(prefix string, c client.Client, a Asked, faults *problem.Faults) {
+	field := strings.TrimSuffix(prefix, ".")
+	if field == "" {
+		field = "return_url"
+	}
+	switch {
+	case !s.HasClients:
+		faults.Add(field, "This service has no pages, because it has one client without a name: the operator has to set TWOFA_CLIENTS.")
+	case s.PublicURL == "":
+		faults.Add(field, "This service has no pages, because TWOFA_PUBLIC_URL is not set.")
+	default:
+		a.read(prefix, c, faults)
+	}
+}
+
+// URL is the address of a page with that parameter t.
+func (s Site) URL(path, t string) string {
+	return s.PublicURL + path + "?" + url.Values{"t": {t}}.Encode()
+}
 
 // Page is what the address of a page holds, sealed: what the app asked for, and what the
 // page shows. It says nothing about what was done since: the session's row does.
@@ -52,6 +94,7 @@ type Page struct {
 	Locale    string            `json:"l,omitzero"`
 	Context   otp.Transaction   `json:"x,omitzero"`
 	User      otp.UserKey       `json:"u,omitzero"`
+	Since     int64             `json:"z,omitzero"` // of an enrolment: when the user was registered, in Unix milliseconds
 	Origin    otp.Origin        `json:"o,omitzero"` // of the addresses, before a browser is seen
 	Given     bool              `json:"g,omitzero"` // the app gave the address: nobody can change it on the page
 	Channels  []channel.Channel `json:"k,omitzero"` // those that the app named
@@ -63,7 +106,7 @@ type Page struct {
 
 // Sent is the last code of a session as the page shows it.
 type Sent struct {
-	ID          otp.ID            `json:"i"`
+	ID          otp.ID            `json:"i,omitzero"`
 	Address     string            `json:"a,omitzero"` // "" for a user
 	To          string            `json:"t"`          // masked
 	Channel     channel.Channel   `json:"c"`
@@ -92,13 +135,12 @@ const (
 	maxState = 128
 )
 
-// Read adds the faults of what a client asks for.
-func (a Asked) Read(c client.Client, faults *problem.Faults) {
+func (a Asked) read(prefix string, c client.Client, faults *problem.Faults) {
 	if !slices.Contains(c.ReturnURLs, a.ReturnURL) {
-		faults.Add("page.return_url", "Give one of this client's return_urls, exactly as it stands in TWOFA_CLIENTS.")
+		faults.Add(prefix+"return_url", "Give one of this client's return_urls, exactly as it stands in TWOFA_CLIENTS.")
 	}
 	if len(a.State) < minState || len(a.State) > maxState || strings.Trim(a.State, stateCharacters) != "" {
-		faults.Add("page.state", "A state is %d to %d characters of A-Z a-z 0-9 - . _ and ~: random, new for each page, and in a cookie of your app in this browser.", minState, maxState)
+		faults.Add(prefix+"state", "A state is %d to %d characters of A-Z a-z 0-9 - . _ and ~: random, new for each page, and in a cookie of your app in this browser.", minState, maxState)
 	}
 }
 
@@ -112,6 +154,14 @@ func New(s otp.Session, c client.Client, a Asked, now time.Time) Page {
 
 // Expires is when the session ends.
 func (p Page) Expires() time.Time { return time.Unix(p.ExpiresAt, 0).UTC() }
+
+// OpenFor is how long the address of an enrolment page opens in a browser that has not opened
+// it before. An app sends the browser there at once; who learns the address later, out of a
+// history or a log, gets no page.
+const OpenFor = 2 * time.Minute
+
+// Opens reports whether the page opens in a browser that has not opened it before.
+func (p Page) Opens(now time.Time) bool { return now.Before(p.Expires().Add(OpenFor - Lifetime)) }
 
 // Over reports whether the session has ended.
 func (p Page) Over(now time.Time) bool { return !now.Before(p.Expires()) }
@@ -127,14 +177,19 @@ func (p Page) ReturnURL(c client.Client) string {
 	return ""
 }
 
-// Valid reports whether a page that was opened is of this version and the client.
-func (p Page) Valid(c client.Client) bool {
-	return p.Version == pageVersion && p.Client == c.ID && p.Directory == c.Directory && c.May(client.ScopeSend)
+// Valid reports whether a page that was opened is of this version and the client, which may
+// have such pages if it has the scope.
+func (p Page) Valid(c client.Client, scope client.Scope) bool {
+	return p.Version == pageVersion && p.Client == c.ID && p.Directory == c.Directory && c.May(scope)
 }
 
-// Seal returns the page as the parameter t.
-func (p Page) Seal(keys *secret.Keyring) (string, error) {
-	return capability.Seal(keys, capability.Page, p)
+// Link is what the address of a magic link holds, sealed. It has no code.
+type Link struct {
+	Page
+	// Verification is the one whose code the mail has, and Attempt (from 1) the message.
+	Verification otp.ID `json:"i,omitzero"`
+	Attempt      int    `json:"m,omitzero"`
+	Until        int64  `json:"q,omitzero"` // when the code ends, in Unix seconds
 }
 
 const idPrefix = "PS"
@@ -171,6 +226,12 @@ func derived(keys *secret.Keyring, parts ...string) otp.Session {
 
 // Result is what the browser carries to the app.
 type Result [16]byte
+
+// NewResult draws a result.
+func NewResult() (r Result) {
+	_, _ = rand.Read(r[:]) // never fails: crypto/rand ends the process instead
+	return r
+}
 
 // String is the form of the parameter result.
 func (r Result) String() string { return base64.RawURLEncoding.EncodeToString(r[:]) }

@@ -58,7 +58,7 @@ func TestPage_TheLargestFits(t *testing.T) {
 			ExpiresAt: 1 << 33, ResendAfter: 1 << 33, Length: 10, Failed: true,
 		}
 	})
-	text, err := p.Seal(keys)
+	text, err := capability.Seal(keys, capability.Page, p)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -69,9 +69,9 @@ func TestPage_TheLargestFits(t *testing.T) {
 	if len(text) > capability.Max-512 { // an error, and what was typed
 		t.Errorf("%d characters leave no room for what the page shows", len(text))
 	}
-	usual, err := newPage(func(p *session.Page) {
+	usual, err := capability.Seal(keys, capability.Page, newPage(func(p *session.Page) {
 		p.Purpose, p.Sent = "login", &session.Sent{ID: otp.ID("VE" + strings.Repeat("0", 32)), Address: fixture.Alice, To: "+1******0123", Channel: "whatsapp", Workflow: channel.Sending, ExpiresAt: 1 << 33, ResendAfter: 1 << 33, Length: 6, Digits: true}
-	}).Seal(keys)
+	}))
 	if err != nil || len(usual) > 700 {
 		t.Errorf("a usual page has %d characters, %v", len(usual), err)
 	}
@@ -79,7 +79,7 @@ func TestPage_TheLargestFits(t *testing.T) {
 
 func TestPage_TheClientHasToHaveItStill(t *testing.T) {
 	p := newPage(nil)
-	if !p.Valid(bank) || p.ReturnURL(bank) != asked.ReturnURL {
+	if !p.Valid(bank, client.ScopeSend) || p.ReturnURL(bank) != asked.ReturnURL {
 		t.Error("the page of the client is not valid")
 	}
 	for name, c := range map[string]client.Client{
@@ -87,7 +87,7 @@ func TestPage_TheClientHasToHaveItStill(t *testing.T) {
 		"another directory": {ID: "bank", Directory: "x", Scopes: bank.Scopes, ReturnURLs: bank.ReturnURLs},
 		"no scope":          {ID: "bank", Directory: "main", ReturnURLs: bank.ReturnURLs},
 	} {
-		if p.Valid(c) {
+		if p.Valid(c, client.ScopeSend) {
 			t.Errorf("%s: valid", name)
 		}
 	}
@@ -95,7 +95,7 @@ func TestPage_TheClientHasToHaveItStill(t *testing.T) {
 		t.Errorf("it goes to %q", got)
 	}
 	p.Version++
-	if p.Valid(bank) {
+	if p.Valid(bank, client.ScopeSend) {
 		t.Error("a page of a later version is valid")
 	}
 }
@@ -192,18 +192,18 @@ func TestFetch_Once(t *testing.T) {
 	for name, change := range wrong {
 		c, s, got, now := "bank", asked.State, result, fixture.Noon
 		change(&c, &s, &got, &now)
-		if next, text, err := session.Fetch(r, c, s, got, now); !problem.Is(err, problem.NotFound) || text != nil || next.Fetched {
+		if next, err := session.Fetch(r, c, s, got, now); !problem.Is(err, problem.NotFound) || next.Fetched {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, _, err := session.Fetch(session.Record{}, "", "", session.Result{}.String(), fixture.Noon); !problem.Is(err, problem.NotFound) {
+	if _, err := session.Fetch(session.Record{}, "", "", session.Result{}.String(), fixture.Noon); !problem.Is(err, problem.NotFound) {
 		t.Errorf("a session that does not exist: %v", err)
 	}
-	next, text, err := session.Fetch(r, "bank", asked.State, result, fixture.Noon)
-	if err != nil || string(text) != `{"a":1}` {
-		t.Errorf("%s, %v", text, err)
+	next, err := session.Fetch(r, "bank", asked.State, result, fixture.Noon)
+	if err != nil || !next.Fetched || next.Approval != nil {
+		t.Errorf("%s, %v", next.Approval, err)
 	}
-	if _, _, err := session.Fetch(next, "bank", asked.State, result, fixture.Noon); !problem.Is(err, problem.AlreadyUsed) {
+	if _, err := session.Fetch(next, "bank", asked.State, result, fixture.Noon); !problem.Is(err, problem.AlreadyUsed) {
 		t.Errorf("again: %v", err)
 	}
 }
@@ -215,13 +215,13 @@ func TestRecord_Model(t *testing.T) {
 		p, now := newPage(nil), fixture.Noon
 		var r session.Record
 		var owner session.Hash
-		rows, fetched, canceled := map[otp.RowKey]bool{}, 0, false
+		rows, links, fetched, canceled := map[otp.RowKey]bool{}, map[session.Shown]bool{}, 0, false
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 300).Draw(t, "seconds")) * time.Second)
 			by := rapid.SampledFrom([]session.Hash{alice, eve}).Draw(t, "by")
 			before := r
 			var err error
-			switch rapid.IntRange(0, 4).Draw(t, "step") {
+			switch rapid.IntRange(0, 7).Draw(t, "step") {
 			case 0:
 				row := rapid.SampledFrom([]otp.RowKey{"a", "b", "c", "d", "e"}).Draw(t, "row")
 				if r, err = session.Begin(r, p, by, row, otp.ID("VE"+row), [8]byte{}, true, now); err == nil {
@@ -237,13 +237,26 @@ func TestRecord_Model(t *testing.T) {
 				}
 			case 4:
 				c := rapid.SampledFrom([]string{"bank", "shop"}).Draw(t, "client")
-				var text []byte
-				if r, text, err = session.Fetch(r, c, asked.State, session.Result{1}.String(), now); err == nil {
-					if fetched++; c != "bank" || text == nil || before.ApprovedAt == 0 || canceled {
+				if r, err = session.Fetch(r, c, asked.State, session.Result{1}.String(), now); err == nil {
+					if fetched++; c != "bank" || before.ApprovedAt == 0 || canceled {
 						t.Fatalf("%s fetched from %+v", c, before)
 					}
 				}
 				by = owner
+			case 5: // a link, in no browser of the session
+				l := session.Link{Page: p, Verification: r.Verification, Attempt: rapid.IntRange(1, 3).Draw(t, "attempt")}
+				if r, err = session.Show(r, l, now); err == nil {
+					shown := session.Shown{Verification: l.Verification, Attempt: l.Attempt}
+					if links[shown] || before.ApprovedAt != 0 || canceled || r.Browser != before.Browser {
+						t.Fatalf("%+v is shown for %+v", shown, before)
+					}
+					links[shown] = true
+				}
+				by = owner
+			case 6:
+				r, err = session.Edit(r, p, by, func(draft []byte) ([]byte, error) { return append(draft, '1'), nil }, now)
+			case 7:
+				r, err = session.Save(r, p, by, session.Result{1}, now)
 			}
 			if err != nil {
 				r = before // as the store does

@@ -41,6 +41,21 @@ func (c *Catalogue) Mail(m notify.Message) (subject, text, page string) {
 	lines = append(lines, m.Code)
 	body.WriteString(`<p style="margin:0 0 16px"><span dir="ltr" style="font-size:32px;font-weight:bold;font-family:Consolas,Menlo,monospace;letter-spacing:4px">` +
 		html.EscapeString(m.Code) + "</span></p>\n")
+	if m.Link != "" {
+		words := w
+		if w.texts["mail_link"] == "" || w.texts["mail_link_button"] == "" { // an operator's file for a language of its own
+			words = c.wording(English)
+		}
+		button := "mail_link_button"
+		if s.kind == "payment" && words.texts["page_continue"] != "" { // the page shows what is approved
+			button = "page_continue"
+		}
+		before := words.chat("mail_link")
+		lines = append(lines, before, m.Link)
+		body.WriteString(paragraph(before))
+		body.WriteString(`<p style="margin:0 0 16px"><a href="` + html.EscapeString(m.Link) + `" style="display:inline-block;padding:12px 24px;border-radius:8px;font-weight:bold;text-decoration:none;color:#ffffff;background:#1d4ed8">` +
+			html.EscapeString(words.chat(button)) + "</a></p>\n")
+	}
 	for _, line := range after {
 		lines = append(lines, line)
 		body.WriteString(paragraph(line))
@@ -52,10 +67,10 @@ func paragraph(line string) string {
 	return `<p style="margin:0 0 16px">` + html.EscapeString(line) + "</p>\n"
 }
 
-// page is the HTML of a mail. It loads nothing and has no links. It does not use
+// page is the HTML of a mail. It loads nothing. It does not use
 // html/template, which would add 2.5 MB to the binary: it calls methods by name,
-// so the linker cannot leave out unused code. All texts are between tags, where
-// EscapeString is sufficient.
+// so the linker cannot leave out unused code. All texts are between tags or in quotes,
+// where EscapeString is sufficient. A link is one of the service's own.
 func (w *wording) page(subject, body string) string {
 	direction := "ltr"
 	if w.rightToLeft {

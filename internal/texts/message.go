@@ -244,7 +244,11 @@ func alertKeys(m notify.Message) []string {
 		}
 		return append(keys, "event_not_you")
 	case m.Notice != "":
-		return []string{noticePrefix + string(m.Notice)}
+		var keys []string
+		for _, part := range m.Notice.Parts() {
+			keys = append(keys, noticePrefix+string(part))
+		}
+		return keys
 	case m.Recovered:
 		return []string{"alert_recovery"}
 	}

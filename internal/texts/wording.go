@@ -60,6 +60,8 @@ var messageKeys = map[string][]string{
 	"speech_after":       nil,
 	"mail_subject":       {"brand"},
 	"mail_subject_alert": {"brand"},
+	"mail_link":          nil,
+	"mail_link_button":   nil,
 	"ask_login":          {"brand"},
 	"ask_general":        {"brand"},
 	"ask_payment":        {"brand"},
@@ -92,10 +94,18 @@ const noticePrefix = "notice_"
 // sentence's key is the [notify.Event].
 const eventPrefix = "event_"
 
+// linkPrefix begins the keys of the link in a mail.
+const linkPrefix = "mail_link"
+
 // isOptional reports whether an operator's file for a language of its own may lack
 // the key, because files of older releases do.
 func isOptional(key string) bool {
-	return strings.HasPrefix(key, noticePrefix) || strings.HasPrefix(key, pagePrefix) || strings.HasPrefix(key, eventPrefix) || key == "valid_hour" || key == "valid_hours" || key == "ignore_payment"
+	for _, prefix := range []string{noticePrefix, pagePrefix, eventPrefix, linkPrefix} {
+		if strings.HasPrefix(key, prefix) {
+			return true
+		}
+	}
+	return key == "valid_hour" || key == "valid_hours" || key == "ignore_payment"
 }
 
 // inSMS are the keys that an SMS uses.

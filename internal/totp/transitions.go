@@ -62,6 +62,10 @@ func (s State) lastStep(a Authenticator) (step int64) {
 	return step
 }
 
+// WasRemoved reports whether an authenticator with this secret, of which a code was accepted,
+// was removed within window.Day.
+func (s State) WasRemoved(a Authenticator) bool { return s.lastStep(a) > 0 }
+
 // Forgotten returns what is kept for window.Day after the user was erased: the
 // failures, and the last steps without their secrets. Registering the user again
 // resets neither.

@@ -52,8 +52,8 @@ type screen struct {
 	now   time.Time
 }
 
-// Render returns a screen as a page in the language of the locale: an [AddressScreen], a
-// [CodeScreen], a [HelpScreen] or an [EndScreen]. An error is a defect.
+// Render returns a screen, which is one of the types of this package, as a page in the language
+// of the locale. An error is a defect.
 func (r *Renderer) Render(locale string, look Look, s any, now time.Time) ([]byte, error) {
 	t := r.Texts.Page(locale)
 	p := layout{screen: screen{S: s, Look: look, texts: t, now: now}, Lang: t.Tag, Dir: "ltr", Style: StylePath(look.Color), Script: scriptPath()}
@@ -105,7 +105,7 @@ func (s *screen) describe(of any) string {
 		s.Title, s.Lead = s.T("page_end_"+v.Reason+"_title"), s.T("page_end_"+v.Reason+"_lead")
 		return "end"
 	}
-	return ""
+	return s.describeMore(of)
 }
 
 // toMark stands for the masked address in a text, which is cut there.
@@ -145,13 +145,27 @@ func (s screen) T(key string) string {
 	return s.texts.Text(key, map[string]string{"brand": s.Look.Brand})
 }
 
+// MayCancel is true if the screen has a button to cancel.
+func (s screen) MayCancel() bool {
+	switch s.S.(type) {
+	case LinkScreen, ShownScreen:
+		return false
+	}
+	return true
+}
+
 // Problem is the text of the fault.
 func (s screen) Problem() string { return s.texts.Text(s.Fault.Key, s.Fault.Values) }
 
-// FieldID is the id of the screen's field.
+// FieldID is the id of the screen's field, or of the one at fault.
 func (s screen) FieldID() string {
-	if _, ok := s.S.(AddressScreen); ok {
+	switch v := s.S.(type) {
+	case AddressScreen:
 		return "address"
+	case ScanScreen:
+		if v.Fault != nil && v.Fault.Key == nameFault {
+			return "name"
+		}
 	}
 	return "code"
 }
@@ -177,6 +191,12 @@ func (s screen) FieldAttributes() template.HTMLAttr {
 		attributes += ` aria-invalid="true"`
 	}
 	return template.HTMLAttr(attributes) //nolint:gosec // fixed words
+}
+
+// CodeAttributes are those of the code of a ScanScreen. It does not get the focus by itself:
+// the person has to see the QR code above it first.
+func (s screen) CodeAttributes() template.HTMLAttr {
+	return template.HTMLAttr(strings.TrimSuffix(string(s.FieldAttributes()), " autofocus")) //nolint:gosec // fixed words
 }
 
 // Kind is the text of an AddressScreen for the kinds of address that can be reached.

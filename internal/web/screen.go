@@ -7,6 +7,7 @@
 package web
 
 import (
+	"html/template"
 	"time"
 
 	"twofa/internal/channel"
@@ -138,4 +139,76 @@ type EndScreen struct {
 	Auto   bool
 	// Again is the path of the screen with which the person can go on, "" if there is none.
 	Again string
+}
+
+// LinkScreen has the button of a magic link.
+type LinkScreen struct {
+	Form    Form
+	Payment Payment
+	Fault   *Fault
+}
+
+// ShownScreen shows a code to a person who has to type it into another browser.
+type ShownScreen struct {
+	Code    string
+	Payment Payment
+}
+
+// IntroScreen begins an enrolment.
+type IntroScreen struct {
+	Form   Form
+	Fault  *Fault
+	Cancel Form
+}
+
+// ScanScreen has the QR code of an authenticator app, and asks for the app's first code.
+type ScanScreen struct {
+	Form Form
+	// QR is an svg element, "" if the contents are too long for one. URI is what it says, and
+	// Key is the secret alone.
+	QR       template.HTML
+	URI, Key string
+	// Name is the name of the app, which the person may change.
+	Name string
+	// Fault is one of the code. It is one of the name if its key is page_error_name.
+	Fault  *Fault
+	Back   string
+	Cancel Form
+}
+
+// App is an authenticator app in an AppsScreen.
+type App struct {
+	ID, Name string
+	Since    time.Time
+	// New is true for an app that was added here, Removed for one that will be removed.
+	New, Removed bool
+	Remove, Keep Form
+}
+
+// AppsScreen lists the apps and what is known of the recovery codes.
+type AppsScreen struct {
+	Apps []App
+	// Add adds an app, nil if there can be no more.
+	Add *Form
+	// CodesLeft is how many recovery codes the person has. NewCodes is true if there are new
+	// ones, which will replace them. Codes makes new ones.
+	CodesLeft int
+	NewCodes  bool
+	Codes     Form
+	// Changed is true if something will change when the person saves.
+	Changed bool
+	Save    Form
+	Fault   *Fault
+	// Notice is the key of a text that tells what the last click did, "" for none.
+	Notice string
+	Cancel Form
+}
+
+// CodesScreen shows new recovery codes, once.
+type CodesScreen struct {
+	Codes []string
+	// Set names the codes, the field set of Keep, with which the person goes on: the codes
+	// count from then on.
+	Set  string
+	Keep Form
 }

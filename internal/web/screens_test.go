@@ -1,6 +1,8 @@
 package web_test
 
 import (
+	"html/template"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/qr"
 	"twofa/internal/testing/browser"
 	"twofa/internal/texts"
 	"twofa/internal/web"
@@ -82,18 +85,62 @@ func screens() map[string]any {
 		"code": code, "code-pay": pay, "code-wrong": wrong, "code-notice": notice, "code-dead": dead, "code-expired": expired, "code-letters": letters,
 		"app": app, "recovery": recovery, "help": help, "help-new": helpNew,
 	}
-	for _, reason := range []string{"done", "canceled", "denied", "failed", "expired", "browser", "cookies", "link"} {
-		end := web.EndScreen{Reason: reason, Good: reason == "done"}
+	maps.Copy(all, enrollScreens(payment))
+	for _, reason := range []string{"saved", "unchanged", "link_shown", "link_expired", "done", "canceled", "denied", "failed", "expired", "browser", "cookies", "link"} {
+		end := web.EndScreen{Reason: reason, Good: reason == "done" || reason == "saved"}
 		switch reason {
 		case "cookies":
 			end.Again = "/verify/check?t=x"
-		case "browser", "link":
+		case "browser", "link", "link_shown", "link_expired":
 		default:
 			end.Return = "https://bank.example/2fa/done?session=PS1&result=abc"
 		}
 		all["end-"+reason] = end
 	}
 	return all
+}
+
+// enrollScreens are those of links and enrolments.
+func enrollScreens(payment web.Payment) map[string]any {
+	of := func(action string) web.Form {
+		return web.Form{Action: "/verify/enroll/" + action, Token: "sealed-token", Once: "once-" + action}
+	}
+	uri := "otpauth://totp/Acme%20Bank:alice?algorithm=SHA1&digits=6&issuer=Acme%20Bank&period=30&secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+	svg, err := qr.SVG(uri, "QR code")
+	if err != nil {
+		panic(err)
+	}
+	scan := web.ScanScreen{
+		Form: of("app"), QR: template.HTML(svg), URI: uri, Key: "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", Name: "Authenticator", //nolint:gosec // ours
+		Back: "/verify/enroll?t=x", Cancel: of("cancel"),
+	}
+	wrong, name, long := scan, scan, scan
+	wrong.Fault = &web.Fault{Key: "page_error_wrong_app", Field: true}
+	name.Fault, name.Name = &web.Fault{Key: "page_error_name", Field: true}, strings.Repeat("W", 64)
+	long.QR, long.Fault = "", &web.Fault{Key: "page_error_old_qr"}
+	none := web.AppsScreen{Add: formOf("add"), Codes: of("codes"), Save: of("save"), Cancel: of("cancel")}
+	none.Add.Action = "/verify/enroll/add"
+	apps := none
+	apps.Apps = []web.App{
+		{ID: "TA0", Name: "Old phone", Since: now, Remove: of("remove"), Keep: of("keep")},
+		{ID: "TA1", Name: strings.Repeat("W", 64), Since: now, Removed: true, Remove: of("remove"), Keep: of("keep")},
+		{ID: "TA2", Name: "هاتفي", Since: now, New: true, Remove: of("remove")},
+	}
+	apps.CodesLeft, apps.Changed, apps.Notice = 7, true, "page_enroll_confirmed"
+	full := apps
+	full.Add, full.NewCodes, full.Fault = nil, true, &web.Fault{Key: "page_error_codes", Values: map[string]string{"wait": "7 h"}}
+	codes := web.CodesScreen{Set: "0123456789abcdef0123456789abcdef", Keep: of("kept")}
+	for range 10 {
+		codes.Codes = append(codes.Codes, "ABCD-EFGH-JKLM-NPQR")
+	}
+	link := web.LinkScreen{Form: web.Form{Action: "/verify/link", Token: "sealed-token", Once: "once"}, Payment: payment}
+	failed := link
+	failed.Fault = &web.Fault{Key: "page_error_failure"}
+	return map[string]any{
+		"link": link, "link-failed": failed, "shown": web.ShownScreen{Code: "482913", Payment: payment}, "shown-letters": web.ShownScreen{Code: "ABCDEFGHJK"},
+		"intro": web.IntroScreen{Form: of("begin"), Cancel: of("cancel")}, "intro-failed": web.IntroScreen{Form: of("begin"), Cancel: of("cancel"), Fault: failed.Fault},
+		"scan": scan, "scan-wrong": wrong, "scan-name": name, "scan-long": long, "apps-none": none, "apps": apps, "apps-full": full, "codes": codes,
+	}
 }
 
 func names() (list []string) {

@@ -73,6 +73,33 @@
     }, () => {}); // the person types the code
   }
 
+  // Recovery codes: buttons that need a script.
+  const copy = document.querySelector("[data-copy]");
+  if (copy && navigator.clipboard) {
+    copy.hidden = false;
+    copy.addEventListener("click", () => {
+      navigator.clipboard.writeText(copy.dataset.copy).then(() => {
+        byId("said").textContent = copy.dataset.done;
+      }, () => {}); // the codes can be selected
+    });
+  }
+  const file = document.querySelector("[data-file]");
+  if (file) {
+    file.hidden = false;
+    file.addEventListener("click", () => {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([file.dataset.file], { type: "text/plain;charset=utf-8" }));
+      link.download = "recovery-codes.txt";
+      link.click();
+      URL.revokeObjectURL(link.href);
+    });
+  }
+  const print = document.querySelector("[data-print]");
+  if (print) {
+    print.hidden = false;
+    print.addEventListener("click", () => window.print());
+  }
+
   const problem = byId("problem");
   if (problem) problem.focus();
 })();

@@ -67,6 +67,9 @@ func (s sender) Send(ctx context.Context, m notify.Message) error {
 	b.WriteString("│ To " + printable(m.To) + " over " + string(s.channel) + " (printed only; nothing was sent)\n")
 	b.WriteString("│\n")
 	b.WriteString("│ " + printable(s.texts.Chat(m)) + "\n")
+	if m.Link != "" { // the text of a chat has none
+		b.WriteString("│\n│ " + printable(m.Link) + "\n")
+	}
 	b.WriteString("└" + rule + "\n")
 
 	s.mu.Lock()

@@ -58,6 +58,19 @@ func TestSendPrintsTheMessageAsThePersonSeesIt(t *testing.T) {
 	}
 }
 
+// Beside the code, a mail has a link, which the developer follows.
+func TestSendPrintsTheLinkOfAMail(t *testing.T) {
+	var out bytes.Buffer
+	m := message()
+	m.Link = "http://127.0.0.1:7071/verify/link?t=x"
+	if err := printer(&out).Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if want := "Bike Shop\n│\n│ " + m.Link + "\n└"; !strings.Contains(out.String(), want) {
+		t.Errorf("printed\n%s\nwithout\n%s", out.String(), want)
+	}
+}
+
 // A hostile value must not move the cursor, colour the terminal or imitate a second
 // message.
 func TestSendNeutralisesControlCharacters(t *testing.T) {

@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Path returns the path of a program. If the program is missing, the test fails: a skipped test
@@ -35,6 +37,18 @@ func ReadQR(t testing.TB, picture []byte) string {
 		t.Fatalf("zbarimg finds no QR code: %v", err)
 	}
 	return strings.TrimSuffix(string(out), "\n")
+}
+
+// AppCode is the code that pyotp, a library that nobody here wrote, makes of the URI of a QR code
+// at that time.
+func AppCode(t testing.TB, uri string, at time.Time) string {
+	t.Helper()
+	const program = "import pyotp, sys; print(pyotp.parse_uri(sys.argv[1]).at(int(sys.argv[2])))"
+	out, err := exec.Command("/usr/bin/python3", "-c", program, uri, strconv.FormatInt(at.Unix(), 10)).Output()
+	if err != nil {
+		t.Fatalf("pyotp makes no code (make tools installs it): %v", err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // DrawSVG draws an SVG as a PNG of that width in pixels.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"twofa/internal/capability"
@@ -17,20 +18,24 @@ import (
 	"twofa/internal/web"
 	"twofa/otpsend"
 	"twofa/otpverify"
+	"twofa/users"
 )
 
-// Check is the page on which a person types a code (verify/check). Its fields are set once,
+// Site is the pages on which a person types a code (verify/check), follows the link of a mail
+// (verify/link), and sets up an authenticator app (verify/enroll). Its fields are set once,
 // before the first call.
 //
-// A GET shows what the sealed parameter t says, reads no storage and changes nothing. A POST
-// acts on the session's row, whatever t says was done before, and answers with a redirect to
-// a new t, so that reload, the back button and a second tab repeat nothing.
-type Check struct {
+// A GET shows what the sealed parameter t says, and on an enrolment page what the session's row
+// has for this browser. It changes nothing. A POST acts on the session's row, whatever t says
+// was done before, and answers with a redirect to a new t, so that reload, the back button and
+// a second tab repeat nothing. Codes that are shown once are in the answer to the POST itself.
+type Site struct {
 	Keys     *secret.Keyring
 	Clients  *client.Registry // nil: there are no pages
 	Sessions *session.Store
 	Send     *otpsend.Service
 	Verify   *otpverify.Service
+	Users    *users.Service
 	Renderer *web.Renderer
 	// Look is how the pages of a client look.
 	Look func(client.Client) web.Look
@@ -50,12 +55,25 @@ type Answer struct {
 	Problem error
 }
 
-// maxForm is the greatest length of a form in bytes.
-const maxForm = 16 << 10
+// place is a kind of page.
+type place struct {
+	kind  capability.Kind // of t
+	path  string
+	scope client.Scope // that the client needs
+	// done and canceled are the ends with and without a result.
+	done, canceled string
+}
 
-// token is what the parameter t holds.
+// The places.
+var (
+	checkPlace  = place{capability.Page, session.CheckPath, client.ScopeSend, endDone, endCanceled}
+	linkPlace   = place{capability.Link, session.LinkPath, client.ScopeSend, endDone, endCanceled}
+	enrollPlace = place{capability.Enroll, session.EnrollPath, client.ScopeUsers, endSaved, endUnchanged}
+)
+
+// token is what the parameter t holds. Only that of a link has more than a page.
 type token struct {
-	session.Page
+	session.Link
 	View view `json:"w,omitzero"`
 }
 
@@ -63,7 +81,7 @@ type token struct {
 type view struct {
 	Fault   *web.Fault `json:"f,omitzero"`
 	Notice  string     `json:"n,omitzero"`
-	Typed   string     `json:"t,omitzero"` // the address as the person typed it
+	Typed   string     `json:"t,omitzero"` // what the person typed, except codes
 	Country string     `json:"c,omitzero"`
 	Dead    bool       `json:"d,omitzero"` // the code cannot be used any more
 	End     string     `json:"e,omitzero"` // the reason of an end
@@ -76,7 +94,8 @@ type view struct {
 
 // visit is one request of a browser.
 type visit struct {
-	*Check
+	*Site
+	place   place
 	ctx     context.Context
 	request *http.Request
 	now     time.Time
@@ -93,30 +112,79 @@ type visit struct {
 var errLink = &problem.Error{Kind: problem.InvalidRequest, Err: errors.New("pages: not a valid link")}
 
 // enter reads t, the client and the cookies.
-func (c *Check) enter(r *http.Request, t string) (v *visit, err error) {
-	v = &visit{Check: c, ctx: r.Context(), request: r, now: c.Now()}
-	v.locale = c.Renderer.Locale(r.URL.RawQuery, "", r.Header.Get("Accept-Language"))
-	if c.Clients == nil || capability.Open(c.Keys, capability.Page, t, &v.token) != nil {
+func (s *Site) enter(r *http.Request, at place, t string) (v *visit, err error) {
+	v = &visit{Site: s, place: at, ctx: r.Context(), request: r, now: s.Now()}
+	v.locale = s.Renderer.Locale(r.URL.RawQuery, "", r.Header.Get("Accept-Language"))
+	if s.Clients == nil || capability.Open(s.Keys, at.kind, t, &v.token) != nil {
 		return v, errLink
 	}
-	known, ok := c.Clients.Client(v.token.Client)
-	if !ok || !v.token.Valid(known) || v.token.ReturnURL(known) == "" {
+	known, ok := s.Clients.Client(v.token.Client)
+	if !ok || !v.token.Valid(known, at.scope) || v.token.ReturnURL(known) == "" {
 		return v, errLink
 	}
 	v.client = known
 	v.ctx = client.With(v.ctx, known)
 	reqlog.Add(v.ctx, slog.String("client", known.ID))
 	reqlog.Purpose(v.ctx, v.token.Purpose)
-	v.locale = c.Renderer.Locale(r.URL.RawQuery, v.token.Locale, r.Header.Get("Accept-Language"))
+	v.locale = s.Renderer.Locale(r.URL.RawQuery, v.token.Locale, r.Header.Get("Accept-Language"))
 	v.t = t
 	if query := r.URL.Query(); query.Has("ui_locales") || query.Has("locale") { // also for the pages that follow
 		v.token.Locale = v.locale
-		if text, err := capability.Seal(c.Keys, capability.Page, v.token); err == nil {
+		if text, err := capability.Seal(s.Keys, at.kind, v.token); err == nil {
 			v.t = text
 		}
 	}
 	v.readCookies()
 	return v, nil
+}
+
+// get answers a GET with a screen.
+func (s *Site) get(at place, screen string, show func(v *visit) Answer) func(*http.Request) Answer {
+	return func(r *http.Request) Answer {
+		v, err := s.enter(r, at, r.URL.Query().Get("t"))
+		switch {
+		case err == nil && screen == screenNone:
+			err = errLink
+		case err == nil && screen == screenEnd:
+			return v.ended()
+		}
+		if err != nil {
+			return v.end(http.StatusBadRequest, endLink, err)
+		}
+		if at.kind != capability.Link && v.token.Over(v.now) {
+			return v.end(http.StatusGone, endExpired, nil)
+		}
+		return show(v)
+	}
+}
+
+// post answers a form. The answer to a form without t is the same as for any other broken
+// link.
+func (s *Site) post(at place, f action) func(*http.Request) Answer {
+	return func(r *http.Request) Answer {
+		form, err := readForm(r)
+		v, bad := s.enter(r, at, form.Get("t"))
+		if err == nil {
+			err = bad
+		}
+		if err == nil && s.Forms(r) != nil {
+			err = errCrossSite
+		}
+		if err != nil {
+			return v.end(http.StatusBadRequest, endLink, err)
+		}
+		return f(v, form)
+	}
+}
+
+// inBrowser is an action that needs the cookie of the session.
+func inBrowser(f action) action {
+	return func(v *visit, form url.Values) Answer {
+		if v.browser == (session.Hash{}) {
+			return v.end(http.StatusForbidden, endCookies, errCookies)
+		}
+		return f(v, form)
+	}
 }
 
 // from is the request for the use case that sends codes.

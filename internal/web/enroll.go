@@ -1,0 +1,74 @@
+package web
+
+import (
+	"html/template"
+	"strconv"
+	"strings"
+)
+
+// nameFault is the key of the only fault of a ScanScreen that is one of the name.
+const nameFault = "page_error_name"
+
+// describeMore is describe for links and enrolments.
+func (s *screen) describeMore(of any) string {
+	switch v := of.(type) {
+	case LinkScreen:
+		s.Title, s.Lead, s.Fault = s.T("page_address_title"), s.T("page_link_lead"), v.Fault
+		return "link"
+	case ShownScreen:
+		s.Title, s.Lead = s.T("page_link_code_title"), s.T("page_link_code_lead")
+		return "shown"
+	case IntroScreen:
+		s.Title, s.Lead, s.Fault = s.T("page_enroll_intro_title"), s.T("page_enroll_intro_lead"), v.Fault
+		return "intro"
+	case ScanScreen:
+		s.Title, s.Lead, s.Fault = s.T("page_enroll_scan_title"), s.T("page_enroll_scan_lead"), v.Fault
+		return "scan"
+	case AppsScreen:
+		s.Title, s.Fault = s.T("page_enroll_title"), v.Fault
+		if len(v.Apps) == 0 {
+			s.Lead = s.T("page_enroll_none")
+		}
+		return "apps"
+	case CodesScreen:
+		s.Title, s.Lead = s.T("page_codes_new_title"), s.T("page_codes_new_lead")
+		return "codes"
+	}
+	return ""
+}
+
+// Link is the address that opens an authenticator app. html/template knows no addresses of
+// that kind; this one is made by the service, and is escaped as every attribute.
+func (s screen) Link() template.URL {
+	v, _ := s.S.(ScanScreen)
+	return template.URL(v.URI) //nolint:gosec // made by the service
+}
+
+// Since is when an app was added: a date that reads alike in every language.
+func (s screen) Since(a App) string {
+	return s.texts.Text("page_enroll_since", map[string]string{"date": a.Since.UTC().Format("2006-01-02")})
+}
+
+// CodesLeft is how many recovery codes are left.
+func (s screen) CodesLeft() string {
+	switch v, _ := s.S.(AppsScreen); {
+	case v.NewCodes:
+		return s.T("page_codes_made")
+	case v.CodesLeft == 0:
+		return s.T("page_codes_none")
+	default:
+		return s.texts.Text("page_codes_left", map[string]string{"left": strconv.Itoa(v.CodesLeft)})
+	}
+}
+
+// File is the text of the file with the recovery codes.
+func (s screen) File() string {
+	v, _ := s.S.(CodesScreen)
+	return s.Look.Brand + "\n" + s.T("page_codes_title") + "\n\n" + strings.Join(v.Codes, "\n") + "\n"
+}
+
+// All is the recovery codes for the clipboard.
+func (s screen) All() string {
+	v, _ := s.S.(CodesScreen)
+	return strings.Join(v.Codes, "\n")
+}

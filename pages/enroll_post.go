@@ -1,0 +1,253 @@
+package pages
+
+import (
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"twofa/internal/enroll"
+	"twofa/internal/problem"
+	"twofa/internal/reqlog"
+	"twofa/internal/session"
+	"twofa/internal/totp"
+	"twofa/internal/web"
+	"twofa/otpverify"
+)
+
+// enrollActions are the forms of the enrolment page, by the last segment of their path.
+var enrollActions = map[string]action{
+	"begin": begin, "add": addApp, screenApp: confirmApp, "remove": removeApp, "keep": keepApp, "codes": makeCodes, "kept": keepCodes, "save": save,
+	"cancel": cancelEnroll,
+}
+
+// PostEnroll answers a form of the enrolment page. Nothing that it does takes effect: it is
+// kept in the session's row until the app fetches it. One read and one write of that row; the
+// first form also reads the user's, and new recovery codes are counted there.
+func (s *Site) PostEnroll(name string) func(*http.Request) Answer {
+	return s.post(enrollPlace, inBrowser(enrollActions[name]))
+}
+
+// begin is the form that begins the enrolment, and binds the session to the browser. A person
+// without an app sees the QR code next.
+func begin(v *visit, _ url.Values) Answer {
+	loaded, _, err := v.draft()
+	if !errors.Is(err, errNoDraft) {
+		if err != nil {
+			return v.refuseEnroll(err, view{})
+		}
+		return v.redirect(screenMain, view{}, nil)
+	}
+	d, err := v.Users.BeginDraft(v.ctx, v.token.Page)
+	if err != nil {
+		return v.refuseEnroll(err, view{})
+	}
+	if _, err := v.change(&loaded, v.edited(func(encoded []byte) ([]byte, error) {
+		if encoded != nil { // the form was sent twice
+			return encoded, nil
+		}
+		return d.Encode()
+	})); err != nil {
+		return v.refuseEnroll(err, view{})
+	}
+	return v.redirect(screenApp, view{}, nil)
+}
+
+// edited is the transition of a session whose draft changes.
+func (v *visit) edited(edit func(draft []byte) ([]byte, error)) session.Transition {
+	return func(old session.Record) (session.Record, error) {
+		return session.Edit(old, v.token.Page, v.browser, edit, v.now)
+	}
+}
+
+// edit changes the draft. An error of f is returned after its draft was kept: a wrong code
+// counts.
+func (v *visit) edit(f func(enroll.Draft) (enroll.Draft, error)) (d enroll.Draft, err error) {
+	var failed error
+	_, err = v.change(nil, v.edited(func(encoded []byte) ([]byte, error) {
+		if encoded == nil {
+			return nil, errNoDraft
+		}
+		old, err := enroll.Decode(encoded)
+		if err != nil {
+			return nil, problem.Unexpected(err)
+		}
+		d, failed = f(old)
+		return d.Encode()
+	}))
+	if err != nil {
+		return d, err
+	}
+	return d, failed
+}
+
+// addApp is the form that shows a QR code for one more app.
+func addApp(v *visit, _ url.Values) Answer {
+	if _, err := v.edit(v.Users.AddToDraft); err != nil {
+		return v.refuseEnroll(err, view{})
+	}
+	return v.redirect(screenApp, view{}, nil)
+}
+
+// formOf names a form that was sent.
+func formOf(form url.Values) enroll.Form {
+	name := session.HashOf("form\n" + form.Get("once"))
+	return enroll.Form(name[:16])
+}
+
+// maxShown is the longest name, in bytes, that a page shows again after an error.
+const maxShown = 4 * totp.MaxName
+
+// confirmApp is the form with the first code of an app, and its name.
+func confirmApp(v *visit, form url.Values) Answer {
+	_, err := v.edit(func(old enroll.Draft) (enroll.Draft, error) {
+		d, err := enroll.Confirm(old, form.Get("code"), form.Get("name"), formOf(form), v.now)
+		if err != nil && d.Pending == nil { // too late, or the last wrong code: go on with a new secret
+			if fresh, full := v.Users.AddToDraft(d); full == nil {
+				return fresh, enroll.ErrGone
+			}
+			return d, enroll.ErrFull
+		}
+		return d, err
+	})
+	if err != nil {
+		w := view{Typed: form.Get("name")}
+		if len(w.Typed) > maxShown {
+			w.Typed = ""
+		}
+		return v.refuseEnroll(wrong{err, otpverify.FactorTOTP}, w)
+	}
+	return v.redirect(screenMain, view{Notice: "page_enroll_confirmed"}, nil)
+}
+
+// removeApp and keepApp are the forms beside an app.
+func removeApp(v *visit, form url.Values) Answer {
+	return v.changeApp(enroll.Remove, form)
+}
+
+func keepApp(v *visit, form url.Values) Answer {
+	return v.changeApp(enroll.Keep, form)
+}
+
+func (v *visit) changeApp(f func(enroll.Draft, string) (enroll.Draft, error), form url.Values) Answer {
+	if _, err := v.edit(func(d enroll.Draft) (enroll.Draft, error) { return f(d, form.Get("id")) }); err != nil {
+		return v.refuseEnroll(err, view{})
+	}
+	return v.redirect(screenMain, view{Notice: "page_enroll_unsaved"}, nil)
+}
+
+// makeCodes is the form that shows new recovery codes, in the answer itself: no other page has
+// them again. One storage round trip, two for the user's row, and two for the draft.
+func makeCodes(v *visit, form url.Values) Answer {
+	by := formOf(form)
+	_, d, err := v.draft()
+	if err == nil && d.ShownBy == by {
+		err = enroll.ErrShown
+	}
+	if err != nil {
+		return v.refuseEnroll(err, view{})
+	}
+	codes, fresh, err := v.Users.DraftCodes(v.ctx, d)
+	if err == nil {
+		_, err = v.edit(func(d enroll.Draft) (enroll.Draft, error) { return enroll.ShowCodes(d, fresh, by) })
+	}
+	if err != nil {
+		return v.refuseEnroll(err, view{})
+	}
+	return v.answer(http.StatusOK, web.CodesScreen{Codes: codes, Set: hex.EncodeToString(by[:]), Keep: v.form("kept")})
+}
+
+// keepCodes is the form below the recovery codes. Before it, nothing replaces the old ones: the
+// answer with the codes may not have arrived.
+func keepCodes(v *visit, form url.Values) Answer {
+	_, err := v.edit(func(d enroll.Draft) (enroll.Draft, error) {
+		var by enroll.Form
+		if n, err := hex.Decode(by[:], []byte(form.Get("set"))); err != nil || n != len(by) {
+			return d, enroll.ErrShown
+		}
+		return enroll.KeepCodes(d, by)
+	})
+	if err != nil {
+		return v.refuseEnroll(err, view{})
+	}
+	return v.redirect(screenMain, view{}, nil)
+}
+
+// cancelEnroll is the form that ends the enrolment without a change.
+func cancelEnroll(v *visit, _ url.Values) Answer {
+	if _, err := v.change(nil, func(old session.Record) (session.Record, error) {
+		return session.Cancel(old, v.token.Page, v.browser, v.now)
+	}); err != nil {
+		return v.refuseEnroll(err, view{})
+	}
+	return v.redirect(screenEnd, view{End: endUnchanged}, nil)
+}
+
+// save is the form that ends the enrolment. Without a change, it is the same as cancel.
+func save(v *visit, form url.Values) Answer {
+	loaded, d, err := v.draft()
+	if err != nil {
+		return v.refuseEnroll(err, view{})
+	}
+	if !d.Changed() {
+		return cancelEnroll(v, form)
+	}
+	result := session.NewResult()
+	rec, err := v.change(&loaded, func(old session.Record) (session.Record, error) {
+		return session.Save(old, v.token.Page, v.browser, result, v.now)
+	})
+	if err != nil {
+		return v.refuseEnroll(err, view{})
+	}
+	return v.done(rec)
+}
+
+// contest ends an enrolment of which this browser is not the one that it is bound to: one of the
+// two is a stranger's, who must not finish it.
+func (v *visit) contest(o over) {
+	if !errors.Is(o.error, session.ErrBrowser) {
+		return
+	}
+	if _, err := v.change(nil, session.Contest); err != nil {
+		reqlog.Add(v.ctx, slog.String("not_contested", err.Error()))
+	}
+}
+
+// refuseEnroll answers what could not be done on the enrolment page.
+func (v *visit) refuseEnroll(err error, w view) Answer {
+	if o, ok := errors.AsType[over](err); ok {
+		v.contest(o)
+		if a, left := v.leave(o); left {
+			return a
+		}
+		err = o.error
+	}
+	screen := screenMain
+	logged := problemOf(err)
+	switch p, _ := errors.AsType[*problem.Error](err); {
+	case errors.Is(err, errNoDraft):
+		return v.redirect(screenMain, view{}, logged)
+	case errors.Is(err, enroll.ErrGone):
+		screen, w.Fault = screenApp, &web.Fault{Key: "page_error_old_qr"}
+	case errors.Is(err, enroll.ErrName):
+		screen, w.Fault = screenApp, &web.Fault{Key: "page_error_name", Field: true}
+	case errors.Is(err, enroll.ErrFull):
+		w.Fault = &web.Fault{Key: "page_error_apps"}
+	case errors.Is(err, enroll.ErrNoApp): // it was taken back before
+	case errors.Is(err, enroll.ErrShown):
+		w.Fault = &web.Fault{Key: "page_codes_shown"}
+	case p == nil:
+		return v.failed(err)
+	case p.Kind == problem.NotFound: // the user was erased
+		return v.redirect(screenEnd, view{End: endExpired}, p)
+	case p.Kind == problem.TooManyChanges:
+		logged, w.Fault = p, &web.Fault{Key: "page_error_codes", Values: map[string]string{"wait": v.Renderer.Wait(v.locale, p.RetryAfter)}}
+	default:
+		if _, typed := errors.AsType[wrong](err); typed {
+			screen = screenApp
+		}
+		logged, w.Fault = p, v.fault(err, p, w)
+	}
+	return v.redirect(screen, w, logged)
+}
