@@ -34,6 +34,7 @@ usage:
   twofa clients new ID [--verify]             make a secret for a client, and its entry for TWOFA_CLIENTS
   twofa clients list                          print the clients of TWOFA_CLIENTS
   twofa clients check ID                      read a secret, and say whether it is this client's
+  twofa check [--json]                        check the settings, storage and providers; sends nothing
   twofa version                               print version, commit and Go version
   twofa help                                  print this text
 
@@ -90,6 +91,8 @@ func (c *command) run(ctx context.Context, args []string) int {
 		return c.exportUsers(ctx, args[2:])
 	case name == "clients new", name == "clients list", name == "clients check":
 		return c.clients(args[1], args[2:])
+	case args[0] == "check":
+		return c.check(ctx, args[1:])
 	case name == "version":
 		return c.print(version())
 	case isHelp(args[0]), (args[0] == "users" || args[0] == "clients") && len(args) == 2 && isHelp(args[1]):

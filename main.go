@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/signal"
 	"sync"
@@ -21,7 +20,6 @@ import (
 	"twofa/internal/app"
 	"twofa/internal/config"
 	"twofa/internal/deadline"
-	"twofa/internal/otp"
 	"twofa/purge"
 )
 
@@ -72,47 +70,6 @@ func run(ctx context.Context, stdout io.Writer) (err error) {
 		err = errors.New("stopped by a signal")
 	}
 	return err
-}
-
-// warn logs the settings that are allowed, but most likely a mistake.
-func warn(s config.Settings, log *slog.Logger) {
-	for _, name := range s.Unknown {
-		log.Warn("this version does not know this setting; is it misspelled?", "setting", name)
-	}
-	if s.UnderHost && s.Messenger == config.MessengerConsole {
-		log.Warn("messages are printed and not sent: codes and numbers go to the host's log. Use this for local work only", "setting", "TWOFA_MESSENGER")
-	}
-	if s.PublicURL == "" && s.Twilio.AccountSID != "" {
-		log.Warn("the provider cannot report what became of messages: there is no fallback after a lost message, and people cannot reply", "setting", "TWOFA_PUBLIC_URL")
-	}
-	if s.Keys != nil {
-		for _, weak := range s.Keys.Warnings() {
-			log.Warn("TWOFA_SECRET: "+weak+": remove it when nothing needs it any more (docs/runbooks/rotate-secret.md)", "setting", "TWOFA_SECRET")
-		}
-	}
-	byDefault := otp.DefaultPolicy()
-	if s.Policy.TTL > byDefault.TTL {
-		log.Warn("codes are valid for longer than the 10 minutes that NIST SP 800-63B-4 allows", "setting", "TWOFA_CODE_TTL")
-	}
-	if s.Policy.MaxChecks > byDefault.MaxChecks {
-		log.Warn("a code has more than the 5 tries that the PSD2 standard (RTS, article 4) allows", "setting", "TWOFA_MAX_CHECKS")
-	}
-	if s.AllowPlainHTTP {
-		log.Warn("storage and the provider may be reached over plain http: everybody on the way can read and change rows and messages", "setting", "TWOFA_ALLOW_PLAIN_HTTP")
-	}
-	if n := s.TestNumbers; len(n.Scenarios) == 0 && !n.Until.IsZero() {
-		log.Warn("the last day of the test numbers is past: they are switched off, and get messages as all numbers do. Remove the setting, or give a new day", "setting", "TWOFA_TEST_NUMBERS", "until", n.Until)
-	}
-	if len(s.TestNumbers.Scenarios) > 0 {
-		log.Warn("test numbers are on: nothing is sent to them, and a fixed code is right for them", "setting", "TWOFA_TEST_NUMBERS", "until", s.TestNumbers.Until)
-	}
-	if addr, err := netip.ParseAddrPort(s.Addr); err == nil && !addr.Addr().IsLoopback() {
-		if s.Clients == nil {
-			log.Warn("on its own the service asks for no key: everybody who reaches this address can send and check codes", "setting", "TWOFA_ADDR")
-		} else {
-			log.Warn("on its own the service has no TLS: secrets of clients and codes travel in clear, unless something in front of it ends TLS", "setting", "TWOFA_ADDR")
-		}
-	}
 }
 
 // sweepHourly runs the purge in a process without the host's timer.

@@ -105,7 +105,7 @@ var working = map[string]struct {
 	"own_defaults": {"", ownDefaults(func(*config.Settings) {})},
 	"own_everything": {secret2 + "," + secret1, config.Settings{
 		Addr: "[::1]:8080", ClientIPHeader: "x-real-ip", MagicLinks: true, NotifyChanges: true, Store: "azure", DataDir: "/var/lib/twofa",
-		Tables:    azuretable.Options{ServiceURL: "https://account.table.core.windows.net", ClientID: "01234567-89ab-cdef-0123-456789ABCDEF", TablePrefix: "Two2fa"},
+		Tables:    azuretable.Options{ServiceURL: "https://account.table.core.windows.net", ClientID: "01234567-89ab-cdef-0123-456789ABCDEF", Setting: "TWOFA_TABLES_URL", TablePrefix: "Two2fa"},
 		Messenger: "twilio", Channels: []channel.Channel{"whatsapp", "sms", "call", "email"}, PublicURL: "https://twofa.example.com",
 		Pages:        config.Pages{Color: "#0b5fff", Logo: logo(), Privacy: "https://example.com/privacy", Terms: "https://example.com/terms?v=2", Support: "mailto:help@example.com"},
 		Email:        email.Options{URL: "smtps://user:pass%40word@mail.example.com", From: "Acme <login@example.com>"},
@@ -132,7 +132,7 @@ var working = map[string]struct {
 		Limits: guard.Limits{PerIP: 30, PerIPPerDay: 200, PagePerIP: 10, PagePerIPPerDay: 50, AnonymousPerDay: 5000},
 	}},
 	"own_connection": {secret1, ownDefaults(func(s *config.Settings) {
-		s.Store, s.Tables = "azure", azuretable.Options{ConnectionString: "UseDevelopmentStorage=true", TablePrefix: "twofa"}
+		s.Store, s.Tables = "azure", azuretable.Options{ConnectionString: "UseDevelopmentStorage=true", Setting: "TWOFA_TABLES_CONNECTION", TablePrefix: "twofa"}
 		s.LogLevel = slog.LevelDebug
 		s.Policy = otp.Policy{
 			Shape: otp.Shape{Length: 4, Alphabet: otp.Digits}, TTL: time.Minute, MaxChecks: 1, MaxFailuresPerDay: 1,
@@ -155,12 +155,14 @@ var working = map[string]struct {
 	"own_misspelled": {"", ownDefaults(func(s *config.Settings) { s.Unknown = []string{"TWOFA_BRANT", "TWOFA_MAX_CHEKS"} })},
 	"host_connection": {secret1, hostDefaults(func(s *config.Settings) {
 		s.Tables.ConnectionString = "DefaultEndpointsProtocol=https;AccountName=account;AccountKey=a2V5;EndpointSuffix=core.windows.net"
+		s.Tables.Setting = "AzureWebJobsStorage"
 		s.Messenger, s.Countries = "twilio", map[string]bool{"US": true}
 		s.Twilio = twilio.Options{AccountSID: "AC00000000000000000000000000000001", AuthToken: "0123456789abcdef0123456789abcdef", WhatsAppFrom: "+14155238886", Channels: []channel.Channel{"whatsapp"}}
 	})},
 	"host_account_name": {secret1, hostDefaults(func(s *config.Settings) {
 		s.Addr = "127.0.0.1:65535"
 		s.Tables.ServiceURL, s.Tables.ClientID = "https://account123.table.core.windows.net", "01234567-89ab-cdef-0123-456789abcdef"
+		s.Tables.Setting = "AzureWebJobsStorage__accountName"
 		s.Messenger, s.Countries = "twilio", map[string]bool{"US": true}
 		s.Twilio = twilio.Options{
 			AccountSID: "AC00000000000000000000000000000001", APIKey: "SK00000000000000000000000000000002",
@@ -170,9 +172,11 @@ var working = map[string]struct {
 	"host_table_uri": {secret1, hostDefaults(func(s *config.Settings) {
 		s.Addr = "127.0.0.1:1"
 		s.Tables.ServiceURL, s.Tables.ClientID = "https://other.table.core.windows.net/", "fedcba98-7654-3210-fedc-ba9876543210"
+		s.Tables.Setting = "AzureWebJobsStorage__tableServiceUri"
 	})},
 	"host_own_storage": {secret1, hostDefaults(func(s *config.Settings) {
 		s.Tables.ConnectionString = "DefaultEndpointsProtocol=https;AccountName=own;AccountKey=a2V5;EndpointSuffix=core.windows.net"
+		s.Tables.Setting = "TWOFA_TABLES_CONNECTION"
 	})},
 	"host_bolt": {secret1, hostDefaults(func(s *config.Settings) { s.Store, s.Tables = "bolt", azuretable.Options{} })},
 }

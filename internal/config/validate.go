@@ -213,6 +213,7 @@ func (e environment) tables(host hostStorage, allowPlainHTTP bool, faults *Fault
 			faults.add("AzureWebJobsStorage__accountName", "is not the name of a storage account")
 			break
 		}
+		urlSetting = "AzureWebJobsStorage__accountName"
 		t.ServiceURL = "https://" + host.accountName + ".table.core.windows.net"
 		t.ClientID = cmp.Or(t.ClientID, host.clientID)
 	case host.connection != "":
@@ -221,7 +222,9 @@ func (e environment) tables(host hostStorage, allowPlainHTTP bool, faults *Fault
 	default:
 		faults.add("TWOFA_TABLES_CONNECTION", "is not set, and neither is TWOFA_TABLES_URL nor AzureWebJobsStorage")
 	}
+	t.Setting = urlSetting
 	if t.ConnectionString != "" {
+		t.Setting = connectionSetting
 		if err := t.CheckConnectionString(); err != nil {
 			faults.add(connectionSetting, "cannot be used: %s", err)
 		}

@@ -138,6 +138,9 @@ func Parse(setting string) (*Keyring, error) {
 // accepts them, so that an operator can put a new secret in front.
 func (r *Keyring) Warnings() []string { return r.weak }
 
+// Count is how many secrets the keyring has.
+func (r *Keyring) Count() int { return len(r.keys) }
+
 // Generate makes a new secret in the form that Parse reads.
 func Generate() string {
 	s := make([]byte, MinBytes)

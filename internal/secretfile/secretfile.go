@@ -30,7 +30,21 @@ func Load(path string, empty func() (bool, error)) (*secret.Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the secret beside the rows: %w", err)
 	}
-	if text, err = charset.Text(text); err != nil {
+	return parse(path, text)
+}
+
+// Read is Load that makes no file: the error wraps fs.ErrNotExist if there is none.
+func Read(path string) (*secret.Keyring, error) {
+	text, err := readPrivate(path)
+	if err != nil {
+		return nil, err
+	}
+	return parse(path, text)
+}
+
+func parse(path string, text []byte) (*secret.Keyring, error) {
+	text, err := charset.Text(text)
+	if err != nil {
 		return nil, fmt.Errorf("%s is in %w: save it as UTF-8", path, err)
 	}
 	keys, err := secret.Parse(strings.TrimSpace(string(text)))

@@ -62,6 +62,11 @@ type conversation struct {
 
 // run sends the mail. Only judge may use its error, which quotes the server.
 func (c *conversation) run(ctx context.Context, to string, raw []byte) error {
+	return c.open(ctx, func(client *smtp.Client) error { return c.deliver(client, to, raw) })
+}
+
+// open connects and authenticates, calls fn, and says goodbye. Only judge may use its error.
+func (c *conversation) open(ctx context.Context, fn func(*smtp.Client) error) error {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", c.s.server.addr)
 	if err != nil {
@@ -89,7 +94,7 @@ func (c *conversation) run(ctx context.Context, to string, raw []byte) error {
 	if err := c.authenticate(client); err != nil {
 		return err
 	}
-	return c.deliver(client, to, raw)
+	return fn(client)
 }
 
 // introduce sets up TLS, unless the server is in plain text on loopback, and sends

@@ -56,6 +56,11 @@ func New(o Options) (*Sender, error) {
 	if len(faults) > 0 {
 		return nil, errors.New("email: " + strings.Join(faults, "\nemail: "))
 	}
+	return senderOf(o), nil
+}
+
+// senderOf makes a Sender of options without faults.
+func senderOf(o Options) *Sender {
 	s := &Sender{
 		texts:         o.Texts,
 		codeInSubject: o.CodeInSubject,
@@ -68,7 +73,7 @@ func New(o Options) (*Sender, error) {
 	if s.server.security != plainText {
 		s.tls = &tls.Config{ServerName: s.server.host, RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12}
 	}
-	return s, nil
+	return s
 }
 
 // Format hides the password from all verbs of fmt.

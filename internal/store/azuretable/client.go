@@ -157,6 +157,7 @@ func (t transporter) Do(req *http.Request) (*http.Response, error) {
 		cancel()
 		return nil, err
 	}
+	noteDate(req.Context(), resp)
 	left := t.maxBody
 	if resp.StatusCode < 200 || resp.StatusCode >= 300 {
 		left = min(left, maxError)

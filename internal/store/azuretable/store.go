@@ -45,6 +45,10 @@ type Options struct {
 	// on this machine, unless it has a shared access signature.
 	AllowPlainHTTP bool
 
+	// Setting is the environment variable that ConnectionString or ServiceURL comes from,
+	// for Check.
+	Setting string
+
 	// TablePrefix and Table form the table's name: 3 to 63 letters and digits, the
 	// first of which is a letter. The default of Table is "recipients".
 	TablePrefix string

@@ -25,3 +25,15 @@ func lock(f *os.File, limit time.Duration) error {
 		}
 	}
 }
+
+const canShare = true
+
+// share takes a shared lock of the file, without waiting. The error is bbolt's if another
+// process has the file open.
+func share(f *os.File) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return bolterrors.ErrTimeout
+	}
+	return err
+}

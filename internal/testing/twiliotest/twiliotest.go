@@ -52,6 +52,10 @@ type Account struct {
 	MessagingServiceSID   string // has a sender of WhatsApp and one of SMS
 	ContentSID            string // an authentication template: one variable, "1"
 	AlertContentSID       string // another template with one variable, "1"
+	// Status and Type are those of the account. Empty: active and Full.
+	Status, Type string
+	// MainKey lets the API key read the account, which keys of the type Standard may not.
+	MainKey bool
 }
 
 func (a Account) withDefaults() Account {
@@ -99,6 +103,7 @@ type Double struct {
 	mu       sync.Mutex
 	next     []Reply
 	always   map[recipient]Reply
+	lookups  *Reply // nil: as it should be
 	calls    []*Call
 	accepted []Message
 	sids     int
@@ -175,7 +180,7 @@ func (d *Double) Accepted() []Message {
 func (d *Double) Reset() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.next, d.calls, d.accepted = nil, nil, nil
+	d.next, d.calls, d.accepted, d.lookups = nil, nil, nil, nil
 	clear(d.always)
 }
 
@@ -184,6 +189,7 @@ func (d *Double) Close() { d.end() }
 
 // ServeHTTP implements http.Handler.
 func (d *Double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	read := d.lookup(r)
 	form, formRefusal := readForm(r)
 	header := r.Header.Clone()
 	header.Del("Authorization")
@@ -192,6 +198,10 @@ func (d *Double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.calls = append(d.calls, call)
 	d.mu.Unlock()
 
+	if read != "" {
+		d.serveLookup(w, r, call, read)
+		return
+	}
 	resource, refusal := d.checkRequest(r)
 	if refusal == nil {
 		refusal = formRefusal
