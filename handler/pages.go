@@ -3,27 +3,15 @@ package handler
 import (
 	"net/http"
 
-	"twofa/internal/problem"
 	"twofa/pages"
 )
 
-// asset is an endpoint that answers with what f returns.
-func asset(f func() (pages.Asset, error)) endpoint {
-	return func(*http.Request) (answer, error) {
-		a, err := f()
-		if err != nil {
-			return answer{}, problem.Unexpected(err)
-		}
-		return answer{status: http.StatusOK, body: verbatim{a.ContentType, a.Body}, header: a.Header}, nil
-	}
-}
-
 // pageRoutes returns the routes of the pages for people, and of the files that these load.
 func (a *API) pageRoutes() []route {
-	look := func(f func(*http.Request) pages.Answer) access { return access{anybody, opPage, page(f)} }
 	do := func(operation string, f func(*http.Request) pages.Answer) access {
 		return access{anybody, operation, page(f)}
 	}
+	look := func(f func(*http.Request) pages.Answer) access { return do(opPage, f) }
 	check, enroll := a.Site.GetCheck, a.Site.GetEnroll
 	sent, done := a.Site.PostCheck, a.Site.PostEnroll
 	return []route{
@@ -71,7 +59,7 @@ func page(f func(*http.Request) pages.Answer) endpoint {
 	}
 }
 
-// file is an endpoint that answers with a file of the pages' look.
+// file is an endpoint that answers with a file: of the pages' look, or the document of the API.
 func file(f func(*http.Request) (pages.Asset, error)) endpoint {
 	return func(r *http.Request) (answer, error) {
 		a, err := f(r)

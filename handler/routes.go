@@ -118,8 +118,8 @@ func (a *API) routes() []route {
 
 		{"/verify/jwks", "pages", byMethod{"GET": {anybody, opKeys, a.keySet}}},
 		{"/health", "health", byMethod{"GET": {anybody, opNone, a.checkHealth}}},
-		{"/verify/openapi", "pages", byMethod{"GET": {anybody, opNone, asset(a.Docs.OpenAPI)}}},
-		{"/verify/docs", "pages", byMethod{"GET": {anybody, opNone, asset(a.Docs.Page)}}},
+		{"/verify/openapi", "pages", byMethod{"GET": {anybody, opNone, file(a.Docs.OpenAPI)}}},
+		{"/verify/docs", "pages", byMethod{"GET": {anybody, opNone, file(a.Docs.Page)}}},
 		{"/hooks/twilio/status", "hooks", byMethod{"POST": {anybody, opReport, hook(a.Hooks.Status)}}},
 		{"/hooks/twilio/inbound", "hooks", byMethod{"POST": {anybody, opMessage, hook(a.Hooks.Inbound)}}},
 	}

@@ -2,7 +2,6 @@ package pages
 
 import (
 	"errors"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -61,12 +60,9 @@ func (v *visit) fault(err error, p *problem.Error, w view) *web.Fault {
 		factor, typed = c.factor, true
 	}
 	suffix := map[string]string{otpverify.FactorTOTP: "_app", otpverify.FactorRecovery: "_recovery"}[factor]
-	wait := func(key string) *web.Fault {
-		return &web.Fault{Key: key, Values: map[string]string{"wait": v.Renderer.Wait(v.locale, p.RetryAfter)}}
-	}
 	switch p.Kind {
 	case problem.WrongCode:
-		return v.wrongCode(p, err, suffix, wait)
+		return v.wrongCode(p, err, suffix)
 	case problem.InvalidRequest:
 		switch {
 		case typed:
@@ -79,13 +75,13 @@ func (v *visit) fault(err error, p *problem.Error, w view) *web.Fault {
 		return &web.Fault{Key: "page_error_unreachable"}
 	case problem.TooManyChecks:
 		if p.RetryAfter > 0 {
-			return wait("page_error_locked")
+			return v.waitFault("page_error_locked", p)
 		}
 		return &web.Fault{Key: "page_error_exhausted"}
 	case problem.TooManySends:
-		return wait("page_error_sends")
+		return v.waitFault("page_error_sends", p)
 	case problem.ResendTooSoon, problem.IdempotencyConflict:
-		return &web.Fault{Key: "page_error_soon", Values: map[string]string{"seconds": seconds(p.RetryAfter)}}
+		return &web.Fault{Key: "page_error_soon", Values: map[string]string{"seconds": strconv.Itoa(web.Ceil(p.RetryAfter, time.Second))}}
 	case problem.NotFound, problem.Expired, problem.Canceled, problem.AlreadyUsed:
 		return &web.Fault{Key: "page_error_expired"}
 	case problem.DestinationRefused:
@@ -98,10 +94,10 @@ func (v *visit) fault(err error, p *problem.Error, w view) *web.Fault {
 	return &web.Fault{Key: "page_error_failure"}
 }
 
-func (v *visit) wrongCode(p *problem.Error, err error, suffix string, wait func(string) *web.Fault) *web.Fault {
+func (v *visit) wrongCode(p *problem.Error, err error, suffix string) *web.Fault {
 	switch {
 	case p.RetryAfter > 0 && !errors.Is(err, totp.ErrUsed):
-		return wait("page_error_locked")
+		return v.waitFault("page_error_locked", p)
 	case errors.Is(err, totp.ErrUsed):
 		return &web.Fault{Key: "page_error_used", Field: true}
 	case p.Replaced:
@@ -114,5 +110,7 @@ func (v *visit) wrongCode(p *problem.Error, err error, suffix string, wait func(
 	return &web.Fault{Key: "page_error_exhausted"}
 }
 
-// seconds is a pause in whole seconds, rounded up.
-func seconds(d time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(d.Seconds())))) }
+// waitFault is a fault that says how long the person has to wait.
+func (v *visit) waitFault(key string, p *problem.Error) *web.Fault {
+	return &web.Fault{Key: key, Values: map[string]string{"wait": v.Renderer.Wait(v.locale, p.RetryAfter)}}
+}

@@ -83,10 +83,10 @@ func (v *visit) kinds() (phones, emails bool) {
 // countries are those that both the operator and the client allow, nil for all.
 func (v *visit) countries() map[string]bool {
 	all, own := v.Send.Countries, v.client.Countries
-	if all == nil || own == nil {
-		if all == nil {
-			return own
-		}
+	switch {
+	case all == nil:
+		return own
+	case own == nil:
 		return all
 	}
 	both := make(map[string]bool)

@@ -47,8 +47,8 @@ func send(v *visit, form url.Values) Answer {
 	if !phone.IsRegion(w.Country) {
 		w.Country = ""
 	}
-	if len(w.Typed) > 320 {
-		w.Typed = w.Typed[:0]
+	if len(w.Typed) > web.MaxTypedAddress {
+		w.Typed = ""
 	}
 	to, fault := web.ReadAddress(form.Get("address"), w.Country)
 	switch phones, emails := v.kinds(); {

@@ -59,7 +59,7 @@ func (v *visit) readCookies() {
 
 // giveSession sets the cookie of the session, unless the browser has it.
 func (v *visit) giveSession() error {
-	if v.browser != (session.Hash{}) {
+	if !v.browser.IsZero() {
 		return nil
 	}
 	c := sessionCookie{Session: v.token.Session}

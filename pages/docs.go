@@ -1,9 +1,11 @@
 package pages
 
 import (
+	"net/http"
 	"sync"
 
 	"twofa/internal/apidoc"
+	"twofa/internal/problem"
 )
 
 // keepDocs is how long a browser may keep the document and its page: short, because the
@@ -22,14 +24,14 @@ type Docs struct {
 	err      error
 }
 
-// OpenAPI returns the document. An error is a defect of the document.
-func (d *Docs) OpenAPI() (Asset, error) {
+// OpenAPI returns the document. An error is a defect of the document, of kind Internal.
+func (d *Docs) OpenAPI(*http.Request) (Asset, error) {
 	d.once.Do(d.make)
 	return d.document, d.err
 }
 
-// Page returns the page. An error is a defect of the document.
-func (d *Docs) Page() (Asset, error) {
+// Page returns the page. An error is a defect of the document, of kind Internal.
+func (d *Docs) Page(*http.Request) (Asset, error) {
 	d.once.Do(d.make)
 	return d.page, d.err
 }
@@ -37,7 +39,7 @@ func (d *Docs) Page() (Asset, error) {
 func (d *Docs) make() {
 	text, err := apidoc.JSON(d.PublicURL)
 	if err != nil {
-		d.err = err
+		d.err = problem.Unexpected(err)
 		return
 	}
 	d.document = Asset{
@@ -46,7 +48,10 @@ func (d *Docs) make() {
 		Body:        text,
 	}
 	page, err := apidoc.Page(text)
-	d.err = err
+	if err != nil {
+		d.err = problem.Unexpected(err)
+		return
+	}
 	d.page = Asset{
 		ContentType: "text/html; charset=utf-8",
 		Header: map[string]string{

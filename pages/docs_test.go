@@ -15,11 +15,11 @@ import (
 func docs(t *testing.T) (page, document pages.Asset) {
 	t.Helper()
 	d := &pages.Docs{PublicURL: "https://twofa.example.com"}
-	page, err := d.Page()
+	page, err := d.Page(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if document, err = d.OpenAPI(); err != nil {
+	if document, err = d.OpenAPI(nil); err != nil {
 		t.Fatal(err)
 	}
 	return page, document

@@ -59,7 +59,7 @@ func (v *visit) ended() Answer {
 	switch {
 	case w.Result != "" && v.now.Unix() >= w.Until:
 		return v.end(http.StatusGone, endExpired, nil)
-	case w.Result != "" && (v.browser == session.Hash{} || v.browser != w.Browser):
+	case w.Result != "" && (v.browser.IsZero() || v.browser != w.Browser):
 		return v.end(http.StatusForbidden, endBrowser, nil)
 	case w.End == "":
 		return v.end(http.StatusBadRequest, endLink, errLink)

@@ -27,8 +27,7 @@ import (
 // saved is an enrolment with an app and recovery codes that was saved, and not fetched.
 func (s *site) saved(name string) (began users.PageAnswer, result string, codes []string) {
 	s.TB.Helper()
-	began = s.enroll(name)
-	v := s.visitor().open(began.PageURL).post("begin")
+	began, v := s.enrolling(name)
 	v.add("Phone").post("codes")
 	codes = v.recoveryCodes()
 	v.post("kept", "set", setOf(s.TB, v)).post("save")
@@ -40,7 +39,7 @@ func TestEnroll_ConfirmTwice(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.register("alice", aliceByMail)
-	v := s.visitor().open(s.enroll("alice").PageURL).post("begin")
+	_, v := s.enrolling("alice")
 	form := v.form("app")
 	form.Set("code", s.appCode(v.secret()))
 	form.Set("name", "Phone")
@@ -56,7 +55,7 @@ func TestEnroll_ConfirmTwiceFull(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.register("alice", aliceByMail)
-	v := s.visitor().open(s.enroll("alice").PageURL).post("begin")
+	_, v := s.enrolling("alice")
 	for range 4 {
 		v.add("")
 	}
@@ -79,8 +78,7 @@ func TestR8_CodesThatNobodySawReplaceNothing(t *testing.T) {
 	if _, err := s.take(began, result); err != nil {
 		t.Fatal(err)
 	}
-	began = s.enroll("alice")
-	v := s.visitor().open(began.PageURL).post("begin")
+	began, v := s.enrolling("alice")
 	s.Table.Break(rig.FaultAt(2, rig.Lost))
 	v.post("codes")
 	s.Table.Break(nil)
@@ -140,8 +138,7 @@ func TestEnroll_PendingOfTheAPI(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.register("alice", aliceByMail)
-	began := s.enroll("alice")
-	v := s.visitor().open(began.PageURL).post("begin")
+	began, v := s.enrolling("alice")
 	for range 4 {
 		v.add("")
 	}
@@ -152,8 +149,8 @@ func TestEnroll_PendingOfTheAPI(t *testing.T) {
 	if _, err := s.API.Users.Enroll(client.With(s.Ctx(), s.as("bank")), "alice", users.EnrollRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	began = s.enroll("alice")
-	v = s.visitor().open(began.PageURL).post("begin").add("Fifth").post("save").sees("Almost done")
+	began, v = s.enrolling("alice")
+	v.add("Fifth").post("save").sees("Almost done")
 	if _, err := s.take(began, v.returns().Get("result")); err != nil {
 		t.Errorf("after Saved: %v", err)
 	}
@@ -219,7 +216,7 @@ func TestEnroll_LongName(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.register("alice", aliceByMail)
-	v := s.visitor().open(s.enroll("alice").PageURL).post("begin")
+	_, v := s.enrolling("alice")
 	code := s.appCode(v.secret())
 	for _, name := range []string{strings.Repeat("a", 65), strings.Repeat("\U00010348", 65), strings.Repeat("a", 3000)} {
 		v.post("app", "code", code, "name", name)
@@ -291,10 +288,7 @@ func TestEnroll_FormsAtOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
-				req, _ := http.NewRequest(http.MethodPost, s.URL+"/verify/enroll/"+action, strings.NewReader(form.Encode()))
-				req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-				req.Header.Set("Sec-Fetch-Site", "same-origin")
-				res, err := v.http.Do(req)
+				res, err := v.http.Do(s.posted("/verify/enroll/"+action, form))
 				if err != nil {
 					t.Error(err)
 					return
@@ -353,8 +347,7 @@ func TestEnroll_FourFullChangesOfADay(t *testing.T) {
 	s := newSite(t)
 	s.register("alice", aliceByMail)
 	for i := range 4 {
-		began := s.enroll("alice")
-		v := s.visitor().open(began.PageURL).post("begin")
+		began, v := s.enrolling("alice")
 		if i > 0 {
 			v.post("remove", "id", idOf(t, v, "Phone"))
 		}
@@ -376,10 +369,7 @@ func TestLink_FormsAtOnce(t *testing.T) {
 	shown, results := 0, map[string]int{}
 	var mu sync.Mutex
 	post := func(v *visitor, form url.Values) (string, string) {
-		req, _ := http.NewRequest(http.MethodPost, s.URL+"/verify/link", strings.NewReader(form.Encode()))
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		req.Header.Set("Sec-Fetch-Site", "same-origin")
-		res, err := v.http.Do(req)
+		res, err := v.http.Do(s.posted("/verify/link", form))
 		if err != nil {
 			t.Error(err)
 			return "", ""
@@ -519,7 +509,7 @@ func TestEnroll_KeepWhoseNameIsTaken(t *testing.T) {
 	if _, err := s.take(began, result); err != nil {
 		t.Fatal(err)
 	}
-	v := s.visitor().open(s.enroll("alice").PageURL).post("begin")
+	_, v := s.enrolling("alice")
 	v.post("remove", "id", idOf(t, v, "Phone")).add("Phone")
 	i := strings.Index(v.page.body, `name="id" value="`)
 	v.post("keep", "id", v.page.body[i+17:i+35])

@@ -182,8 +182,8 @@ func TestAttack41_AStolenEnrolmentPage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.register("alice", aliceByMail)
-	began := s.enroll("alice")
-	thief := s.visitor().open(began.PageURL).post("begin").add("Thief").post("save")
+	began, thief := s.enrolling("alice")
+	thief.add("Thief").post("save")
 	result := thief.returns().Get("result")
 	for name, req := range map[string]otpverify.Request{
 		"with the thief's state": {Session: began.Session, State: strings.Repeat("x", 32), Result: result},
@@ -199,8 +199,7 @@ func TestAttack41_AStolenEnrolmentPage(t *testing.T) {
 	// The person comes second, and learns it.
 	s.visitor().open(began.PageURL).post("begin").sees("Go on in the other browser")
 	// A page that the person has begun tells the thief nothing.
-	began = s.enroll("alice")
-	v := s.visitor().open(began.PageURL).post("begin")
+	began, v := s.enrolling("alice")
 	key := v.secret()
 	for _, path := range []string{began.PageURL, v.page.address} {
 		thief := s.visitor().open(path)

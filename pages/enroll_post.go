@@ -242,7 +242,7 @@ func (v *visit) refuseEnroll(err error, w view) Answer {
 	case p.Kind == problem.NotFound: // the user was erased
 		return v.redirect(screenEnd, view{End: endExpired}, p)
 	case p.Kind == problem.TooManyChanges:
-		logged, w.Fault = p, &web.Fault{Key: "page_error_codes", Values: map[string]string{"wait": v.Renderer.Wait(v.locale, p.RetryAfter)}}
+		logged, w.Fault = p, v.waitFault("page_error_codes", p)
 	default:
 		if _, typed := errors.AsType[wrong](err); typed {
 			screen = screenApp

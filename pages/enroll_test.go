@@ -52,6 +52,13 @@ func (s *site) enroll(name string) users.PageAnswer {
 	return a
 }
 
+// enrolling begins an enrolment as enroll does. The person has begun it in a new browser.
+func (s *site) enrolling(name string) (users.PageAnswer, *visitor) {
+	s.TB.Helper()
+	began := s.enroll(name)
+	return began, s.visitor().open(began.PageURL).post("begin")
+}
+
 func (s *site) tryEnroll(name string) (users.PageAnswer, error) {
 	c := s.as("bank")
 	return s.API.Users.StartPage(client.With(s.Ctx(), c), name, users.PageRequest{Kind: "enroll", ReturnURL: c.ReturnURLs[0], State: state})
@@ -210,14 +217,14 @@ func TestEnroll_ListRemoveKeep(t *testing.T) {
 	s := newSite(t)
 	s.register("alice", aliceByMail)
 	for _, name := range []string{"Old phone", "Tablet"} {
-		began := s.enroll("alice")
-		v := s.visitor().open(began.PageURL).post("begin").add(name).post("save")
+		began, v := s.enrolling("alice")
+		v.add(name).post("save")
 		if _, err := s.take(began, v.returns().Get("result")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	began := s.enroll("alice")
-	v := s.visitor().open(began.PageURL).post("begin").sees("Old phone", "Tablet", "Added: 2026-03-01", "You have no recovery codes", "Continue to Acme Bank")
+	began, v := s.enrolling("alice")
+	v.sees("Old phone", "Tablet", "Added: 2026-03-01", "You have no recovery codes", "Continue to Acme Bank")
 	v.post("remove", "id", idOf(t, v, "Old phone")).sees("Will be removed", "Save and return to Acme Bank")
 	v.post("keep", "id", idOf(t, v, "Old phone"))
 	if strings.Contains(v.text(), "Will be removed") {
@@ -280,8 +287,8 @@ func TestR8_RecoveryCodesAreShownOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.register("alice", aliceByMail)
-	began := s.enroll("alice")
-	v := s.visitor().open(began.PageURL).post("begin").add("Phone")
+	began, v := s.enrolling("alice")
+	v.add("Phone")
 	form := v.form("codes")
 	v.submit("codes", form)
 	first := v.recoveryCodes()
@@ -324,8 +331,8 @@ func TestEnroll_SetsOfADay(t *testing.T) {
 	s.register("alice", aliceByMail)
 	canceled := s.visitor().open(s.enroll("alice").PageURL).post("begin").add("Phone").post("codes")
 	canceled.post("kept", "set", setOf(t, canceled)).post("cancel")
-	began := s.enroll("alice")
-	v := s.visitor().open(began.PageURL).post("begin").add("Phone")
+	began, v := s.enrolling("alice")
+	v.add("Phone")
 	for range 4 {
 		v.post("codes")
 		v.post("kept", "set", setOf(t, v))
@@ -342,7 +349,7 @@ func TestEnroll_Faults(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.register("alice", aliceByMail)
-	v := s.visitor().open(s.enroll("alice").PageURL).post("begin")
+	_, v := s.enrolling("alice")
 	key := v.secret()
 	right := s.appCode(key)
 	wrong := "000000"

@@ -259,13 +259,18 @@ func (v *visitor) send(action string, form url.Values) *visitor {
 // submit is send without following the redirect.
 func (v *visitor) submit(action string, form url.Values) {
 	v.TB.Helper()
-	req, err := http.NewRequest(http.MethodPost, v.URL+v.base()+action, strings.NewReader(form.Encode()))
+	v.do(v.posted(v.base()+action, form))
+}
+
+// posted is the request in which a browser sends a form of the service's own page.
+func (s *site) posted(path string, form url.Values) *http.Request {
+	req, err := http.NewRequest(http.MethodPost, s.URL+path, strings.NewReader(form.Encode()))
 	if err != nil {
-		v.TB.Fatal(err)
+		panic(err) // tests also call it in goroutines, where Fatal must not be called
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
-	v.do(req)
+	return req
 }
 
 // base is the begin of the paths of the forms of the page that was opened last.

@@ -21,8 +21,8 @@ const (
 // shows no code, whoever asks, and however often.
 func (s *Site) GetLink() func(*http.Request) Answer {
 	return s.get(linkPlace, screenMain, func(v *visit) Answer {
-		if v.now.Unix() >= v.token.Until || v.token.Over(v.now) {
-			return v.end(http.StatusGone, endLinkExpired, nil)
+		if v.now.Unix() >= v.token.Until {
+			return v.end(http.StatusGone, v.place.expired, nil)
 		}
 		return v.answer(http.StatusOK, v.link(nil))
 	})

@@ -60,15 +60,16 @@ type place struct {
 	kind  capability.Kind // of t
 	path  string
 	scope client.Scope // that the client needs
-	// done and canceled are the ends with and without a result.
-	done, canceled string
+	// done and canceled are the ends with and without a result. expired is that of a session
+	// that is over.
+	done, canceled, expired string
 }
 
 // The places.
 var (
-	checkPlace  = place{capability.Page, session.CheckPath, client.ScopeSend, endDone, endCanceled}
-	linkPlace   = place{capability.Link, session.LinkPath, client.ScopeSend, endDone, endCanceled}
-	enrollPlace = place{capability.Enroll, session.EnrollPath, client.ScopeUsers, endSaved, endUnchanged}
+	checkPlace  = place{capability.Page, session.CheckPath, client.ScopeSend, endDone, endCanceled, endExpired}
+	linkPlace   = place{capability.Link, session.LinkPath, client.ScopeSend, endDone, endCanceled, endLinkExpired}
+	enrollPlace = place{capability.Enroll, session.EnrollPath, client.ScopeUsers, endSaved, endUnchanged, endExpired}
 )
 
 // token is what the parameter t holds. Only that of a link has more than a page.
@@ -151,8 +152,8 @@ func (s *Site) get(at place, screen string, show func(v *visit) Answer) func(*ht
 		if err != nil {
 			return v.end(http.StatusBadRequest, endLink, err)
 		}
-		if at.kind != capability.Link && v.token.Over(v.now) {
-			return v.end(http.StatusGone, endExpired, nil)
+		if v.token.Over(v.now) {
+			return v.end(http.StatusGone, at.expired, nil)
 		}
 		return show(v)
 	}
@@ -180,7 +181,7 @@ func (s *Site) post(at place, f action) func(*http.Request) Answer {
 // inBrowser is an action that needs the cookie of the session.
 func inBrowser(f action) action {
 	return func(v *visit, form url.Values) Answer {
-		if v.browser == (session.Hash{}) {
+		if v.browser.IsZero() {
 			return v.end(http.StatusForbidden, endCookies, errCookies)
 		}
 		return f(v, form)

@@ -90,8 +90,8 @@ func TestStartPage_AfterTheLastMessage(t *testing.T) {
 	s := newSite(t)
 	s.Policy(func(p *otp.Policy) { p.ResendAfter = time.Minute })
 	s.register("alice", aliceByMail)
-	began := s.enroll("alice")
-	v := s.visitor().open(began.PageURL).post("begin").add("Phone").post("save")
+	began, v := s.enrolling("alice")
+	v.add("Phone").post("save")
 	if _, err := s.take(began, v.returns().Get("result")); err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/base32"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -112,7 +111,7 @@ func (s *Service) Enroll(ctx context.Context, name string, req EnrollRequest) (E
 	a.ID = totp.NewID(random)
 	e.Authenticator, err = s.changeApps(ctx, name, "", func(old totp.State, now time.Time) (totp.State, totp.Authenticator, error) {
 		if req.Name == "" {
-			a.Name = totp.FreeName(old.Settle(now).Confirmed())
+			a.Name = totp.FreeName(old.Settle(now).Confirmed(), totp.DefaultName)
 		}
 		next, err := totp.Enroll(old, a, now)
 		if err != nil {
@@ -129,7 +128,7 @@ func (s *Service) Enroll(ctx context.Context, name string, req EnrollRequest) (E
 
 // draw returns the secret of an authenticator in all the forms that an app reads.
 func draw(a totp.Authenticator, issuer, account string) (e Enrollment, err error) {
-	e.Secret = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(a.Secret)
+	e.Secret = a.Base32()
 	e.URI = a.URI(issuer, account)
 	png, err := qr.PNG(e.URI)
 	if err == nil {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
-	"path/filepath"
 
 	"twofa/internal/check"
 	"twofa/internal/client"
@@ -121,7 +120,7 @@ type embedded struct {
 // wait for it.
 func (e embedded) Check(context.Context) []check.Finding {
 	f := check.Finding{Name: "storage", Result: check.Failed, Setting: "TWOFA_DATA_DIR"}
-	path, secretPath := filepath.Join(e.folder, "twofa.db"), filepath.Join(e.folder, "secret")
+	path, secretPath := dataFiles(e.folder)
 	info, err := os.Stat(e.folder)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -65,7 +65,7 @@ func openStore(s config.Settings, log *slog.Logger) (_ store.Table, _ *secret.Ke
 	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
 		return nil, nil, false, fmt.Errorf("TWOFA_DATA_DIR: %w", err)
 	}
-	path, secretPath := filepath.Join(s.DataDir, "twofa.db"), filepath.Join(s.DataDir, "secret")
+	path, secretPath := dataFiles(s.DataDir)
 	if err := secretfile.CheckStore(secretPath, path); err != nil {
 		return nil, nil, false, err
 	}
@@ -84,6 +84,11 @@ func openStore(s config.Settings, log *slog.Logger) (_ store.Table, _ *secret.Ke
 		return nil, nil, false, errors.Join(err, table.Close())
 	}
 	return table, keys, foreign, nil
+}
+
+// dataFiles are the files of the embedded store in its folder.
+func dataFiles(folder string) (rows, secret string) {
+	return filepath.Join(folder, "twofa.db"), filepath.Join(folder, "secret")
 }
 
 // sampled is how many rows at each end of the embedded store the start looks at. Those

@@ -1,9 +1,7 @@
 package enroll
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"twofa/internal/problem"
@@ -78,7 +76,7 @@ func (d Draft) Apply(old user.User, now time.Time) (u user.User, c Changes, err 
 		if u.TOTP.WasRemoved(a) || slices.ContainsFunc(u.TOTP.Authenticators, func(b totp.Authenticator) bool { return b.ID == a.ID }) {
 			continue
 		}
-		a.Name = freeName(u.TOTP.Authenticators, a.Name)
+		a.Name = totp.FreeName(u.TOTP.Authenticators, a.Name)
 		if u.TOTP, err = totp.Import(u.TOTP, a, now); err != nil {
 			return old, Changes{}, err
 		}
@@ -88,13 +86,4 @@ func (d Draft) Apply(old user.User, now time.Time) (u user.User, c Changes, err 
 		u.Recovery, c.Codes = u.Recovery.Replace(*d.Codes), true // the set was counted when it was made
 	}
 	return u, c, nil
-}
-
-// freeName returns a name that no app of the list has: the wanted one, or with a number.
-func freeName(list []totp.Authenticator, wanted string) string {
-	name := wanted
-	for n := 2; slices.ContainsFunc(list, func(a totp.Authenticator) bool { return strings.EqualFold(a.Name, name) }); n++ {
-		name = fmt.Sprintf("%.*s %d", totp.MaxName-3, wanted, n)
-	}
-	return name
 }

@@ -7,7 +7,6 @@
 package enroll
 
 import (
-	"encoding/base32"
 	"errors"
 	"slices"
 	"strings"
@@ -122,7 +121,7 @@ func (d Draft) Full() bool { return len(d.stays()) >= totp.MaxAuthenticators }
 
 // FreeName is a name for the pending app that no other has.
 func (d Draft) FreeName() string {
-	return totp.FreeName(d.names())
+	return totp.FreeName(d.names(), totp.DefaultName)
 }
 
 // names are the apps that the user will have, as package totp knows them, with names alone.
@@ -172,9 +171,8 @@ func (d Draft) URI() string {
 
 // Key is the secret for people who cannot scan it: base32 in groups of four.
 func (a App) Key() string {
-	text := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(a.Secret)
 	var groups []string
-	for group := range slices.Chunk([]byte(text), 4) {
+	for group := range slices.Chunk([]byte(a.authenticator().Base32()), 4) {
 		groups = append(groups, string(group))
 	}
 	return strings.Join(groups, " ")
@@ -254,7 +252,7 @@ func Keep(old Draft, id string) (Draft, error) {
 	d.Removed = slices.DeleteFunc(d.Removed, func(other string) bool { return other == id })
 	for k, b := range d.Added {
 		if strings.EqualFold(b.Name, d.Apps[i].Name) {
-			d.Added[k].Name = freeName(d.names(), b.Name)
+			d.Added[k].Name = totp.FreeName(d.names(), b.Name)
 		}
 	}
 	return d, nil

@@ -65,7 +65,7 @@ func (s *spelling) read(text string) error {
 		case IsInvisible(r):
 		case s.n == 0 && isOpening(r) && bracket < 0:
 			bracket = 1
-		case s.n == 0 && isPlus(r):
+		case s.n == 0 && IsPlus(r):
 			s.buf[0], s.n = '+', 1
 		case s.n == 0:
 			return ErrNoPlus
@@ -106,7 +106,7 @@ func Dialed(text string) (digits string, err error) {
 }
 
 // IsPlus reports whether a character is a plus sign in front of a number.
-func IsPlus(r rune) bool { return isPlus(r) }
+func IsPlus(r rune) bool { return r == '+' || r == '\uff0b' || r == '\ufe62' }
 
 // cutScheme cuts the scheme of a URI of a number (RFC 3966).
 func cutScheme(text string) (rest string, ok bool) {
@@ -117,7 +117,6 @@ func cutScheme(text string) (rest string, ok bool) {
 	return text[len(scheme):], true
 }
 
-func isPlus(r rune) bool    { return r == '+' || r == '\uff0b' || r == '\ufe62' }
 func isOpening(r rune) bool { return r == '(' || r == '\uff08' }
 func isClosing(r rune) bool { return r == ')' || r == '\uff09' }
 

@@ -82,7 +82,7 @@ func (r Record) enter(p Page, browser Hash, now time.Time) (Record, error) {
 	if err != nil {
 		return r, err
 	}
-	if r.Browser == (Hash{}) {
+	if r.Browser.IsZero() {
 		r.Browser = browser
 	}
 	if !r.Browser.is(browser) {

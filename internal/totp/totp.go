@@ -252,14 +252,17 @@ func (a Authenticator) usable() bool {
 	return len(a.Secret) >= MinSecret && len(a.Secret) <= MaxSecret && a.Step >= 0
 }
 
-// noPadding is the encoding of secrets in URIs, and for package hotp.
+// noPadding is the encoding of secrets for apps, and for package hotp.
 var noPadding = base32.StdEncoding.WithPadding(base32.NoPadding)
+
+// Base32 is the secret as apps read it: in base32 without padding (RFC 4648).
+func (a Authenticator) Base32() string { return noPadding.EncodeToString(a.Secret) }
 
 var errNoCode = errors.New("totp: no code can be made")
 
 // codeAt returns the code of a step, which is the moving factor of RFC 4226.
 func (a Authenticator) codeAt(step int64) (string, error) {
-	code, err := hotp.GenerateCodeCustom(noPadding.EncodeToString(a.Secret), uint64(step), hotp.ValidateOpts{
+	code, err := hotp.GenerateCodeCustom(a.Base32(), uint64(step), hotp.ValidateOpts{
 		Digits: pquerna.Digits(a.Digits), Algorithm: a.Algorithm.hash(),
 	})
 	if err != nil {

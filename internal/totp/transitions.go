@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -170,18 +169,17 @@ const nameTaken = "Another authenticator app of this user has this name."
 // Confirmed returns the authenticators that are not pending.
 func (s State) Confirmed() []Authenticator { return without(s.Authenticators, Authenticator.Pending) }
 
-// FreeName returns a name that no authenticator of the list has: "Authenticator",
-// or "Authenticator 2" and so on.
-func FreeName(list []Authenticator) string {
-	for n := 1; ; n++ {
-		name := "Authenticator"
-		if n > 1 {
-			name += " " + strconv.Itoa(n)
-		}
-		if !slices.ContainsFunc(list, func(a Authenticator) bool { return strings.EqualFold(a.Name, name) }) {
-			return name
-		}
+// DefaultName is for an authenticator that nobody has named.
+const DefaultName = "Authenticator"
+
+// FreeName returns a name that no authenticator of the list has: the wanted one, or with a
+// number from 2 on.
+func FreeName(list []Authenticator, wanted string) string {
+	name := wanted
+	for n := 2; slices.ContainsFunc(list, func(a Authenticator) bool { return strings.EqualFold(a.Name, name) }); n++ {
+		name = fmt.Sprintf("%.*s %d", MaxName-3, wanted, n)
 	}
+	return name
 }
 
 func (s State) find(id string) int {

@@ -36,7 +36,7 @@ func (a Authenticator) URI(issuer, account string) string {
 		b.WriteString(escape(issuer) + ":")
 	}
 	b.WriteString(escape(account))
-	b.WriteString("?secret=" + noPadding.EncodeToString(a.Secret))
+	b.WriteString("?secret=" + a.Base32())
 	if issuer != "" {
 		b.WriteString("&issuer=" + escape(issuer))
 	}

@@ -335,7 +335,7 @@ func addApp(s totp.State, a totp.Authenticator, now time.Time) (totp.State, erro
 		}
 	}
 	if a.Name == "" {
-		a.Name = totp.FreeName(s.Settle(now).Authenticators)
+		a.Name = totp.FreeName(s.Settle(now).Authenticators, totp.DefaultName)
 	}
 	return totp.Import(s, a, now)
 }

@@ -91,7 +91,7 @@ func (r *rig) enroll(name, secret string) {
 			return u, err
 		}
 		u.TOTP, err = totp.Enroll(u.TOTP, totp.Authenticator{
-			ID: totp.NewID([8]byte{byte(len(u.TOTP.Authenticators) + 1)}), Name: totp.FreeName(u.TOTP.Authenticators), Secret: raw,
+			ID: totp.NewID([8]byte{byte(len(u.TOTP.Authenticators) + 1)}), Name: totp.FreeName(u.TOTP.Authenticators, totp.DefaultName), Secret: raw,
 		}, fixture.Noon)
 		return u, err
 	})

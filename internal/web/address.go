@@ -9,8 +9,8 @@ import (
 	"twofa/internal/phone"
 )
 
-// maxTypedAddress is the longest address that is read, in bytes.
-const maxTypedAddress = 320
+// MaxTypedAddress is the longest address that is read, in bytes.
+const MaxTypedAddress = 320
 
 // The keys of the texts that say what is wrong with an address.
 const (
@@ -31,7 +31,7 @@ func ReadAddress(typed, country string) (to, fault string) {
 	switch {
 	case typed == "":
 		return "", faultEmpty
-	case len(typed) > maxTypedAddress && !isEmail:
+	case len(typed) > MaxTypedAddress && !isEmail:
 		return "", faultPhone
 	}
 	if a, err := address.Parse(typed); err == nil {

@@ -314,7 +314,7 @@ func (s screen) Expires() string {
 	if s.Left() == 0 {
 		return ""
 	}
-	return s.texts.Text("page_code_expires", map[string]string{"minutes": ceil(time.Duration(s.Left())*time.Second, time.Minute)})
+	return s.texts.Text("page_code_expires", map[string]string{"minutes": strconv.Itoa(Ceil(time.Duration(s.Left())*time.Second, time.Minute))})
 }
 
 // ExpiresText is Expires with its placeholder, for the script.
@@ -326,7 +326,7 @@ func (s screen) ExpiresText() string {
 func (s screen) Wait() int {
 	v, _ := s.S.(HelpScreen)
 	if left := v.ResendAfter.Sub(s.now); v.Resend != nil && left > 0 {
-		return int(math.Ceil(left.Seconds()))
+		return Ceil(left, time.Second)
 	}
 	return 0
 }
@@ -346,11 +346,12 @@ func (s screen) WaitNow() string {
 func (r *Renderer) Wait(locale string, d time.Duration) string {
 	t := r.Texts.Page(locale)
 	if d > 2*time.Hour {
-		return t.Text("page_wait_hours", map[string]string{"hours": ceil(d, time.Hour)})
+		return t.Text("page_wait_hours", map[string]string{"hours": strconv.Itoa(Ceil(d, time.Hour))})
 	}
-	return t.Text("page_wait_minutes", map[string]string{"minutes": ceil(d, time.Minute)})
+	return t.Text("page_wait_minutes", map[string]string{"minutes": strconv.Itoa(Ceil(d, time.Minute))})
 }
 
-func ceil(d, unit time.Duration) string {
-	return strconv.Itoa(max(1, int(math.Ceil(float64(d)/float64(unit)))))
+// Ceil returns a duration in whole units, rounded up, and at least 1.
+func Ceil(d, unit time.Duration) int {
+	return max(1, int(math.Ceil(float64(d)/float64(unit))))
 }

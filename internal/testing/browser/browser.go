@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -189,7 +190,7 @@ func (b *Browser) record(event any) {
 func (b *Browser) Requests() []Request {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return append([]Request(nil), b.requests...)
+	return slices.Clone(b.requests)
 }
 
 // Faults are the errors of the console, the exceptions and the violations of the policy until
@@ -197,7 +198,7 @@ func (b *Browser) Requests() []Request {
 func (b *Browser) Faults() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return append([]string(nil), b.faults...)
+	return slices.Clone(b.faults)
 }
 
 // NoSurprises fails the test if something went wrong in the page, or if it asked another
@@ -212,19 +213,10 @@ func (b *Browser) NoSurprises(origins ...string) {
 		if err != nil || u.Scheme == "data" || u.Scheme == "about" {
 			continue
 		}
-		if own := u.Scheme + "://" + u.Host; !contains(origins, own) {
+		if own := u.Scheme + "://" + u.Host; !slices.Contains(origins, own) {
 			b.t.Errorf("a request to another origin: %s %s", r.Method, own)
 		}
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }
 
 func (b *Browser) must(what string, err error) {

@@ -43,7 +43,7 @@ func (b *Browser) Back() {
 	b.t.Helper()
 	from := b.URL()
 	Eval[bool](b, "(history.back(), true)")
-	b.wait("the page before", `document.readyState === "complete" && location.href !== `+strconv.Quote(from))
+	b.WaitUntil("the page before", `document.readyState === "complete" && location.href !== `+strconv.Quote(from))
 }
 
 // Reload loads the page again.
@@ -57,11 +57,11 @@ func (b *Browser) leave(f func()) {
 	b.t.Helper()
 	Eval[bool](b, `(document.documentElement.dataset.left = "yes") !== ""`)
 	f()
-	b.wait("another page", `document.readyState === "complete" && document.documentElement && !document.documentElement.dataset.left`)
+	b.WaitUntil("another page", `document.readyState === "complete" && document.documentElement && !document.documentElement.dataset.left`)
 }
 
-// wait waits until an expression is true.
-func (b *Browser) wait(what, expression string) {
+// WaitUntil waits until an expression is true.
+func (b *Browser) WaitUntil(what, expression string) {
 	b.t.Helper()
 	end := time.Now().Add(waitTimeout)
 	for {
@@ -87,13 +87,18 @@ func (b *Browser) Submit(css string) {
 // WaitURL waits until the address begins with a prefix.
 func (b *Browser) WaitURL(prefix string) {
 	b.t.Helper()
-	b.wait(prefix, "location.href.startsWith("+strconv.Quote(prefix)+")")
+	b.WaitUntil(prefix, "location.href.startsWith("+strconv.Quote(prefix)+")")
+}
+
+func (b *Browser) waitVisible(css string) {
+	b.t.Helper()
+	b.WaitUntil("a visible "+css, `(document.querySelector(`+strconv.Quote(css)+`) || document.head).getClientRects().length > 0`)
 }
 
 // Click clicks in the middle of an element.
 func (b *Browser) Click(css string) {
 	b.t.Helper()
-	b.wait("a visible "+css, `(document.querySelector(`+strconv.Quote(css)+`) || document.head).getClientRects().length > 0`)
+	b.waitVisible(css)
 	at := Eval[[]float64](b, `(() => {
 		const e = document.querySelector(`+strconv.Quote(css)+`);
 		e.scrollIntoView({block: "center", behavior: "instant"});
@@ -106,7 +111,7 @@ func (b *Browser) Click(css string) {
 // Type writes into a field, in place of what is there.
 func (b *Browser) Type(css, text string) {
 	b.t.Helper()
-	b.wait("a visible "+css, `(document.querySelector(`+strconv.Quote(css)+`) || document.head).getClientRects().length > 0`)
+	b.waitVisible(css)
 	Eval[bool](b, `(() => { const e = document.querySelector(`+strconv.Quote(css)+`); e.focus(); e.select(); return true; })()`)
 	b.Press(text)
 }
@@ -206,11 +211,5 @@ func (b *Browser) TargetSizes() {
 // WaitText waits until the page has a text.
 func (b *Browser) WaitText(text string) {
 	b.t.Helper()
-	b.wait("the text "+text, "document.body && document.body.innerText.includes("+strconv.Quote(text)+")")
-}
-
-// WaitUntil waits until an expression is true.
-func (b *Browser) WaitUntil(what, expression string) {
-	b.t.Helper()
-	b.wait(what, expression)
+	b.WaitUntil("the text "+text, "document.body && document.body.innerText.includes("+strconv.Quote(text)+")")
 }
