@@ -27,6 +27,7 @@ func (e environment) channels(s *Settings, now time.Time, faults *Faults) {
 		}
 		s.Channels = append(s.Channels, c)
 	}
+	s.Policy.Routes = e.routes(s.Channels, faults)
 	byPhone := func(c channel.Channel) bool { return !c.NeedsEmail() }
 	provider := slices.ContainsFunc(s.Channels, byPhone) || e.TwilioAccountSID != ""
 	mail := slices.Contains(s.Channels, channel.Email) || e.SMTPURL != "" || e.EmailFrom != ""

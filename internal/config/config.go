@@ -65,6 +65,7 @@ type environment struct {
 	PageLogo          string `envconfig:"TWOFA_PAGE_LOGO"`
 	PageLinks         string `envconfig:"TWOFA_PAGE_LINKS"`
 	MagicLinks        string `envconfig:"TWOFA_MAGIC_LINKS"`
+	Routes            string `envconfig:"TWOFA_ROUTES"`
 	LogLevel          string `envconfig:"TWOFA_LOG_LEVEL"`
 	CodeLength        string `envconfig:"TWOFA_CODE_LENGTH"`
 	CodeAlphabet      string `envconfig:"TWOFA_CODE_ALPHABET"`

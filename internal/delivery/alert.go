@@ -98,7 +98,7 @@ func (s *Sender) alert(ctx context.Context, routes []route, m notify.Message) ch
 		}
 		reqlog.Add(ctx, slog.String("alert", "failed over "+string(r.channel)))
 		f, ok := asFailure(err)
-		s.log(ctx, r.channel, f)
+		s.log(ctx, r.channel, "", f)
 		if f.MayHaveSent {
 			if !ok {
 				return ""

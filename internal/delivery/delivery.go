@@ -8,6 +8,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -178,7 +179,7 @@ func (s *Sender) sendLast(ctx context.Context, st State, link Link) error {
 		}
 	}
 	m := notify.Message{
-		To: to, Code: code, Brand: s.Brand(v.Client), Purpose: v.Purpose, Locale: v.Locale, CanDeny: s.Deniable[by],
+		To: to, Code: code, Provider: v.Attempts[len(v.Attempts)-1].Provider, Brand: s.Brand(v.Client), Purpose: v.Purpose, Locale: v.Locale, CanDeny: s.Deniable[by],
 		Amount: v.Transaction.Amount, Payee: v.Transaction.Payee, Verification: v.ID, Attempt: len(v.Attempts),
 		// Both in whole seconds, so that ten minutes do not read as nine.
 		ValidFor: v.ExpiresAt.Sub(st.Now.Truncate(time.Second)),
@@ -194,7 +195,7 @@ func (s *Sender) sendLast(ctx context.Context, st State, link Link) error {
 func (s *Sender) give(ctx context.Context, by channel.Channel, m notify.Message) error {
 	begun := s.Now()
 	err := s.Senders[by].Send(ctx, m)
-	reqlog.Sent(ctx, s.Senders.Provider(by), s.Now().Sub(begun))
+	reqlog.Sent(ctx, cmp.Or(m.Provider, s.Senders.Provider(by)), s.Now().Sub(begun))
 	if err == nil && m.Code != "" {
 		reqlog.Add(ctx, slog.Bool("sent", true))
 	}
@@ -227,11 +228,11 @@ func asFailure(err error) (f *notify.Failure, ok bool) {
 
 // logAttempt tells the operator that attempt n (from 1) failed.
 func (s *Sender) logAttempt(ctx context.Context, v otp.Verification, n int, f *notify.Failure) {
-	s.log(ctx, v.Attempts[n-1].Channel, f, slog.String("verification", string(v.ID)), slog.Int("attempt", n))
+	s.log(ctx, v.Attempts[n-1].Channel, v.Attempts[n-1].Provider, f, slog.String("verification", string(v.ID)), slog.Int("attempt", n))
 }
 
 // log tells the operator that a message failed.
-func (s *Sender) log(ctx context.Context, by channel.Channel, f *notify.Failure, attrs ...slog.Attr) {
+func (s *Sender) log(ctx context.Context, by channel.Channel, provider string, f *notify.Failure, attrs ...slog.Attr) {
 	level := slog.LevelWarn
 	switch {
 	case f.Outcome == otp.OutcomeMisconfigured:
@@ -244,7 +245,7 @@ func (s *Sender) log(ctx context.Context, by channel.Channel, f *notify.Failure,
 	if f.Setting != "" {
 		attrs = append(attrs, slog.String("setting", f.Setting))
 	}
-	if provider := s.Senders.Provider(by); provider != "" {
+	if provider = cmp.Or(provider, s.Senders.Provider(by)); provider != "" {
 		attrs = append(attrs, slog.String("provider", provider))
 	}
 	if f.Code != 0 {
@@ -258,7 +259,7 @@ func (s *Sender) log(ctx context.Context, by channel.Channel, f *notify.Failure,
 // round trips, one if the report changes nothing, and those of Send for the next
 // message.
 func (s *Sender) Report(ctx context.Context, report notify.Report) error {
-	g := otp.Progress{ID: report.Verification, Attempt: report.Attempt, Status: report.Status}
+	g := otp.Progress{ID: report.Verification, Attempt: report.Attempt, Status: report.Status, Provider: report.Provider}
 	if f := report.Failure; f != nil {
 		g.Error, g.MayRecover, g.Next = f.Code, mayRecover(f), f.Next
 	}

@@ -76,6 +76,9 @@ type Message struct {
 	// Link is where the person can confirm without typing the code. Only a mail has it.
 	// Empty: none.
 	Link string
+	// Provider is who sends the message: see [channel.Route]. Empty: the channel's only provider,
+	// or the first one that accepts it.
+	Provider string
 	// Verification and Attempt (from 1) identify this message in the provider's
 	// delivery reports. An alert has neither.
 	Verification otp.ID
@@ -146,7 +149,9 @@ var (
 type Report struct {
 	Verification otp.ID
 	Attempt      int // from 1
-	Status       otp.DeliveryStatus
+	// Provider is who reports.
+	Provider string
+	Status   otp.DeliveryStatus
 	// Failure is the reason if Status is [otp.Failed], nil otherwise.
 	Failure *Failure
 }
@@ -223,6 +228,9 @@ type Failure struct {
 	// words, which quote addresses.
 	Detail string
 }
+
+// asFailure returns the failure in a sender's error.
+func asFailure(err error) (*Failure, bool) { return errors.AsType[*Failure](err) }
 
 // Error implements error.
 func (f *Failure) Error() string {

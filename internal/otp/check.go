@@ -116,7 +116,7 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	v.Status, v.EndedAt = Approved, window.Stamp(now)
 	r.put(v)
 	told := v.Through(req.Link)
-	r.prefer(v, told.likelyChannel(), now)
+	r.prefer(v, told.likelyRoute(), now)
 	if req.Remember && r.Proven(told) == r.Address {
 		r.KnownAt = window.Later(r.KnownAt, window.Stamp(now))
 		r.Suspects = slices.DeleteFunc(r.Suspects, func(s Suspect) bool { return s.ID == req.Proves })

@@ -1,6 +1,7 @@
 package otp
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -32,8 +33,10 @@ func (s DeliveryStatus) rank() int { return slices.Index(deliveryStatuses, s) }
 // Attempt is one message of a verification.
 type Attempt struct {
 	Channel channel.Channel
-	At      time.Time
-	Status  DeliveryStatus
+	// Provider is the name of who sends it: see [channel.Route].
+	Provider string
+	At       time.Time
+	Status   DeliveryStatus
 	// Error is the provider's number for a failure, 0 if there is none.
 	Error int
 	// MayRecover is true for a failure that has other reasons than the address:
@@ -52,7 +55,8 @@ const (
 	// If the workflow has no call: over any other channel.
 	NextCall
 	// NextAddress: over a channel to the other kind of address only. There is no
-	// such number, or the account itself is refused.
+	// such number. If MayRecover is true, the provider refuses the account itself: over
+	// another provider, or to the other kind of address.
 	NextAddress
 	// NextNone: none, and no other message for BlockedFor either. The provider
 	// blocks the address for fraud.
@@ -64,6 +68,11 @@ type Progress struct {
 	ID      ID
 	Attempt int // from 1
 	Status  DeliveryStatus
+	// Provider is who reports it, "" for the service itself. News of another provider's message
+	// is not believed.
+	Provider string
+	// Down are providers that now fail for everybody: their routes are not begun.
+	Down []string
 	// The fields below are for Failed. See [Attempt] for Error and MayRecover.
 	Error      int
 	MayRecover bool
@@ -74,8 +83,10 @@ type Progress struct {
 }
 
 // Follow stores the status of a message. If the message failed and no other one is
-// on its way, Follow begins the next channel of the workflow: begun is then true,
-// and the last of the verification's attempts is the message to send.
+// on its way, Follow begins the next route: begun is then true, and the last of the
+// verification's attempts is the message to send. A failure that is the provider's is followed
+// by the next provider of the channel, one of the address by the next channel of the workflow.
+// No route is begun twice.
 //
 // A status that is not later than the stored one changes nothing, so that at most
 // one message follows another. All limits on messages hold for a message that
@@ -85,7 +96,7 @@ func Follow(old Recipient, g Progress, p Policy, now time.Time) (r Recipient, v 
 	if v, err = r.Find(g.ID); err != nil {
 		return r, v, false, err
 	}
-	if g.Attempt < 1 || g.Attempt > len(v.Attempts) {
+	if g.Attempt < 1 || g.Attempt > len(v.Attempts) || !v.Attempts[g.Attempt-1].isOf(g.Provider) {
 		return r, v, false, errNotFound()
 	}
 	a := &v.Attempts[g.Attempt-1]
@@ -95,14 +106,14 @@ func Follow(old Recipient, g Progress, p Policy, now time.Time) (r Recipient, v 
 	a.Status, a.Error, a.MayRecover = g.Status, 0, false
 	switch g.Status {
 	case Delivered, Read:
-		r.prefer(v, a.Channel, now)
+		r.prefer(v, a.route(), now)
 	case Failed:
 		a.Error, a.MayRecover = g.Error, g.MayRecover
 		if g.Next == NextNone {
 			r.BlockedUntil = window.Later(r.BlockedUntil, window.Stamp(now.Add(BlockedFor)))
 		}
 		if v.Status == Pending {
-			begun = r.fallBack(&v, a.Channel, g, p, now)
+			begun = r.fallBack(&v, *a, g, p, now)
 		}
 	}
 	r.put(v)
@@ -127,11 +138,11 @@ func Spend(old Recipient, address string, c Caller, p Policy, now time.Time) (Re
 
 // fallBack begins the next message of v and reports true. If v has no message to
 // begin and none can arrive any more, it ends v.
-func (r *Recipient) fallBack(v *Verification, failed channel.Channel, g Progress, p Policy, now time.Time) bool {
+func (r *Recipient) fallBack(v *Verification, failed Attempt, g Progress, p Policy, now time.Time) bool {
 	if slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.Status != Failed }) {
 		return false // another message is on its way, or was delivered
 	}
-	following, ok := v.step(failed, g.Next)
+	following, ok := v.step(failed, g.Next, p.Routes, g.Down)
 	if !ok {
 		if !slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.MayRecover }) {
 			v.Status, v.EndedAt = Undeliverable, window.Stamp(now)
@@ -151,19 +162,50 @@ func (r *Recipient) fallBack(v *Verification, failed channel.Channel, g Progress
 	return true
 }
 
-// step is the next channel of the workflow after one that failed.
-func (v Verification) step(failed channel.Channel, next Next) (following channel.Channel, ok bool) {
+// isOf reports whether news of the message may come from a provider. "" is the service itself,
+// which knows whom it asked.
+func (a Attempt) isOf(provider string) bool {
+	return provider == "" || provider == cmp.Or(a.Provider, channel.Twilio)
+}
+
+// route is the route of a message.
+func (a Attempt) route() channel.Route {
+	return channel.Route{Channel: a.Channel, Provider: a.Provider}
+}
+
+// step is the next route after a message that failed: those of its channel first, if the failure
+// is the provider's, then those of the workflow's other channels.
+func (v Verification) step(failed Attempt, next Next, all channel.Routes, down []string) (following channel.Route, ok bool) {
 	if next == NextNone {
-		return "", false
+		return channel.Route{}, false
 	}
-	for _, c := range v.Workflow {
+	providers := failed.MayRecover // the address is not to blame
+	workflow := v.Workflow
+	if i := slices.Index(workflow, failed.Channel); providers && i > 0 {
+		workflow = append([]channel.Channel{failed.Channel}, slices.Delete(slices.Clone(workflow), i, i+1)...)
+	}
+	for _, c := range workflow {
+		route, left := v.untried(c, all, down)
 		switch {
-		case v.tried(c), next == NextAddress && sameAddress(c, failed):
+		case !left, !providers && v.tried(c):
+		case next == NextAddress && sameAddress(c, failed.Channel) && (!providers || route.Provider == failed.Provider):
 		case !ok, next == NextCall && c == channel.Call:
-			following, ok = c, true
+			following, ok = route, true
 		}
 	}
 	return following, ok
+}
+
+// untried is the first route of a channel over which no message went, and whose provider is not
+// down.
+func (v Verification) untried(c channel.Channel, all channel.Routes, down []string) (channel.Route, bool) {
+	for _, route := range all.Of(c) {
+		used := slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.route() == route })
+		if !used && !slices.Contains(down, route.Provider) {
+			return route, true
+		}
+	}
+	return channel.Route{}, false
 }
 
 func (v Verification) tried(c channel.Channel) bool {
@@ -174,26 +216,56 @@ func (v Verification) tried(c channel.Channel) bool {
 func sameAddress(a, b channel.Channel) bool { return a.NeedsEmail() == b.NeedsEmail() }
 
 // attempt adds a message that is about to be sent.
-func (v *Verification) attempt(c channel.Channel, now time.Time) {
-	v.Attempts = append(v.Attempts, Attempt{Channel: c, At: window.Stamp(now), Status: Queued})
+func (v *Verification) attempt(by channel.Route, now time.Time) {
+	v.Attempts = append(v.Attempts, Attempt{Channel: by.Channel, Provider: by.Provider, At: window.Stamp(now), Status: Queued})
 }
 
-// resendChannel chooses the channel of a resend that a client asked for.
-func (v Verification) resendChannel(asked channel.Channel) (channel.Channel, *problem.Error) {
+// first is the route over which a channel is used first: that over which the client last reached
+// the person, else the first one whose provider is not down. If all are down, it is the first.
+func (r Recipient) first(client string, c channel.Channel, all channel.Routes, down []string) channel.Route {
+	routes := all.Of(c)
+	for _, p := range r.Preferred {
+		if route := p.route(); p.Client == client && route.Channel == c && all.Has(route) && !slices.Contains(down, route.Provider) {
+			return route
+		}
+	}
+	for _, route := range routes {
+		if !slices.Contains(down, route.Provider) {
+			return route
+		}
+	}
+	return routes[0]
+}
+
+// resendRoute chooses the route of a resend that a client asked for. A channel is used again over
+// another provider if its last message failed for a reason of the provider's.
+func (r Recipient) resendRoute(v Verification, asked channel.Channel, all channel.Routes, down []string) (channel.Route, *problem.Error) {
 	if v.Inbound() {
-		return "", problem.Invalid("channel", "This verification waits for the person's own message; there is nothing to resend.")
+		return channel.Route{}, problem.Invalid("channel", "This verification waits for the person's own message; there is nothing to resend.")
 	}
 	last := v.Attempts[len(v.Attempts)-1]
-	next, more := v.step(last.Channel, NextChannel)
+	failed := last
+	failed.MayRecover = last.Status == Failed && last.MayRecover
+	next, more := v.step(failed, NextChannel, all, down)
 	switch {
-	case asked == channel.Next && !more:
-		return "", problem.Invalid("channel", "Every channel of the workflow has been tried. Name one of them to use it again.")
-	case asked == channel.Next, asked == "" && last.Status == Failed && more:
+	case asked == channel.Next:
+		other, found := v.step(Attempt{Channel: last.Channel}, NextChannel, all, down)
+		if !found {
+			return channel.Route{}, problem.Invalid("channel", "Every channel of the workflow has been tried. Name one of them to use it again.")
+		}
+		return other, nil
+	case asked == "" && last.Status == Failed && more:
 		return next, nil
-	case asked == "":
-		return last.Channel, nil
+	case asked == "" || asked == last.Channel && last.Status != Failed:
+		if all.Has(last.route()) && !slices.Contains(down, last.Provider) {
+			return last.route(), nil
+		}
+		return r.first(v.Client, last.Channel, all, down), nil
 	}
-	return asked, nil
+	if route, left := v.untried(asked, all, down); left && asked == last.Channel && failed.MayRecover {
+		return route, nil
+	}
+	return r.first(v.Client, asked, all, down), nil
 }
 
 // Inbound reports whether the verification waits for a message of the person.
@@ -244,14 +316,14 @@ func (r Recipient) preferredFirst(client string, workflow []channel.Channel) []c
 // maxPreferred bounds the list of preferred channels. The oldest is forgotten first.
 const maxPreferred = 32
 
-// prefer makes a channel the preferred one of the client, because it reached the person.
-// It does nothing if the workflow has one channel, and for a test number, whose
-// verifications all have to go the same way.
-func (r *Recipient) prefer(v Verification, c channel.Channel, now time.Time) {
-	if len(v.Workflow) < 2 || c == "" || v.TestCode != "" {
+// prefer makes a route the preferred one of the client, because it reached the person.
+// It does nothing for a test number, whose verifications all have to go the same way, and if there
+// was nothing to choose.
+func (r *Recipient) prefer(v Verification, by channel.Route, now time.Time) {
+	if len(v.Workflow) < 2 && by.Provider == "" || by.Channel == "" || v.TestCode != "" {
 		return
 	}
-	next := Preferred{Client: v.Client, Channel: c, At: window.Stamp(now)}
+	next := Preferred{Client: v.Client, Channel: by.Channel, Provider: by.Provider, At: window.Stamp(now)}
 	for i, p := range r.Preferred {
 		if p.Client == v.Client {
 			next.At = window.Later(next.At, p.At)
@@ -270,17 +342,17 @@ func (r *Recipient) prefer(v Verification, c channel.Channel, now time.Time) {
 	}
 }
 
-// likelyChannel is the channel over which the code most likely came: the last one
-// that delivered it, else the last one that did not fail, else "".
-func (v Verification) likelyChannel() (by channel.Channel) {
+// likelyRoute is the route over which the code most likely came: the last one that delivered
+// it, else the last one that did not fail, else none.
+func (v Verification) likelyRoute() (by channel.Route) {
 	for _, a := range v.Attempts {
 		if a.Status.rank() >= Delivered.rank() {
-			by = a.Channel
+			by = a.route()
 		}
 	}
-	for i := len(v.Attempts) - 1; by == "" && i >= 0; i-- {
+	for i := len(v.Attempts) - 1; by.Channel == "" && i >= 0; i-- {
 		if v.Attempts[i].Status != Failed {
-			by = v.Attempts[i].Channel
+			by = v.Attempts[i].route()
 		}
 	}
 	return by

@@ -68,7 +68,9 @@ type Policy struct {
 	MaxFailuresPerDay int           // per address and client, 1 to MaxCounted
 	MaxSends          int           // per address, client and SendWindow, 1 to MaxCounted
 	MaxSendsPerDay    int           // per address and client, 1 to MaxCounted
-	ResendAfter       time.Duration // pause between sends of one caller to one address, 0 to 1 h
+	// Routes has the providers of each channel.
+	Routes      channel.Routes
+	ResendAfter time.Duration // pause between sends of one caller to one address, 0 to 1 h
 }
 
 // DefaultPolicy is the policy without any settings.
@@ -147,11 +149,16 @@ type Recipient struct {
 	Suspects []Suspect `json:",omitempty"`
 }
 
-// Preferred is the channel over which a client last reached the person.
+// Preferred is the route over which a client last reached the person.
 type Preferred struct {
-	Client  string
-	Channel channel.Channel
-	At      time.Time
+	Client   string
+	Channel  channel.Channel
+	Provider string
+	At       time.Time
+}
+
+func (p Preferred) route() channel.Route {
+	return channel.Route{Channel: p.Channel, Provider: p.Provider}
 }
 
 // clone returns a copy that shares no slice with r that a transition changes.

@@ -22,7 +22,7 @@ func (r Recipient) size() int {
 		n += 32 + len(t.Client) + 8*(len(t.Sends)+len(t.Failures)) + 24*len(t.Unlocks)
 	}
 	for _, p := range r.Preferred {
-		n += 16 + len(p.Client) + len(p.Channel)
+		n += 18 + len(p.Client) + len(p.Channel) + len(p.Provider)
 	}
 	for _, p := range r.Replays {
 		n += 144 + len(p.Caller.Client) + len(p.ID) + len(p.Purpose) + len(p.Channel)
@@ -40,7 +40,7 @@ func (v Verification) size() int {
 		n += 1 + len(c)
 	}
 	for _, a := range v.Attempts {
-		n += 16 + len(a.Channel)
+		n += 18 + len(a.Channel) + len(a.Provider)
 	}
 	return n
 }

@@ -42,12 +42,12 @@ const (
 func (s Scenario) play(v *Verification, p Policy, now time.Time) {
 	v.TestCode = s.Code
 	fail := func(c channel.Channel, number int) {
-		v.attempt(c, now)
+		v.attempt(p.Routes.Of(c)[0], now)
 		a := &v.Attempts[len(v.Attempts)-1]
 		a.Status, a.Error = Failed, number
 	}
 	deliver := func(c channel.Channel) {
-		v.attempt(c, now)
+		v.attempt(p.Routes.Of(c)[0], now)
 		v.Attempts[len(v.Attempts)-1].Status = Delivered
 	}
 	first := v.Workflow[0]

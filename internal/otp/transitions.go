@@ -26,6 +26,8 @@ type StartRequest struct {
 	Idempotency
 	Scenario Scenario
 	Browser  Browser // for OriginKnown
+	// Down are providers that now fail for everybody.
+	Down []string
 }
 
 // Start makes a new verification and spends a send. It cancels a pending one of the
@@ -68,7 +70,7 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 		req.Scenario.play(&v, p, now)
 	} else {
 		if !v.Inbound() {
-			v.attempt(v.Workflow[0], now)
+			v.attempt(r.first(req.Client, v.Workflow[0], p.Routes, req.Down), now)
 		}
 		// An inbound one spends a send, too: each start cancels the code that the
 		// person may have, so the number of starts has to be limited.
@@ -212,6 +214,8 @@ type ResendRequest struct {
 	// channel.Next: the next one of the workflow. "": the channel of the last
 	// message, or the next one if that failed.
 	Channel channel.Channel
+	// Down are providers that now fail for everybody.
+	Down []string
 	Idempotency
 }
 
@@ -238,7 +242,7 @@ func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipien
 	if v.ExpiresAt.Sub(now) < MinResendLeft {
 		return r, v, &problem.Error{Kind: problem.Expired, Detail: "The code is about to expire. Start a new verification."}
 	}
-	by, refused := v.resendChannel(req.Channel)
+	by, refused := r.resendRoute(v, req.Channel, p.Routes, req.Down)
 	if refused != nil {
 		return r, v, refused
 	}

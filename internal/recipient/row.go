@@ -20,7 +20,8 @@ const (
 	version3 = 3 // no calls of the host
 	version4 = 4 // one caller, no alerts of events
 	version5 = 5 // no page sessions, no wrong codes from known browsers
-	version6 = 6
+	version6 = 6 // no providers
+	version7 = 7
 )
 
 // errRow: the bytes are not a recipient in a version that this program knows.
@@ -34,10 +35,15 @@ var (
 
 // Encode writes a recipient as bytes: numbers in big-endian order, texts and
 // lists after their length in bytes, times in Unix milliseconds. It fails for a
-// recipient that Decode would refuse, and for texts longer than 255 bytes.
+// recipient that Decode would refuse, and for texts longer than 255 bytes. A recipient of
+// whose messages no provider has a name is written as version 6, which the release before reads.
 func Encode(r otp.Recipient) ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, 256+288*len(r.Verifications)+128*len(r.Tallies)+176*len(r.Replays)))
-	b.AddUint8(version6)
+	version := uint8(version6)
+	if namesProviders(r) {
+		version = version7
+	}
+	b.AddUint8(version)
 	row.AddText(b, r.Address)
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
 		for _, t := range r.Tallies {
@@ -50,6 +56,7 @@ func Encode(r otp.Recipient) ([]byte, error) {
 			row.AddText(b, p.Client)
 			row.AddTime(b, p.At)
 			row.AddText(b, p.Channel)
+			addProvider(b, p.Provider, version)
 		}
 	})
 	row.AddTime(b, r.KnownAt)
@@ -73,9 +80,27 @@ func Encode(r otp.Recipient) ([]byte, error) {
 		if err := mayEncode(v); err != nil {
 			return nil, err
 		}
-		addVerification(b, v)
+		addVerification(b, v, version)
 	}
 	return b.Bytes()
+}
+
+// namesProviders reports whether something of the recipient has the name of a provider.
+func namesProviders(r otp.Recipient) bool {
+	return slices.ContainsFunc(r.Preferred, func(p otp.Preferred) bool { return p.Provider != "" }) ||
+		slices.ContainsFunc(r.Verifications, func(v otp.Verification) bool {
+			return slices.ContainsFunc(v.Attempts, func(a otp.Attempt) bool { return a.Provider != "" })
+		})
+}
+
+func addProvider(b *cryptobyte.Builder, name string, version uint8) {
+	if version >= version7 {
+		row.AddText(b, name)
+	}
+}
+
+func readProvider(s *cryptobyte.String, name *string, version uint8) bool {
+	return version < version7 || row.ReadText(s, name)
 }
 
 // mayEncode returns an error for a verification that Decode would refuse.
@@ -177,7 +202,7 @@ func addReplay(b *cryptobyte.Builder, p otp.Replay) {
 	b.AddBytes(p.Call[:])
 }
 
-func addVerification(b *cryptobyte.Builder, v otp.Verification) {
+func addVerification(b *cryptobyte.Builder, v otp.Verification, version uint8) {
 	row.AddText(b, v.ID)
 	addOwner(b, v.Caller)
 	row.AddText(b, v.Purpose)
@@ -193,6 +218,7 @@ func addVerification(b *cryptobyte.Builder, v otp.Verification) {
 			b.AddUint8(uint8(slices.Index(deliveryStatuses, a.Status)))
 			b.AddUint32(uint32(a.Error))
 			row.AddBool(b, a.MayRecover)
+			addProvider(b, a.Provider, version)
 		}
 	})
 	row.AddText(b, v.Transaction.Amount)
@@ -215,7 +241,7 @@ func addVerification(b *cryptobyte.Builder, v otp.Verification) {
 func Decode(encoded []byte) (otp.Recipient, error) {
 	s := cryptobyte.String(encoded)
 	var version uint8
-	if !s.ReadUint8(&version) || version < version1 || version > version6 {
+	if !s.ReadUint8(&version) || version < version1 || version > version7 {
 		return otp.Recipient{}, fmt.Errorf("%w: version %d", errRow, version)
 	}
 	var r otp.Recipient
@@ -260,7 +286,8 @@ func readCallers(s *cryptobyte.String, r *otp.Recipient, version uint8) bool {
 	}
 	for ok && !preferred.Empty() {
 		var p otp.Preferred
-		ok = row.ReadText(&preferred, &p.Client) && row.ReadTime(&preferred, &p.At) && row.ReadText(&preferred, &p.Channel)
+		ok = row.ReadText(&preferred, &p.Client) && row.ReadTime(&preferred, &p.At) && row.ReadText(&preferred, &p.Channel) &&
+			readProvider(&preferred, &p.Provider, version)
 		r.Preferred = append(r.Preferred, p)
 	}
 	return ok
@@ -345,18 +372,18 @@ func readVerification2(s *cryptobyte.String, version uint8) (v otp.Verification,
 		row.ReadBool(s, &v.Claimed)
 	for ok && !attempts.Empty() {
 		var a otp.Attempt
-		a, ok = readAttempt(&attempts)
+		a, ok = readAttempt(&attempts, version)
 		v.Attempts = append(v.Attempts, a)
 	}
 	v.Checks = int(checks)
 	return v, ok && setNumbered(&v, length, alphabet, status)
 }
 
-func readAttempt(s *cryptobyte.String) (a otp.Attempt, ok bool) {
+func readAttempt(s *cryptobyte.String, version uint8) (a otp.Attempt, ok bool) {
 	var status uint8
 	var number uint32
 	ok = row.ReadText(s, &a.Channel) && row.ReadTime(s, &a.At) && s.ReadUint8(&status) && s.ReadUint32(&number) &&
-		row.ReadBool(s, &a.MayRecover)
+		row.ReadBool(s, &a.MayRecover) && readProvider(s, &a.Provider, version)
 	if !ok || int(status) >= len(deliveryStatuses) {
 		return a, false
 	}

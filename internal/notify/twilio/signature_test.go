@@ -162,7 +162,7 @@ func TestForgedReports(t *testing.T) {
 			r := good
 			change(&r)
 			got, err := hooks.Report(r.http())
-			if want := (notify.Report{Verification: verification, Attempt: 12, Status: otp.Delivered}); err != nil || got != want {
+			if want := (notify.Report{Verification: verification, Attempt: 12, Provider: "twilio", Status: otp.Delivered}); err != nil || got != want {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		})

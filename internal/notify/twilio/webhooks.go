@@ -140,7 +140,7 @@ func (w *Webhooks) Report(r *http.Request) (notify.Report, error) {
 		return notify.Report{}, notify.ErrMalformed
 	}
 
-	report := notify.Report{Verification: id, Attempt: attempt, Status: otp.Queued}
+	report := notify.Report{Verification: id, Attempt: attempt, Provider: channel.Twilio, Status: otp.Queued}
 	said, statuses := form.Get("MessageStatus"), messageStatuses
 	if isCall {
 		said, statuses = form.Get("CallStatus"), callStatuses

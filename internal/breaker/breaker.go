@@ -1,0 +1,112 @@
+// Package breaker knows which providers fail for everybody at present, so that messages go over
+// others meanwhile.
+//
+// It knows what one process has seen: it is a hint, and no authority. It must never keep the only
+// provider of a channel from being tried: that is for those who ask.
+package breaker
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// The rule: a provider is passed over for Pause if maxFailures of its last window messages failed
+// for reasons that are not the address's, or if it refuses the account. Then one message is tried;
+// the others wait for its outcome, Trial at most.
+const (
+	window      = 20
+	maxFailures = 5
+	Pause       = time.Minute
+	Trial       = 30 * time.Second
+)
+
+// Outcome is what a message says about its provider.
+type Outcome uint8
+
+// The outcomes.
+const (
+	// Works: the provider accepted the message, or refused it because of the address.
+	Works Outcome = iota
+	// Fails: it did not answer, was busy, or answered with an error of its own.
+	Fails
+	// Refuses: it refuses the account or has no credit.
+	Refuses
+)
+
+// Breaker is safe for concurrent use.
+type Breaker struct {
+	// Changed is called without a lock when a provider begins or ends to be passed over. nil: no.
+	Changed func(provider string, down bool)
+
+	mu        sync.Mutex
+	providers map[string]*provider
+}
+
+type provider struct {
+	last  []bool    // the last outcomes, the oldest first: true failed
+	until time.Time // not zero: passed over until then
+	trial time.Time // a message is tried since then, zero: none is
+}
+
+// Note notes the outcome of a message.
+func (b *Breaker) Note(name string, o Outcome, now time.Time) {
+	b.mu.Lock()
+	p := b.of(name)
+	was := !p.until.IsZero()
+	switch {
+	case o == Works && was && p.trial.IsZero(): // a message of before
+	case o == Works && was:
+		*p = provider{}
+	case o == Works:
+		p.add(false)
+	case o == Refuses || was && !p.trial.IsZero() || p.add(true) >= maxFailures:
+		p.until, p.trial, p.last = now.Add(Pause), time.Time{}, nil
+	}
+	changed := was == p.until.IsZero()
+	b.mu.Unlock()
+	if changed && b.Changed != nil {
+		b.Changed(name, !was)
+	}
+}
+
+// add adds an outcome and returns how many of the last ones failed.
+func (p *provider) add(failed bool) (failures int) {
+	if p.last = append(p.last, failed); len(p.last) > window {
+		p.last = slices.Delete(p.last, 0, 1)
+	}
+	for _, f := range p.last {
+		if f {
+			failures++
+		}
+	}
+	return failures
+}
+
+func (b *Breaker) of(name string) *provider {
+	if b.providers == nil {
+		b.providers = make(map[string]*provider)
+	}
+	if b.providers[name] == nil {
+		b.providers[name] = new(provider)
+	}
+	return b.providers[name]
+}
+
+// Down lists the providers that are passed over, sorted. It leaves one out whose pause is over: the
+// caller's message is the one that is tried.
+func (b *Breaker) Down(now time.Time) (names []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name, p := range b.providers {
+		switch {
+		case p.until.IsZero():
+		case now.Before(p.until), !p.trial.IsZero() && now.Before(p.trial.Add(Trial)):
+			names = append(names, name)
+		default:
+			p.trial = now
+		}
+	}
+	slices.Sort(names)
+	return names
+}

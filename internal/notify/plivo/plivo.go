@@ -1,0 +1,123 @@
+// Package plivo sends one-time codes over Plivo: WhatsApp messages and SMS over
+// its Message API, voice calls over its Call API. [Webhooks] reads Plivo's
+// reports and its requests for what a call says.
+//
+// A message costs money and rings a phone, and Plivo has no idempotency. So after
+// an ambiguous failure (a time-out, a lost connection, a server error) this
+// package tries once more and never again. It must never put a code, a number, a
+// credential or the provider's words into an error, a log or a URL, and never
+// accept a request that Plivo has not signed.
+package plivo
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"twofa/internal/channel"
+	"twofa/internal/notify"
+)
+
+// The paths of Plivo's requests to this service, below Options.PublicURL.
+const (
+	// StatusPath gets the reports on messages, and on calls when they end.
+	StatusPath = "/hooks/plivo/status"
+	// AnswerPath gets the question what an answered call says.
+	AnswerPath = "/hooks/plivo/answer"
+)
+
+// name is the provider's name in logs.
+const name = "plivo"
+
+// Account is a Plivo account with its senders. It is safe for concurrent use. Use
+// New. Package fmt and slog do not print its credentials.
+type Account struct {
+	credentials *credentials
+	base        *url.URL
+	customBase  bool
+	transport   http.RoundTripper
+
+	texts                   Texts
+	template, alertTemplate templates
+	dlt                     dlt
+	publicURL               string // without a slash at the end. Empty: no reports, no calls
+
+	timeout, total time.Duration
+	log            *slog.Logger
+
+	senders notify.Senders
+}
+
+// credentials are the user and the password of HTTP Basic. They are behind two
+// pointers, because fmt follows the first one for verbs that do not fit, such as %s.
+type credentials struct{ *pair }
+
+type pair struct{ id, token string }
+
+func newCredentials(id, token string) *credentials { return &credentials{&pair{id, token}} }
+
+// dlt is what India's carriers want to know of each SMS. The zero value has nothing.
+type dlt struct{ entity, template, category string }
+
+// New returns an Account, or an error that lists every fault of the options by
+// the name of its environment variable. It calls nobody.
+func New(o Options) (*Account, error) {
+	if faults := o.Faults(); len(faults) > 0 {
+		return nil, errors.New("plivo: " + strings.Join(faults, "\nplivo: "))
+	}
+	if o.Texts == nil {
+		return nil, errors.New("plivo: Options.Texts is not set")
+	}
+	base, _ := o.parseBaseURL() // Faults has checked them all
+	publicURL, _ := parsePublicURL(o.PublicURL)
+	template, _ := readTemplates(o.WhatsAppTemplate)
+	alertTemplate, _ := readTemplates(o.WhatsAppAlertTemplate)
+	a := &Account{
+		credentials:   newCredentials(o.AuthID, o.AuthToken),
+		base:          base,
+		customBase:    base.Scheme+"://"+base.Host != defaultBaseURL,
+		transport:     o.Transport,
+		texts:         o.Texts,
+		template:      template,
+		alertTemplate: alertTemplate,
+		dlt:           dlt{o.DLTEntityID, o.DLTTemplateID, o.DLTTemplateCategory},
+		publicURL:     publicURL,
+		timeout:       cmp.Or(o.Timeout, defaultTimeout),
+		total:         cmp.Or(o.TotalTimeout, defaultTotal),
+		log:           cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		senders:       make(notify.Senders),
+	}
+	if a.transport == nil {
+		a.transport = newTransport()
+	}
+	for c, from := range map[channel.Channel]string{channel.WhatsApp: o.WhatsAppFrom, channel.SMS: o.SMSFrom, channel.Call: o.CallFrom} {
+		s := &sender{account: a, channel: c, from: digitsOf(from), setting: senderVariables[c]}
+		if c == channel.SMS && from == "" {
+			s.powerpack, s.setting = o.PowerpackUUID, powerpackVariable
+		}
+		if s.from != "" || s.powerpack != "" {
+			a.senders[c] = s
+		}
+	}
+	return a, nil
+}
+
+// Senders returns a sender for each channel that the account can send over,
+// whether or not Options.Channels names it.
+func (a *Account) Senders() notify.Senders { return maps.Clone(a.senders) }
+
+// callback is a URL of ours that Plivo calls for the message. Empty: none. The
+// query identifies the message, and Plivo signs it. It has the one form that
+// readQuery accepts.
+func (a *Account) callback(path string, m notify.Message) string {
+	if a.publicURL == "" || m.Verification == "" || m.Attempt < 1 {
+		return ""
+	}
+	return a.publicURL + path + "?id=" + url.QueryEscape(string(m.Verification)) + "&attempt=" + strconv.Itoa(m.Attempt)
+}

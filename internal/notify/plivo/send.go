@@ -1,0 +1,289 @@
+package plivo
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+
+	"twofa/internal/channel"
+	"twofa/internal/notify"
+	"twofa/internal/otp"
+	"twofa/internal/reqlog"
+)
+
+const (
+	// maxTries bounds the API calls for one message.
+	maxTries = 3
+	// firstPause doubles with each try. The actual pause is random, at least
+	// half as long, so that instances that failed together do not retry together.
+	firstPause = 400 * time.Millisecond
+	// minExpiry and maxExpiry are Plivo's limits for message_expiry.
+	minExpiry = 5 * time.Second
+	maxExpiry = 10799 * time.Second
+	// maxRinging is how long a phone rings, maxCall how long a call lasts after it
+	// was answered. Both bound what a call costs; the longest speech is shorter.
+	maxRinging = 60 * time.Second
+	maxCall    = 300 * time.Second
+	// india is the country code of the numbers that need a registration.
+	india = "91"
+)
+
+// sender sends over one channel of an account.
+type sender struct {
+	account         *Account
+	channel         channel.Channel
+	from, powerpack string // one of them is set. from is without a plus
+	setting         string // the variable of the one that is set
+}
+
+var (
+	_ notify.Sender            = (*sender)(nil)
+	_ notify.TransactionShower = (*sender)(nil)
+	_ notify.Namer             = (*sender)(nil)
+)
+
+// Provider implements notify.Namer.
+func (s *sender) Provider() string { return name }
+
+// ShowsTransaction reports whether amount and payee reach the person: an
+// authentication template has room for the code only.
+func (s *sender) ShowsTransaction() bool {
+	return s.channel != channel.WhatsApp || !s.account.template.exist()
+}
+
+// Send implements notify.Sender. It makes at most three API calls, and at most
+// one more after the first that may have sent the message.
+func (s *sender) Send(ctx context.Context, m notify.Message) error {
+	if f := s.refuse(m); f != nil {
+		return f
+	}
+	r := s.request(m, time.Now())
+	ctx, cancel := context.WithTimeout(ctx, s.account.total)
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return (&notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "the time was over before the first try"}).Wrap(err)
+	}
+
+	mayHaveSent := false
+	for try := 1; ; try++ {
+		o := s.try(ctx, r)
+		if o.failure == nil {
+			return nil
+		}
+		// After an ambiguous failure there is one repetition, and this try was
+		// it. If an earlier try may have sent the message, that stays true
+		// whatever the result of a later try.
+		last := try == maxTries || mayHaveSent
+		mayHaveSent = mayHaveSent || o.failure.MayHaveSent
+		o.failure.MayHaveSent = mayHaveSent
+
+		pause := pauseAfter(try, o.failure.RetryAfter)
+		if last || !o.again || !s.hasTimeFor(ctx, r, pause) {
+			return o.failure.Wrap(o.ended)
+		}
+		s.account.log.LogAttrs(ctx, slog.LevelWarn, "plivo: trying again", append(reqlog.Request(ctx),
+			slog.String("channel", string(s.channel)),
+			slog.Int("try", try),
+			slog.String("reason", o.failure.Outcome.String()),
+			slog.String("detail", o.failure.Detail),
+			slog.Int64("pause_ms", pause.Milliseconds()))...)
+		if err := sleep(ctx, pause); err != nil {
+			return o.failure.Wrap(err)
+		}
+	}
+}
+
+// refuse returns a failure for a message that must not reach Plivo.
+func (s *sender) refuse(m notify.Message) *notify.Failure {
+	unavailable := func(detail string) *notify.Failure {
+		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: detail}
+	}
+	isCall := s.channel == channel.Call
+	switch {
+	case !isE164(m.To):
+		return &notify.Failure{Outcome: otp.OutcomeInvalidAddress, Next: addressIsWrong, Detail: "the number is not in E.164"}
+	case m.Alert && m.Code != "":
+		// One of the two is a mistake. An alert must not carry a code, because
+		// it may go to other addresses than the code.
+		return unavailable("an alert has no code")
+	case isCall && (m.Alert || s.account.callback(AnswerPath, m) == ""):
+		// Plivo asks later what the call says, and an alert has nothing by which it
+		// could be found then.
+		return unavailable("a call needs a verification and an attempt, which an alert lacks")
+	case m.Alert && (m.ValidFor == 0 || m.ValidFor >= minExpiry):
+		return nil
+	case !m.Alert && m.Code == "" || m.ValidFor < minExpiry:
+		// Plivo keeps a message in its queue for 5 seconds or more, and an expired
+		// code misleads.
+		return unavailable("the code is empty or expires too soon")
+	case isCall && len(m.Code) > maxSpokenCode:
+		return unavailable("the code is too long for a call")
+	case !s.ShowsTransaction() && (m.Amount != "" || m.Payee != ""):
+		// Otherwise the person would approve a payment that they cannot see.
+		return &notify.Failure{Outcome: otp.OutcomeMisconfigured, Setting: templateVariable, Detail: "the template cannot show amount and payee"}
+	}
+	return nil
+}
+
+// messageBody is the body of a request to the Message API. log is always false, else
+// Plivo would keep the text for a week.
+type messageBody struct {
+	Src       string        `json:"src,omitempty"`
+	Powerpack string        `json:"powerpack_uuid,omitempty"`
+	Dst       string        `json:"dst"`
+	Type      string        `json:"type"`
+	Text      string        `json:"text,omitempty"`
+	Template  *templateBody `json:"template,omitempty"`
+	Log       bool          `json:"log"`
+	Expiry    int           `json:"message_expiry,omitempty"` // seconds
+	URL       string        `json:"url,omitempty"`
+	Method    string        `json:"method,omitempty"`
+
+	DLTEntityID         string `json:"dlt_entity_id,omitempty"`
+	DLTTemplateID       string `json:"dlt_template_id,omitempty"`
+	DLTTemplateCategory string `json:"dlt_template_category,omitempty"`
+}
+
+type templateBody struct {
+	Name       string      `json:"name"`
+	Language   string      `json:"language"`
+	Components []component `json:"components"`
+}
+
+type component struct {
+	Type       string      `json:"type"`
+	SubType    string      `json:"sub_type,omitempty"`
+	Index      string      `json:"index,omitempty"`
+	Parameters []parameter `json:"parameters"`
+}
+
+type parameter struct {
+	Type string `json:"type"`
+	Text string `json:"text"`
+}
+
+// callBody is the body of a request to the Call API. It never holds the code: Plivo
+// asks AnswerURL for it.
+type callBody struct {
+	From         string `json:"from"`
+	To           string `json:"to"`
+	AnswerURL    string `json:"answer_url"`
+	AnswerMethod string `json:"answer_method"`
+	HangupURL    string `json:"hangup_url"`
+	HangupMethod string `json:"hangup_method"`
+	RingTimeout  int    `json:"ring_timeout"` // seconds
+	TimeLimit    int    `json:"time_limit"`   // seconds
+}
+
+// request holds the parameters that all tries have in common.
+type request struct {
+	message *messageBody
+	call    *callBody
+	// expires is when the code expires. Zero: never, as for an alert.
+	expires time.Time
+}
+
+// request makes the parameters of a message's API call.
+func (s *sender) request(m notify.Message, now time.Time) request {
+	var r request
+	if m.ValidFor > 0 {
+		r.expires = now.Add(m.ValidFor)
+	}
+	to, status := digitsOf(m.To), s.account.callback(StatusPath, m)
+	if s.channel == channel.Call {
+		r.call = &callBody{
+			From: s.from, To: to, AnswerURL: s.account.callback(AnswerPath, m), AnswerMethod: http.MethodPost,
+			HangupURL: status, HangupMethod: http.MethodPost, TimeLimit: int(maxCall / time.Second),
+		}
+		return r
+	}
+	p := &messageBody{Src: s.from, Powerpack: s.powerpack, Dst: to, Type: "sms"}
+	if status != "" {
+		p.URL, p.Method = status, http.MethodPost
+	}
+	r.message = p
+	if s.channel == channel.SMS {
+		p.Text = s.account.texts.SMS(m)
+		if strings.HasPrefix(to, india) {
+			p.DLTEntityID, p.DLTTemplateID, p.DLTTemplateCategory = s.account.dlt.entity, s.account.dlt.template, s.account.dlt.category
+		}
+		return r
+	}
+	p.Type = "whatsapp"
+	if p.Template = s.account.templateFor(m); p.Template == nil {
+		p.Text = s.account.texts.Chat(m)
+	}
+	return r
+}
+
+// templateFor returns the template of a WhatsApp message with its one variable: the
+// code, which the button copies, or an alert's brand. nil: there is no template.
+func (a *Account) templateFor(m notify.Message) *templateBody {
+	templates, variable := a.template, m.Code
+	if m.Alert {
+		templates, variable = a.alertTemplate, m.Brand
+	}
+	t, ok := templates.of(m.Locale)
+	if !ok {
+		return nil
+	}
+	parameters := []parameter{{"text", variable}}
+	components := []component{{Type: "body", Parameters: parameters}}
+	if !m.Alert {
+		components = append(components, component{Type: "button", SubType: "url", Index: "0", Parameters: parameters})
+	}
+	return &templateBody{t.name, t.language, components}
+}
+
+// try makes one API call.
+func (s *sender) try(ctx context.Context, r request) outcome {
+	resource, body := "Message", any(r.message)
+	left := maxExpiry
+	if !r.expires.IsZero() {
+		// The limits end when the code expires, so they are shorter at every try.
+		left = max(minExpiry, min(left, time.Until(r.expires)))
+	}
+	if r.call != nil {
+		resource, body = "Call", r.call
+		r.call.RingTimeout = int(min(left, maxRinging) / time.Second)
+	} else if !r.expires.IsZero() {
+		// Plivo drops a message that waits in its queue for longer.
+		r.message.Expiry = int(left / time.Second)
+	}
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // structs of strings and numbers always encode
+	}
+	return s.account.judge(s.account.post(ctx, resource, encoded))
+}
+
+// pauseAfter is the pause after the given try (from 1), at least asked, the
+// pause that Plivo asks for.
+func pauseAfter(try int, asked time.Duration) time.Duration {
+	full := firstPause << (try - 1)
+	return max(asked, full/2+rand.N(full/2))
+}
+
+// hasTimeFor reports whether enough time is left for a try after the pause. A
+// try that is cut off early would only add an ambiguous failure, and a code that
+// expires before Plivo could drop the message would arrive expired.
+func (s *sender) hasTimeFor(ctx context.Context, r request, pause time.Duration) bool {
+	deadline, _ := ctx.Deadline() // Send has set one
+	isValid := r.expires.IsZero() || time.Until(r.expires) >= pause+minExpiry
+	return ctx.Err() == nil && isValid && time.Until(deadline) >= pause+s.account.timeout/2
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
