@@ -37,6 +37,8 @@ var (
 	// concrete stores and messengers are known to internal/app alone. config has
 	// their options.
 	concrete = regexp.MustCompile(`^twofa/internal/(store|notify)/`)
+	// gateway is what messengers have in common, and theirs alone.
+	gateway = "twofa/internal/notify/gateway"
 	// useCases know no HTTP. It is the job of hooks to read a provider's requests.
 	useCases = regexp.MustCompile(`^twofa/(health|otpsend|otpverify|purge|users|internal/(delivery|guard|receipt|recipient|row|texts|user|userfile))$`)
 	// decisions are pure: they import each other, and nothing that does I/O.
@@ -50,6 +52,8 @@ func mayImport(from, to string) bool {
 		return false
 	case layer(from) == 1 && layer(to) > 1:
 		return false
+	case to == gateway:
+		return concrete.MatchString(from)
 	case concrete.MatchString(to) && !slices.Contains([]string{"twofa/internal/app", "twofa/internal/config"}, from):
 		return concrete.MatchString(from) && strings.HasPrefix(to, from)
 	case useCases.MatchString(from) && to == "net/http":

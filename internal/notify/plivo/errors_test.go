@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
-	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/plivotest"
 )
 
@@ -163,27 +161,6 @@ func TestErrorNumbers(t *testing.T) {
 	} {
 		if got := errorNumber(s); got != want {
 			t.Errorf("errorNumber(%q) = %d, want %d", s, got, want)
-		}
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	now := fixture.Noon.Add(500 * time.Millisecond)
-	for header, want := range map[string]time.Duration{
-		"":                              0,
-		"0":                             0,
-		"7":                             7 * time.Second,
-		"-7":                            0,
-		"1.5":                           0,
-		"86401":                         24 * time.Hour,
-		"99999999999999999999":          0,
-		"Sun, 01 Mar 2026 12:00:02 GMT": 2 * time.Second, // 1.5 s, rounded up
-		"Sat, 28 Feb 2026 12:00:00 GMT": 0,
-		"Sun, 01 Mar 2099 12:00:00 GMT": 24 * time.Hour,
-		"tomorrow":                      0,
-	} {
-		if got := retryAfter(header, now); got != want {
-			t.Errorf("%q: got %v, want %v", header, got, want)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package plivo
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 )
 
 // Options are the settings of an Account. Every fault that New reports names the
@@ -96,28 +96,16 @@ type Texts interface {
 	Speech(notify.Message) notify.Speech
 }
 
+const defaultBaseURL = "https://api.plivo.com"
+
+// Sets of characters.
 const (
-	defaultBaseURL = "https://api.plivo.com"
-	defaultTimeout = 5 * time.Second
-	defaultTotal   = 12 * time.Second
+	digits = gateway.Digits
+	upper  = gateway.Upper
+	lower  = gateway.Lower
 )
 
-// The checks below use no regular expressions, because each cold start would have
-// to compile them.
-
-const (
-	digits = "0123456789"
-	upper  = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	lower  = "abcdefghijklmnopqrstuvwxyz"
-)
-
-// consistsOf reports whether s is not empty and holds only characters of set.
-func consistsOf(s, set string) bool { return s != "" && strings.Trim(s, set) == "" }
-
-// isE164 reports whether s is + and 7 to 15 digits, the first of which is not 0.
-func isE164(s string) bool {
-	return len(s) >= 8 && len(s) <= 16 && s[0] == '+' && s[1] != '0' && consistsOf(s[1:], digits)
-}
+func consistsOf(s, set string) bool { return gateway.ConsistsOf(s, set) }
 
 // isAuthID reports whether s names an account or a subaccount.
 func isAuthID(s string) bool {
@@ -141,15 +129,11 @@ func isUUID(s string) bool {
 	return true
 }
 
-// isSMSSender reports whether s can be the sender of an SMS: a number, a short
-// code, or a name with at least one letter. Plivo drops all other characters of a
-// name, so they are refused here.
-func isSMSSender(s string) bool {
-	if consistsOf(s, digits) {
-		return len(s) >= 3 && len(s) <= 8 // short codes have 5 or 6 in most countries
-	}
-	return isE164(s) || isToken(s) && len(s) <= 11
-}
+// isSenderName reports whether s can be an SMS sender that is a name. Plivo drops all
+// other characters of a name, so they are refused here.
+func isSenderName(s string) bool { return isToken(s) && len(s) <= 11 }
+
+func isSMSSender(s string) bool { return gateway.IsSMSSender(s, isSenderName) }
 
 // Faults returns everything that is wrong with the options. Each text begins with
 // the name of an environment variable, and none quotes a value.
@@ -178,7 +162,7 @@ func (o Options) Faults() (faults []string) {
 	if _, err := o.parseBaseURL(); err != nil {
 		fault(err.Error())
 	}
-	if _, err := parsePublicURL(o.PublicURL); err != nil {
+	if _, err := gateway.ParsePublicURL(o.PublicURL); err != nil {
 		fault(err.Error())
 	}
 	if o.Timeout < 0 || o.TotalTimeout < 0 {
@@ -201,9 +185,9 @@ func (o Options) senderFaults() (faults []string) {
 		ok            func(string) bool
 		whatItHasToBe string
 	}{
-		{channel.WhatsApp, o.WhatsAppFrom, isE164, "the WhatsApp sender's number, like +14155238886"},
+		{channel.WhatsApp, o.WhatsAppFrom, gateway.IsE164, "the WhatsApp sender's number, like +14155238886"},
 		{channel.SMS, o.SMSFrom, isSMSSender, "a number like +14155238886, a short code, or a name of at most 11 letters and digits"},
-		{channel.Call, o.CallFrom, isE164, "the number that calls come from, like +14155238886"},
+		{channel.Call, o.CallFrom, gateway.IsE164, "the number that calls come from, like +14155238886"},
 	} {
 		variable := senderVariables[s.channel]
 		switch {
@@ -226,7 +210,7 @@ func (o Options) senderFaults() (faults []string) {
 		fault(powerpackVariable + " and " + senderVariables[channel.SMS] + " are both set; Plivo takes only one of them")
 	}
 	if o.CallFrom != "" && o.PublicURL == "" {
-		fault(publicURLVariable + " is not set, and " + senderVariables[channel.Call] + " is: Plivo asks there what a call says")
+		fault(gateway.PublicURLVariable + " is not set, and " + senderVariables[channel.Call] + " is: Plivo asks there what a call says")
 	}
 	return faults
 }
@@ -249,45 +233,5 @@ func (o Options) dltFaults() (faults []string) {
 }
 
 func (o Options) parseBaseURL() (*url.URL, error) {
-	u, err := parseOrigin(baseURLVariable, cmp.Or(o.BaseURL, defaultBaseURL))
-	if err == nil && !isPrivate(u) && !o.AllowPlainHTTP {
-		return nil, errors.New(baseURLVariable + " has to be https, except on loopback or with TWOFA_ALLOW_PLAIN_HTTP=true: the requests carry secrets")
-	}
-	return u, err
-}
-
-// isPrivate reports whether nobody else can read what is sent to the URL.
-func isPrivate(u *url.URL) bool { return u.Scheme == "https" || notify.IsLoopback(u.Hostname()) }
-
-// parsePublicURL returns the URL without a slash at its end. Empty: not set.
-func parsePublicURL(s string) (string, error) {
-	if s == "" {
-		return "", nil
-	}
-	u, err := parseOrigin(publicURLVariable, s)
-	if err != nil {
-		return "", err
-	}
-	if !isPrivate(u) {
-		return "", errors.New(publicURLVariable + " has to be https, except on loopback: the requests carry secrets")
-	}
-	// Plivo signs scheme, host and path as it reads them, so the host must have one
-	// spelling only.
-	if !consistsOf(u.Hostname(), ".-"+digits+lower+upper) && !notify.IsLoopback(u.Hostname()) || strings.HasSuffix(u.Host, ":") {
-		return "", errors.New(publicURLVariable + " has to have a host of letters, digits, dots and hyphens")
-	}
-	return u.Scheme + "://" + u.Host, nil
-}
-
-// parseOrigin reads scheme and host. Its errors never quote the input, because a
-// URL may hold a password.
-func parseOrigin(variable, s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
-		return nil, errors.New(variable + " has to be an absolute https URL")
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Path != "" && u.Path != "/":
-		return nil, errors.New(variable + " has to be scheme and host only")
-	}
-	return u, nil
+	return gateway.ParseBaseURL(baseURLVariable, cmp.Or(o.BaseURL, defaultBaseURL), o.AllowPlainHTTP)
 }

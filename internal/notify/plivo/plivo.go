@@ -22,6 +22,7 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 )
 
 // The paths of Plivo's requests to this service, below Options.PublicURL.
@@ -75,7 +76,7 @@ func New(o Options) (*Account, error) {
 		return nil, errors.New("plivo: Options.Texts is not set")
 	}
 	base, _ := o.parseBaseURL() // Faults has checked them all
-	publicURL, _ := parsePublicURL(o.PublicURL)
+	publicURL, _ := gateway.ParsePublicURL(o.PublicURL)
 	template, _ := readTemplates(o.WhatsAppTemplate)
 	alertTemplate, _ := readTemplates(o.WhatsAppAlertTemplate)
 	a := &Account{
@@ -88,13 +89,13 @@ func New(o Options) (*Account, error) {
 		alertTemplate: alertTemplate,
 		dlt:           dlt{o.DLTEntityID, o.DLTTemplateID, o.DLTTemplateCategory},
 		publicURL:     publicURL,
-		timeout:       cmp.Or(o.Timeout, defaultTimeout),
-		total:         cmp.Or(o.TotalTimeout, defaultTotal),
+		timeout:       cmp.Or(o.Timeout, gateway.DefaultTimeout),
+		total:         cmp.Or(o.TotalTimeout, gateway.DefaultTotal),
 		log:           cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		senders:       make(notify.Senders),
 	}
 	if a.transport == nil {
-		a.transport = newTransport()
+		a.transport = gateway.NewTransport()
 	}
 	for c, from := range map[channel.Channel]string{channel.WhatsApp: o.WhatsAppFrom, channel.SMS: o.SMSFrom, channel.Call: o.CallFrom} {
 		s := &sender{account: a, channel: c, from: digitsOf(from), setting: senderVariables[c]}

@@ -11,6 +11,7 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
 	"twofa/internal/testing/notifytest"
 	"twofa/internal/testing/plivotest"
@@ -82,7 +83,7 @@ func TestRetries(t *testing.T) {
 		{"202 with an id and an error", script{raw(202, `{"message_uuid":["`+id+`"],"error":"no"}`), accept()}, 0, 1, 0, ambiguous(foreign)},
 		{"202 of a message and a call", script{raw(202, `{"message_uuid":["`+id+`"],"request_uuid":"`+id+`"}`), accept()}, 0, 1, 0, ambiguous(foreign)},
 		{"202 with more behind it", script{raw(202, `{"message_uuid":["`+id+`"]}{}`), accept()}, 0, 1, 0, ambiguous(foreign)},
-		{"202 too long to read", script{raw(202, `{"message":"`+strings.Repeat("x", 2*maxBody)+`","message_uuid":["`+id+`"]}`), accept()}, 0, 1, 0, ambiguous(foreign)},
+		{"202 too long to read", script{raw(202, `{"message":"`+strings.Repeat("x", 2*gateway.MaxBody)+`","message_uuid":["`+id+`"]}`), accept()}, 0, 1, 0, ambiguous(foreign)},
 		{"200 with an id", script{raw(200, `{"message_uuid":["`+id+`"]}`), accept()}, 0, 1, 0, nil},
 		{"201 with a call", script{raw(201, `{"request_uuid":"`+id+`","error":null}`), accept()}, 0, 1, 0, nil},
 		{"200 with a proxy's page", script{raw(200, "<html>Sign in"), accept()}, 0, 1, 0, ambiguous("unexpected success 200")},
@@ -139,7 +140,7 @@ func TestTime(t *testing.T) {
 	throttle := func(after string) plivotest.Reply {
 		return plivotest.Refuse(http.StatusTooManyRequests).With("Retry-After", after)
 	}
-	const first, second = firstPause, 2 * firstPause // the longest pauses; the shortest are half as long
+	const first, second = gateway.FirstPause, 2 * gateway.FirstPause // the longest pauses; the shortest are half as long
 	for _, tc := range []struct {
 		name       string
 		replies    []plivotest.Reply
@@ -285,7 +286,7 @@ func TestRepetitionsAreLogged(t *testing.T) {
 		if n := strings.Count(line, "\n"); n != 1 {
 			t.Errorf("%d lines: %s", n, line)
 		}
-		if want := `level=WARN msg="plivo: trying again" channel=whatsapp try=1 reason=unavailable detail="too many requests" pause_ms=2000`; !strings.Contains(line, want) {
+		if want := `level=WARN msg="plivo: trying again" channel=whatsapp try=1 reason=unavailable provider_error=0 detail="too many requests" pause_ms=2000`; !strings.Contains(line, want) {
 			t.Errorf("logged %s\nwant %s", line, want)
 		}
 

@@ -16,6 +16,7 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
 	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/notifytest"
@@ -158,7 +159,7 @@ func openRig(tb testing.TB, double *plivotest.Double, base string, transport htt
 func inBubble(t *testing.T, change func(*Options), test func(t *testing.T, r *rig, p *pipes)) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{}), last: make(chan net.Conn, 1)}
-		transport := newTransport()
+		transport := gateway.NewTransport()
 		transport.DialContext = p.dial
 		r := openRig(t, plivotest.New(plivotest.Account{}), "http://127.0.0.1:1", transport, change)
 		server := &http.Server{Handler: r.Double}

@@ -14,7 +14,6 @@ const (
 	templateVariable      = "PLIVO_WHATSAPP_TEMPLATE"
 	alertTemplateVariable = "PLIVO_WHATSAPP_ALERT_TEMPLATE"
 	baseURLVariable       = "PLIVO_BASE_URL"
-	publicURLVariable     = "TWOFA_PUBLIC_URL"
 )
 
 var senderVariables = map[channel.Channel]string{

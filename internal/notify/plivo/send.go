@@ -3,24 +3,17 @@ package plivo
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
-	"twofa/internal/reqlog"
 )
 
 const (
-	// maxTries bounds the API calls for one message.
-	maxTries = 3
-	// firstPause doubles with each try. The actual pause is random, at least
-	// half as long, so that instances that failed together do not retry together.
-	firstPause = 400 * time.Millisecond
 	// minExpiry and maxExpiry are Plivo's limits for message_expiry.
 	minExpiry = 5 * time.Second
 	maxExpiry = 10799 * time.Second
@@ -62,39 +55,12 @@ func (s *sender) Send(ctx context.Context, m notify.Message) error {
 		return f
 	}
 	r := s.request(m, time.Now())
-	ctx, cancel := context.WithTimeout(ctx, s.account.total)
-	defer cancel()
-	if err := ctx.Err(); err != nil {
-		return (&notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "the time was over before the first try"}).Wrap(err)
+	sending := gateway.Sending{Provider: name, Channel: s.channel, Timeout: s.account.timeout, Total: s.account.total, Log: s.account.log}
+	if !r.expires.IsZero() {
+		// A code that expires before Plivo could drop the message would arrive expired.
+		sending.Latest = r.expires.Add(-minExpiry)
 	}
-
-	mayHaveSent := false
-	for try := 1; ; try++ {
-		o := s.try(ctx, r)
-		if o.failure == nil {
-			return nil
-		}
-		// After an ambiguous failure there is one repetition, and this try was
-		// it. If an earlier try may have sent the message, that stays true
-		// whatever the result of a later try.
-		last := try == maxTries || mayHaveSent
-		mayHaveSent = mayHaveSent || o.failure.MayHaveSent
-		o.failure.MayHaveSent = mayHaveSent
-
-		pause := pauseAfter(try, o.failure.RetryAfter)
-		if last || !o.again || !s.hasTimeFor(ctx, r, pause) {
-			return o.failure.Wrap(o.ended)
-		}
-		s.account.log.LogAttrs(ctx, slog.LevelWarn, "plivo: trying again", append(reqlog.Request(ctx),
-			slog.String("channel", string(s.channel)),
-			slog.Int("try", try),
-			slog.String("reason", o.failure.Outcome.String()),
-			slog.String("detail", o.failure.Detail),
-			slog.Int64("pause_ms", pause.Milliseconds()))...)
-		if err := sleep(ctx, pause); err != nil {
-			return o.failure.Wrap(err)
-		}
-	}
+	return sending.Send(ctx, func(ctx context.Context) gateway.Outcome { return s.try(ctx, r) })
 }
 
 // refuse returns a failure for a message that must not reach Plivo.
@@ -104,7 +70,7 @@ func (s *sender) refuse(m notify.Message) *notify.Failure {
 	}
 	isCall := s.channel == channel.Call
 	switch {
-	case !isE164(m.To):
+	case !gateway.IsE164(m.To):
 		return &notify.Failure{Outcome: otp.OutcomeInvalidAddress, Next: addressIsWrong, Detail: "the number is not in E.164"}
 	case m.Alert && m.Code != "":
 		// One of the two is a mistake. An alert must not carry a code, because
@@ -240,7 +206,7 @@ func (a *Account) templateFor(m notify.Message) *templateBody {
 }
 
 // try makes one API call.
-func (s *sender) try(ctx context.Context, r request) outcome {
+func (s *sender) try(ctx context.Context, r request) gateway.Outcome {
 	resource, body := "Message", any(r.message)
 	left := maxExpiry
 	if !r.expires.IsZero() {
@@ -261,29 +227,10 @@ func (s *sender) try(ctx context.Context, r request) outcome {
 	return s.account.judge(s.account.post(ctx, resource, encoded))
 }
 
-// pauseAfter is the pause after the given try (from 1), at least asked, the
-// pause that Plivo asks for.
-func pauseAfter(try int, asked time.Duration) time.Duration {
-	full := firstPause << (try - 1)
-	return max(asked, full/2+rand.N(full/2))
-}
-
-// hasTimeFor reports whether enough time is left for a try after the pause. A
-// try that is cut off early would only add an ambiguous failure, and a code that
-// expires before Plivo could drop the message would arrive expired.
-func (s *sender) hasTimeFor(ctx context.Context, r request, pause time.Duration) bool {
-	deadline, _ := ctx.Deadline() // Send has set one
-	isValid := r.expires.IsZero() || time.Until(r.expires) >= pause+minExpiry
-	return ctx.Err() == nil && isValid && time.Until(deadline) >= pause+s.account.timeout/2
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// post makes one API call. It adds no Idempotency-Key: Plivo ignores that header, and
+// net/http would repeat the POST because of it.
+func (a *Account) post(ctx context.Context, resource string, body []byte) gateway.Exchange {
+	req := gateway.NewRequest(ctx, http.MethodPost, a.base, "/v1/Account/"+a.credentials.id+"/"+resource+"/", body)
+	req.SetBasicAuth(a.credentials.id, a.credentials.token)
+	return gateway.Do(a.transport, req)
 }

@@ -12,6 +12,7 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 )
@@ -37,12 +38,12 @@ type Webhooks struct {
 // AuthToken, and CallFrom for requests about calls. The error says what is wrong and
 // quotes no value.
 func NewWebhooks(o Options) (*Webhooks, error) {
-	origin, err := parsePublicURL(o.PublicURL)
+	origin, err := gateway.ParsePublicURL(o.PublicURL)
 	switch {
 	case err != nil:
 		return nil, errors.New("plivo: " + err.Error())
 	case origin == "":
-		return nil, errors.New("plivo: " + publicURLVariable + " is not set")
+		return nil, errors.New("plivo: " + gateway.PublicURLVariable + " is not set")
 	case !isToken(o.AuthToken):
 		return nil, errors.New("plivo: " + tokenVariable + whatATokenHasToBe)
 	case !isAuthID(o.AuthID):
@@ -174,7 +175,7 @@ func (w *Webhooks) Answer(r *http.Request) (Answered, error) {
 		return Answered{}, err
 	}
 	a := Answered{Verification: got.id, Attempt: got.attempt, To: "+" + digitsOf(got.form.Get("To")), Call: got.form.Get("CallUUID")}
-	if got.form.Get("CallStatus") != "in-progress" || !isE164(a.To) || !isUUID(a.Call) {
+	if got.form.Get("CallStatus") != "in-progress" || !gateway.IsE164(a.To) || !isUUID(a.Call) {
 		return Answered{}, notify.ErrMalformed
 	}
 	return a, nil

@@ -13,6 +13,7 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/check"
+	"twofa/internal/notify/gateway"
 )
 
 // The errors of Twilio that Check tells apart.
@@ -34,7 +35,7 @@ func (o Options) Check(ctx context.Context) []check.Finding {
 	base, _ := o.parseBaseURL() // Faults has checked it
 	l := lookups{Options: o, base: base, transport: o.Transport}
 	if l.transport == nil {
-		t := newTransport()
+		t := gateway.NewTransport()
 		defer t.CloseIdleConnections()
 		l.transport = t
 	}
@@ -117,7 +118,7 @@ func (l lookups) trouble(ctx context.Context, a answer) (setting, text string) {
 		return setting, "leads to a redirect, which is not followed: something else than Twilio answers"
 	case a.err != nil && ctx.Err() != nil:
 		return setting, "cannot be checked: Twilio " + check.NoAnswer(ctx)
-	case a.err != nil && a.neverConnected():
+	case a.err != nil && a.NeverConnected():
 		return setting, "cannot be checked: there is no connection to Twilio. Check DNS, the firewall and the proxy of this machine"
 	case a.err != nil, a.status == 0:
 		return setting, "cannot be checked: the connection to Twilio broke. Try again"
@@ -255,7 +256,7 @@ func (l lookups) senders(ctx context.Context, usable bool) []check.Finding {
 		})
 	}
 	switch {
-	case isE164(l.SMSFrom):
+	case gateway.IsE164(l.SMSFrom):
 		add("twilio sms sender", senderVariables[channel.SMS], func() (check.Result, string) {
 			return l.number(ctx, l.SMSFrom, "is not among the numbers of the account: SMS are refused unless the number is hosted. Buy it, or correct the setting")
 		})

@@ -11,6 +11,7 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/check"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/testing/twiliotest"
 )
 
@@ -131,7 +132,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		"a proxy refuses":    {script: new(twiliotest.Raw(403, "canary")), first: []string{account + "failed TWILIO_BASE_URL|something else than Twilio"}, senders: lookupsSkipped},
 		"foreign":            {script: new(twiliotest.Raw(200, "<html>canary")), first: []string{account + "failed|not one of Twilio's"}, senders: lookupsSkipped},
 		"another resource":   {script: new(twiliotest.Raw(200, `{"sid":"canary","status":"active"}`)), first: []string{account + "failed|not one of Twilio's"}, senders: lookupsSkipped},
-		"huge":               {script: new(twiliotest.Raw(200, strings.Repeat(" ", 2*maxBody)+`{"sid":"`+twiliotest.AccountSID+`","status":"active"}`)), first: []string{account + "failed|not one of Twilio's"}, senders: lookupsSkipped},
+		"huge":               {script: new(twiliotest.Raw(200, strings.Repeat(" ", 2*gateway.MaxBody)+`{"sid":"`+twiliotest.AccountSID+`","status":"active"}`)), first: []string{account + "failed|not one of Twilio's"}, senders: lookupsSkipped},
 		"redirect":           {script: new(twiliotest.Redirect("http://canary.example")), first: []string{account + "failed|redirect"}, senders: lookupsSkipped},
 		"too many":           {script: new(twiliotest.Refuse(429, 20429)), first: []string{account + "failed|too many requests"}, senders: lookupsSkipped},
 		"server error":       {script: new(twiliotest.Refuse(503, 20500)), first: []string{account + "failed|server error (503)"}, senders: lookupsSkipped},
@@ -178,7 +179,7 @@ func TestCheckEndsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	o := checkOptions(server.URL)
 	server.OnLookup(twiliotest.Hang())
-	inner := newTransport()
+	inner := gateway.NewTransport()
 	defer inner.CloseIdleConnections()
 	o.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
 		cancel()

@@ -1,73 +1,39 @@
 package twilio
 
 import (
-	"context"
 	"errors"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/twilio/twilio-go/client"
 
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
 )
-
-// outcome is the result of one try. failure is nil if the message was accepted.
-type outcome struct {
-	failure *notify.Failure
-	// again is true if another try may succeed. Another try may also send a
-	// second message if failure.MayHaveSent is true: Send then allows one only.
-	again bool
-	// ended is context.DeadlineExceeded or context.Canceled if that ended the
-	// try. judge passes on no other error of the SDK.
-	ended error
-}
 
 // judge turns the result of a try into an outcome. It uses the recorded status,
 // because twilio-go's errors distinguish a garbled success, a garbled refusal and
 // a lost connection by their texts only.
-func (s *sender) judge(x *exchange, n names, c *created, err error) outcome {
-	o := outcome{failure: &notify.Failure{Outcome: otp.OutcomeUnavailable, RetryAfter: retryAfter(x.retryAfter, time.Now())}}
-	f := o.failure
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		o.ended = context.DeadlineExceeded
-	case errors.Is(err, context.Canceled):
-		o.ended = context.Canceled
-	}
+func (s *sender) judge(x *exchange, n names, c *created, err error) gateway.Outcome {
+	o := gateway.Exchange{Status: x.status, RetryAfter: x.retryAfter, Err: err, NeverConnected: x.NeverConnected()}.Outcome()
+	f := o.Failure
 	var rest *client.TwilioRestError
 	if errors.As(err, &rest) {
 		f.Code = errorNumber(rest.Code)
 	}
-
-	switch {
-	case x.status == 0 && x.neverConnected():
-		o.again, f.Detail = true, "no connection"
-
-	case x.status == 0:
-		o.again, f.MayHaveSent, f.Detail = true, true, "no answer"
-
-	case x.status == http.StatusCreated, x.status >= 200 && x.status < 300 && isResource(c):
-		return judgeCreated(n, c)
-
-	case x.status >= 200 && x.status < 300:
-		// Twilio answers 201 with a message, so this response is not Twilio's
-		// (a proxy's own page, for example). If it counted as success, the
-		// person could wait in vain. If Send tried again, it could send twice.
-		f.MayHaveSent, f.Detail = true, "unexpected success "+strconv.Itoa(x.status)
-
-	case x.status >= 300 && x.status < 400:
-		f.Detail = "redirect refused"
+	switch x.status / 100 {
+	case 2:
+		// Twilio answers 201 with a message, so any other success has to be one of its
+		// resources.
+		if x.status == http.StatusCreated || isResource(c) {
+			return judgeCreated(n, c)
+		}
+	case 3:
 		if s.account.customBase {
 			f.Outcome, f.Setting, f.Next = otp.OutcomeMisconfigured, "TWILIO_BASE_URL", accountIsWrong
 		}
-
-	case x.status >= 400 && x.status < 500:
-		o.again = s.judgeRefusal(f, n, x.status)
-
-	default: // 5xx, and statuses that HTTP does not define
-		o.again, f.MayHaveSent, f.Detail = true, true, "server error "+strconv.Itoa(x.status)
+	case 4:
+		o.Again = s.judgeRefusal(f, n, x.status)
 	}
 	return o
 }
@@ -75,9 +41,9 @@ func (s *sender) judge(x *exchange, n names, c *created, err error) outcome {
 // judgeCreated judges a 201. The message then exists at Twilio, even if the body
 // is lost or garbled, so it counts as accepted and is not sent again. Only a
 // well-formed resource with a failed status is a failure.
-func judgeCreated(n names, c *created) outcome {
+func judgeCreated(n names, c *created) gateway.Outcome {
 	if c == nil {
-		return outcome{}
+		return gateway.Outcome{}
 	}
 	number, failed := 0, false
 	if c.errorNumber != nil && *c.errorNumber != 0 {
@@ -90,11 +56,11 @@ func judgeCreated(n names, c *created) outcome {
 		}
 	}
 	if !failed {
-		return outcome{}
+		return gateway.Outcome{}
 	}
 	f := &notify.Failure{Outcome: otp.OutcomeUnavailable, Code: number, Detail: "the message failed at once"}
 	n.apply(f)
-	return outcome{failure: f}
+	return gateway.Outcome{Failure: f}
 }
 
 // judgeRefusal completes f for a 4xx, which Twilio did not process. It reports
@@ -103,7 +69,6 @@ func (s *sender) judgeRefusal(f *notify.Failure, n names, status int) bool {
 	if n.apply(f) {
 		return f.Code == codeTooManyRequests
 	}
-	f.Detail = "refused with status " + strconv.Itoa(status)
 	switch {
 	case status == http.StatusTooManyRequests:
 		f.Detail = rules[codeTooManyRequests].detail
@@ -141,21 +106,4 @@ func errorNumber(n int) int {
 		return 0
 	}
 	return n
-}
-
-// retryAfter reads the header Retry-After in both forms (RFC 9110, 10.2.3),
-// rounded up to whole seconds and at most a day. It returns 0 for a missing or
-// invalid header.
-func retryAfter(header string, now time.Time) time.Duration {
-	const most = 24 * time.Hour
-	seconds, err := strconv.ParseUint(header, 10, 32)
-	d := time.Duration(seconds) * time.Second
-	if err != nil {
-		at, err := http.ParseTime(header)
-		if err != nil {
-			return 0
-		}
-		d = (at.Sub(now) + time.Second - 1).Truncate(time.Second)
-	}
-	return min(max(d, 0), most)
 }

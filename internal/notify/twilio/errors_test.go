@@ -5,12 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
-	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/twiliotest"
 )
 
@@ -194,39 +192,4 @@ func TestInvalidErrorNumbers(t *testing.T) {
 			t.Errorf("errorNumber(%d) = %d, want %d", n, got, want)
 		}
 	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	now := fixture.Noon.Add(500 * time.Millisecond)
-	for header, want := range map[string]time.Duration{
-		"":                              0,
-		"0":                             0,
-		"7":                             7 * time.Second,
-		"-7":                            0,
-		"1.5":                           0,
-		"7 ":                            0,
-		"86400":                         24 * time.Hour,
-		"86401":                         24 * time.Hour,
-		"99999999999999999999":          0,
-		"Sun, 01 Mar 2026 12:00:02 GMT": 2 * time.Second, // 1.5 s, rounded up
-		"Sun, 01 Mar 2026 12:00:00 GMT": 0,
-		"Sat, 28 Feb 2026 12:00:00 GMT": 0,
-		"Sun, 01 Mar 2099 12:00:00 GMT": 24 * time.Hour,
-		"tomorrow":                      0,
-	} {
-		if got := retryAfter(header, now); got != want {
-			t.Errorf("%q: got %v, want %v", header, got, want)
-		}
-	}
-}
-
-func FuzzRetryAfter(f *testing.F) {
-	for _, seed := range []string{"", "7", "-1", "Sun, 01 Mar 2026 12:00:02 GMT", "99999999999999999999"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, header string) {
-		if d := retryAfter(header, fixture.Noon); d < 0 || d > 24*time.Hour || d%time.Second != 0 {
-			t.Errorf("%q: %v", header, d)
-		}
-	})
 }

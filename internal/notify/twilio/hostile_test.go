@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/testing/notifytest"
 )
 
@@ -67,7 +68,7 @@ func TestAttack29_AHostileProvider(t *testing.T) {
 				t.Errorf("took %v and %d tries", took, server.Answers.Load())
 			}
 			const buffers = 8 << 20 // of the operating system, for each try
-			if n := server.Written.Load(); n > 2*(maxBody+buffers) {
+			if n := server.Written.Load(); n > 2*(gateway.MaxBody+buffers) {
 				t.Errorf("%d bytes were read", n)
 			}
 			if n := after.TotalAlloc - before.TotalAlloc; n > 32<<20 {

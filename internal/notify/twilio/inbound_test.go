@@ -10,6 +10,7 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/testing/twiliotest"
@@ -306,7 +307,7 @@ func FuzzWebhooks(f *testing.F) {
 							t.Errorf("read %q", text)
 						}
 					}
-					if in.From != "" && (!isE164(in.From) || in.Channel != channel.WhatsApp && in.Channel != channel.SMS) || in.OptOut && in.Keyword {
+					if in.From != "" && (!gateway.IsE164(in.From) || in.Channel != channel.WhatsApp && in.Channel != channel.SMS) || in.OptOut && in.Keyword {
 						t.Errorf("read %+v", in)
 					}
 				} else if in != (notify.Inbound{}) {

@@ -3,7 +3,6 @@ package twilio
 import (
 	"cmp"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 )
 
 // Options are the settings of an Account. Every fault that New reports names the
@@ -85,19 +85,10 @@ func (o Options) Format(f fmt.State, _ rune) { fmt.Fprint(f, "twilio.Options(hid
 // LogValue hides the credentials from slog.
 func (o Options) LogValue() slog.Value { return slog.StringValue("twilio.Options(hidden)") }
 
-const (
-	defaultBaseURL = "https://api.twilio.com"
-	defaultTimeout = 5 * time.Second
-	defaultTotal   = 12 * time.Second
-)
+const defaultBaseURL = "https://api.twilio.com"
 
 // The checks below use no regular expressions, because each cold start would have
 // to compile them.
-
-// isE164 reports whether s is + and 7 to 15 digits, the first of which is not 0.
-func isE164(s string) bool {
-	return len(s) >= 8 && len(s) <= 16 && s[0] == '+' && s[1] != '0' && strings.Trim(s[1:], "0123456789") == ""
-}
 
 // isAlphanumeric reports whether s holds only ASCII letters and digits. twilio-go
 // refuses other credentials, but only when it is called.
@@ -160,7 +151,7 @@ func (o Options) Faults() (faults []string) {
 	if _, err := o.parseBaseURL(); err != nil {
 		fault(err.Error())
 	}
-	if _, err := parsePublicURL(o.PublicURL); err != nil {
+	if _, err := gateway.ParsePublicURL(o.PublicURL); err != nil {
 		fault(err.Error())
 	}
 	if o.Timeout < 0 || o.TotalTimeout < 0 {
@@ -182,9 +173,9 @@ func (o Options) senderFaults() (faults []string) {
 		serviceSuffices bool
 		whatItHasToBe   string
 	}{
-		{channel.WhatsApp, o.WhatsAppFrom, isE164, true, "the WhatsApp sender's number, like +14155238886"},
+		{channel.WhatsApp, o.WhatsAppFrom, gateway.IsE164, true, "the WhatsApp sender's number, like +14155238886"},
 		{channel.SMS, o.SMSFrom, isSMSSender, true, "a number like +14155238886, a short code, or a name of at most 11 letters, digits and spaces"},
-		{channel.Call, o.VoiceFrom, isE164, false, "the number that calls come from, like +14155238886"},
+		{channel.Call, o.VoiceFrom, gateway.IsE164, false, "the number that calls come from, like +14155238886"},
 	} {
 		variable := senderVariables[s.channel]
 		switch {
@@ -202,21 +193,16 @@ func (o Options) senderFaults() (faults []string) {
 	return faults
 }
 
-// isSMSSender reports whether s can be the sender of an SMS: a number, a short
-// code, or an alphanumeric sender ID with at least one letter.
-func isSMSSender(s string) bool {
-	const digits = "0123456789"
-	if s != "" && strings.Trim(s, digits) == "" {
-		return len(s) >= 3 && len(s) <= 8 // short codes have 5 or 6 in most countries
-	}
-	if isE164(s) {
-		return true
-	}
+func isSMSSender(s string) bool { return gateway.IsSMSSender(s, isSenderName) }
+
+// isSenderName reports whether s can be an alphanumeric sender ID. It has at least one
+// letter.
+func isSenderName(s string) bool {
 	letter := false
 	for _, c := range []byte(s) {
 		isLetter := c|0x20 >= 'a' && c|0x20 <= 'z'
 		letter = letter || isLetter
-		if !isLetter && strings.IndexByte(digits+" -_&+", c) < 0 {
+		if !isLetter && strings.IndexByte(gateway.Digits+" -_&+", c) < 0 {
 			return false
 		}
 	}
@@ -224,49 +210,7 @@ func isSMSSender(s string) bool {
 }
 
 func (o Options) parseBaseURL() (*url.URL, error) {
-	u, err := parseOrigin("TWILIO_BASE_URL", cmp.Or(o.BaseURL, defaultBaseURL))
-	if err == nil && !isPrivate(u) && !o.AllowPlainHTTP {
-		return nil, errors.New("TWILIO_BASE_URL has to be https, except on loopback or with TWOFA_ALLOW_PLAIN_HTTP=true: the requests carry secrets")
-	}
-	return u, err
-}
-
-// isPrivate reports whether nobody else can read what is sent to the URL.
-func isPrivate(u *url.URL) bool { return u.Scheme == "https" || notify.IsLoopback(u.Hostname()) }
-
-// parsePublicURL returns the URL without a slash at its end. Empty: not set.
-func parsePublicURL(s string) (string, error) {
-	if s == "" {
-		return "", nil
-	}
-	const variable = "TWOFA_PUBLIC_URL"
-	u, err := parseOrigin(variable, s)
-	if err != nil {
-		return "", err
-	}
-	if !isPrivate(u) {
-		return "", errors.New(variable + " has to be https, except on loopback: the requests carry secrets")
-	}
-	// Twilio reports to no other hosts. It signs the URL byte for byte, so the
-	// host must have one spelling only.
-	others := strings.Trim(u.Hostname(), ".-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-	if others != "" && !notify.IsLoopback(u.Hostname()) || strings.HasSuffix(u.Host, ":") {
-		return "", errors.New(variable + " has to have a host of letters, digits, dots and hyphens")
-	}
-	return u.Scheme + "://" + u.Host, nil
-}
-
-// parseOrigin reads scheme and host. Its errors never quote the input, because a
-// URL may hold a password.
-func parseOrigin(variable, s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
-		return nil, errors.New(variable + " has to be an absolute https URL")
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Path != "" && u.Path != "/":
-		return nil, errors.New(variable + " has to be scheme and host only")
-	}
-	return u, nil
+	return gateway.ParseBaseURL("TWILIO_BASE_URL", cmp.Or(o.BaseURL, defaultBaseURL), o.AllowPlainHTTP)
 }
 
 // Texts writes a message for each channel. Its texts are sent unchanged, except

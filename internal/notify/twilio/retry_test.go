@@ -11,6 +11,7 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
 	"twofa/internal/testing/notifytest"
 	"twofa/internal/testing/twiliotest"
@@ -75,7 +76,7 @@ func TestRetries(t *testing.T) {
 		{"201 that is garbage", script{raw(201, "<html>").Accepting(), accept()}, 0, 1, 1, nil},
 		{"201 without a body", script{raw(201, "").Accepting(), accept()}, 0, 1, 1, nil},
 		{"201 cut short", script{twiliotest.Cut(), accept()}, 0, 1, 1, nil},
-		{"201 too long to read", script{raw(201, strings.Repeat("x", 2*maxBody)).Accepting(), accept()}, 0, 1, 1, nil},
+		{"201 too long to read", script{raw(201, strings.Repeat("x", 2*gateway.MaxBody)).Accepting(), accept()}, 0, 1, 1, nil},
 		{"201 that has failed already", script{twiliotest.AcceptFailed(63024), accept()}, 0, 1, 0,
 			&notify.Failure{Outcome: otp.OutcomeUndeliverable, Code: 63024, Detail: "the number cannot receive WhatsApp messages"}},
 		{"201 that has failed with an unknown number", script{twiliotest.AcceptFailed(63999), accept()}, 0, 1, 0, unavailable(63999, "the message failed at once")},
@@ -128,7 +129,7 @@ func TestTime(t *testing.T) {
 	throttle := func(after string) twiliotest.Reply {
 		return twiliotest.Refuse(http.StatusTooManyRequests, 20429).With("Retry-After", after)
 	}
-	const first, second = firstPause, 2 * firstPause // the longest pauses; the shortest are half as long
+	const first, second = gateway.FirstPause, 2 * gateway.FirstPause // the longest pauses; the shortest are half as long
 	for _, tc := range []struct {
 		name       string
 		replies    []twiliotest.Reply

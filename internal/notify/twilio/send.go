@@ -3,8 +3,6 @@ package twilio
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/twilio/twilio-go/client"
@@ -12,19 +10,15 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
-	"twofa/internal/reqlog"
 )
 
-const (
-	// maxTries bounds the API calls for one message.
-	maxTries = 3
-	// firstPause doubles with each try. The actual pause is random, at least
-	// half as long, so that instances that failed together do not retry together.
-	firstPause = 400 * time.Millisecond
-	// maxValidity is Twilio's limit for ValidityPeriod.
-	maxValidity = 36000 * time.Second
-)
+// name is the provider's name in logs.
+const name = "twilio"
+
+// maxValidity is Twilio's limit for ValidityPeriod.
+const maxValidity = 36000 * time.Second
 
 // sender sends over one channel of an account.
 type sender struct {
@@ -41,7 +35,7 @@ var (
 )
 
 // Provider implements notify.Namer.
-func (s *sender) Provider() string { return "twilio" }
+func (s *sender) Provider() string { return name }
 
 // ShowsTransaction reports whether amount and payee reach the person: an
 // authentication template has room for the code only.
@@ -56,46 +50,14 @@ func (s *sender) Send(ctx context.Context, m notify.Message) error {
 		return f
 	}
 	r := s.request(m, time.Now())
-	ctx, cancel := context.WithTimeout(ctx, s.account.total)
-	defer cancel()
-	if err := ctx.Err(); err != nil {
-		return (&notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "the time was over before the first try"}).Wrap(err)
-	}
-
-	mayHaveSent := false
-	for try := 1; ; try++ {
-		o := s.try(ctx, r)
-		if o.failure == nil {
-			return nil
-		}
-		// After an ambiguous failure there is one repetition, and this try was
-		// it. If an earlier try may have sent the message, that stays true
-		// whatever the result of a later try.
-		last := try == maxTries || mayHaveSent
-		mayHaveSent = mayHaveSent || o.failure.MayHaveSent
-		o.failure.MayHaveSent = mayHaveSent
-
-		pause := pauseAfter(try, o.failure.RetryAfter)
-		if last || !o.again || !s.hasTimeFor(ctx, pause) {
-			return o.failure.Wrap(o.ended)
-		}
-		s.account.log.LogAttrs(ctx, slog.LevelWarn, "twilio: trying again", append(reqlog.Request(ctx),
-			slog.String("channel", string(s.channel)),
-			slog.Int("try", try),
-			slog.String("reason", o.failure.Outcome.String()),
-			slog.Int("provider_error", o.failure.Code),
-			slog.String("detail", o.failure.Detail),
-			slog.Int64("pause_ms", pause.Milliseconds()))...)
-		if err := sleep(ctx, pause); err != nil {
-			return o.failure.Wrap(err)
-		}
-	}
+	sending := gateway.Sending{Provider: name, Channel: s.channel, Timeout: s.account.timeout, Total: s.account.total, Log: s.account.log}
+	return sending.Send(ctx, func(ctx context.Context) gateway.Outcome { return s.try(ctx, r) })
 }
 
 // refuse returns a failure for a message that must not reach Twilio.
 func (s *sender) refuse(m notify.Message) *notify.Failure {
 	switch {
-	case !isE164(m.To):
+	case !gateway.IsE164(m.To):
 		return &notify.Failure{Outcome: otp.OutcomeInvalidAddress, Next: addressIsWrong, Detail: "the number is not in E.164"}
 	case m.Alert && m.Code != "":
 		// One of the two is a mistake. An alert must not carry a code, because
@@ -196,9 +158,7 @@ func (s *sender) setContent(p *openapi.CreateMessageParams, m notify.Message) {
 }
 
 // try makes one API call.
-func (s *sender) try(ctx context.Context, r request) outcome {
-	ctx, cancel := context.WithTimeout(ctx, s.account.timeout)
-	defer cancel()
+func (s *sender) try(ctx context.Context, r request) gateway.Outcome {
 	x := &exchange{ctx: ctx, base: s.account.base, next: s.account.transport}
 	// Not NewRequestHandler: it reads TWILIO_EDGE and TWILIO_REGION from the
 	// environment, but only TWILIO_BASE_URL may decide where calls go.
@@ -221,29 +181,4 @@ func (s *sender) try(ctx context.Context, r request) outcome {
 		return s.judge(x, r.names, nil, err)
 	}
 	return s.judge(x, r.names, &created{m.Sid, m.Status, m.ErrorCode}, err)
-}
-
-// pauseAfter is the pause after the given try (from 1), at least asked, the
-// pause that Twilio asks for.
-func pauseAfter(try int, asked time.Duration) time.Duration {
-	full := firstPause << (try - 1)
-	return max(asked, full/2+rand.N(full/2))
-}
-
-// hasTimeFor reports whether enough time is left for a try after the pause. A
-// try that is cut off early would only add an ambiguous failure.
-func (s *sender) hasTimeFor(ctx context.Context, pause time.Duration) bool {
-	deadline, _ := ctx.Deadline() // Send has set one
-	return ctx.Err() == nil && time.Until(deadline) >= pause+s.account.timeout/2
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

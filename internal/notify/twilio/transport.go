@@ -5,40 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
-	"sync/atomic"
-	"time"
 
 	"github.com/twilio/twilio-go/client"
+
+	"twofa/internal/notify/gateway"
 )
-
-// maxBody is how many bytes of a response are read. A Message resource has about
-// 3 KiB.
-const maxBody = 64 << 10
-
-// newTransport makes the transport that all senders of an Account share, so that
-// they reuse connections and one Account cannot use up the sockets of the process.
-func newTransport() *http.Transport {
-	// HTTP/1.1 only. net/http repeats a POST if nothing had been written, and
-	// over HTTP/2 also after some errors of the server. Only Send may decide
-	// whether and when to repeat.
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: defaultTimeout, KeepAlive: 15 * time.Second}).DialContext,
-		Protocols:              &protocols,
-		TLSHandshakeTimeout:    defaultTimeout,
-		MaxConnsPerHost:        64,
-		MaxIdleConns:           16,
-		MaxIdleConnsPerHost:    16,
-		IdleConnTimeout:        60 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-	}
-}
 
 // call is the twilio-go client of one try. twilio-go does not support contexts,
 // so each try has a client of its own, whose transport uses the try's context.
@@ -64,8 +37,7 @@ type exchange struct {
 	base *url.URL
 	next http.RoundTripper
 
-	// Written by net/http's goroutines, which may outlive the try.
-	wanted, connected atomic.Bool
+	gateway.Evidence
 
 	status     int // 0 until a response has begun
 	retryAfter string
@@ -75,10 +47,7 @@ var errNotAPI = errors.New("not a response of the API")
 
 // RoundTrip implements http.RoundTripper.
 func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
-	out := req.Clone(httptrace.WithClientTrace(x.ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { x.wanted.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { x.connected.Store(true) },
-	}))
+	out := req.Clone(x.Trace(x.ctx))
 	out.URL.Scheme, out.URL.Host, out.Host = x.base.Scheme, x.base.Host, ""
 
 	res, err := x.next.RoundTrip(out)
@@ -97,12 +66,8 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	// here. It is read to the end, because net/http reuses a connection only
 	// then. If the body is cut short, what has arrived is passed on: the status
 	// already says whether the message was accepted.
-	body, _ := io.ReadAll(io.LimitReader(res.Body, maxBody))
+	body, _ := io.ReadAll(io.LimitReader(res.Body, gateway.MaxBody))
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	res.ContentLength = int64(len(body))
 	return res, nil
 }
-
-// neverConnected reports whether it is certain that there was no connection, so
-// that nothing can have been sent. It is false for a transport without tracing.
-func (x *exchange) neverConnected() bool { return x.wanted.Load() && !x.connected.Load() }

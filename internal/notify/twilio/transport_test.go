@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"twofa/internal/channel"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
 	"twofa/internal/testing/twiliotest"
 )
@@ -59,8 +60,8 @@ func TestBaseURLReplacesSchemeAndHost(t *testing.T) {
 // release the connection. Otherwise all sends would hang at the transport's limit.
 func TestLongResponsesDoNotLeakConnections(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
-		r.For(recipient, twiliotest.Raw(http.StatusBadRequest, strings.Repeat("x", 2*maxBody)))
-		for i := range newTransport().MaxConnsPerHost + 2 {
+		r.For(recipient, twiliotest.Raw(http.StatusBadRequest, strings.Repeat("x", 2*gateway.MaxBody)))
+		for i := range gateway.NewTransport().MaxConnsPerHost + 2 {
 			f := r.failure(t, channel.WhatsApp, message())
 			if f.Outcome != otp.OutcomeUnavailable || f.Detail != "refused with status 400" {
 				t.Fatalf("send %d: got %+v", i, f)
@@ -82,7 +83,7 @@ func TestHTTP1Only(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 
-	transport := newTransport()
+	transport := gateway.NewTransport()
 	defer transport.CloseIdleConnections()
 	transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	transport.TLSClientConfig.NextProtos = nil

@@ -24,6 +24,7 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 )
 
 // The paths of Twilio's requests to this service, below Options.PublicURL.
@@ -61,7 +62,7 @@ func New(o Options) (*Account, error) {
 		return nil, errors.New("twilio: Options.Texts is not set")
 	}
 	base, _ := o.parseBaseURL() // Faults has checked them all
-	publicURL, _ := parsePublicURL(o.PublicURL)
+	publicURL, _ := gateway.ParsePublicURL(o.PublicURL)
 	content, _ := readTemplates(o.ContentSID)
 	alertContent, _ := readTemplates(o.AlertContentSID)
 	a := &Account{
@@ -72,8 +73,8 @@ func New(o Options) (*Account, error) {
 		content:      content,
 		alertContent: alertContent,
 		publicURL:    publicURL,
-		timeout:      cmp.Or(o.Timeout, defaultTimeout),
-		total:        cmp.Or(o.TotalTimeout, defaultTotal),
+		timeout:      cmp.Or(o.Timeout, gateway.DefaultTimeout),
+		total:        cmp.Or(o.TotalTimeout, gateway.DefaultTotal),
 		log:          cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 	}
 
@@ -88,7 +89,7 @@ func New(o Options) (*Account, error) {
 	a.client.SetAccountSid(o.AccountSID)
 
 	if a.transport == nil {
-		a.transport = newTransport()
+		a.transport = gateway.NewTransport()
 	}
 	a.senders = a.newSenders(o, credentialsVariable)
 	return a, nil

@@ -16,6 +16,7 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 )
@@ -58,7 +59,7 @@ type Webhooks struct {
 // AccountSID, and the senders for people's messages. The error says what is wrong
 // and quotes no value.
 func NewWebhooks(o Options) (*Webhooks, error) {
-	origin, err := parsePublicURL(o.PublicURL)
+	origin, err := gateway.ParsePublicURL(o.PublicURL)
 	switch {
 	case err != nil:
 		return nil, errors.New("twilio: " + err.Error())
@@ -81,7 +82,7 @@ func NewWebhooks(o Options) (*Webhooks, error) {
 	if digitsLength(o.SMSFrom) == len(o.SMSFrom) {
 		shortCode = o.SMSFrom
 	}
-	answerable := isE164(o.SMSFrom) || shortCode != "" // nobody can write to a name
+	answerable := gateway.IsE164(o.SMSFrom) || shortCode != "" // nobody can write to a name
 	if answerable {
 		w.senders[channel.SMS] = []string{o.SMSFrom}
 	}
@@ -236,7 +237,7 @@ func senderOf(from string) (c channel.Channel, number string) {
 	} else {
 		number = strings.TrimPrefix(from, rcsPrefix)
 	}
-	if !isE164(number) {
+	if !gateway.IsE164(number) {
 		return c, ""
 	}
 	return c, number

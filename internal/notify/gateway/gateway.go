@@ -1,0 +1,129 @@
+// Package gateway is what the messengers over a provider's HTTP API have in common:
+// the loop that repeats a failed call, the transport and one call over it, and the
+// reading of settings that they all have.
+//
+// It knows no provider. What an answer says is judged by the provider's own package,
+// and so is what is written to it. It must never repeat a call unless that package
+// allows it, never follow a redirect, and never put a number, a code, a credential or
+// the words of an answer into an error or a log.
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"twofa/internal/channel"
+	"twofa/internal/notify"
+	"twofa/internal/otp"
+	"twofa/internal/reqlog"
+)
+
+const (
+	// MaxTries bounds the API calls for one message.
+	MaxTries = 3
+	// FirstPause doubles with each try. The actual pause is random, at least half as
+	// long, so that instances that failed together do not retry together.
+	FirstPause = 400 * time.Millisecond
+
+	// DefaultTimeout limits one try, DefaultTotal a whole Send, which is enough for two
+	// full tries.
+	DefaultTimeout = 5 * time.Second
+	DefaultTotal   = 12 * time.Second
+)
+
+// Outcome is the result of one try.
+type Outcome struct {
+	// Failure is nil if the message was accepted.
+	Failure *notify.Failure
+	// Again is true if another try may succeed. Another try may also send a second
+	// message if Failure.MayHaveSent is true: Send then allows one only.
+	Again bool
+	// Ended is context.DeadlineExceeded or context.Canceled if that ended the try. It is
+	// no other error, because the texts of others quote addresses.
+	Ended error
+}
+
+// Sending is how one message is sent.
+type Sending struct {
+	Provider       string // its name, for the log
+	Channel        channel.Channel
+	Timeout, Total time.Duration // of one try, and of all of them with their pauses
+	// Latest is when the last try may begin. Zero: whenever there is time.
+	Latest time.Time
+	Log    *slog.Logger
+}
+
+// Send calls try until the message is accepted or nothing more may be done: at most
+// three times, and at most once more after the first try that may have sent the message.
+// The context of a try ends after Timeout. The error is as [notify.Sender] says.
+func (s Sending) Send(ctx context.Context, try func(context.Context) Outcome) error {
+	ctx, cancel := context.WithTimeout(ctx, s.Total)
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return (&notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "the time was over before the first try"}).Wrap(err)
+	}
+
+	mayHaveSent := false
+	for n := 1; ; n++ {
+		o := s.once(ctx, try)
+		f := o.Failure
+		if f == nil {
+			return nil
+		}
+		// After an ambiguous failure there is one repetition, and this try was it. If an
+		// earlier try may have sent the message, that stays true whatever the result of a
+		// later try.
+		last := n == MaxTries || mayHaveSent
+		mayHaveSent = mayHaveSent || f.MayHaveSent
+		f.MayHaveSent = mayHaveSent
+
+		pause := pauseAfter(n, f.RetryAfter)
+		if last || !o.Again || !s.hasTimeFor(ctx, pause) {
+			return f.Wrap(o.Ended)
+		}
+		s.Log.LogAttrs(ctx, slog.LevelWarn, s.Provider+": trying again", append(reqlog.Request(ctx),
+			slog.String("channel", string(s.Channel)),
+			slog.Int("try", n),
+			slog.String("reason", f.Outcome.String()),
+			slog.Int("provider_error", f.Code),
+			slog.String("detail", f.Detail),
+			slog.Int64("pause_ms", pause.Milliseconds()))...)
+		if err := sleep(ctx, pause); err != nil {
+			return f.Wrap(err)
+		}
+	}
+}
+
+func (s Sending) once(ctx context.Context, try func(context.Context) Outcome) Outcome {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	return try(ctx)
+}
+
+// pauseAfter is the pause after the given try (from 1), at least asked, the pause that
+// the provider asks for.
+func pauseAfter(try int, asked time.Duration) time.Duration {
+	full := FirstPause << (try - 1)
+	return max(asked, full/2+rand.N(full/2))
+}
+
+// hasTimeFor reports whether enough time is left for a try after the pause. A try that
+// is cut off early would only add an ambiguous failure.
+func (s Sending) hasTimeFor(ctx context.Context, pause time.Duration) bool {
+	deadline, _ := ctx.Deadline() // Send has set one
+	inTime := s.Latest.IsZero() || time.Until(s.Latest) >= pause
+	return ctx.Err() == nil && inTime && time.Until(deadline) >= pause+s.Timeout/2
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
