@@ -211,6 +211,10 @@ type Failure struct {
 	Outcome otp.Outcome
 	// Code is the provider's own error number, 0 if unknown.
 	Code int
+	// Word is the provider's own word for the reason, such as "blocked_by_carrier", if it has
+	// no numbers. Empty: unknown. It is one of a fixed list, never a text of the provider's
+	// that nobody knows: it is logged, and such a text may hold a number or a code.
+	Word string
 	// Setting is the environment variable to look at, for
 	// [otp.OutcomeMisconfigured].
 	Setting string
@@ -237,6 +241,9 @@ func (f *Failure) Error() string {
 	s := "notify: " + f.Outcome.String()
 	if f.Code != 0 {
 		s += fmt.Sprintf(" (provider error %d)", f.Code)
+	}
+	if f.Word != "" {
+		s += " (provider error " + f.Word + ")"
 	}
 	if f.Setting != "" {
 		s += ", see " + f.Setting

@@ -15,6 +15,8 @@ func TestFailureText(t *testing.T) {
 	}{
 		{notify.Failure{Outcome: otp.OutcomeInvalidAddress}, "notify: invalid_address"},
 		{notify.Failure{Outcome: otp.OutcomeUndeliverable, Code: 63024}, "notify: undeliverable (provider error 63024)"},
+		{notify.Failure{Outcome: otp.OutcomeUndeliverable, Word: "blocked_by_carrier", Detail: "filtered"},
+			"notify: undeliverable (provider error blocked_by_carrier): filtered"},
 		{notify.Failure{Outcome: otp.OutcomeRefused, Detail: "blocked"}, "notify: refused: blocked"},
 		{notify.Failure{Outcome: otp.OutcomeMisconfigured, Code: 63016, Setting: "TWILIO_CONTENT_SID", Detail: "no template"},
 			"notify: misconfigured (provider error 63016), see TWILIO_CONTENT_SID: no template"},

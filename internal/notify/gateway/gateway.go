@@ -83,17 +83,22 @@ func (s Sending) Send(ctx context.Context, try func(context.Context) Outcome) er
 		if last || !o.Again || !s.hasTimeFor(ctx, pause) {
 			return f.Wrap(o.Ended)
 		}
-		s.Log.LogAttrs(ctx, slog.LevelWarn, s.Provider+": trying again", append(reqlog.Request(ctx),
-			slog.String("channel", string(s.Channel)),
-			slog.Int("try", n),
-			slog.String("reason", f.Outcome.String()),
-			slog.Int("provider_error", f.Code),
-			slog.String("detail", f.Detail),
-			slog.Int64("pause_ms", pause.Milliseconds()))...)
+		s.logRepetition(ctx, n, f, pause)
 		if err := sleep(ctx, pause); err != nil {
 			return f.Wrap(err)
 		}
 	}
+}
+
+// logRepetition says that try n (from 1) failed and that another one follows.
+func (s Sending) logRepetition(ctx context.Context, n int, f *notify.Failure, pause time.Duration) {
+	attrs := append(reqlog.Request(ctx), slog.String("channel", string(s.Channel)), slog.Int("try", n),
+		slog.String("reason", f.Outcome.String()), slog.Int("provider_error", f.Code))
+	if f.Word != "" {
+		attrs = append(attrs, slog.String("provider_word", f.Word))
+	}
+	attrs = append(attrs, slog.String("detail", f.Detail), slog.Int64("pause_ms", pause.Milliseconds()))
+	s.Log.LogAttrs(ctx, slog.LevelWarn, s.Provider+": trying again", attrs...)
 }
 
 func (s Sending) once(ctx context.Context, try func(context.Context) Outcome) Outcome {

@@ -114,7 +114,7 @@ func (w *Webhooks) messageReport(got received) (notify.Report, error) {
 	if !form.Has("Status") || !isUUID(message) {
 		return notify.Report{}, notify.ErrMalformed
 	}
-	report := notify.Report{Verification: got.id, Attempt: got.attempt, Status: otp.Queued}
+	report := notify.Report{Verification: got.id, Attempt: got.attempt, Provider: name, Status: otp.Queued}
 	said := form.Get("Status")
 	p, ok := messageStatuses[said]
 	if !ok {
@@ -140,7 +140,7 @@ func (w *Webhooks) callReport(got received) (notify.Report, error) {
 	if err := w.isOurCall(got); err != nil {
 		return notify.Report{}, err
 	}
-	report := notify.Report{Verification: got.id, Attempt: got.attempt, Status: otp.Queued}
+	report := notify.Report{Verification: got.id, Attempt: got.attempt, Provider: name, Status: otp.Queued}
 	said := got.form.Get("CallStatus")
 	p, ok := callStatuses[said]
 	if !ok {

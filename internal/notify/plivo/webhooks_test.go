@@ -110,7 +110,7 @@ func TestReports(t *testing.T) {
 					// Numbers that are invalid or have no rule.
 					for _, number := range []string{"", "000", "739184", "14155550123", "-30", "x30", "999"} {
 						got, err := hooks.report(t, r.Double, accepted[c], said, 0, "ErrorCode", number, "NewParameter", "1")
-						if err != nil || got.Verification != verification || got.Attempt != 2 || got.Status != tc.status {
+						if err != nil || got.Verification != verification || got.Attempt != 2 || got.Provider != "plivo" || got.Status != tc.status {
 							t.Fatalf("got %+v, %v", got, err)
 						}
 						if (got.Failure != nil) != (tc.outcome != 0) {
@@ -137,7 +137,7 @@ func TestReportsWithFewParameters(t *testing.T) {
 	r.send(t, channel.SMS, tracked())
 	for _, drop := range []string{"ParentMessageUUID", "PartInfo", "Type", "From", "To", "Units"} {
 		got, err := hooks.report(t, r.Double, r.Accepted()[0], "delivered", 0, drop, "-")
-		if want := (notify.Report{Verification: verification, Attempt: 2, Status: otp.Delivered}); err != nil || got != want {
+		if want := (notify.Report{Verification: verification, Attempt: 2, Provider: "plivo", Status: otp.Delivered}); err != nil || got != want {
 			t.Errorf("without %s: %+v, %v", drop, got, err)
 		}
 	}
