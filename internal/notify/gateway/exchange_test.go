@@ -15,11 +15,8 @@ import (
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/testing/fixture"
+	"twofa/internal/testing/notifytest"
 )
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestOutcomes(t *testing.T) {
 	text := errors.New("canary")
@@ -97,7 +94,7 @@ func TestEvidence(t *testing.T) {
 	server.Close() // nobody listens
 	transport := NewTransport()
 	defer transport.CloseIdleConnections()
-	silent := roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("no such host") })
+	silent := notifytest.RoundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("no such host") })
 	for _, tc := range []struct {
 		transport http.RoundTripper
 		want      bool

@@ -94,8 +94,8 @@ func TestRetries(t *testing.T) {
 	} {
 		for _, c := range channels {
 			t.Run(string(c)+"/"+tc.name, func(t *testing.T) {
-				inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
-					p.refused.Store(tc.refused)
+				inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
+					p.Refused.Store(tc.refused)
 					r.Next(tc.replies...)
 					err := r.sender(c).Send(t.Context(), tracked())
 					switch {
@@ -122,7 +122,7 @@ func TestRetries(t *testing.T) {
 // A 202 that is cut short does not show Plivo's id. So it is unclear, and is not repeated.
 func TestACutAnswer(t *testing.T) {
 	for _, c := range channels {
-		inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+		inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 			r.Next(plivotest.Cut(), plivotest.Accept())
 			f := r.failure(t, c, tracked())
 			if !f.MayHaveSent || f.Outcome != otp.OutcomeUnavailable || !strings.HasPrefix(f.Detail, "unexpected success 20") {
@@ -199,8 +199,8 @@ func TestTime(t *testing.T) {
 			retryAfter: time.Minute},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, tc.change, func(t *testing.T, r *rig, p *pipes) {
-				p.stuck.Store(tc.stuck)
+			inBubble(t, tc.change, func(t *testing.T, r *rig, p *notifytest.Pipes) {
+				p.Stuck.Store(tc.stuck)
 				r.Next(tc.replies...)
 				ctx := t.Context()
 				if tc.context > 0 {
@@ -251,7 +251,7 @@ func TestCancellation(t *testing.T) {
 		{"during a pause", plivotest.Refuse(429).With("Retry-After", "5"), time.Second, 1, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+			inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 				r.Next(tc.first, plivotest.Accept())
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
@@ -269,7 +269,7 @@ func TestCancellation(t *testing.T) {
 					t.Errorf("got %v (%+v)", err, f)
 				}
 				r.wantCalls(t, tc.calls, 0)
-				if n := int(p.dials.Load()); n != tc.calls {
+				if n := int(p.Dials.Load()); n != tc.calls {
 					t.Errorf("%d dials", n)
 				}
 			})
@@ -279,7 +279,7 @@ func TestCancellation(t *testing.T) {
 
 // Send logs repetitions. It does not log the outcome, which the caller logs.
 func TestRepetitionsAreLogged(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+	inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 		r.Next(plivotest.Refuse(429).With("Retry-After", "2"), plivotest.Accept())
 		r.send(t, channel.WhatsApp, message())
 		line := r.log.String()
@@ -310,12 +310,12 @@ func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 		"accepted":         plivotest.Accept(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+			inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 				r.For(recipient, reply)
 				for r.CallCount() < 50 {
 					_ = r.sender(channel.WhatsApp).Send(t.Context(), message())
 				}
-				if n := p.dials.Load(); n != 1 {
+				if n := p.Dials.Load(); n != 1 {
 					t.Errorf("%d connections for %d calls", n, r.CallCount())
 				}
 			})
@@ -326,15 +326,15 @@ func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 // If the host freezes the process between requests, Plivo may close its connections in
 // the meantime. That leads neither to an error nor to a second message.
 func TestAConnectionClosedWhileIdle(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+	inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 		for range 3 {
 			r.send(t, channel.WhatsApp, message())
 			synctest.Wait() // until the connection is idle
-			if err := (<-p.last).Close(); err != nil {
+			if err := (<-p.Last).Close(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if calls, messages, dials := r.CallCount(), len(r.Accepted()), p.dials.Load(); calls != 3 || messages != 3 || dials != 3 {
+		if calls, messages, dials := r.CallCount(), len(r.Accepted()), p.Dials.Load(); calls != 3 || messages != 3 || dials != 3 {
 			t.Errorf("%d calls, %d messages, %d connections, want 3 of each", calls, messages, dials)
 		}
 	})

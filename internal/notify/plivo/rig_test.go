@@ -2,14 +2,8 @@ package plivo
 
 import (
 	"bytes"
-	"context"
-	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,52 +53,13 @@ func options() Options {
 		WhatsAppTemplate: plivotest.Language + "=" + plivotest.Template,
 		PublicURL:        ourURL,
 		Channels:         channels,
-		Texts:            testTexts{},
+		Texts:            notifytest.Texts{},
 	}
 }
 
 // Changes of the options.
 func withPowerpack(o *Options) { o.SMSFrom, o.PowerpackUUID = "", plivotest.PowerpackUUID }
 func withText(o *Options)      { o.WhatsAppTemplate = "" }
-
-// testTexts shows all values of a message, so that a test notices a lost one.
-type testTexts struct{}
-
-func (testTexts) text(kind string, m notify.Message) string {
-	if m.Alert {
-		return kind + " " + alertName(m) + " of " + m.Brand
-	}
-	text := kind + ": " + m.Code + " is your " + m.Brand + " code"
-	if m.Amount != "" {
-		text += " to approve a payment of " + m.Amount + " to " + m.Payee
-	}
-	return text + fmt.Sprintf(". Valid for %d minutes. Do not share it with anyone.", int(m.ValidFor.Minutes()))
-}
-
-func alertName(m notify.Message) string {
-	if m.Event != "" {
-		return "event " + string(m.Event) + " in " + m.Place
-	}
-	if m.Notice != "" {
-		return "notice " + string(m.Notice)
-	}
-	return "alert"
-}
-
-func (t testTexts) Chat(m notify.Message) string { return t.text("Chat", m) }
-
-func (t testTexts) SMS(m notify.Message) string { return t.text("SMS", m) }
-
-func (testTexts) Speech(m notify.Message) notify.Speech {
-	if m.Alert {
-		return notify.Speech{Language: "en-GB", Before: "Spoken " + alertName(m) + " of " + m.Brand, Again: "never", After: "never"}
-	}
-	language := "en-GB"
-	if m.Locale == "xx" {
-		language = "xx-XX" // no provider has a voice for it
-	}
-	return notify.Speech{Language: language, Before: "Your " + m.Brand + " code " + m.Amount + m.Payee, Again: "Again", After: "Goodbye"}
-}
 
 // channels are those of an Account.
 var channels = []channel.Channel{channel.WhatsApp, channel.SMS, channel.Call}
@@ -156,22 +111,11 @@ func openRig(tb testing.TB, double *plivotest.Double, base string, transport htt
 // inBubble runs a test in a synctest bubble: the Account's real transport speaks
 // HTTP with the double over pipes. Time is fake, so time-outs and pauses are exact
 // and take no time.
-func inBubble(t *testing.T, change func(*Options), test func(t *testing.T, r *rig, p *pipes)) {
+func inBubble(t *testing.T, change func(*Options), test func(t *testing.T, r *rig, p *notifytest.Pipes)) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{}), last: make(chan net.Conn, 1)}
 		transport := gateway.NewTransport()
-		transport.DialContext = p.dial
 		r := openRig(t, plivotest.New(plivotest.Account{}), "http://127.0.0.1:1", transport, change)
-		server := &http.Server{Handler: r.Double}
-		go func() { _ = server.Serve(p) }()
-		t.Cleanup(func() {
-			transport.CloseIdleConnections()
-			r.Double.Close()
-			if err := server.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		test(t, r, p)
+		test(t, r, notifytest.ServeOnPipes(t, transport, r.Double, r.Double.Close))
 	})
 }
 
@@ -196,48 +140,3 @@ func (r *rig) wantCalls(tb testing.TB, calls, accepted int) {
 		tb.Errorf("%d calls and %d messages, want %d and %d", n, m, calls, accepted)
 	}
 }
-
-// pipes are the connections to the double in a bubble. They implement net.Listener.
-type pipes struct {
-	conns   chan net.Conn
-	closed  chan struct{}
-	last    chan net.Conn // the double's end of the first connection that was not received yet
-	dials   atomic.Int64
-	refused atomic.Int64 // so many dials are refused
-	stuck   atomic.Bool  // dials never end
-}
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	p.dials.Add(1)
-	if p.stuck.Load() {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	if p.refused.Add(-1) >= 0 {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-	}
-	ours, theirs := net.Pipe()
-	select {
-	case p.conns <- theirs:
-		select {
-		case p.last <- theirs:
-		default:
-		}
-		return ours, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, io.EOF
-	}
-}
-
-func (p *pipes) Close() error { close(p.closed); return nil }
-
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }

@@ -86,7 +86,7 @@ func TestParameters(t *testing.T) {
 			`"hangup_url":"https://twofa.example/hooks/plivo/status?id=VE0123456789abcdef0123456789abcdef&attempt=2"}`, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, tc.change, func(t *testing.T, r *rig, _ *pipes) {
+			inBubble(t, tc.change, func(t *testing.T, r *rig, _ *notifytest.Pipes) {
 				r.send(t, tc.channel, tc.m)
 				calls := r.Calls()
 				if len(calls) != 1 || len(r.Accepted()) != 1 {
@@ -171,7 +171,7 @@ func TestExpiry(t *testing.T) {
 		24 * time.Hour:            {10799 * time.Second, time.Minute}, // the longest that Plivo accepts
 		3*time.Hour + time.Hour/2: {10799 * time.Second, time.Minute},
 	} {
-		inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+		inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 			m := tracked()
 			m.ValidFor = validFor
 			for _, c := range channels {
@@ -187,7 +187,7 @@ func TestExpiry(t *testing.T) {
 
 // The second try has a shorter limit, because the code still expires at the same time.
 func TestExpiryOfTheSecondTry(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+	inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 		r.Next(plivotest.Hang(), plivotest.Accept())
 		r.send(t, channel.SMS, tracked())
 		// 5 s time-out and a pause below a second: between 594 and 595 s are left.
@@ -199,7 +199,7 @@ func TestExpiryOfTheSecondTry(t *testing.T) {
 
 // A second try is not made if the code would expire in Plivo's queue.
 func TestNoSecondTryForACodeThatExpires(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+	inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 		r.Next(plivotest.Hang(), plivotest.Accept())
 		m := tracked()
 		m.ValidFor = 9 * time.Second

@@ -12,6 +12,7 @@ import (
 	"twofa/internal/channel"
 	"twofa/internal/check"
 	"twofa/internal/notify/gateway"
+	"twofa/internal/testing/notifytest"
 	"twofa/internal/testing/twiliotest"
 )
 
@@ -181,7 +182,7 @@ func TestCheckEndsWithTheContext(t *testing.T) {
 	server.OnLookup(twiliotest.Hang())
 	inner := gateway.NewTransport()
 	defer inner.CloseIdleConnections()
-	o.Transport = roundTripper(func(req *http.Request) (*http.Response, error) {
+	o.Transport = notifytest.RoundTripper(func(req *http.Request) (*http.Response, error) {
 		cancel()
 		return inner.RoundTrip(req)
 	})

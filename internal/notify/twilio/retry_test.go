@@ -97,8 +97,8 @@ func TestRetries(t *testing.T) {
 				continue // a Call has no error number
 			}
 			t.Run(string(c)+"/"+tc.name, func(t *testing.T) {
-				inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
-					p.refused.Store(tc.refused)
+				inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
+					p.Refused.Store(tc.refused)
 					r.Next(tc.replies...)
 					err := r.sender(c).Send(t.Context(), message())
 					switch {
@@ -188,8 +188,8 @@ func TestTime(t *testing.T) {
 			retryAfter: time.Minute},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, tc.change, func(t *testing.T, r *rig, p *pipes) {
-				p.stuck.Store(tc.stuck)
+			inBubble(t, tc.change, func(t *testing.T, r *rig, p *notifytest.Pipes) {
+				p.Stuck.Store(tc.stuck)
 				r.Next(tc.replies...)
 				ctx := t.Context()
 				if tc.context > 0 {
@@ -240,7 +240,7 @@ func TestCancellation(t *testing.T) {
 		{"during a pause", twiliotest.Refuse(429, 20429).With("Retry-After", "5"), time.Second, 1, 20429, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+			inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 				r.Next(tc.first, twiliotest.Accept())
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
@@ -258,7 +258,7 @@ func TestCancellation(t *testing.T) {
 					t.Errorf("got %v (%+v)", err, f)
 				}
 				r.wantCalls(t, tc.calls, 0)
-				if n := int(p.dials.Load()); n != tc.calls {
+				if n := int(p.Dials.Load()); n != tc.calls {
 					t.Errorf("%d dials", n)
 				}
 			})
@@ -268,7 +268,7 @@ func TestCancellation(t *testing.T) {
 
 // Send logs repetitions. It does not log the outcome, which the caller logs.
 func TestRepetitionsAreLogged(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+	inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 		r.Next(twiliotest.Refuse(429, 20429).With("Retry-After", "2"), twiliotest.Accept())
 		r.send(t, channel.WhatsApp, message())
 		line := r.log.String()
@@ -300,12 +300,12 @@ func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 		"accepted":         twiliotest.Accept(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+			inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 				r.For(recipient, reply)
 				for r.CallCount() < 50 {
 					_ = r.sender(channel.WhatsApp).Send(t.Context(), message())
 				}
-				if n := p.dials.Load(); n != 1 {
+				if n := p.Dials.Load(); n != 1 {
 					t.Errorf("%d connections for %d calls", n, r.CallCount())
 				}
 			})
@@ -316,15 +316,15 @@ func TestConnectionsAreReusedAfterErrors(t *testing.T) {
 // If the host freezes the process between requests, Twilio may close its connections in
 // the meantime. That leads neither to an error nor to a second message.
 func TestAConnectionClosedWhileIdle(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+	inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 		for range 3 {
 			r.send(t, channel.WhatsApp, message())
 			synctest.Wait() // until the connection is idle
-			if err := (<-p.last).Close(); err != nil {
+			if err := (<-p.Last).Close(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if calls, messages, dials := r.CallCount(), len(r.Accepted()), p.dials.Load(); calls != 3 || messages != 3 || dials != 3 {
+		if calls, messages, dials := r.CallCount(), len(r.Accepted()), p.Dials.Load(); calls != 3 || messages != 3 || dials != 3 {
 			t.Errorf("%d calls, %d messages, %d connections, want 3 of each", calls, messages, dials)
 		}
 	})

@@ -64,7 +64,7 @@ func TestNothingSecretInErrorsAndLogs(t *testing.T) {
 	} {
 		for name, reply := range replies {
 			t.Run(kind+"/"+name, func(t *testing.T) {
-				inBubble(t, k.change, func(t *testing.T, r *rig, _ *pipes) {
+				inBubble(t, k.change, func(t *testing.T, r *rig, _ *notifytest.Pipes) {
 					r.For(recipient, reply)
 					sender, m := r.sender(k.channel), tracked()
 					switch {

@@ -104,7 +104,7 @@ func TestParameters(t *testing.T) {
 			call(`<Response><Say language="en-GB">Spoken alert of Acme</Say><Pause/></Response>`), true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, tc.change, func(t *testing.T, r *rig, _ *pipes) {
+			inBubble(t, tc.change, func(t *testing.T, r *rig, _ *notifytest.Pipes) {
 				r.send(t, tc.channel, tc.m)
 				calls := r.Calls()
 				if len(calls) != 1 || len(r.Accepted()) != 1 {
@@ -181,7 +181,7 @@ func TestValidityPeriod(t *testing.T) {
 		10*time.Hour + time.Hour: 10 * time.Hour, // the longest that Twilio accepts
 		24 * time.Hour:           10 * time.Hour,
 	} {
-		inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+		inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 			m := message()
 			m.ValidFor = validFor
 			r.send(t, channel.WhatsApp, m)
@@ -194,7 +194,7 @@ func TestValidityPeriod(t *testing.T) {
 
 // The second try has a shorter period, because the code still expires at the same time.
 func TestValidityPeriodOfTheSecondTry(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+	inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 		r.Next(twiliotest.Hang(), twiliotest.Accept())
 		r.send(t, channel.WhatsApp, message())
 		// 5 s time-out and a pause below a second: between 594 and 595 s are left.

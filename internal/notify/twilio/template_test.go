@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"twofa/internal/channel"
+	"twofa/internal/testing/notifytest"
 	"twofa/internal/testing/twiliotest"
 )
 
@@ -61,7 +62,7 @@ func TestMessagesHaveTheTemplateOfTheirLanguage(t *testing.T) {
 		{"fr", twiliotest.ContentSID, twiliotest.AlertContentSID},
 	} {
 		t.Run("locale "+tc.locale, func(t *testing.T) {
-			inBubble(t, byLanguage, func(t *testing.T, r *rig, _ *pipes) {
+			inBubble(t, byLanguage, func(t *testing.T, r *rig, _ *notifytest.Pipes) {
 				code, warning := message(), alert()
 				code.Locale, warning.Locale = tc.locale, tc.locale
 				r.send(t, channel.WhatsApp, code)

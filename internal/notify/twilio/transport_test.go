@@ -12,22 +12,19 @@ import (
 	"twofa/internal/channel"
 	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
+	"twofa/internal/testing/notifytest"
 	"twofa/internal/testing/twiliotest"
 )
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // If the transport does not say whether there was a connection, the failure counts as
 // ambiguous.
 func TestWithoutEvidenceAFailureIsAmbiguous(t *testing.T) {
 	calls := 0
-	unknown := roundTripper(func(*http.Request) (*http.Response, error) {
+	unknown := notifytest.RoundTripper(func(*http.Request) (*http.Response, error) {
 		calls++
 		return nil, errors.New("no such host")
 	})
-	inBubble(t, func(o *Options) { o.Transport = unknown }, func(t *testing.T, r *rig, _ *pipes) {
+	inBubble(t, func(o *Options) { o.Transport = unknown }, func(t *testing.T, r *rig, _ *notifytest.Pipes) {
 		if f := r.failure(t, channel.WhatsApp, message()); !f.MayHaveSent || calls != 2 {
 			t.Errorf("got %+v after %d calls", f, calls)
 		}
@@ -44,7 +41,7 @@ func TestBaseURLReplacesSchemeAndHost(t *testing.T) {
 		o := options()
 		o.BaseURL = base
 		var got, path string
-		o.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+		o.Transport = notifytest.RoundTripper(func(r *http.Request) (*http.Response, error) {
 			host := cmp.Or(r.Host, r.URL.Host) // the Host header that net/http sends
 			got, path = fmt.Sprint(r.URL.Scheme, " ", r.URL.Host, " ", host), r.URL.RequestURI()
 			return &http.Response{StatusCode: http.StatusCreated, Body: http.NoBody}, nil
@@ -59,7 +56,7 @@ func TestBaseURLReplacesSchemeAndHost(t *testing.T) {
 // If a response is not read to its end, its Close or the end of the try's context has to
 // release the connection. Otherwise all sends would hang at the transport's limit.
 func TestLongResponsesDoNotLeakConnections(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, r *rig, p *pipes) {
+	inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 		r.For(recipient, twiliotest.Raw(http.StatusBadRequest, strings.Repeat("x", 2*gateway.MaxBody)))
 		for i := range gateway.NewTransport().MaxConnsPerHost + 2 {
 			f := r.failure(t, channel.WhatsApp, message())

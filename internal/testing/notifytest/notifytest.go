@@ -1,5 +1,6 @@
 // Package notifytest is test support for the senders of internal/notify: it finds
-// secrets in errors, logs and printed values.
+// secrets in errors, logs and printed values, and has the servers, connections and texts
+// that the tests of all senders share.
 //
 // It must never be part of the product.
 package notifytest
