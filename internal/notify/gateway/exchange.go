@@ -86,6 +86,14 @@ func NewRequest(ctx context.Context, method string, base *url.URL, path string, 
 	return req.WithContext(ctx)
 }
 
+// SetIdempotencyKey makes the provider recognize a repetition of the request. net/http
+// would then repeat a lost POST itself, without a pause and unseen by Send. It cannot do
+// that if it cannot read the body again.
+func SetIdempotencyKey(req *http.Request, key string) {
+	req.Header.Set("Idempotency-Key", key)
+	req.GetBody = nil
+}
+
 // Do sends a request and reads the answer. It follows no redirect: a redirected request
 // would carry the code to another host.
 func Do(transport http.RoundTripper, req *http.Request) Exchange {

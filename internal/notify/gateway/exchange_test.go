@@ -1,14 +1,17 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,6 +107,70 @@ func TestEvidence(t *testing.T) {
 			t.Errorf("%T: got %+v", tc.transport, x)
 		}
 	}
+}
+
+// net/http repeats a POST with an Idempotency-Key if a connection that it reuses dies. Send
+// must be the only one that repeats.
+func TestSetIdempotencyKey(t *testing.T) {
+	for name, tc := range map[string]struct {
+		set  func(*http.Request)
+		seen int64 // requests with a key
+	}{
+		"the header alone":  {func(r *http.Request) { r.Header.Set("Idempotency-Key", "k") }, 2}, // else this test shows nothing
+		"SetIdempotencyKey": {func(r *http.Request) { SetIdempotencyKey(r, "k") }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			base, seen := dyingServer(t)
+			transport := NewTransport()
+			defer transport.CloseIdleConnections()
+			if x := Do(transport, NewRequest(t.Context(), http.MethodPost, base, "/", []byte("{}"))); x.Err != nil || x.Status != http.StatusOK {
+				t.Fatalf("the first request: %+v", x)
+			}
+			req := NewRequest(t.Context(), http.MethodPost, base, "/", []byte("{}"))
+			tc.set(req)
+			x := Do(transport, req)
+			if n := seen.Load(); n != tc.seen || (x.Err == nil) != (n == 2) || x.NeverConnected {
+				t.Errorf("%d requests, %+v", n, x)
+			}
+		})
+	}
+}
+
+// dyingServer closes a connection when the first request with an Idempotency-Key has
+// arrived, and answers all others. It counts the requests that have one.
+func dyingServer(t *testing.T) (base *url.URL, seen *atomic.Int64) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	seen = new(atomic.Int64)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				reader := bufio.NewReader(conn)
+				for range 2 {
+					req, err := http.ReadRequest(reader)
+					if err != nil {
+						return
+					}
+					_, _ = io.Copy(io.Discard, req.Body)
+					if req.Header.Get("Idempotency-Key") != "" {
+						if seen.Add(1) == 1 {
+							return
+						}
+					}
+					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+				}
+			}()
+		}
+	}()
+	return &url.URL{Scheme: "http", Host: listener.Addr().String()}, seen
 }
 
 func TestRetryAfter(t *testing.T) {

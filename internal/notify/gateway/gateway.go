@@ -1,6 +1,6 @@
 // Package gateway is what the messengers over a provider's HTTP API have in common:
-// the loop that repeats a failed call, the transport and one call over it, and the
-// reading of settings that they all have.
+// the loop that repeats a failed call, the transport and one call over it, the reading of
+// settings that they all have, and what a check says of an API that does not answer.
 //
 // It knows no provider. What an answer says is judged by the provider's own package,
 // and so is what is written to it. It must never repeat a call unless that package
@@ -37,12 +37,30 @@ const (
 type Outcome struct {
 	// Failure is nil if the message was accepted.
 	Failure *notify.Failure
-	// Again is true if another try may succeed. Another try may also send a second
-	// message if Failure.MayHaveSent is true: Send then allows one only.
+	// Again is true if another try may succeed. If Failure.MayHaveSent is true, it may
+	// also send a second message, unless the calls are Repeatable.
 	Again bool
 	// Ended is context.DeadlineExceeded or context.Canceled if that ended the try. It is
 	// no other error, because the texts of others quote addresses.
 	Ended error
+}
+
+// Refuse returns a failure for a message that no provider may get, nil for any other.
+// showsTransaction is false if the message goes out as a template that has no place for
+// amount and payee, and template is the variable of that template.
+func Refuse(m notify.Message, showsTransaction bool, template string) *notify.Failure {
+	switch {
+	case !IsE164(m.To):
+		return &notify.Failure{Outcome: otp.OutcomeInvalidAddress, Next: otp.NextAddress, Detail: "the number is not in E.164"}
+	case m.Alert && m.Code != "":
+		// One of the two is a mistake. An alert must not carry a code, because it may go
+		// to other addresses than the code.
+		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "an alert has no code"}
+	case !m.Alert && !showsTransaction && (m.Amount != "" || m.Payee != ""):
+		// Otherwise the person would approve a payment that they cannot see.
+		return &notify.Failure{Outcome: otp.OutcomeMisconfigured, Setting: template, Detail: "the template cannot show amount and payee"}
+	}
+	return nil
 }
 
 // Sending is how one message is sent.
@@ -52,11 +70,15 @@ type Sending struct {
 	Timeout, Total time.Duration // of one try, and of all of them with their pauses
 	// Latest is when the last try may begin. Zero: whenever there is time.
 	Latest time.Time
-	Log    *slog.Logger
+	// Repeatable is true if the provider recognizes the repetition of a call and does not
+	// send a second message for it.
+	Repeatable bool
+	Log        *slog.Logger
 }
 
 // Send calls try until the message is accepted or nothing more may be done: at most
-// three times, and at most once more after the first try that may have sent the message.
+// three times, and, unless the calls are Repeatable, at most once more after the first
+// try that may have sent the message.
 // The context of a try ends after Timeout. The error is as [notify.Sender] says.
 func (s Sending) Send(ctx context.Context, try func(context.Context) Outcome) error {
 	ctx, cancel := context.WithTimeout(ctx, s.Total)
@@ -75,7 +97,7 @@ func (s Sending) Send(ctx context.Context, try func(context.Context) Outcome) er
 		// After an ambiguous failure there is one repetition, and this try was it. If an
 		// earlier try may have sent the message, that stays true whatever the result of a
 		// later try.
-		last := n == MaxTries || mayHaveSent
+		last := n == MaxTries || mayHaveSent && !s.Repeatable
 		mayHaveSent = mayHaveSent || f.MayHaveSent
 		f.MayHaveSent = mayHaveSent
 

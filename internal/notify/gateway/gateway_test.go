@@ -79,6 +79,67 @@ func TestTries(t *testing.T) {
 	}
 }
 
+// If the provider recognizes a repetition, an ambiguous failure does not end the tries. It
+// still counts, because a later refusal may come from before the provider's memory.
+func TestTriesOfRepeatableCalls(t *testing.T) {
+	for name, tc := range map[string]struct {
+		outcomes    []Outcome
+		tries       int
+		mayHaveSent bool
+		detail      string // "-": accepted
+	}{
+		"unclear twice, then accepted": {[]Outcome{unclear, unclear, accepted}, 3, false, "-"},
+		"unclear always":               {[]Outcome{unclear, unclear, unclear, accepted}, 3, true, "unclear"},
+		"unclear, then busy twice":     {[]Outcome{unclear, busy, busy, accepted}, 3, true, "busy"},
+		"unclear, then refused":        {[]Outcome{unclear, refused, accepted}, 2, true, ""},
+		"unclear and not to be tried":  {[]Outcome{final, accepted}, 1, true, "final"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := sending()
+				s.Repeatable = true
+				try, tries := script(tc.outcomes)
+				err := s.Send(t.Context(), try)
+				if *tries != tc.tries || (err == nil) != (tc.detail == "-") {
+					t.Fatalf("%d tries, %v", *tries, err)
+				}
+				if err == nil {
+					return
+				}
+				if f := notifytest.Failure(t, err); f.MayHaveSent != tc.mayHaveSent || f.Detail != tc.detail {
+					t.Errorf("got %+v", f)
+				}
+			})
+		})
+	}
+}
+
+func TestRefuse(t *testing.T) {
+	const to = "+14155550123"
+	invalid := &notify.Failure{Outcome: otp.OutcomeInvalidAddress, Next: otp.NextAddress, Detail: "the number is not in E.164"}
+	hidden := &notify.Failure{Outcome: otp.OutcomeMisconfigured, Setting: "T", Detail: "the template cannot show amount and payee"}
+	for name, tc := range map[string]struct {
+		m     notify.Message
+		shows bool
+		want  *notify.Failure
+	}{
+		"a code":                     {notify.Message{To: to, Code: "1"}, false, nil},
+		"an alert":                   {notify.Message{To: to, Alert: true}, false, nil},
+		"a payment that is shown":    {notify.Message{To: to, Code: "1", Amount: "1"}, true, nil},
+		"an amount that is not":      {notify.Message{To: to, Code: "1", Amount: "1"}, false, hidden},
+		"a payee that is not":        {notify.Message{To: to, Code: "1", Payee: "p"}, false, hidden},
+		"no number":                  {notify.Message{Code: "1"}, true, invalid},
+		"an alert to an address":     {notify.Message{To: "a@b.test", Alert: true}, true, invalid},
+		"an alert with a code":       {notify.Message{To: to, Alert: true, Code: "1"}, true, &notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "an alert has no code"}},
+		"a number with other digits": {notify.Message{To: "+१४१५५५५०१२३", Code: "1"}, true, invalid},
+	} {
+		got := Refuse(tc.m, tc.shows, "T")
+		if (got == nil) != (tc.want == nil) || got != nil && *got != *tc.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 // The pauses double, are random, and are at least as long as the provider asks for.
 func TestPauses(t *testing.T) {
 	for try := 1; try < MaxTries; try++ {
@@ -170,12 +231,12 @@ func TestALineForEachRepetition(t *testing.T) {
 		var log bytes.Buffer
 		s := sending()
 		s.Log = slog.New(slog.NewTextHandler(&log, nil))
-		asks := Outcome{Failure: &notify.Failure{Outcome: otp.OutcomeUnavailable, Code: 7, Detail: "busy", RetryAfter: 2 * time.Second}, Again: true}
+		asks := Outcome{Failure: &notify.Failure{Outcome: otp.OutcomeUnavailable, Code: 7, Word: "w", Detail: "busy", RetryAfter: 2 * time.Second}, Again: true}
 		try, _ := script([]Outcome{asks, accepted})
 		if err := s.Send(t.Context(), try); err != nil {
 			t.Fatal(err)
 		}
-		want := `level=WARN msg="test: trying again" channel=sms try=1 reason=unavailable provider_error=7 detail=busy pause_ms=2000` + "\n"
+		want := `level=WARN msg="test: trying again" channel=sms try=1 reason=unavailable provider_error=7 provider_word=w detail=busy pause_ms=2000` + "\n"
 		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, want) {
 			t.Errorf("logged %s\nwant %s", got, want)
 		}

@@ -135,6 +135,9 @@ func isSenderName(s string) bool { return isToken(s) && len(s) <= 11 }
 
 func isSMSSender(s string) bool { return gateway.IsSMSSender(s, isSenderName) }
 
+// isTemplate reports whether s can be the name of a template of WhatsApp.
+func isTemplate(s string) bool { return consistsOf(s, lower+digits+"_") && len(s) <= 512 }
+
 // Faults returns everything that is wrong with the options. Each text begins with
 // the name of an environment variable, and none quotes a value.
 func (o Options) Faults() (faults []string) {
@@ -152,11 +155,11 @@ func (o Options) Faults() (faults []string) {
 		fault(tokenVariable + whatATokenHasToBe)
 	}
 	faults = append(faults, o.senderFaults()...)
-	if _, ok := readTemplates(o.WhatsAppTemplate); !ok {
-		fault(templateVariable + whatATemplateHasToBe)
+	if _, ok := gateway.ReadTemplates(o.WhatsAppTemplate, isTemplate); !ok {
+		fault(templateVariable + gateway.WhatATemplateHasToBe)
 	}
-	if _, ok := readTemplates(o.WhatsAppAlertTemplate); !ok {
-		fault(alertTemplateVariable + whatATemplateHasToBe)
+	if _, ok := gateway.ReadTemplates(o.WhatsAppAlertTemplate, isTemplate); !ok {
+		fault(alertTemplateVariable + gateway.WhatATemplateHasToBe)
 	}
 	faults = append(faults, o.dltFaults()...)
 	if _, err := o.parseBaseURL(); err != nil {

@@ -45,7 +45,7 @@ type Account struct {
 	transport   http.RoundTripper
 
 	texts                   Texts
-	template, alertTemplate templates
+	template, alertTemplate gateway.Templates
 	dlt                     dlt
 	publicURL               string // without a slash at the end. Empty: no reports, no calls
 
@@ -77,8 +77,8 @@ func New(o Options) (*Account, error) {
 	}
 	base, _ := o.parseBaseURL() // Faults has checked them all
 	publicURL, _ := gateway.ParsePublicURL(o.PublicURL)
-	template, _ := readTemplates(o.WhatsAppTemplate)
-	alertTemplate, _ := readTemplates(o.WhatsAppAlertTemplate)
+	template, _ := gateway.ReadTemplates(o.WhatsAppTemplate, isTemplate)
+	alertTemplate, _ := gateway.ReadTemplates(o.WhatsAppAlertTemplate, isTemplate)
 	a := &Account{
 		credentials:   newCredentials(o.AuthID, o.AuthToken),
 		base:          base,

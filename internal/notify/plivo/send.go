@@ -45,7 +45,7 @@ func (s *sender) Provider() string { return name }
 // ShowsTransaction reports whether amount and payee reach the person: an
 // authentication template has room for the code only.
 func (s *sender) ShowsTransaction() bool {
-	return s.channel != channel.WhatsApp || !s.account.template.exist()
+	return s.channel != channel.WhatsApp || !s.account.template.Exist()
 }
 
 // Send implements notify.Sender. It makes at most three API calls, and at most
@@ -65,17 +65,14 @@ func (s *sender) Send(ctx context.Context, m notify.Message) error {
 
 // refuse returns a failure for a message that must not reach Plivo.
 func (s *sender) refuse(m notify.Message) *notify.Failure {
+	if f := gateway.Refuse(m, s.ShowsTransaction(), templateVariable); f != nil {
+		return f
+	}
 	unavailable := func(detail string) *notify.Failure {
 		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: detail}
 	}
 	isCall := s.channel == channel.Call
 	switch {
-	case !gateway.IsE164(m.To):
-		return &notify.Failure{Outcome: otp.OutcomeInvalidAddress, Next: addressIsWrong, Detail: "the number is not in E.164"}
-	case m.Alert && m.Code != "":
-		// One of the two is a mistake. An alert must not carry a code, because
-		// it may go to other addresses than the code.
-		return unavailable("an alert has no code")
 	case isCall && (m.Alert || s.account.callback(AnswerPath, m) == ""):
 		// Plivo asks later what the call says, and an alert has nothing by which it
 		// could be found then.
@@ -88,9 +85,6 @@ func (s *sender) refuse(m notify.Message) *notify.Failure {
 		return unavailable("the code is empty or expires too soon")
 	case isCall && len(m.Code) > maxSpokenCode:
 		return unavailable("the code is too long for a call")
-	case !s.ShowsTransaction() && (m.Amount != "" || m.Payee != ""):
-		// Otherwise the person would approve a payment that they cannot see.
-		return &notify.Failure{Outcome: otp.OutcomeMisconfigured, Setting: templateVariable, Detail: "the template cannot show amount and payee"}
 	}
 	return nil
 }
@@ -193,7 +187,7 @@ func (a *Account) templateFor(m notify.Message) *templateBody {
 	if m.Alert {
 		templates, variable = a.alertTemplate, m.Brand
 	}
-	t, ok := templates.of(m.Locale)
+	t, ok := templates.Of(m.Locale)
 	if !ok {
 		return nil
 	}
@@ -202,7 +196,7 @@ func (a *Account) templateFor(m notify.Message) *templateBody {
 	if !m.Alert {
 		components = append(components, component{Type: "button", SubType: "url", Index: "0", Parameters: parameters})
 	}
-	return &templateBody{t.name, t.language, components}
+	return &templateBody{t.Name, t.Language, components}
 }
 
 // try makes one API call.

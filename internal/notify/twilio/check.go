@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -68,31 +67,20 @@ func (l lookups) sending() login {
 
 // answer is what a GET has led to.
 type answer struct {
-	*exchange
-	body []byte
-	code int   // Twilio's error number, 0 if there is none
-	err  error // if there is no answer
+	gateway.Exchange
+	code int // Twilio's error number, 0 if there is none
 }
 
 // get sends a GET to the path below a base, through the transport of messages.
 func (l lookups) get(ctx context.Context, base *url.URL, who login, path string, query url.Values) answer {
-	a := answer{exchange: &exchange{ctx: ctx, base: base, next: l.transport}}
-	req := &http.Request{
-		Method: http.MethodGet,
-		URL:    &url.URL{Scheme: base.Scheme, Host: base.Host, Path: path, RawQuery: query.Encode()},
-		Header: http.Header{"User-Agent": {"twofa"}, "Accept": {"application/json"}},
-	}
+	req := gateway.NewRequest(ctx, http.MethodGet, base, path, nil)
+	req.URL.RawQuery = query.Encode()
 	req.SetBasicAuth(who.user, who.password)
-	res, err := a.RoundTrip(req)
-	if err != nil {
-		a.err = err
-		return a
-	}
-	a.body, a.err = io.ReadAll(res.Body) // in memory already
+	a := answer{Exchange: gateway.Do(l.transport, req)}
 	var refusal struct {
 		Code int `json:"code"`
 	}
-	if a.status >= 400 && json.Unmarshal(a.body, &refusal) == nil {
+	if a.Status >= 400 && json.Unmarshal(a.Body, &refusal) == nil {
 		a.code = errorNumber(refusal.Code)
 	}
 	return a
@@ -103,7 +91,7 @@ func (l lookups) account(rest string) string { return "/2010-04-01/Accounts/" + 
 
 // decode reads the answer if it is a success and JSON.
 func (a answer) decode(v any) bool {
-	return a.err == nil && a.status == http.StatusOK && json.Unmarshal(bytes.TrimSpace(a.body), v) == nil
+	return a.Err == nil && a.Status == http.StatusOK && json.Unmarshal(bytes.TrimSpace(a.Body), v) == nil
 }
 
 // trouble describes an answer that says nothing about what was asked for. Empty: it does.
@@ -111,30 +99,14 @@ func (a answer) decode(v any) bool {
 func (l lookups) trouble(ctx context.Context, a answer) (setting, text string) {
 	setting = "TWILIO_ACCOUNT_SID"
 	if l.isCustom() {
-		setting = "TWILIO_BASE_URL"
+		setting = api.BaseSetting
 	}
-	switch {
-	case a.status >= 300 && a.status < 400:
-		return setting, "leads to a redirect, which is not followed: something else than Twilio answers"
-	case a.err != nil && ctx.Err() != nil:
-		return setting, "cannot be checked: Twilio " + check.NoAnswer(ctx)
-	case a.err != nil && a.NeverConnected():
-		return setting, "cannot be checked: there is no connection to Twilio. Check DNS, the firewall and the proxy of this machine"
-	case a.err != nil, a.status == 0:
-		return setting, "cannot be checked: the connection to Twilio broke. Try again"
-	case a.status == http.StatusTooManyRequests:
-		return setting, "cannot be checked: Twilio answers that there are too many requests. Try again later"
-	case a.status >= 500:
-		return setting, "cannot be checked: Twilio answers with a server error (" + strconv.Itoa(a.status) + "). See status.twilio.com, and try again"
-	case a.status >= 400 && a.code == 0 && l.isCustom():
-		return setting, "cannot be checked: something else than Twilio answers (" + strconv.Itoa(a.status) + ")"
-	}
-	return "", ""
+	return setting, api.Trouble(ctx, a.Exchange, a.code == 0 && l.isCustom())
 }
 
 func (l lookups) isCustom() bool { return l.base.Scheme+"://"+l.base.Host != defaultBaseURL }
 
-const notTwilio = "cannot be checked: the answer is not one of Twilio's. Check the proxy and TWILIO_BASE_URL"
+var api = gateway.Checked{Provider: "Twilio", StatusPage: "status.twilio.com", BaseSetting: "TWILIO_BASE_URL"}
 
 // credentials checks the account with the token, and the API key if there is one.
 func (l lookups) credentials(ctx context.Context) []check.Finding {
@@ -176,12 +148,12 @@ func (l lookups) accountState(ctx context.Context, who login) check.Finding {
 	switch {
 	case a.code == codeTestCredentials:
 		f.Result, f.Setting, f.Text = check.Warning, who.variable, "is one of Twilio's test credentials: nothing reaches people. Set the live ones"
-	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
+	case a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden:
 		f.Setting, f.Text = who.variable, "is refused together with TWILIO_ACCOUNT_SID: copy both again from the Twilio console, where you also see whether the account is suspended"
-	case a.status == http.StatusNotFound:
+	case a.Status == http.StatusNotFound:
 		f.Text = "names an account that Twilio does not know: copy it again from the Twilio console"
 	case !a.decode(&account) || !strings.EqualFold(account.SID, l.AccountSID):
-		f.Text = notTwilio
+		f.Text = api.NotTheirs()
 	case account.Status == "suspended" || account.Status == "closed":
 		f.Text = "names an account that is " + account.Status + ": nothing can be sent. See the Twilio console"
 	case account.Status != "active":
@@ -203,15 +175,15 @@ func (l lookups) keyState(ctx context.Context) check.Finding {
 		return f
 	}
 	switch {
-	case a.status == http.StatusUnauthorized:
+	case a.Status == http.StatusUnauthorized:
 		f.Text = "is refused together with TWILIO_API_KEY: make a new key in the Twilio console, in the region US1 and in the account of TWILIO_ACCOUNT_SID"
-	case a.status == http.StatusForbidden:
+	case a.Status == http.StatusForbidden:
 		f.Result, f.Text = check.Warning, "is of a restricted key that may not read numbers: see in the Twilio console that it may create messages and calls"
-	case a.status == http.StatusNotFound:
+	case a.Status == http.StatusNotFound:
 		f.Setting, f.Text = "TWILIO_ACCOUNT_SID", "names an account that Twilio does not know: copy it again from the Twilio console"
 	default:
 		if _, ok := a.numbers(); !ok {
-			f.Text = notTwilio
+			f.Text = api.NotTheirs()
 			break
 		}
 		f.Result, f.Text = check.OK, "is right, together with TWILIO_API_KEY"
@@ -288,7 +260,7 @@ func (l lookups) number(ctx context.Context, number, absent string) (check.Resul
 	numbers, ok := a.numbers()
 	switch {
 	case !ok:
-		return check.Failed, notTwilio
+		return check.Failed, api.NotTheirs()
 	case len(numbers) == 0 || numbers[0] != number:
 		return check.Warning, absent
 	}
@@ -298,7 +270,7 @@ func (l lookups) number(ctx context.Context, number, absent string) (check.Resul
 // service says whether the account has the messaging service.
 func (l lookups) service(ctx context.Context) (check.Result, string) {
 	a := l.get(ctx, l.messaging(), l.sending(), "/v1/Services/"+l.MessagingServiceSID, nil)
-	if a.status == http.StatusNotFound && a.code == codeNotFound {
+	if a.Status == http.StatusNotFound && a.code == codeNotFound {
 		return check.Failed, "names a messaging service that the account does not have: copy it again from the Twilio console"
 	}
 	if result, text := l.unknown(ctx, a); text != "" {
@@ -308,7 +280,7 @@ func (l lookups) service(ctx context.Context) (check.Result, string) {
 		SID string `json:"sid"`
 	}
 	if !a.decode(&service) || !strings.EqualFold(service.SID, l.MessagingServiceSID) {
-		return check.Failed, notTwilio
+		return check.Failed, api.NotTheirs()
 	}
 	return check.OK, "names a messaging service of the account. Its senders were not checked"
 }
@@ -317,14 +289,14 @@ func (l lookups) service(ctx context.Context) (check.Result, string) {
 func (l lookups) unknown(ctx context.Context, a answer) (check.Result, string) {
 	_, text := l.trouble(ctx, a)
 	switch {
-	case text != "" && a.err == nil && a.status >= 400 && a.status < 500 && a.status != http.StatusTooManyRequests:
+	case text != "" && a.Err == nil && a.Status >= 400 && a.Status < 500 && a.Status != http.StatusTooManyRequests:
 		return check.Skipped, "cannot be checked: the server at TWILIO_BASE_URL does not know the request"
 	case text != "":
 		return check.Failed, text
-	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
+	case a.Status == http.StatusUnauthorized, a.Status == http.StatusForbidden:
 		return check.Skipped, "cannot be checked: the credentials may send, but not read this"
-	case a.status >= 400:
-		return check.Skipped, "cannot be checked: Twilio refuses the request (" + strconv.Itoa(a.status) + ")"
+	case a.Status >= 400:
+		return check.Skipped, "cannot be checked: Twilio refuses the request (" + strconv.Itoa(a.Status) + ")"
 	}
 	return "", ""
 }

@@ -56,13 +56,10 @@ func (s *sender) Send(ctx context.Context, m notify.Message) error {
 
 // refuse returns a failure for a message that must not reach Twilio.
 func (s *sender) refuse(m notify.Message) *notify.Failure {
+	if f := gateway.Refuse(m, s.ShowsTransaction(), s.names.variable(template)); f != nil {
+		return f
+	}
 	switch {
-	case !gateway.IsE164(m.To):
-		return &notify.Failure{Outcome: otp.OutcomeInvalidAddress, Next: addressIsWrong, Detail: "the number is not in E.164"}
-	case m.Alert && m.Code != "":
-		// One of the two is a mistake. An alert must not carry a code, because
-		// it may go to other addresses than the code.
-		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "an alert has no code"}
 	case m.Alert:
 		return nil
 	case m.Code == "" || m.ValidFor <= 0:
@@ -71,9 +68,6 @@ func (s *sender) refuse(m notify.Message) *notify.Failure {
 		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "the code is empty or has expired"}
 	case s.channel == channel.Call && len(m.Code) > maxSpokenCode:
 		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "the code is too long for a call"}
-	case !s.ShowsTransaction() && (m.Amount != "" || m.Payee != ""):
-		// Otherwise the person would approve a payment that they cannot see.
-		return &notify.Failure{Outcome: otp.OutcomeMisconfigured, Setting: s.names.variable(template), Detail: "the template cannot show amount and payee"}
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package plivotest is a test double of Plivo's Message API, for WhatsApp and SMS, and of
-// its Call API, on loopback. It is for tests and local trials. It is at least as strict as
+// Package plivotest is a test double of Plivo's Message API, for WhatsApp and SMS, of its
+// Call API, and of its Account API, on loopback. It is for tests and local trials. It is at least as strict as
 // Plivo. It also refuses mistakes that Plivo ignores: an unknown or repeated parameter, a
 // query string, several recipients, a number with a plus, a text that Plivo would log, and
 // a code in a URL. Its replies can be scripted, including lost connections.
@@ -48,6 +48,10 @@ type Account struct {
 	// Template is an authentication template with a copy-code button, AlertTemplate a
 	// template without a button. Each has one variable and exists in every language.
 	Template, AlertTemplate string
+	// What the account says of itself. Empty: it is "standard" and "prepaid", and has
+	// credit.
+	Type, BillingMode, Credits string
+	AutoRecharge               bool
 }
 
 func (a Account) withDefaults() Account {
@@ -115,6 +119,8 @@ type Double struct {
 	calls    []*Call
 	accepted []Message
 	serial   int
+
+	onAccount *Reply
 }
 
 // New returns a double of account.
@@ -200,6 +206,10 @@ func (d *Double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.calls = append(d.calls, call)
 	d.mu.Unlock()
 
+	if isAccount(r) {
+		d.serveAccount(w, r, call)
+		return
+	}
 	resource, refusal := d.checkRequest(r)
 	if refusal == nil {
 		refusal = bodyRefusal

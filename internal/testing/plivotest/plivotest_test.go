@@ -273,3 +273,26 @@ func TestCallbackAndAnswer(t *testing.T) {
 		t.Error("a message without a URL gets a report")
 	}
 }
+
+// A request that reads the account needs the credentials and uses no scripted reply.
+func TestAccount(t *testing.T) {
+	s := start(t)
+	s.Next(plivotest.Refuse(500))
+	get := func(r *http.Request) { r.Method, r.URL.Path = http.MethodGet, "/v1/Account/"+plivotest.AuthID+"/" }
+	if code, answer := post(t, s, "", "", get); code != 200 || !strings.Contains(answer, `"auth_id":"`+plivotest.AuthID+`"`) || !strings.Contains(answer, `"cash_credits":"73.25000"`) {
+		t.Errorf("answered %d %s", code, answer)
+	}
+	if code, _ := post(t, s, "", "", func(r *http.Request) { get(r); r.Header.Del("Authorization") }); code != 401 {
+		t.Errorf("without credentials: %d", code)
+	}
+	if code, _ := post(t, s, "", "", func(r *http.Request) { get(r); r.URL.Path = "/v1/Account/SA/" }); code != 404 {
+		t.Errorf("another account: %d", code)
+	}
+	s.OnAccount(plivotest.Refuse(503))
+	if code, _ := post(t, s, "", "", get); code != 503 {
+		t.Errorf("scripted: %d", code)
+	}
+	if code, _ := post(t, s, "Message", encode(t, sms), nil); code != 500 || len(s.Accepted()) != 0 {
+		t.Errorf("the message used no reply: %d", code)
+	}
+}
