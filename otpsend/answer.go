@@ -44,9 +44,11 @@ type Delivery struct {
 
 // Attempt is one message.
 type Attempt struct {
-	Channel channel.Channel    `json:"channel"`
-	At      time.Time          `json:"at"`
-	Status  otp.DeliveryStatus `json:"status"`
+	Channel channel.Channel `json:"channel"`
+	// Provider is who sends it, "" if the operator names no providers.
+	Provider string             `json:"provider,omitzero"`
+	At       time.Time          `json:"at"`
+	Status   otp.DeliveryStatus `json:"status"`
 	// Error is the provider's own number of the failure, 0 if there is none.
 	Error int `json:"error,omitzero"`
 }
@@ -57,7 +59,7 @@ func deliveryOf(v otp.Verification) *Delivery {
 	}
 	d := &Delivery{Status: v.Attempts[len(v.Attempts)-1].Status}
 	for _, a := range v.Attempts {
-		d.Attempts = append(d.Attempts, Attempt{Channel: a.Channel, At: a.At.Truncate(time.Second), Status: a.Status, Error: a.Error})
+		d.Attempts = append(d.Attempts, Attempt{Channel: a.Channel, Provider: a.Provider, At: a.At.Truncate(time.Second), Status: a.Status, Error: a.Error})
 	}
 	return d
 }

@@ -59,8 +59,10 @@ type Service struct {
 	Wait func(ctx context.Context, d time.Duration)
 }
 
-// Sender sends codes: see [delivery.Sender.Send].
+// Sender sends codes: see [delivery.Sender].
 type Sender interface {
+	// Down returns the providers of the channels that fail for everybody at present.
+	Down(channels []channel.Channel) []string
 	Send(ctx context.Context, st delivery.State, i otp.Idempotency, link delivery.Link) (delivery.State, error)
 }
 
@@ -149,6 +151,7 @@ func (s *Service) start(ctx context.Context, req Request, page *onPage, idempote
 			return none, err
 		}
 	}
+	start.Down = s.Sender.Down(start.Workflow)
 	send := guarded(ctx, start.Origin, same.ClientIP)
 	return s.once(ctx, idem, transition{send, s.linkOf(page), func(ctx context.Context, now time.Time, l limits) (otp.Recipient, otp.Verification, error) {
 		return s.Recipients.Change(ctx, row, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
@@ -193,6 +196,7 @@ func (s *Service) resendFrom(ctx context.Context, id string, req ResendRequest, 
 			return none, err
 		}
 	}
+	resend.Down = s.Sender.Down(s.Channels.Channels())
 	send := guarded(ctx, resend.Origin, same.ClientIP)
 	return s.once(ctx, resend.Idempotency, transition{send, s.linkOf(page), func(ctx context.Context, now time.Time, l limits) (otp.Recipient, otp.Verification, error) {
 		return s.Recipients.ChangeID(ctx, resend.Owner, resend.ID, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {

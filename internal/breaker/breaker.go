@@ -1,8 +1,8 @@
 // Package breaker knows which providers fail for everybody at present, so that messages go over
 // others meanwhile.
 //
-// It knows what one process has seen: it is a hint, and no authority. It must never keep the only
-// provider of a channel from being tried: that is for those who ask.
+// It knows what one process has seen: it is a hint, and no authority. It must never keep a message
+// from being sent: who asks it may change the order in which providers are tried, and nothing else.
 package breaker
 
 import (
@@ -93,20 +93,32 @@ func (b *Breaker) of(name string) *provider {
 	return b.providers[name]
 }
 
-// Down lists the providers that are passed over, sorted. It leaves one out whose pause is over: the
-// caller's message is the one that is tried.
-func (b *Breaker) Down(now time.Time) (names []string) {
+// Report notes the outcome of a message that the provider accepted earlier. While the provider is
+// passed over it says nothing new, unless the provider refuses the account: it is not the message
+// that is tried.
+func (b *Breaker) Report(name string, o Outcome, now time.Time) {
+	b.mu.Lock()
+	ignored := o != Refuses && !b.of(name).until.IsZero()
+	b.mu.Unlock()
+	if !ignored {
+		b.Note(name, o, now)
+	}
+}
+
+// Down returns those of the providers that are passed over. It leaves one out whose pause is over:
+// the caller's message is the one that is tried.
+func (b *Breaker) Down(of []string, now time.Time) (down []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for name, p := range b.providers {
+	for _, name := range of {
+		p := b.of(name)
 		switch {
 		case p.until.IsZero():
 		case now.Before(p.until), !p.trial.IsZero() && now.Before(p.trial.Add(Trial)):
-			names = append(names, name)
+			down = append(down, name)
 		default:
 			p.trial = now
 		}
 	}
-	slices.Sort(names)
-	return names
+	return down
 }

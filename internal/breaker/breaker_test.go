@@ -14,7 +14,9 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func down(b *breaker.Breaker, at time.Duration) string { return fmt.Sprint(b.Down(noon.Add(at))) }
+var both = []string{"plivo", "twilio"}
+
+func down(b *breaker.Breaker, at time.Duration) string { return fmt.Sprint(b.Down(both, noon.Add(at))) }
 
 func want(t *testing.T, what, got, want string) {
 	t.Helper()
@@ -76,7 +78,7 @@ func TestBreaker_Property(t *testing.T) {
 		b, now, last := new(breaker.Breaker), noon, noon.Add(-time.Hour)
 		for range rapid.IntRange(1, 100).Draw(t, "messages") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 40).Draw(t, "seconds")) * time.Second)
-			isDown := len(b.Down(now)) > 0
+			isDown := len(b.Down(both, now)) > 0
 			if isDown && now.Sub(last) >= breaker.Pause+breaker.Trial {
 				t.Fatalf("down %v after the last failure", now.Sub(last))
 			}
@@ -88,8 +90,8 @@ func TestBreaker_Property(t *testing.T) {
 			if o != breaker.Works {
 				last = now
 			}
-			if o == breaker.Refuses && len(b.Down(now)) == 0 || o == breaker.Works && len(b.Down(now)) > 0 {
-				t.Fatalf("after %d it is down: %v", o, b.Down(now))
+			if o == breaker.Refuses && len(b.Down(both, now)) == 0 || o == breaker.Works && len(b.Down(both, now)) > 0 {
+				t.Fatalf("after %d it is down: %v", o, b.Down(both, now))
 			}
 		}
 	})
@@ -105,7 +107,7 @@ func TestBreaker_OneTries(t *testing.T) {
 	var group sync.WaitGroup
 	for range 100 {
 		group.Go(func() {
-			if len(b.Down(noon.Add(breaker.Pause))) == 0 {
+			if len(b.Down(both, noon.Add(breaker.Pause))) == 0 {
 				mu.Lock()
 				tried++
 				mu.Unlock()
@@ -116,4 +118,32 @@ func TestBreaker_OneTries(t *testing.T) {
 	if tried != 1 {
 		t.Errorf("%d try", tried)
 	}
+}
+
+// A report on an earlier message is not the outcome of the message that is tried. One that says
+// that the account is refused counts at any time.
+func TestBreaker_Reports(t *testing.T) {
+	t.Parallel()
+	b := new(breaker.Breaker)
+	for range 5 {
+		b.Report("plivo", breaker.Fails, noon)
+	}
+	want(t, "five reports", down(b, 0), "[plivo]")
+	want(t, "the message that is tried", down(b, breaker.Pause), "[]")
+	b.Report("plivo", breaker.Fails, noon.Add(breaker.Pause))
+	want(t, "nobody heard of it, and a report came", down(b, breaker.Pause+breaker.Trial), "[]")
+	b.Report("plivo", breaker.Refuses, noon.Add(breaker.Pause+breaker.Trial))
+	want(t, "no credit", down(b, 2*breaker.Pause), "[plivo]")
+}
+
+// A message that cannot go over a provider does not try it.
+func TestBreaker_OnlyThoseThatAreAskedAboutAreTried(t *testing.T) {
+	t.Parallel()
+	b := new(breaker.Breaker)
+	b.Note("plivo", breaker.Refuses, noon)
+	if got := b.Down([]string{"twilio"}, noon.Add(breaker.Pause)); len(got) > 0 {
+		t.Errorf("%v", got)
+	}
+	want(t, "the first that may", down(b, breaker.Pause), "[]")
+	want(t, "the second", down(b, breaker.Pause), "[plivo]")
 }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -92,19 +93,41 @@ func (s *Sender) alert(ctx context.Context, routes []route, m notify.Message) ch
 			continue
 		}
 		m.To, m.Alert = r.to, true
-		err := s.give(ctx, r.channel, m)
-		if err == nil {
-			return r.channel
-		}
-		reqlog.Add(ctx, slog.String("alert", "failed over "+string(r.channel)))
-		f, ok := asFailure(err)
-		s.log(ctx, r.channel, "", f)
-		if f.MayHaveSent {
-			if !ok {
-				return ""
-			}
-			return r.channel
+		if sent, ended := s.alertOver(ctx, r.channel, m); ended {
+			return sent
 		}
 	}
 	return ""
+}
+
+// alertOver sends a warning over the providers of one channel until one accepts it. A refusal that
+// is the address's ends the channel. ended is true if no other channel may follow; sent is then the
+// channel, "" if it is not known whether the warning is on its way.
+func (s *Sender) alertOver(ctx context.Context, by channel.Channel, m notify.Message) (sent channel.Channel, ended bool) {
+	list := s.Policy.Routes.Of(by)
+	if len(list) > 1 {
+		down := s.Down([]channel.Channel{by})
+		slices.SortStableFunc(list, func(a, b channel.Route) int {
+			return cmp.Compare(slices.Index(down, a.Provider), slices.Index(down, b.Provider)) // -1: it is not down
+		})
+	}
+	for _, over := range list {
+		m.Provider = over.Provider
+		err := s.give(ctx, by, m)
+		if err == nil {
+			return by, true
+		}
+		reqlog.Add(ctx, slog.String("alert", "failed over "+string(by)))
+		f, ok := asFailure(err)
+		s.log(ctx, by, over.Provider, f)
+		switch {
+		case f.MayHaveSent && !ok:
+			return "", true
+		case f.MayHaveSent:
+			return by, true
+		case !mayRecover(f):
+			return "", false
+		}
+	}
+	return "", false
 }

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"time"
 
+	"twofa/internal/breaker"
 	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
@@ -34,6 +35,8 @@ type Sender struct {
 	Brand       func(client string) string // the name in a client's messages
 	// Deniable are the channels on which a person's reply reaches the service.
 	Deniable map[channel.Channel]bool
+	// Breaker knows which providers fail for everybody.
+	Breaker *breaker.Breaker
 	// Log gets each message that failed: an operator has to learn of a wrong
 	// setting even if the next channel worked.
 	Log *slog.Logger
@@ -106,6 +109,7 @@ func (s *Sender) change(ctx context.Context, id otp.ID, now time.Time, t recipie
 // follow stores that the last attempt failed, and what follows it.
 func (s *Sender) follow(ctx context.Context, st State, failed failures, i otp.Idempotency) (State, bool, error) {
 	g := otp.Progress{ID: st.Verification.ID, Attempt: len(st.Verification.Attempts), Status: otp.Failed, MayRecover: true, Unsent: true}
+	g.Down = s.Down(st.Verification.Workflow)
 	if f := failed.last(); f != nil {
 		g.Error, g.MayRecover, g.Next = f.Code, mayRecover(f), f.Next
 	}
@@ -162,32 +166,41 @@ func logNotKept(ctx context.Context, err error) {
 // sendLast gives the last attempt to the sender of its channel.
 func (s *Sender) sendLast(ctx context.Context, st State, link Link) error {
 	v, by := st.Verification, st.Verification.Channel()
-	to := st.Recipient.AddressFor(v, by)
-	if !s.Senders.Has(by) || to == "" {
-		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "the service does not have the channel any more"}
+	m, err := s.message(st.Recipient, v, len(v.Attempts), st.Now)
+	switch {
+	case err != nil:
+		return err
+	case !s.Senders.Has(by) || m.To == "":
+		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Unasked: true, Detail: "the service does not have the channel any more"}
 	}
-	code, ok := v.Code(s.Recipients.Keys)
-	if !ok {
-		return &problem.Error{Kind: problem.Expired, ID: string(v.ID), Detail: "The secret that made this code is not in use any more. Start a new verification."}
-	}
-	if to != st.Recipient.Address { // the second address, which has its own limits
+	if m.To != st.Recipient.Address { // the second address, which has its own limits
 		spend := func(old otp.Recipient, address string, now time.Time) (otp.Recipient, error) {
 			return otp.Spend(old, address, v.Caller, s.Policy, now)
 		}
-		if err := s.count(ctx, to, st.Now, spend); err != nil {
+		if err := s.count(ctx, m.To, st.Now, spend); err != nil {
 			return err
 		}
-	}
-	m := notify.Message{
-		To: to, Code: code, Provider: v.Attempts[len(v.Attempts)-1].Provider, Brand: s.Brand(v.Client), Purpose: v.Purpose, Locale: v.Locale, CanDeny: s.Deniable[by],
-		Amount: v.Transaction.Amount, Payee: v.Transaction.Payee, Verification: v.ID, Attempt: len(v.Attempts),
-		// Both in whole seconds, so that ten minutes do not read as nine.
-		ValidFor: v.ExpiresAt.Sub(st.Now.Truncate(time.Second)),
 	}
 	if link != nil && by.NeedsEmail() {
 		m.Link = link(v)
 	}
 	return s.give(ctx, by, m)
+}
+
+// message is attempt n (from 1) of a verification. Its To is "" if the person has no address for
+// its channel any more. The error is of kind Expired if the secret that made the code was removed.
+func (s *Sender) message(r otp.Recipient, v otp.Verification, n int, now time.Time) (notify.Message, error) {
+	a := v.Attempts[n-1]
+	code, ok := v.Code(s.Recipients.Keys)
+	if !ok {
+		return notify.Message{}, &problem.Error{Kind: problem.Expired, ID: string(v.ID), Detail: "The secret that made this code is not in use any more. Start a new verification."}
+	}
+	return notify.Message{
+		To: r.AddressFor(v, a.Channel), Code: code, Provider: a.Provider, Brand: s.Brand(v.Client), Purpose: v.Purpose, Locale: v.Locale,
+		CanDeny: s.Deniable[a.Channel], Amount: v.Transaction.Amount, Payee: v.Transaction.Payee, Verification: v.ID, Attempt: n,
+		// Both in whole seconds, so that ten minutes do not read as nine.
+		ValidFor: v.ExpiresAt.Sub(now.Truncate(time.Second)),
+	}, nil
 }
 
 // give gives a message to the sender of its channel, and puts the provider and the time
@@ -199,6 +212,7 @@ func (s *Sender) give(ctx context.Context, by channel.Channel, m notify.Message)
 	if err == nil && m.Code != "" {
 		reqlog.Add(ctx, slog.Bool("sent", true))
 	}
+	s.noteSent(ctx, m.Provider, err)
 	return err
 }
 
@@ -252,40 +266,4 @@ func (s *Sender) log(ctx context.Context, by channel.Channel, provider string, f
 		reqlog.Add(ctx, slog.Int("provider_error", f.Code))
 	}
 	s.Log.LogAttrs(ctx, level, "message failed", attrs...)
-}
-
-// Report stores what a provider reports on a message, and sends the next one if
-// the message failed. The error is nil if that next message fails. Two storage
-// round trips, one if the report changes nothing, and those of Send for the next
-// message.
-func (s *Sender) Report(ctx context.Context, report notify.Report) error {
-	g := otp.Progress{ID: report.Verification, Attempt: report.Attempt, Status: report.Status, Provider: report.Provider}
-	if f := report.Failure; f != nil {
-		g.Error, g.MayRecover, g.Next = f.Code, mayRecover(f), f.Next
-	}
-	var begun, news bool
-	now := s.Now()
-	st, err := s.change(ctx, g.ID, now, func(r otp.Recipient) (_ otp.Recipient, v otp.Verification, err error) {
-		before, _ := r.Find(g.ID)
-		r, v, begun, err = otp.Follow(r, g, s.Policy, now)
-		news = err == nil && before.Attempts[g.Attempt-1] != v.Attempts[g.Attempt-1]
-		return r, v, err
-	})
-	if err != nil {
-		return err
-	}
-	if reqlog.Add(ctx, slog.Int("attempt", report.Attempt), slog.String("delivery", string(report.Status))); !news {
-		return nil
-	}
-	if report.Failure != nil {
-		s.logAttempt(ctx, st.Verification, report.Attempt, report.Failure)
-	}
-	if !begun {
-		return nil
-	}
-	if _, err = s.Send(ctx, st, otp.Idempotency{}, nil); err != nil {
-		// The provider that reports is not to blame and need not repeat it.
-		reqlog.Add(ctx, slog.String("fallback", err.Error()))
-	}
-	return nil
 }

@@ -76,8 +76,7 @@ type Message struct {
 	// Link is where the person can confirm without typing the code. Only a mail has it.
 	// Empty: none.
 	Link string
-	// Provider is who sends the message: see [channel.Route]. Empty: the channel's only provider,
-	// or the first one that accepts it.
+	// Provider is who sends the message: see [channel.Route]. Empty: the channel's only provider.
 	Provider string
 	// Verification and Attempt (from 1) identify this message in the provider's
 	// delivery reports. An alert has neither.
@@ -154,6 +153,22 @@ type Report struct {
 	Status   otp.DeliveryStatus
 	// Failure is the reason if Status is [otp.Failed], nil otherwise.
 	Failure *Failure
+	// Asks is true for a call whose provider asks what it says: see [Question]. If it never
+	// asked, the call that has ended has said nothing.
+	Asks bool
+}
+
+// Question is a provider's question what a call says that a person has answered.
+type Question struct {
+	Verification otp.ID
+	Attempt      int // from 1
+	// Provider is who asks.
+	Provider string
+	// To is the number in E.164 that was called, as the provider writes it: it may be another
+	// spelling of the number that the service called (phone.Variants).
+	To string
+	// CallID is the provider's id of the call. It may ask for one call several times.
+	CallID string
 }
 
 // Inbound is a message from a person to the service.
@@ -218,6 +233,9 @@ type Failure struct {
 	// Setting is the environment variable to look at, for
 	// [otp.OutcomeMisconfigured].
 	Setting string
+	// Unasked is true if the sender refused the message itself: it says nothing about the
+	// provider.
+	Unasked bool
 	// MayHaveSent is true if the message may have been sent nevertheless (a
 	// time-out, or a server error after the request was written).
 	MayHaveSent bool

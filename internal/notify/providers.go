@@ -6,51 +6,25 @@ import (
 	"twofa/internal/otp"
 )
 
-// Providers is the sender of a channel that has several providers.
-type Providers struct {
-	// Names are those of the providers, in the order in which they are tried.
-	Names []string
-	// By has the sender of each of them.
-	By map[string]Sender
-}
+// Providers is the sender of a channel that has several providers, by their names. Each message
+// names its provider.
+type Providers map[string]Sender
 
-// Send gives the message to the provider that it names. A message that names none, such as a
-// warning, goes to the first one that accepts it: another one is asked only if the one before has
-// certainly not sent it, for a reason that is not the address's.
+// Send gives the message to the provider that it names.
 func (p Providers) Send(ctx context.Context, m Message) error {
-	if m.Provider != "" {
-		if s := p.By[m.Provider]; s != nil {
-			return s.Send(ctx, m)
-		}
-		return &Failure{Outcome: otp.OutcomeUnavailable, Detail: "the service does not have the provider any more"}
+	if s := p[m.Provider]; s != nil {
+		return s.Send(ctx, m)
 	}
-	var err error
-	for _, name := range p.Names {
-		m.Provider = name
-		if err = p.By[name].Send(ctx, m); !mayAskAnother(err) {
-			return err
-		}
-	}
-	return err
-}
-
-// mayAskAnother reports whether another provider may send the message.
-func mayAskAnother(err error) bool {
-	f, ok := asFailure(err)
-	return ok && !f.MayHaveSent && (f.Outcome == otp.OutcomeUnavailable || f.Outcome == otp.OutcomeMisconfigured)
+	return &Failure{Outcome: otp.OutcomeUnavailable, Unasked: true, Detail: "the service does not have the provider any more"}
 }
 
 // ShowsTransaction implements TransactionShower: every provider has to show it, because any of them
 // may send the message.
 func (p Providers) ShowsTransaction() bool {
-	for _, s := range p.By {
+	for _, s := range p {
 		if shower, ok := s.(TransactionShower); ok && !shower.ShowsTransaction() {
 			return false
 		}
 	}
 	return true
 }
-
-// Provider implements Namer: it is the name of the first one, which the log has for a message that
-// names none.
-func (p Providers) Provider() string { return p.Names[0] }

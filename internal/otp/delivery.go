@@ -39,6 +39,10 @@ type Attempt struct {
 	Status   DeliveryStatus
 	// Error is the provider's number for a failure, 0 if there is none.
 	Error int
+	// Asked is how often the provider has asked what the call says, at most MaxAsked. Call is a
+	// hash of its id of the call. Both are for providers that ask.
+	Asked int
+	Call  MessageHash
 	// MayRecover is true for a failure that has other reasons than the address:
 	// the provider was busy, or our settings are wrong. The channel may work later.
 	MayRecover bool
@@ -71,8 +75,11 @@ type Progress struct {
 	// Provider is who reports it, "" for the service itself. News of another provider's message
 	// is not believed.
 	Provider string
-	// Down are providers that now fail for everybody: their routes are not begun.
+	// Down are providers that now fail for everybody: their routes come last.
 	Down []string
+	// Asks is true for a report on a call whose provider asks what the call says. If it never
+	// did, nobody has heard the code: Delivered then counts as Failed.
+	Asks bool
 	// The fields below are for Failed. See [Attempt] for Error and MayRecover.
 	Error      int
 	MayRecover bool
@@ -100,6 +107,9 @@ func Follow(old Recipient, g Progress, p Policy, now time.Time) (r Recipient, v 
 		return r, v, false, errNotFound()
 	}
 	a := &v.Attempts[g.Attempt-1]
+	if g.Asks && a.Asked == 0 && g.Status == Delivered {
+		g.Status, g.MayRecover = Failed, true
+	}
 	if g.Status.rank() <= a.Status.rank() {
 		return r, v, false, nil
 	}
@@ -174,38 +184,49 @@ func (a Attempt) route() channel.Route {
 }
 
 // step is the next route after a message that failed: those of its channel first, if the failure
-// is the provider's, then those of the workflow's other channels.
-func (v Verification) step(failed Attempt, next Next, all channel.Routes, down []string) (following channel.Route, ok bool) {
+// is the provider's, then those of the workflow's other channels. A channel over which a message
+// has failed because of the address is not tried over another provider.
+func (v Verification) step(failed Attempt, next Next, all channel.Routes, down []string) (channel.Route, bool) {
 	if next == NextNone {
 		return channel.Route{}, false
 	}
-	providers := failed.MayRecover // the address is not to blame
 	workflow := v.Workflow
-	if i := slices.Index(workflow, failed.Channel); providers && i > 0 {
+	if i := slices.Index(workflow, failed.Channel); failed.MayRecover && i > 0 {
 		workflow = append([]channel.Channel{failed.Channel}, slices.Delete(slices.Clone(workflow), i, i+1)...)
 	}
-	for _, c := range workflow {
-		route, left := v.untried(c, all, down)
-		switch {
-		case !left, !providers && v.tried(c):
-		case next == NextAddress && sameAddress(c, failed.Channel) && (!providers || route.Provider == failed.Provider):
-		case !ok, next == NextCall && c == channel.Call:
-			following, ok = route, true
-		}
-	}
-	return following, ok
+	return v.untried(workflow, next, all, down, func(route channel.Route) bool {
+		otherAccount := failed.MayRecover && route.Provider != failed.Provider
+		return !v.closed(route.Channel) && (next != NextAddress || otherAccount || !sameAddress(route.Channel, failed.Channel))
+	})
 }
 
-// untried is the first route of a channel over which no message went, and whose provider is not
-// down.
-func (v Verification) untried(c channel.Channel, all channel.Routes, down []string) (channel.Route, bool) {
-	for _, route := range all.Of(c) {
-		used := slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.route() == route })
-		if !used && !slices.Contains(down, route.Provider) {
-			return route, true
+// untried is the first route of the channels over which no message went, and which may be taken.
+// With NextCall, a call comes first. Routes whose provider is down come last.
+func (v Verification) untried(channels []channel.Channel, next Next, all channel.Routes, down []string, may func(channel.Route) bool) (found channel.Route, ok bool) {
+	best := 0
+	for _, c := range channels {
+		for _, route := range all.Of(c) {
+			if !may(route) || slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.route() == route }) {
+				continue
+			}
+			rank := 1
+			if next == NextCall && c == channel.Call {
+				rank = 2
+			}
+			if !slices.Contains(down, route.Provider) {
+				rank += 2
+			}
+			if rank > best {
+				found, ok, best = route, true, rank
+			}
 		}
 	}
-	return channel.Route{}, false
+	return found, ok
+}
+
+// closed reports whether a message over the channel has failed because of the address.
+func (v Verification) closed(c channel.Channel) bool {
+	return slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.Channel == c && a.Status == Failed && !a.MayRecover })
 }
 
 func (v Verification) tried(c channel.Channel) bool {
@@ -224,10 +245,8 @@ func (v *Verification) attempt(by channel.Route, now time.Time) {
 // the person, else the first one whose provider is not down. If all are down, it is the first.
 func (r Recipient) first(client string, c channel.Channel, all channel.Routes, down []string) channel.Route {
 	routes := all.Of(c)
-	for _, p := range r.Preferred {
-		if route := p.route(); p.Client == client && route.Channel == c && all.Has(route) && !slices.Contains(down, route.Provider) {
-			return route
-		}
+	if p := r.preferredBy(client).route(); p.Channel == c && all.Has(p) {
+		routes = append([]channel.Route{p}, routes...)
 	}
 	for _, route := range routes {
 		if !slices.Contains(down, route.Provider) {
@@ -237,33 +256,35 @@ func (r Recipient) first(client string, c channel.Channel, all channel.Routes, d
 	return routes[0]
 }
 
-// resendRoute chooses the route of a resend that a client asked for. A channel is used again over
-// another provider if its last message failed for a reason of the provider's.
+// resendRoute chooses the route of a resend that a client asked for. A channel goes the same way
+// again, unless its last message failed for a reason of the provider's and it has another one.
 func (r Recipient) resendRoute(v Verification, asked channel.Channel, all channel.Routes, down []string) (channel.Route, *problem.Error) {
 	if v.Inbound() {
 		return channel.Route{}, problem.Invalid("channel", "This verification waits for the person's own message; there is nothing to resend.")
 	}
 	last := v.Attempts[len(v.Attempts)-1]
-	failed := last
-	failed.MayRecover = last.Status == Failed && last.MayRecover
-	next, more := v.step(failed, NextChannel, all, down)
-	switch {
-	case asked == channel.Next:
-		other, found := v.step(Attempt{Channel: last.Channel}, NextChannel, all, down)
-		if !found {
-			return channel.Route{}, problem.Invalid("channel", "Every channel of the workflow has been tried. Name one of them to use it again.")
+	switch asked {
+	case channel.Next:
+		next, more := v.untried(v.Workflow, NextChannel, all, down, func(route channel.Route) bool { return !v.tried(route.Channel) })
+		if !more {
+			return next, problem.Invalid("channel", "Every channel of the workflow has been tried. Name one of them to use it again.")
 		}
-		return other, nil
-	case asked == "" && last.Status == Failed && more:
 		return next, nil
-	case asked == "" || asked == last.Channel && last.Status != Failed:
-		if all.Has(last.route()) && !slices.Contains(down, last.Provider) {
-			return last.route(), nil
+	case "":
+		if next, more := v.step(last, NextChannel, all, down); more && last.Status == Failed {
+			return next, nil
 		}
-		return r.first(v.Client, last.Channel, all, down), nil
+		asked = last.Channel
 	}
-	if route, left := v.untried(asked, all, down); left && asked == last.Channel && failed.MayRecover {
-		return route, nil
+	if asked != last.Channel {
+		return r.first(v.Client, asked, all, down), nil
+	}
+	if last.Status == Failed && last.MayRecover {
+		if other, more := v.untried([]channel.Channel{asked}, NextChannel, all, down, func(channel.Route) bool { return true }); more {
+			return other, nil
+		}
+	} else if all.Has(last.route()) && !slices.Contains(down, last.Provider) {
+		return last.route(), nil
 	}
 	return r.first(v.Client, asked, all, down), nil
 }
@@ -293,13 +314,15 @@ func (r Recipient) AddressFor(v Verification, c channel.Channel) string {
 
 // PreferredBy is the channel over which the client last reached the person, "" if it is
 // not known.
-func (r Recipient) PreferredBy(client string) channel.Channel {
+func (r Recipient) PreferredBy(client string) channel.Channel { return r.preferredBy(client).Channel }
+
+func (r Recipient) preferredBy(client string) Preferred {
 	for _, p := range r.Preferred {
 		if p.Client == client {
-			return p.Channel
+			return p
 		}
 	}
-	return ""
+	return Preferred{}
 }
 
 // preferredFirst is the workflow with the client's preferred channel first, if the

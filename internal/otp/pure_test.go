@@ -154,6 +154,7 @@ func anyTransition(t *rapid.T, now time.Time) transition {
 		ID: id, Attempt: rapid.IntRange(0, 6).Draw(t, "attempt"), Status: rapid.SampledFrom(allDeliveries).Draw(t, "news"),
 		MayRecover: rapid.Bool().Draw(t, "may recover"), Unsent: rapid.Bool().Draw(t, "unsent"), Next: anyNext.Draw(t, "next"),
 	}
+	question := otp.Question{ID: id, Attempt: progress.Attempt, To: []string{fixture.Alice}, Call: otp.MessageHash{1}}
 	over := rapid.SampledFrom([]channel.Channel{"", channel.Next, "sms"}).Draw(t, "channel")
 	checkRight := rapid.Bool().Draw(t, "right")
 	c := anyCaller.Draw(t, "caller")
@@ -185,6 +186,7 @@ func anyTransition(t *rapid.T, now time.Time) transition {
 		"cancel":  func(r R) (R, V, error) { return otp.Cancel(r, c.Owner(), id, now) },
 		"deny":    func(r R) (R, V, error) { return otp.Deny(r, now) },
 		"follow":  func(r R) (R, V, error) { r, v, _, err := otp.Follow(r, progress, p, now); return r, v, err },
+		"answer":  func(r R) (R, V, error) { return otp.Answer(r, question, now) },
 		"spend":   func(r R) (R, V, error) { r, err := otp.Spend(r, fixture.Alice, c, p, now); return r, V{}, err },
 		"confirm": func(r R) (R, V, error) { return otp.Confirm(r, []string{check(r).Code}, keyring, now) },
 		"claim":   func(r R) (R, V, error) { return otp.Claim(r, check(r), quiet(), now) },

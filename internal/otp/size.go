@@ -40,7 +40,7 @@ func (v Verification) size() int {
 		n += 1 + len(c)
 	}
 	for _, a := range v.Attempts {
-		n += 18 + len(a.Channel) + len(a.Provider)
+		n += 27 + len(a.Channel) + len(a.Provider)
 	}
 	return n
 }

@@ -21,7 +21,7 @@ const (
 	version4 = 4 // one caller, no alerts of events
 	version5 = 5 // no page sessions, no wrong codes from known browsers
 	version6 = 6 // no providers
-	version7 = 7
+	version7 = 7 // only where a provider has a name
 )
 
 // errRow: the bytes are not a recipient in a version that this program knows.
@@ -85,12 +85,12 @@ func Encode(r otp.Recipient) ([]byte, error) {
 	return b.Bytes()
 }
 
-// namesProviders reports whether something of the recipient has the name of a provider.
+// namesProviders reports whether something of the recipient has the name of a provider, or what
+// only a provider with a name brings.
 func namesProviders(r otp.Recipient) bool {
+	named := func(a otp.Attempt) bool { return a.Provider != "" || a.Asked != 0 || a.Call != (otp.MessageHash{}) }
 	return slices.ContainsFunc(r.Preferred, func(p otp.Preferred) bool { return p.Provider != "" }) ||
-		slices.ContainsFunc(r.Verifications, func(v otp.Verification) bool {
-			return slices.ContainsFunc(v.Attempts, func(a otp.Attempt) bool { return a.Provider != "" })
-		})
+		slices.ContainsFunc(r.Verifications, func(v otp.Verification) bool { return slices.ContainsFunc(v.Attempts, named) })
 }
 
 func addProvider(b *cryptobyte.Builder, name string, version uint8) {
@@ -219,6 +219,10 @@ func addVerification(b *cryptobyte.Builder, v otp.Verification, version uint8) {
 			b.AddUint32(uint32(a.Error))
 			row.AddBool(b, a.MayRecover)
 			addProvider(b, a.Provider, version)
+			if version >= version7 {
+				b.AddUint8(uint8(a.Asked))
+				b.AddBytes(a.Call[:])
+			}
 		}
 	})
 	row.AddText(b, v.Transaction.Amount)
@@ -384,6 +388,11 @@ func readAttempt(s *cryptobyte.String, version uint8) (a otp.Attempt, ok bool) {
 	var number uint32
 	ok = row.ReadText(s, &a.Channel) && row.ReadTime(s, &a.At) && s.ReadUint8(&status) && s.ReadUint32(&number) &&
 		row.ReadBool(s, &a.MayRecover) && readProvider(s, &a.Provider, version)
+	if ok && version >= version7 {
+		var asked uint8
+		ok = s.ReadUint8(&asked) && s.CopyBytes(a.Call[:])
+		a.Asked = int(asked)
+	}
 	if !ok || int(status) >= len(deliveryStatuses) {
 		return a, false
 	}
