@@ -13,6 +13,7 @@ import (
 
 	"twofa/handler"
 	"twofa/internal/app"
+	"twofa/internal/channel"
 	"twofa/internal/clientip"
 	"twofa/internal/notify"
 )
@@ -39,7 +40,9 @@ func (p seeingProvider) Report(r *http.Request) (notify.Report, error) {
 // newAddressRig reads client addresses from the header, under the host or on its own.
 func newAddressRig(t *testing.T, header string, underHost bool) *addressRig {
 	r := new(addressRig)
-	r.rig = newRig(t, func(p *app.Parts) { p.Provider = seeingProvider{p.Provider.(*fakeProvider), r} })
+	r.rig = newRig(t, func(p *app.Parts) {
+		p.Providers[channel.Twilio] = seeingProvider{p.Providers[channel.Twilio].(*fakeProvider), r}
+	})
 	r.API.ClientIPHeader = header
 	if !underHost {
 		r.API.Guard = &handler.Guard{Hosts: []string{"example.com"}}

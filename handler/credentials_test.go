@@ -87,7 +87,7 @@ var matrix = map[string]struct {
 
 // open has every other route, and its status for a request without credentials.
 var open = map[string]int{
-	"GET /{$}": 200, "GET /health": 200, "GET /verify/jwks": 404, "POST /hooks/twilio/status": 403, "POST /hooks/twilio/inbound": 403, "POST /purge": 400,
+	"GET /{$}": 200, "GET /health": 200, "GET /verify/jwks": 404, "POST /hooks/{provider}/status": 404, "POST /hooks/{provider}/inbound": 404, "POST /hooks/{provider}/answer": 404, "POST /purge": 400,
 	"GET /verify/openapi": 200, "GET /verify/docs": 200,
 	"GET /verify/check": 400, "GET /verify/check/address": 400, "GET /verify/check/help": 400, "POST /verify/check/help": 400,
 	"GET /verify/check/app": 400, "POST /verify/check/app": 400, "GET /verify/check/recovery": 400, "POST /verify/check/recovery": 400,

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"twofa/hooks"
 	"twofa/internal/app"
 	"twofa/internal/channel"
 	"twofa/internal/config"
@@ -50,7 +51,7 @@ func newRig(t *testing.T, change ...func(*app.Parts)) *rig {
 	r.Rig = testrig.With(t, func(s *config.Settings, p *app.Parts) {
 		s.Channels = []channel.Channel{channel.WhatsApp}
 		s.Countries = map[string]bool{"US": true, "IN": true}
-		p.Provider = r.provider
+		p.Providers = map[string]hooks.Provider{channel.Twilio: r.provider}
 		toJSON := slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})
 		p.Log = slog.New(slog.NewMultiHandler(p.Log.Handler(), toJSON))
 		for _, f := range change {
@@ -83,6 +84,7 @@ func signed(r *http.Request) error {
 
 func (f *fakeProvider) Report(r *http.Request) (notify.Report, error)   { return f.report, signed(r) }
 func (f *fakeProvider) Inbound(r *http.Request) (notify.Inbound, error) { return f.inbound, signed(r) }
+func (f *fakeProvider) Advice() notify.Advice                           { return notify.Advice{} }
 func (f *fakeProvider) Reply(text string) (string, []byte) {
 	return "text/xml", []byte("<Response>" + text + "</Response>")
 }

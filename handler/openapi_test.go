@@ -25,7 +25,7 @@ import (
 // notDescribed are the routes that are not for clients: the host's own, the provider's, and
 // those to which only the page for people leads.
 var notDescribed = []string{
-	"GET /{$}", "POST /hooks/twilio/status", "POST /hooks/twilio/inbound", "POST /purge",
+	"GET /{$}", "POST /hooks/{provider}/status", "POST /hooks/{provider}/inbound", "POST /hooks/{provider}/answer", "POST /purge",
 	"GET /verify/check/address", "GET /verify/check/help", "POST /verify/check/help", "GET /verify/check/app", "POST /verify/check/app",
 	"GET /verify/check/recovery", "POST /verify/check/recovery", "GET /verify/check/end", "POST /verify/check/send", "POST /verify/check/new",
 	"GET /verify/check/send", "GET /verify/check/new", "GET /verify/check/resend", "GET /verify/check/code", "GET /verify/check/cancel",

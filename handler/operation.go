@@ -53,6 +53,7 @@ const (
 	opKeys        = "keys"
 	opReport      = "hook.status"
 	opMessage     = "hook.inbound"
+	opQuestion    = "hook.answer"
 	opPurge       = "purge"
 )
 

@@ -120,8 +120,9 @@ func (a *API) routes() []route {
 		{"/health", "health", byMethod{"GET": {anybody, opNone, a.checkHealth}}},
 		{"/verify/openapi", "pages", byMethod{"GET": {anybody, opNone, file(a.Docs.OpenAPI)}}},
 		{"/verify/docs", "pages", byMethod{"GET": {anybody, opNone, file(a.Docs.Page)}}},
-		{"/hooks/twilio/status", "hooks", byMethod{"POST": {anybody, opReport, hook(a.Hooks.Status)}}},
-		{"/hooks/twilio/inbound", "hooks", byMethod{"POST": {anybody, opMessage, hook(a.Hooks.Inbound)}}},
+		{"/hooks/{provider}/status", "hooks", byMethod{"POST": {anybody, opReport, hook(a.Hooks.Status)}}},
+		{"/hooks/{provider}/inbound", "hooks", byMethod{"POST": {anybody, opMessage, hook(a.Hooks.Inbound)}}},
+		{"/hooks/{provider}/answer", "hooks", byMethod{"POST": {anybody, opQuestion, hook(a.Hooks.Answer)}}},
 	}
 	all = append(all, a.pageRoutes()...)
 	if a.underHost() { // The host fires the timer as POST /{function}. On its own, anybody could
@@ -343,9 +344,9 @@ func conditions(r *http.Request) users.Conditions {
 }
 
 // hook is an endpoint that answers the provider with the reply of f as it is.
-func hook(f func(*http.Request) (hooks.Reply, error)) endpoint {
+func hook(f func(provider string, r *http.Request) (hooks.Reply, error)) endpoint {
 	return func(r *http.Request) (answer, error) {
-		reply, err := f(r)
+		reply, err := f(r.PathValue("provider"), r)
 		if err != nil || len(reply.Body) == 0 {
 			return answer{status: http.StatusNoContent}, err
 		}

@@ -24,6 +24,8 @@ const canary = "c4n4ry-Value"
 var (
 	report  = notify.Report{Verification: "VE0123456789abcdef0123456789abcdef", Attempt: 2, Status: otp.Failed, Failure: &notify.Failure{Outcome: otp.OutcomeUndeliverable, Code: 63024}}
 	message = notify.Inbound{From: fixture.Alice, Channel: channel.WhatsApp, Text: canary}
+	// question is about a call.
+	question = notify.Question{Verification: report.Verification, Attempt: 3, To: fixture.Alice, CallID: "C1"}
 )
 
 // rig is a service and its parts, which succeed unless a test says otherwise.
@@ -36,7 +38,7 @@ type rig struct {
 
 func newRig() *rig {
 	r := new(rig)
-	r.Service = hooks.Service{Provider: &r.provider, Deliveries: &r.deliveries, Inbox: &r.inbox}
+	r.Service = hooks.Service{Providers: map[string]hooks.Provider{"acme": &r.provider, "plain": plain{}}, Deliveries: &r.deliveries, Inbox: &r.inbox}
 	return r
 }
 
@@ -45,8 +47,15 @@ type provider struct {
 	silent bool // no reply is an empty body
 }
 
-func (p *provider) Report(*http.Request) (notify.Report, error)   { return report, p.err }
-func (p *provider) Inbound(*http.Request) (notify.Inbound, error) { return message, p.err }
+func (p *provider) Report(*http.Request) (notify.Report, error)     { return report, p.err }
+func (p *provider) Inbound(*http.Request) (notify.Inbound, error)   { return message, p.err }
+func (p *provider) Question(*http.Request) (notify.Question, error) { return question, p.err }
+func (p *provider) Advice() notify.Advice {
+	return notify.Advice{Forged: "ACME_TOKEN is the token", Foreign: "ACME_ACCOUNT"}
+}
+func (p *provider) Speech(m notify.Message) (string, []byte) {
+	return "text/xml", []byte("<Say>" + m.Code)
+}
 func (p *provider) Reply(text string) (string, []byte) {
 	if p.silent && text == "" {
 		return "text/xml", nil
@@ -54,10 +63,22 @@ func (p *provider) Reply(text string) (string, []byte) {
 	return "text/xml", []byte("<Response>" + text + "</Response>")
 }
 
+// plain is a provider that only reports.
+type plain struct{}
+
+func (plain) Report(*http.Request) (notify.Report, error) { return report, nil }
+func (plain) Advice() notify.Advice                       { return notify.Advice{} }
+
 type deliveries struct {
-	got []notify.Report
-	ctx context.Context
-	err error
+	got   []notify.Report
+	asked []notify.Question
+	ctx   context.Context
+	err   error
+}
+
+func (d *deliveries) Answer(ctx context.Context, q notify.Question) (notify.Message, error) {
+	d.ctx, d.asked = ctx, append(d.asked, q)
+	return notify.Message{Code: "123456"}, d.err
 }
 
 func (d *deliveries) Report(ctx context.Context, r notify.Report) error {
@@ -81,9 +102,10 @@ func request() *http.Request {
 	return httptest.NewRequest("POST", "/hooks/twilio/"+canary, strings.NewReader("Body="+canary))
 }
 
-var endpoints = map[string]func(*hooks.Service, *http.Request) (hooks.Reply, error){
+var endpoints = map[string]func(*hooks.Service, string, *http.Request) (hooks.Reply, error){
 	"status":  (*hooks.Service).Status,
 	"inbound": (*hooks.Service).Inbound,
+	"answer":  (*hooks.Service).Answer,
 }
 
 // wantRefusal fails the test unless both endpoints refuse the request with an
@@ -92,12 +114,12 @@ var endpoints = map[string]func(*hooks.Service, *http.Request) (hooks.Reply, err
 func (r *rig) wantRefusal(t *testing.T, kind problem.Kind, examine func(t *testing.T, e *problem.Error)) {
 	for endpoint, call := range endpoints {
 		t.Run(endpoint, func(t *testing.T) {
-			reply, err := call(&r.Service, request())
+			reply, err := call(&r.Service, "acme", request())
 			e := fixture.Problem(t, err, kind)
 			if text := fmt.Sprintf("%+v %+v", *e, reply); strings.Contains(text, canary) {
 				t.Errorf("the answer quotes the request: %s", text)
 			}
-			if len(r.deliveries.got) > 0 || len(r.inbox.got) > 0 || len(reply.Body) > 0 {
+			if len(r.deliveries.got)+len(r.deliveries.asked) > 0 || len(r.inbox.got) > 0 || len(reply.Body) > 0 {
 				t.Errorf("the request had an effect: %+v %+v %+v", r.deliveries.got, r.inbox.got, reply)
 			}
 			examine(t, e)
@@ -107,7 +129,7 @@ func (r *rig) wantRefusal(t *testing.T, kind problem.Kind, examine func(t *testi
 
 func TestAReportIsDelivered(t *testing.T) {
 	r, req := newRig(), request()
-	reply, err := r.Status(req)
+	reply, err := r.Status("acme", req)
 	if err != nil || reply.ContentType != "" || len(reply.Body) > 0 {
 		t.Errorf("answered %+v, %v, want nothing", reply, err)
 	}
@@ -128,7 +150,7 @@ func TestAMessageIsReceivedAndAnswered(t *testing.T) {
 	} {
 		r, req := newRig(), request()
 		r.inbox.reply, r.provider.silent = c.text, c.silent
-		reply, err := r.Inbound(req)
+		reply, err := r.Inbound("acme", req)
 		if err != nil || !reflect.DeepEqual(reply, c.want) {
 			t.Errorf("%s: answered %+v, %v, want %+v", name, reply, err, c.want)
 		}
@@ -150,9 +172,9 @@ func TestAttack11_UnprovenRequestsHaveNoEffect(t *testing.T) {
 		detail []string // what the answer has to name
 		log    string   // the error in the log
 	}{
-		"forged":               {notify.ErrForged, problem.Forbidden, []string{"TWOFA_PUBLIC_URL", "TWILIO_AUTH_TOKEN", "primary"}, forged},
+		"forged":               {notify.ErrForged, problem.Forbidden, []string{"TWOFA_PUBLIC_URL", "ACME_TOKEN is the token"}, forged},
 		"forged, wrapped":      {fmt.Errorf("%s: %w", canary, notify.ErrForged), problem.Forbidden, []string{"TWOFA_PUBLIC_URL"}, forged},
-		"foreign":              {notify.ErrForeign, problem.Forbidden, []string{"signed", "TWILIO_ACCOUNT_SID", "TWILIO_WHATSAPP_FROM", "TWILIO_SMS_FROM", "TWILIO_MESSAGING_SERVICE_SID"}, foreign},
+		"foreign":              {notify.ErrForeign, problem.Forbidden, []string{"signed", "Check ACME_ACCOUNT"}, foreign},
 		"foreign, wrapped":     {fmt.Errorf("%s: %w", canary, notify.ErrForeign), problem.Forbidden, nil, foreign},
 		"malformed":            {notify.ErrMalformed, problem.InvalidRequest, []string{"signed"}, malformed},
 		"malformed, wrapped":   {fmt.Errorf("%w: %s", notify.ErrMalformed, canary), problem.InvalidRequest, nil, malformed},
@@ -194,10 +216,13 @@ func TestErrorsOfTheParts(t *testing.T) {
 	} {
 		r := newRig()
 		r.deliveries.err, r.inbox.err, r.inbox.reply = c.err, c.err, "Stopped."
-		if reply, err := r.Status(request()); err != c.status || len(reply.Body) > 0 {
+		if reply, err := r.Status("acme", request()); err != c.status || len(reply.Body) > 0 {
 			t.Errorf("%s: the answer to a report is %+v, %v, want %v", name, reply, err, c.status)
 		}
-		if reply, err := r.Inbound(request()); err != c.err || len(reply.Body) > 0 {
+		if reply, err := r.Answer("acme", request()); err != c.err || len(reply.Body) > 0 {
+			t.Errorf("%s: the answer to a question is %+v, %v, want %v", name, reply, err, c.err)
+		}
+		if reply, err := r.Inbound("acme", request()); err != c.err || len(reply.Body) > 0 {
 			t.Errorf("%s: the answer to a message is %+v, %v, want %v", name, reply, err, c.err)
 		}
 	}
@@ -205,10 +230,40 @@ func TestErrorsOfTheParts(t *testing.T) {
 
 func TestWithoutAProviderCallbacksAreOff(t *testing.T) {
 	r := newRig()
-	r.Provider = nil
+	r.Providers = nil
 	r.wantRefusal(t, problem.NotFound, func(t *testing.T, e *problem.Error) {
 		if !strings.Contains(e.Detail, "TWOFA_PUBLIC_URL is not set") {
 			t.Errorf("detail %q", e.Detail)
 		}
 	})
+}
+
+func TestAQuestionIsAnswered(t *testing.T) {
+	r, req := newRig(), request()
+	reply, err := r.Answer("acme", req)
+	if err != nil || reply.ContentType != "text/xml" || string(reply.Body) != "<Say>123456" {
+		t.Errorf("answered %+v, %v", reply, err)
+	}
+	if !reflect.DeepEqual(r.deliveries.asked, []notify.Question{question}) || r.deliveries.ctx != req.Context() || r.inbox.got != nil || r.deliveries.got != nil {
+		t.Errorf("questions %+v", r.deliveries.asked)
+	}
+}
+
+// A provider that is not in use, and one that makes no such requests, is refused.
+func TestAttack37_RequestsOfOtherProviders(t *testing.T) {
+	r := newRig()
+	for endpoint, call := range endpoints {
+		for _, provider := range []string{"other", "", "plain"} {
+			if provider == "plain" && endpoint == "status" {
+				continue
+			}
+			reply, err := call(&r.Service, provider, request())
+			if e := fixture.Problem(t, err, problem.NotFound); strings.Contains(e.Detail, "TWOFA_PUBLIC_URL") || len(reply.Body) > 0 {
+				t.Errorf("%s of %q: %+v, %v", endpoint, provider, reply, err)
+			}
+		}
+	}
+	if len(r.deliveries.got)+len(r.deliveries.asked)+len(r.inbox.got) > 0 {
+		t.Error("a request had an effect")
+	}
 }

@@ -23,7 +23,7 @@ func TestTheSenderGetsWhatThePersonHasToSee(t *testing.T) {
 	r := rig.New(t)
 	r.Set(noon.Add(300 * time.Millisecond))
 	r.Policy(func(p *otp.Policy) { p.TTL = 5 * time.Minute })
-	r.Delivery.Deniable = map[channel.Channel]bool{channel.WhatsApp: true}
+	r.Delivery.Deniable = map[channel.Route]bool{{Channel: channel.WhatsApp}: true}
 	a := r.MustStart(otpsend.Request{
 		To: "+1 415 555 0123", Purpose: "payment", Locale: "de-AT", Transaction: otp.Transaction{Amount: "EUR 25.00", Payee: "Acme Bikes"},
 	})

@@ -50,7 +50,7 @@ func wantAlerts(r *rig.Rig, c channel.Channel, want int) {
 // The last wrong code warns the person once, and the warning has no code.
 func TestTheLastWrongCodeWarnsThePerson(t *testing.T) {
 	r := newRig(t)
-	r.Delivery.Deniable = map[channel.Channel]bool{channel.WhatsApp: true}
+	r.Delivery.Deniable = map[channel.Route]bool{{Channel: channel.WhatsApp}: true}
 	v, _ := begin(r, otpsend.Request{To: alice, Locale: "de", Transaction: otp.Transaction{Amount: "EUR 1"}})
 	if e := exhaust(r, v.ID); !e.Alerted {
 		t.Error("not alerted")

@@ -14,6 +14,7 @@ import (
 	"twofa/handler"
 	"twofa/health"
 	"twofa/hooks"
+	"twofa/internal/breaker"
 	"twofa/internal/channel"
 	"twofa/internal/config"
 	"twofa/internal/deadline"
@@ -56,11 +57,11 @@ type Parts struct {
 // Messenger sends messages, and receives reports and replies.
 type Messenger struct {
 	Senders notify.Senders
-	// Provider verifies and reads the provider's requests; nil without
+	// Providers verify and read the providers' requests, by name; none without
 	// TWOFA_PUBLIC_URL.
-	Provider hooks.Provider
-	// Deniable are the channels over which a person's reply reaches the service.
-	Deniable map[channel.Channel]bool
+	Providers map[string]hooks.Provider
+	// Deniable are the routes over which a person's reply reaches the service.
+	Deniable map[channel.Route]bool
 	// WhatsApp and SMS are the numbers that people can write to; "": none.
 	WhatsApp, SMS string
 }
@@ -92,7 +93,7 @@ func New(s config.Settings, p Parts) *handler.API {
 	}
 	sender := &delivery.Sender{
 		Recipients: recipients, Policy: s.Policy, Senders: p.Senders, Workflow: s.Channels, TestNumbers: s.TestNumbers,
-		Brand: brand, Deniable: p.Deniable, Log: p.Log, Now: p.Now,
+		Brand: brand, Deniable: p.Deniable, Breaker: &breaker.Breaker{Changed: delivery.LogProviders(p.Log)}, Log: p.Log, Now: p.Now,
 	}
 	hashing := turn.NewQueue(mayWait)
 	sessions := &session.Store{Table: p.Table, Keys: p.Keys}
@@ -111,7 +112,7 @@ func New(s config.Settings, p Parts) *handler.API {
 			Hashing: hashing, NotifyChanges: s.NotifyChanges, Notifier: sender, Pages: site, Now: p.Now,
 		},
 		Hooks: &hooks.Service{
-			Provider: p.Provider, Deliveries: sender,
+			Providers: p.Providers, Deliveries: sender,
 			Inbox: &delivery.Inbox{Recipients: recipients, Texts: p.Texts, Brand: brand, Now: p.Now},
 		},
 		Pages:          &pages.Service{},
@@ -134,7 +135,7 @@ func New(s config.Settings, p Parts) *handler.API {
 		signer := receipt.New(p.Keys, s.PublicURL, p.Now)
 		api.Verify.Receipts, api.Pages.Receipts = signer, signer
 	}
-	if p.Provider != nil && (p.WhatsApp != "" || p.SMS != "") {
+	if len(p.Providers) > 0 && (p.WhatsApp != "" || p.SMS != "") {
 		api.Send.Inbound = &otpsend.Inbound{WhatsApp: p.WhatsApp, SMS: p.SMS, Brand: brand, Texts: p.Texts}
 	}
 	return api

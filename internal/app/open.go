@@ -6,17 +6,18 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"twofa/hooks"
 	"twofa/internal/channel"
 	"twofa/internal/config"
 	"twofa/internal/notify"
 	"twofa/internal/notify/console"
 	"twofa/internal/notify/email"
+	"twofa/internal/notify/plivo"
 	"twofa/internal/notify/twilio"
 	"twofa/internal/phone"
 	"twofa/internal/secret"
@@ -117,7 +118,7 @@ func warnOfOtherSecret(table *boltstore.Store, keys *secret.Keyring, log *slog.L
 }
 
 func openMessenger(s config.Settings, catalogue *texts.Catalogue, stdout io.Writer, log *slog.Logger) (Messenger, error) {
-	m := Messenger{Senders: make(notify.Senders)}
+	m := Messenger{Senders: make(notify.Senders), Providers: make(map[string]hooks.Provider)}
 	if s.Messenger == config.MessengerConsole {
 		printer := console.New(stdout, catalogue)
 		for _, c := range channel.Sending {
@@ -132,24 +133,79 @@ func openMessenger(s config.Settings, catalogue *texts.Catalogue, stdout io.Writ
 			return m, err
 		}
 	}
-	if s.Twilio.AccountSID == "" {
-		return m, nil
+	accounts := make(map[string]notify.Senders)
+	if s.Twilio.AccountSID != "" {
+		if err := m.addTwilio(s, accounts, catalogue, log); err != nil {
+			return m, err
+		}
 	}
+	if s.Plivo.AuthID != "" {
+		if err := m.addPlivo(s, accounts, catalogue, log); err != nil {
+			return m, err
+		}
+	}
+	for _, c := range channel.Sending {
+		if sender := routed(accounts, s.Policy.Routes.Of(c)); sender != nil {
+			m.Senders[c] = sender
+		}
+	}
+	return m, nil
+}
+
+// routed returns the sender of a channel with those routes, nil if no account can send over it.
+func routed(accounts map[string]notify.Senders, routes []channel.Route) notify.Sender {
+	list := make(notify.Providers)
+	for _, r := range routes {
+		if r.Provider == "" { // of Twilio alone
+			return accounts[channel.Twilio][r.Channel]
+		}
+		if sender := accounts[r.Provider][r.Channel]; sender != nil {
+			list[r.Provider] = sender
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
+// addTwilio adds the account's senders, and if Twilio can reach the service, its requests and the
+// numbers that people can write to.
+func (m *Messenger) addTwilio(s config.Settings, accounts map[string]notify.Senders, catalogue *texts.Catalogue, log *slog.Logger) error {
 	s.Twilio.Logger, s.Twilio.Texts = log, catalogue
 	account, err := twilio.New(s.Twilio)
 	if err != nil {
-		return m, err
+		return err
 	}
-	maps.Copy(m.Senders, account.Senders())
+	accounts[channel.Twilio] = account.Senders()
 	if s.PublicURL == "" {
-		return m, nil
+		return nil
 	}
 	m.WhatsApp = s.Twilio.WhatsAppFrom
 	if strings.HasPrefix(s.Twilio.SMSFrom, "+") { // nobody can reply to a name, or to a short code from abroad
 		m.SMS = s.Twilio.SMSFrom
 	}
 	byService := s.Twilio.SMSFrom == "" && s.Twilio.MessagingServiceSID != ""
-	m.Deniable = map[channel.Channel]bool{channel.WhatsApp: true, channel.SMS: m.SMS != "" || byService}
-	m.Provider, err = twilio.NewWebhooks(s.Twilio)
-	return m, err
+	m.Deniable = make(map[channel.Route]bool)
+	for _, provider := range []string{"", channel.Twilio} {
+		m.Deniable[channel.Route{Channel: channel.WhatsApp, Provider: provider}] = true
+		m.Deniable[channel.Route{Channel: channel.SMS, Provider: provider}] = m.SMS != "" || byService
+	}
+	m.Providers[channel.Twilio], err = twilio.NewWebhooks(s.Twilio)
+	return err
+}
+
+// addPlivo is addTwilio for Plivo, to whose numbers nobody can write.
+func (m *Messenger) addPlivo(s config.Settings, accounts map[string]notify.Senders, catalogue *texts.Catalogue, log *slog.Logger) error {
+	s.Plivo.Logger, s.Plivo.Texts = log, catalogue
+	account, err := plivo.New(s.Plivo)
+	if err != nil {
+		return err
+	}
+	accounts[plivo.Name] = account.Senders()
+	if s.PublicURL == "" {
+		return nil
+	}
+	m.Providers[plivo.Name], err = plivo.NewWebhooks(s.Plivo)
+	return err
 }

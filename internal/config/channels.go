@@ -11,7 +11,6 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify/email"
-	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
 	"twofa/internal/phone"
 	"twofa/internal/texts"
@@ -27,18 +26,19 @@ func (e environment) channels(s *Settings, now time.Time, faults *Faults) {
 		}
 		s.Channels = append(s.Channels, c)
 	}
-	s.Policy.Routes = e.routes(s.Channels, faults)
-	byPhone := func(c channel.Channel) bool { return !c.NeedsEmail() }
-	provider := slices.ContainsFunc(s.Channels, byPhone) || e.TwilioAccountSID != ""
+	phones := slices.ContainsFunc(s.Channels, func(c channel.Channel) bool { return !c.NeedsEmail() }) ||
+		slices.ContainsFunc(providers, func(p provider) bool { return p.account(e) != "" })
 	mail := slices.Contains(s.Channels, channel.Email) || e.SMTPURL != "" || e.EmailFrom != ""
 
 	s.PublicURL = e.publicURL(faults)
-	s.Countries = e.countries(s.Messenger == MessengerTwilio && provider, faults)
-	if s.Messenger == MessengerTwilio && provider {
-		s.Twilio = e.twilio(s, faults)
+	s.Countries = e.countries(s.Messenger == MessengerProviders && phones, faults)
+	r := e.route(s.Channels, faults)
+	if s.Messenger == MessengerProviders {
+		s.Policy.Routes = r.routes
+		e.providers(s, r.channels, faults)
 	}
 	codeInSubject := yes(faults, "TWOFA_EMAIL_SUBJECT_CODE", e.EmailSubjectCode, true)
-	if s.Messenger == MessengerTwilio && mail {
+	if s.Messenger == MessengerProviders && mail {
 		o := email.Options{URL: e.SMTPURL, From: e.EmailFrom, CodeInSubject: codeInSubject}
 		*faults = append(*faults, o.Faults()...)
 		s.Email = o
@@ -65,22 +65,6 @@ func (e environment) publicURL(faults *Faults) string {
 func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
-}
-
-// twilio returns the provider's settings. Their faults are found by the package of
-// the provider.
-func (e environment) twilio(s *Settings, faults *Faults) twilio.Options {
-	o := twilio.Options{
-		AccountSID: e.TwilioAccountSID, AuthToken: e.TwilioAuthToken,
-		APIKey: e.TwilioAPIKey, APISecret: e.TwilioAPISecret,
-		WhatsAppFrom: strings.TrimPrefix(e.TwilioWhatsAppFrom, "whatsapp:"),
-		SMSFrom:      e.TwilioSMSFrom, VoiceFrom: e.TwilioVoiceFrom,
-		MessagingServiceSID: e.TwilioMessagingServiceSID,
-		ContentSID:          e.TwilioContentSID, AlertContentSID: e.TwilioAlertContentSID,
-		PublicURL: s.PublicURL, BaseURL: e.TwilioBaseURL, AllowPlainHTTP: s.AllowPlainHTTP, Channels: s.Channels,
-	}
-	*faults = append(*faults, o.Faults()...)
-	return o
 }
 
 // texts returns the settings of the messages' texts. It reads the operator's files

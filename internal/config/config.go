@@ -21,6 +21,7 @@ import (
 	"twofa/internal/client"
 	"twofa/internal/guard"
 	"twofa/internal/notify/email"
+	"twofa/internal/notify/plivo"
 	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
 	"twofa/internal/phone"
@@ -93,14 +94,27 @@ type environment struct {
 	TwilioContentSID          string `envconfig:"TWILIO_CONTENT_SID"`
 	TwilioAlertContentSID     string `envconfig:"TWILIO_ALERT_CONTENT_SID"`
 	TwilioBaseURL             string `envconfig:"TWILIO_BASE_URL"`
+
+	PlivoAuthID                string `envconfig:"PLIVO_AUTH_ID"`
+	PlivoAuthToken             string `envconfig:"PLIVO_AUTH_TOKEN"`
+	PlivoWhatsAppFrom          string `envconfig:"PLIVO_WHATSAPP_FROM"`
+	PlivoSMSFrom               string `envconfig:"PLIVO_SMS_FROM"`
+	PlivoPowerpackUUID         string `envconfig:"PLIVO_POWERPACK_UUID"`
+	PlivoCallFrom              string `envconfig:"PLIVO_CALL_FROM"`
+	PlivoWhatsAppTemplate      string `envconfig:"PLIVO_WHATSAPP_TEMPLATE"`
+	PlivoWhatsAppAlertTemplate string `envconfig:"PLIVO_WHATSAPP_ALERT_TEMPLATE"`
+	PlivoDLTEntityID           string `envconfig:"PLIVO_DLT_ENTITY_ID"`
+	PlivoDLTTemplateID         string `envconfig:"PLIVO_DLT_TEMPLATE_ID"`
+	PlivoDLTTemplateCategory   string `envconfig:"PLIVO_DLT_TEMPLATE_CATEGORY"`
+	PlivoBaseURL               string `envconfig:"PLIVO_BASE_URL"`
 }
 
 // Stores and messengers that can be chosen.
 const (
-	StoreAzure       = "azure"
-	StoreBolt        = "bolt"
-	MessengerTwilio  = "twilio"
-	MessengerConsole = "console"
+	StoreAzure         = "azure"
+	StoreBolt          = "bolt"
+	MessengerProviders = "providers" // "twilio" means the same, as in earlier releases
+	MessengerConsole   = "console"
 )
 
 // Settings is what main builds the service from.
@@ -138,6 +152,7 @@ type Settings struct {
 	Messenger string
 	Channels  []channel.Channel // the workflow, in order
 	Twilio    twilio.Options    // zero if it is not used
+	Plivo     plivo.Options     // zero if it is not used
 	Email     email.Options     // zero if it is not used
 	Texts     texts.Options
 	Countries map[string]bool // nil: all
@@ -153,8 +168,8 @@ type Settings struct {
 	Policy      otp.Policy
 	Limits      guard.Limits // over many addresses
 	LogLevel    slog.Level
-	// Unknown are the variables that begin with TWOFA_ or TWILIO_ and that this
-	// version does not know: most likely they are misspelled.
+	// Unknown are the variables that begin as our settings do and that this version does
+	// not know: most likely they are misspelled.
 	Unknown []string
 }
 
@@ -234,7 +249,8 @@ func unknown(environ []string) (unknown []string) {
 	known := names()
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
-		if (strings.HasPrefix(name, "TWOFA_") || strings.HasPrefix(name, "TWILIO_")) && !slices.Contains(known, name) {
+		ours := slices.ContainsFunc([]string{"TWOFA_", "TWILIO_", "PLIVO_"}, func(p string) bool { return strings.HasPrefix(name, p) })
+		if ours && !slices.Contains(known, name) {
 			unknown = append(unknown, name)
 		}
 	}

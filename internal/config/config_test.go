@@ -15,6 +15,7 @@ import (
 	"twofa/internal/config"
 	"twofa/internal/guard"
 	"twofa/internal/notify/email"
+	"twofa/internal/notify/plivo"
 	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
 	"twofa/internal/secret"
@@ -106,7 +107,7 @@ var working = map[string]struct {
 	"own_everything": {secret2 + "," + secret1, config.Settings{
 		Addr: "[::1]:8080", ClientIPHeader: "x-real-ip", MagicLinks: true, NotifyChanges: true, Store: "azure", DataDir: "/var/lib/twofa",
 		Tables:    azuretable.Options{ServiceURL: "https://account.table.core.windows.net", ClientID: "01234567-89ab-cdef-0123-456789ABCDEF", Setting: "TWOFA_TABLES_URL", TablePrefix: "Two2fa"},
-		Messenger: "twilio", Channels: []channel.Channel{"whatsapp", "sms", "call", "email"}, PublicURL: "https://twofa.example.com",
+		Messenger: "providers", Channels: []channel.Channel{"whatsapp", "sms", "call", "email"}, PublicURL: "https://twofa.example.com",
 		Pages:        config.Pages{Color: "#0b5fff", Logo: logo(), Privacy: "https://example.com/privacy", Terms: "https://example.com/terms?v=2", Support: "mailto:help@example.com"},
 		Email:        email.Options{URL: "smtps://user:pass%40word@mail.example.com", From: "Acme <login@example.com>"},
 		Texts:        texts.Options{Dir: "testdata/texts", Origin: "login.example.com", AppHash: "FA+9qCX9VSu"},
@@ -122,7 +123,7 @@ var working = map[string]struct {
 			WhatsAppFrom: "+14155238886", SMSFrom: "ACME", VoiceFrom: "+14155550199", MessagingServiceSID: "MG00000000000000000000000000000003",
 			ContentSID: "en=HX00000000000000000000000000000004,pt-BR=HX00000000000000000000000000000006", AlertContentSID: "HX00000000000000000000000000000005",
 			PublicURL: "https://twofa.example.com", BaseURL: "http://127.0.0.1:4010",
-			Channels: []channel.Channel{"whatsapp", "sms", "call", "email"},
+			Channels: []channel.Channel{"whatsapp", "sms", "call"},
 		},
 		Countries: map[string]bool{"IN": true, "US": true, "XK": true}, Brand: "Bäckerei Köhler & Söhne", LogLevel: slog.LevelWarn,
 		Policy: otp.Policy{
@@ -152,18 +153,43 @@ var working = map[string]struct {
 		s.Store, s.Tables = "bolt", azuretable.Options{}
 		s.Clients = clients(`[{"id": "bank-web", "secrets": ["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"], "scopes": ["users"], "directory": "bank"}]`)
 	})},
+	"own_routes": {"", ownDefaults(func(s *config.Settings) {
+		s.Messenger, s.Countries, s.PublicURL = "providers", map[string]bool{"IN": true}, "https://twofa.example.com"
+		s.Texts.Origin = "twofa.example.com"
+		s.Channels = []channel.Channel{"whatsapp", "sms"}
+		s.Policy.Routes = channel.Routes{"whatsapp": {"twilio", "plivo"}, "sms": {"plivo", "twilio"}, "call": {"plivo"}}
+		s.Twilio = twilio.Options{
+			AccountSID: "AC00000000000000000000000000000001", AuthToken: "0123456789abcdef0123456789abcdef", MessagingServiceSID: "MG00000000000000000000000000000003",
+			PublicURL: s.PublicURL, Channels: []channel.Channel{"whatsapp", "sms"},
+		}
+		s.Plivo = plivo.Options{
+			AuthID: "MAQWERTY0123456789ZX", AuthToken: "abcdefghijklmnopqrstuvwxyzABCDEF", WhatsAppFrom: "+14155238886", SMSFrom: "ACME", CallFrom: "+14155550199",
+			WhatsAppTemplate: "en_US=login_code,de=login_code", WhatsAppAlertTemplate: "en_US=login_alert",
+			DLTEntityID: "1101234567890123456", DLTTemplateID: "1107234567890123456", DLTTemplateCategory: "service_implicit",
+			PublicURL: s.PublicURL, BaseURL: "http://127.0.0.1:4010", Channels: []channel.Channel{"whatsapp", "sms", "call"},
+		}
+	})},
+	"host_plivo": {secret1, hostDefaults(func(s *config.Settings) {
+		s.Store, s.Tables = "bolt", azuretable.Options{}
+		s.Messenger, s.Countries, s.Channels = "providers", map[string]bool{"IN": true}, []channel.Channel{"sms"}
+		s.Policy.Routes = channel.Routes{"whatsapp": {"plivo"}, "sms": {"plivo"}, "call": {"plivo"}}
+		s.Plivo = plivo.Options{
+			AuthID: "MAQWERTY0123456789ZX", AuthToken: "abcdefghijklmnopqrstuvwxyzABCDEF",
+			PowerpackUUID: "5ec2e770-c4a1-4b0d-9e8f-7a6b5c4d3e2f", Channels: []channel.Channel{"sms"},
+		}
+	})},
 	"own_misspelled": {"", ownDefaults(func(s *config.Settings) { s.Unknown = []string{"TWOFA_BRANT", "TWOFA_MAX_CHEKS"} })},
 	"host_connection": {secret1, hostDefaults(func(s *config.Settings) {
 		s.Tables.ConnectionString = "DefaultEndpointsProtocol=https;AccountName=account;AccountKey=a2V5;EndpointSuffix=core.windows.net"
 		s.Tables.Setting = "AzureWebJobsStorage"
-		s.Messenger, s.Countries = "twilio", map[string]bool{"US": true}
+		s.Messenger, s.Countries = "providers", map[string]bool{"US": true}
 		s.Twilio = twilio.Options{AccountSID: "AC00000000000000000000000000000001", AuthToken: "0123456789abcdef0123456789abcdef", WhatsAppFrom: "+14155238886", Channels: []channel.Channel{"whatsapp"}}
 	})},
 	"host_account_name": {secret1, hostDefaults(func(s *config.Settings) {
 		s.Addr = "127.0.0.1:65535"
 		s.Tables.ServiceURL, s.Tables.ClientID = "https://account123.table.core.windows.net", "01234567-89ab-cdef-0123-456789abcdef"
 		s.Tables.Setting = "AzureWebJobsStorage__accountName"
-		s.Messenger, s.Countries = "twilio", map[string]bool{"US": true}
+		s.Messenger, s.Countries = "providers", map[string]bool{"US": true}
 		s.Twilio = twilio.Options{
 			AccountSID: "AC00000000000000000000000000000001", APIKey: "SK00000000000000000000000000000002",
 			APISecret: "abcdefghijklmnopqrstuvwxyzABCDEF", MessagingServiceSID: "MG00000000000000000000000000000003", Channels: []channel.Channel{"whatsapp"},

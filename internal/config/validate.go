@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"twofa/internal/channel"
 	"twofa/internal/client"
 	"twofa/internal/guard"
 	"twofa/internal/notify"
@@ -51,7 +52,7 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 	s.Clients = e.clients(&faults)
 	store, messenger := StoreBolt, MessengerConsole
 	if s.UnderHost {
-		store, messenger = StoreAzure, MessengerTwilio
+		store, messenger = StoreAzure, MessengerProviders
 		if port, err := strconv.ParseUint(e.Port, 10, 16); err != nil || port == 0 {
 			faults.add("FUNCTIONS_CUSTOMHANDLER_PORT", "is not a port number")
 		}
@@ -62,7 +63,10 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 		faults.add("TWOFA_ADDR", "is an address that other machines reach, and the service asks for no key there: use 127.0.0.1, set TWOFA_CLIENTS, or set TWOFA_UNPROTECTED=true behind something that authenticates")
 	}
 	s.Store = choice(&faults, "TWOFA_STORE", cmp.Or(e.Store, store), StoreAzure, StoreBolt)
-	s.Messenger = choice(&faults, "TWOFA_MESSENGER", cmp.Or(e.Messenger, messenger), MessengerTwilio, MessengerConsole)
+	if e.Messenger == channel.Twilio {
+		e.Messenger = MessengerProviders
+	}
+	s.Messenger = choice(&faults, "TWOFA_MESSENGER", cmp.Or(e.Messenger, messenger), MessengerProviders, MessengerConsole)
 
 	if e.Secret != "" {
 		keys, err := secret.Parse(e.Secret)

@@ -33,8 +33,8 @@ type Sender struct {
 	Workflow    []channel.Channel
 	TestNumbers otp.TestNumbers            // get no messages
 	Brand       func(client string) string // the name in a client's messages
-	// Deniable are the channels on which a person's reply reaches the service.
-	Deniable map[channel.Channel]bool
+	// Deniable are the routes on which a person's reply reaches the service.
+	Deniable map[channel.Route]bool
 	// Breaker knows which providers fail for everybody.
 	Breaker *breaker.Breaker
 	// Log gets each message that failed: an operator has to learn of a wrong
@@ -197,7 +197,7 @@ func (s *Sender) message(r otp.Recipient, v otp.Verification, n int, now time.Ti
 	}
 	return notify.Message{
 		To: r.AddressFor(v, a.Channel), Code: code, Provider: a.Provider, Brand: s.Brand(v.Client), Purpose: v.Purpose, Locale: v.Locale,
-		CanDeny: s.Deniable[a.Channel], Amount: v.Transaction.Amount, Payee: v.Transaction.Payee, Verification: v.ID, Attempt: n,
+		CanDeny: s.Deniable[channel.Route{Channel: a.Channel, Provider: a.Provider}], Amount: v.Transaction.Amount, Payee: v.Transaction.Payee, Verification: v.ID, Attempt: n,
 		// Both in whole seconds, so that ten minutes do not read as nine.
 		ValidFor: v.ExpiresAt.Sub(now.Truncate(time.Second)),
 	}, nil

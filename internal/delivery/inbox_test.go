@@ -230,7 +230,7 @@ func TestReceive_DoesNotReplyIfStorageFails(t *testing.T) {
 // reaches the service.
 func TestAMessageOffersToDenyIfAReplyReachesTheService(t *testing.T) {
 	r := newRig(t, channel.WhatsApp, channel.SMS)
-	r.Delivery.Deniable = map[channel.Channel]bool{channel.SMS: true}
+	r.Delivery.Deniable = map[channel.Route]bool{{Channel: channel.SMS}: true}
 	id := r.MustStart(toAlice).ID
 	r.MustReport(id, 1, otp.Failed, notOnWhatsApp)
 	if chat, sms := r.Sender(channel.WhatsApp).Last(), r.Sender(channel.SMS).Last(); chat.CanDeny || !sms.CanDeny {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"twofa/internal/app"
+	"twofa/internal/channel"
 	"twofa/internal/config"
 	"twofa/internal/notify/twilio"
 	"twofa/internal/otp"
@@ -28,14 +29,14 @@ func newSigned(t *testing.T) *signed {
 	t.Helper()
 	double := twiliotest.New(twiliotest.Account{})
 	t.Cleanup(double.Close)
-	hooks, err := twilio.NewWebhooks(twilio.Options{
+	webhooks, err := twilio.NewWebhooks(twilio.Options{
 		AccountSID: twiliotest.AccountSID, AuthToken: twiliotest.AuthToken, PublicURL: ourURL,
 		WhatsAppFrom: twiliotest.WhatsAppFrom, SMSFrom: twiliotest.SMSFrom, MessagingServiceSID: twiliotest.MessagingServiceSID,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := rig.With(t, func(_ *config.Settings, p *app.Parts) { p.Provider = hooks })
+	r := rig.With(t, func(_ *config.Settings, p *app.Parts) { p.Providers[channel.Twilio] = webhooks })
 	r.Policy(func(p *otp.Policy) { p.ResendAfter = 0 })
 	return &signed{r, double}
 }
@@ -65,7 +66,7 @@ func (s *signed) send(form url.Values) string {
 	req := httptest.NewRequest("POST", ourURL+twiliotest.InboundPath, strings.NewReader(form.Encode())).WithContext(s.Ctx())
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("X-Twilio-Signature", s.double.Sign(ourURL+twiliotest.InboundPath, form))
-	reply, err := s.API.Hooks.Inbound(req)
+	reply, err := s.API.Hooks.Inbound(channel.Twilio, req)
 	if err != nil {
 		s.TB.Fatalf("%s: %v", form.Get("From"), err)
 	}

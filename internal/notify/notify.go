@@ -144,6 +144,12 @@ var (
 	ErrMalformed = errors.New("notify: cannot be read")
 )
 
+// Advice says which settings may be wrong if a provider's request is refused.
+type Advice struct {
+	// Forged ends the sentence "check that ...", Foreign the sentence "check ...".
+	Forged, Foreign string
+}
+
 // Report is what a provider reports about a message after accepting it.
 type Report struct {
 	Verification otp.ID

@@ -33,8 +33,8 @@ const (
 	AnswerPath = "/hooks/plivo/answer"
 )
 
-// name is the provider's name in logs.
-const name = "plivo"
+// Name is the provider's name in routes, paths and logs.
+const Name = "plivo"
 
 // Account is a Plivo account with its senders. It is safe for concurrent use. Use
 // New. Package fmt and slog do not print its credentials.

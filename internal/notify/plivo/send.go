@@ -17,9 +17,10 @@ const (
 	// minExpiry and maxExpiry are Plivo's limits for message_expiry.
 	minExpiry = 5 * time.Second
 	maxExpiry = 10799 * time.Second
-	// maxRinging is how long a phone rings, maxCall how long a call lasts after it
-	// was answered. Both bound what a call costs; the longest speech is shorter.
-	maxRinging = 60 * time.Second
+	// maxRinging is how long a phone rings, so that Plivo can still ask what the call says
+	// (otp.AskedWithin). maxCall is how long a call lasts after it was answered. Both
+	// bound what a call costs; the longest speech is shorter.
+	maxRinging = 40 * time.Second
 	maxCall    = 300 * time.Second
 	// india is the country code of the numbers that need a registration.
 	india = "91"
@@ -40,7 +41,7 @@ var (
 )
 
 // Provider implements notify.Namer.
-func (s *sender) Provider() string { return name }
+func (s *sender) Provider() string { return Name }
 
 // ShowsTransaction reports whether amount and payee reach the person: an
 // authentication template has room for the code only.

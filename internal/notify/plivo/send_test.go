@@ -81,7 +81,7 @@ func TestParameters(t *testing.T) {
 		{"SMS to India, not registered", channel.SMS, nil, toIndia, `{"src":"15005550006","dst":"919876543210","type":"sms","log":false` + expiry + "," + reports +
 			`,"text":"SMS` + text + `"}`, true},
 
-		{"call", channel.Call, nil, payment, `{"from":"12025550143","to":"14155550123","answer_method":"POST","hangup_method":"POST","ring_timeout":60,"time_limit":300,` +
+		{"call", channel.Call, nil, payment, `{"from":"12025550143","to":"14155550123","answer_method":"POST","hangup_method":"POST","ring_timeout":40,"time_limit":300,` +
 			`"answer_url":"https://twofa.example/hooks/plivo/answer?id=VE0123456789abcdef0123456789abcdef&attempt=2",` +
 			`"hangup_url":"https://twofa.example/hooks/plivo/status?id=VE0123456789abcdef0123456789abcdef&attempt=2"}`, true},
 	} {
@@ -163,13 +163,13 @@ func TestSenders(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	for validFor, want := range map[time.Duration][2]time.Duration{ // of a message, of ringing
-		10 * time.Minute:          {10 * time.Minute, time.Minute},
-		90*time.Second + 999e6:    {90 * time.Second, time.Minute}, // never longer than the code
+		10 * time.Minute:          {10 * time.Minute, maxRinging},
+		90*time.Second + 999e6:    {90 * time.Second, maxRinging}, // never longer than the code
 		30 * time.Second:          {30 * time.Second, 30 * time.Second},
 		5 * time.Second:           {5 * time.Second, 5 * time.Second}, // the shortest that Plivo accepts
-		10799 * time.Second:       {10799 * time.Second, time.Minute},
-		24 * time.Hour:            {10799 * time.Second, time.Minute}, // the longest that Plivo accepts
-		3*time.Hour + time.Hour/2: {10799 * time.Second, time.Minute},
+		10799 * time.Second:       {10799 * time.Second, maxRinging},
+		24 * time.Hour:            {10799 * time.Second, maxRinging}, // the longest that Plivo accepts
+		3*time.Hour + time.Hour/2: {10799 * time.Second, maxRinging},
 	} {
 		inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 			m := tracked()

@@ -244,7 +244,7 @@ func TestAttack11_ForgedReports(t *testing.T) {
 			r.header = good.header.Clone()
 			change(&r)
 			got, err := hooks.Report(r.http())
-			if want := (notify.Report{Verification: verification, Attempt: 12, Provider: "plivo", Status: otp.Delivered}); err != nil || got != want {
+			if want := (notify.Report{Verification: verification, Attempt: 12, Provider: Name, Status: otp.Delivered}); err != nil || got != want {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		})

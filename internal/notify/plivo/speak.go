@@ -37,14 +37,14 @@ var voices = map[string]voice{
 	"ko-KR": {"ko-KR", "Polly.Seoyeon"}, "nb-NO": {"nb-NO", "Polly.Liv"}, "ro-RO": {"ro-RO", "Polly.Carmen"}, "tr-TR": {"tr-TR", "Polly.Filiz"},
 }
 
-// Answer returns what a call for the message says, as the response to a request that
-// [Webhooks.Answer] has accepted. If Plivo has no voice for the language, the call
+// Speech returns what a call for the message says, as the response to a request that
+// Question has accepted. If Plivo has no voice for the language, the call
 // speaks English. The body holds the code, so it must go to nobody but Plivo.
-func (a *Account) Answer(m notify.Message) (contentType string, body []byte) {
-	speech := a.texts.Speech(m)
+func (w *Webhooks) Speech(m notify.Message) (contentType string, body []byte) {
+	speech := w.texts.Speech(m)
 	if _, ok := voices[speech.Language]; !ok {
 		m.Locale = texts.English
-		speech = a.texts.Speech(m)
+		speech = w.texts.Speech(m)
 	}
 	return "text/xml; charset=utf-8", []byte(speak(speech, m.Code))
 }

@@ -118,10 +118,10 @@ func TestSpeakProperty(t *testing.T) {
 // If Plivo has no voice for a language, the call speaks English instead of reading the
 // text in a foreign voice.
 func TestAnswerInALanguageWithoutAVoice(t *testing.T) {
-	a := newAccount(t, options())
+	hooks := webhooks(t)
 	m := tracked()
 	m.Locale = "xx"
-	contentType, body := a.Answer(m)
+	contentType, body := hooks.Speech(m)
 	if got := parse(t, string(body)).Speak[0]; contentType != "text/xml; charset=utf-8" || got.Language != "en-GB" {
 		t.Errorf("%s, %+v", contentType, got)
 	}
@@ -130,12 +130,10 @@ func TestAnswerInALanguageWithoutAVoice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := options()
-	o.Texts = catalogue
-	a = newAccount(t, o)
+	hooks = webhooks(t, func(o *Options) { o.Texts = catalogue })
 	for locale, want := range map[string]string{"de": "de-DE", "pt-PT": "pt-PT", "en-AU": "en-AU", "hi": "hi-IN", "fi": "en-US", "he": "en-US", "zh-HK": "en-US", "zh-TW": "cmn-CN", "": "en-US"} {
 		m.Locale = locale
-		_, body := a.Answer(m)
+		_, body := hooks.Speech(m)
 		if got := parse(t, string(body)).Speak[0]; got.Language != want {
 			t.Errorf("%s: %+v, want %s", locale, got, want)
 		}

@@ -30,12 +30,13 @@ type Webhooks struct {
 	credentials *credentials
 	sms         string // the variable of the SMS sender
 	callFrom    string // digits. Empty: there are no calls
+	texts       Texts
 	parts       *tally
 	log         *slog.Logger
 }
 
 // NewWebhooks takes the same Options as New. It needs PublicURL, AuthID and
-// AuthToken, and CallFrom for requests about calls. The error says what is wrong and
+// AuthToken, and CallFrom and Texts for requests about calls. The error says what is wrong and
 // quotes no value.
 func NewWebhooks(o Options) (*Webhooks, error) {
 	origin, err := gateway.ParsePublicURL(o.PublicURL)
@@ -51,7 +52,7 @@ func NewWebhooks(o Options) (*Webhooks, error) {
 	}
 	w := &Webhooks{
 		origin: origin, credentials: newCredentials(o.AuthID, o.AuthToken), sms: senderVariables[channel.SMS],
-		callFrom: digitsOf(o.CallFrom), parts: new(tally), log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		callFrom: digitsOf(o.CallFrom), texts: o.Texts, parts: new(tally), log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 	}
 	if o.PowerpackUUID != "" {
 		w.sms = powerpackVariable
@@ -88,6 +89,14 @@ var (
 	}
 )
 
+// Advice implements hooks.Provider.
+func (w *Webhooks) Advice() notify.Advice {
+	return notify.Advice{
+		Forged:  tokenVariable + " is the token of the account or of its main account",
+		Foreign: "that " + senderVariables[channel.Call] + " is the number that calls come from",
+	}
+}
+
 // Report reads a report on a message, or on a call that has ended (a POST to
 // StatusPath). Of a message in several parts, each part has reports of its own: a
 // failed part fails the message, and the last part that is delivered delivers it. The
@@ -114,7 +123,7 @@ func (w *Webhooks) messageReport(got received) (notify.Report, error) {
 	if !form.Has("Status") || !isUUID(message) {
 		return notify.Report{}, notify.ErrMalformed
 	}
-	report := notify.Report{Verification: got.id, Attempt: got.attempt, Provider: name, Status: otp.Queued}
+	report := notify.Report{Verification: got.id, Attempt: got.attempt, Provider: Name, Status: otp.Queued}
 	said := form.Get("Status")
 	p, ok := messageStatuses[said]
 	if !ok {
@@ -140,7 +149,7 @@ func (w *Webhooks) callReport(got received) (notify.Report, error) {
 	if err := w.isOurCall(got); err != nil {
 		return notify.Report{}, err
 	}
-	report := notify.Report{Verification: got.id, Attempt: got.attempt, Provider: name, Status: otp.Queued}
+	report := notify.Report{Verification: got.id, Attempt: got.attempt, Provider: Name, Status: otp.Queued, Asks: true}
 	said := got.form.Get("CallStatus")
 	p, ok := callStatuses[said]
 	if !ok {
@@ -153,32 +162,24 @@ func (w *Webhooks) callReport(got received) (notify.Report, error) {
 	return report, nil
 }
 
-// Answered is a call that a person has answered, so that Plivo asks what it says.
-type Answered struct {
-	Verification otp.ID
-	Attempt      int // from 1
-	// To is the number in E.164 that was called. The caller has to make sure that it
-	// is the one of the attempt.
-	To string
-	// Call is Plivo's UUID of the call. Plivo may ask for one call up to three times.
-	Call string
-}
-
-// Answer reads a request for what an answered call says (a POST to AnswerPath). The
-// response is [Account.Answer]. Its errors are those of Report.
-func (w *Webhooks) Answer(r *http.Request) (Answered, error) {
+// Question reads a request for what an answered call says (a POST to AnswerPath). The
+// response is Speech. Its errors are those of Report.
+func (w *Webhooks) Question(r *http.Request) (notify.Question, error) {
 	got, err := w.read(r, AnswerPath)
 	if err != nil {
-		return Answered{}, err
+		return notify.Question{}, err
 	}
 	if err := w.isOurCall(got); err != nil {
-		return Answered{}, err
+		return notify.Question{}, err
 	}
-	a := Answered{Verification: got.id, Attempt: got.attempt, To: "+" + digitsOf(got.form.Get("To")), Call: got.form.Get("CallUUID")}
-	if got.form.Get("CallStatus") != "in-progress" || !gateway.IsE164(a.To) || !isUUID(a.Call) {
-		return Answered{}, notify.ErrMalformed
+	q := notify.Question{
+		Verification: got.id, Attempt: got.attempt, Provider: Name,
+		To: "+" + digitsOf(got.form.Get("To")), CallID: got.form.Get("CallUUID"),
 	}
-	return a, nil
+	if got.form.Get("CallStatus") != "in-progress" || !gateway.IsE164(q.To) || !isUUID(q.CallID) {
+		return notify.Question{}, notify.ErrMalformed
+	}
+	return q, nil
 }
 
 // isOurCall checks that a request about a call has one reading and is about a call

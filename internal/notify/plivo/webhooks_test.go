@@ -47,16 +47,15 @@ func webhooks(tb testing.TB, changes ...func(*Options)) *receiver {
 		report, err := hooks.Report(req)
 		r.reports, r.errs = append(r.reports, report), append(r.errs, err)
 	})
-	account := newAccount(tb, o)
 	mux.HandleFunc(AnswerPath, func(w http.ResponseWriter, req *http.Request) {
-		answered, err := hooks.Answer(req)
+		asked, err := hooks.Question(req)
 		if err != nil {
 			w.WriteHeader(http.StatusForbidden)
 			return
 		}
 		m := tracked()
-		m.To, m.Verification, m.Attempt = answered.To, answered.Verification, answered.Attempt
-		contentType, body := account.Answer(m)
+		m.To, m.Verification, m.Attempt = asked.To, asked.Verification, asked.Attempt
+		contentType, body := hooks.Speech(m)
 		w.Header().Set("Content-Type", contentType)
 		_, _ = w.Write(body)
 	})
@@ -137,7 +136,7 @@ func TestReportsWithFewParameters(t *testing.T) {
 	r.send(t, channel.SMS, tracked())
 	for _, drop := range []string{"ParentMessageUUID", "PartInfo", "Type", "From", "To", "Units"} {
 		got, err := hooks.report(t, r.Double, r.Accepted()[0], "delivered", 0, drop, "-")
-		if want := (notify.Report{Verification: verification, Attempt: 2, Provider: "plivo", Status: otp.Delivered}); err != nil || got != want {
+		if want := (notify.Report{Verification: verification, Attempt: 2, Provider: Name, Status: otp.Delivered}); err != nil || got != want {
 			t.Errorf("without %s: %+v, %v", drop, got, err)
 		}
 	}
@@ -209,8 +208,8 @@ func TestAnAnsweredCall(t *testing.T) {
 		form := d.StatusForm(m, status, 0, extra...)
 		return signedRequest(d, AnswerPath, goodQuery, form).http()
 	}
-	got, err := hooks.Answer(request("in-progress"))
-	if want := (Answered{Verification: verification, Attempt: 12, To: recipient, Call: m.UUID}); err != nil || got != want {
+	got, err := hooks.Question(request("in-progress"))
+	if want := (notify.Question{Verification: verification, Attempt: 12, Provider: Name, To: recipient, CallID: m.UUID}); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	for name, r := range map[string]*http.Request{
@@ -222,7 +221,7 @@ func TestAnAnsweredCall(t *testing.T) {
 		"no call":          request("in-progress", "CallUUID", "-"),
 		"another id":       request("in-progress", "CallUUID", "1"),
 	} {
-		if got, err := hooks.Answer(r); err != notify.ErrMalformed || got != (Answered{}) {
+		if got, err := hooks.Question(r); err != notify.ErrMalformed || got != (notify.Question{}) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -231,7 +230,7 @@ func TestAnAnsweredCall(t *testing.T) {
 		t.Errorf("a question as a report: %v", err)
 	}
 	report := signedRequest(d, StatusPath, goodQuery, d.StatusForm(m, "in-progress", 0)).http()
-	if got, err := hooks.Answer(report); err != notify.ErrForged {
+	if got, err := hooks.Question(report); err != notify.ErrForged {
 		t.Errorf("a report as a question: %+v, %v", got, err)
 	}
 }

@@ -125,6 +125,14 @@ var (
 	}
 )
 
+// Advice implements hooks.Provider.
+func (w *Webhooks) Advice() notify.Advice {
+	return notify.Advice{
+		Forged:  "TWILIO_AUTH_TOKEN is the account's primary auth token",
+		Foreign: "TWILIO_ACCOUNT_SID, and that TWILIO_WHATSAPP_FROM, TWILIO_SMS_FROM or TWILIO_MESSAGING_SERVICE_SID is what people write to",
+	}
+}
+
 // Report reads a delivery report on a message (a POST to StatusPath). The error
 // is [notify.ErrForged], [notify.ErrForeign] or [notify.ErrMalformed], or a
 // *problem.Error of kind PayloadTooLarge.

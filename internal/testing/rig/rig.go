@@ -94,7 +94,7 @@ func With(tb testing.TB, change func(*config.Settings, *app.Parts), channels ...
 	settings := config.Settings{UnderHost: true, Policy: otp.DefaultPolicy(), Channels: channels, Brand: "Acme"}
 	parts := app.Parts{
 		Table: r.Table, Keys: r.Keys, Texts: catalogue, Catalogue: catalogue, Now: r.Now,
-		Messenger: app.Messenger{Senders: make(notify.Senders), Provider: noProvider{}, WhatsApp: Own, SMS: Own},
+		Messenger: app.Messenger{Senders: make(notify.Senders), Providers: map[string]hooks.Provider{channel.Twilio: noProvider{}}, WhatsApp: Own, SMS: Own},
 		Log:       slog.New(slog.NewTextHandler(lockedLog{r}, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTime})),
 	}
 	for _, c := range channels {

@@ -1,0 +1,49 @@
+package config
+
+import (
+	"strings"
+
+	"twofa/internal/channel"
+	"twofa/internal/notify/plivo"
+	"twofa/internal/notify/twilio"
+)
+
+// providers reads the settings of the providers that are in use: those that a channel goes over,
+// and those that have an account. Their faults are found by the packages of the providers.
+func (e environment) providers(s *Settings, channels map[string][]channel.Channel, faults *Faults) {
+	for _, p := range providers {
+		if len(channels[p.name]) == 0 && p.account(e) == "" {
+			continue
+		}
+		switch p.name {
+		case channel.Twilio:
+			s.Twilio = e.twilio(s, channels[p.name])
+			*faults = append(*faults, s.Twilio.Faults()...)
+		case plivo.Name:
+			s.Plivo = e.plivo(s, channels[p.name])
+			*faults = append(*faults, s.Plivo.Faults()...)
+		}
+	}
+}
+
+func (e environment) twilio(s *Settings, channels []channel.Channel) twilio.Options {
+	return twilio.Options{
+		AccountSID: e.TwilioAccountSID, AuthToken: e.TwilioAuthToken,
+		APIKey: e.TwilioAPIKey, APISecret: e.TwilioAPISecret,
+		WhatsAppFrom: strings.TrimPrefix(e.TwilioWhatsAppFrom, "whatsapp:"),
+		SMSFrom:      e.TwilioSMSFrom, VoiceFrom: e.TwilioVoiceFrom,
+		MessagingServiceSID: e.TwilioMessagingServiceSID,
+		ContentSID:          e.TwilioContentSID, AlertContentSID: e.TwilioAlertContentSID,
+		PublicURL: s.PublicURL, BaseURL: e.TwilioBaseURL, AllowPlainHTTP: s.AllowPlainHTTP, Channels: channels,
+	}
+}
+
+func (e environment) plivo(s *Settings, channels []channel.Channel) plivo.Options {
+	return plivo.Options{
+		AuthID: e.PlivoAuthID, AuthToken: e.PlivoAuthToken,
+		WhatsAppFrom: e.PlivoWhatsAppFrom, SMSFrom: e.PlivoSMSFrom, PowerpackUUID: e.PlivoPowerpackUUID, CallFrom: e.PlivoCallFrom,
+		WhatsAppTemplate: e.PlivoWhatsAppTemplate, WhatsAppAlertTemplate: e.PlivoWhatsAppAlertTemplate,
+		DLTEntityID: e.PlivoDLTEntityID, DLTTemplateID: e.PlivoDLTTemplateID, DLTTemplateCategory: e.PlivoDLTTemplateCategory,
+		PublicURL: s.PublicURL, BaseURL: e.PlivoBaseURL, AllowPlainHTTP: s.AllowPlainHTTP, Channels: channels,
+	}
+}
