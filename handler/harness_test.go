@@ -71,8 +71,9 @@ func (r *rig) noPause() *rig {
 // fakeProvider takes a request for signed if it has the header Signed, and reads
 // it as the test says.
 type fakeProvider struct {
-	report  notify.Report
-	inbound notify.Inbound
+	report   notify.Report
+	inbound  notify.Inbound
+	question notify.Question
 }
 
 func signed(r *http.Request) error {
@@ -84,7 +85,13 @@ func signed(r *http.Request) error {
 
 func (f *fakeProvider) Report(r *http.Request) (notify.Report, error)   { return f.report, signed(r) }
 func (f *fakeProvider) Inbound(r *http.Request) (notify.Inbound, error) { return f.inbound, signed(r) }
-func (f *fakeProvider) Advice() notify.Advice                           { return notify.Advice{} }
+func (f *fakeProvider) Question(r *http.Request) (notify.Question, error) {
+	return f.question, signed(r)
+}
+func (f *fakeProvider) Advice() notify.Advice { return notify.Advice{} }
+func (f *fakeProvider) Speech(m notify.Message) (string, []byte) {
+	return "text/xml", []byte("<Response>" + m.Code + "</Response>")
+}
 func (f *fakeProvider) Reply(text string) (string, []byte) {
 	return "text/xml", []byte("<Response>" + text + "</Response>")
 }

@@ -19,6 +19,7 @@ type Sender struct {
 	sent   []notify.Message
 	script []error
 	always error
+	answer func(m notify.Message) error
 	blind  bool
 	during func(m notify.Message)
 }
@@ -35,6 +36,13 @@ func (s *Sender) Always(answer error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.always = answer
+}
+
+// AnswerBy sets what answers all messages for which Answer has set nothing.
+func (s *Sender) AnswerBy(answer func(m notify.Message) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer = answer
 }
 
 // Blind sets whether the sender cannot show amount and payee.
@@ -73,13 +81,16 @@ func (s *Sender) Send(_ context.Context, m notify.Message) error {
 	s.rig.mustBeStored(s.channel, m)
 	s.mu.Lock()
 	s.sent = append(s.sent, m)
-	during, answer := s.during, s.always
+	during, answer, by := s.during, s.always, s.answer
 	if len(s.script) > 0 {
-		answer, s.script = s.script[0], s.script[1:]
+		answer, by, s.script = s.script[0], nil, s.script[1:]
 	}
 	s.mu.Unlock()
 	if during != nil {
 		during(m)
+	}
+	if by != nil {
+		return by(m)
 	}
 	return answer
 }
