@@ -16,6 +16,7 @@ import (
 	"twofa/internal/app"
 	"twofa/internal/client"
 	"twofa/internal/config"
+	"twofa/internal/notify/plivo"
 	"twofa/internal/deadline"
 	"twofa/internal/otp"
 	"twofa/internal/secret"
@@ -78,6 +79,8 @@ func TestR2_R6_Warnings(t *testing.T) {
 		{"nothing", config.Settings{Addr: "127.0.0.1:7071", Messenger: "console"}, nil},
 		{"loopback of version 6", config.Settings{Addr: "[::1]:7071", Messenger: "console"}, nil},
 		{"misspelled", config.Settings{Addr: "127.0.0.1:1", Unknown: []string{"TWOFA_BRANT"}}, []string{"TWOFA_BRANT"}},
+		{"a provider that nothing goes over", config.Settings{Addr: "127.0.0.1:1", Unrouted: []string{"plivo"}}, []string{"TWOFA_ROUTES"}},
+		{"a provider that cannot report", config.Settings{Addr: "127.0.0.1:1", Plivo: plivo.Options{AuthID: "MA"}}, []string{"TWOFA_PUBLIC_URL"}},
 		{"open to all", config.Settings{Addr: "0.0.0.0:7071"}, []string{"TWOFA_ADDR"}},
 		{"open, with clients", config.Settings{Addr: "0.0.0.0:7071", Clients: new(client.Registry)}, []string{"TWOFA_ADDR"}},
 		{"clients on loopback", config.Settings{Addr: "127.0.0.1:7071", Clients: new(client.Registry)}, nil},

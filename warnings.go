@@ -30,7 +30,10 @@ func warnings(s config.Settings) (list []warning) {
 	if s.UnderHost && s.Messenger == config.MessengerConsole {
 		add("TWOFA_MESSENGER", "messages are printed and not sent: codes and numbers go to the host's log. Use this for local work only")
 	}
-	if s.PublicURL == "" && s.Twilio.AccountSID != "" {
+	for _, name := range s.Unrouted {
+		add("TWOFA_ROUTES", "a provider has an account, and no channel goes over it: name it in TWOFA_ROUTES, or remove its settings", "provider", name)
+	}
+	if s.PublicURL == "" && (s.Twilio.AccountSID != "" || s.Plivo.AuthID != "") {
 		add("TWOFA_PUBLIC_URL", "the provider cannot report what became of messages: there is no fallback after a lost message, and people cannot reply")
 	}
 	if s.Keys != nil {

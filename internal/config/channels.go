@@ -35,7 +35,7 @@ func (e environment) channels(s *Settings, now time.Time, faults *Faults) {
 	r := e.route(s.Channels, faults)
 	if s.Messenger == MessengerProviders {
 		s.Policy.Routes = r.routes
-		e.providers(s, r.channels, faults)
+		e.providers(s, r, faults)
 	}
 	codeInSubject := yes(faults, "TWOFA_EMAIL_SUBJECT_CODE", e.EmailSubjectCode, true)
 	if s.Messenger == MessengerProviders && mail {

@@ -153,7 +153,9 @@ type Settings struct {
 	Channels  []channel.Channel // the workflow, in order
 	Twilio    twilio.Options    // zero if it is not used
 	Plivo     plivo.Options     // zero if it is not used
-	Email     email.Options     // zero if it is not used
+	// Unrouted are the providers that have an account and that no channel goes over.
+	Unrouted  []string
+	Email     email.Options // zero if it is not used
 	Texts     texts.Options
 	Countries map[string]bool // nil: all
 	Brand     string

@@ -10,17 +10,23 @@ import (
 
 // providers reads the settings of the providers that are in use: those that a channel goes over,
 // and those that have an account. Their faults are found by the packages of the providers.
-func (e environment) providers(s *Settings, channels map[string][]channel.Channel, faults *Faults) {
+func (e environment) providers(s *Settings, r routed, faults *Faults) {
 	for _, p := range providers {
-		if len(channels[p.name]) == 0 && p.account(e) == "" {
-			continue
+		channels := r.channels[p.name]
+		if len(channels) == 0 {
+			if p.account(e) == "" {
+				continue
+			}
+			if p.name != r.byDefault {
+				s.Unrouted = append(s.Unrouted, p.name)
+			}
 		}
 		switch p.name {
 		case channel.Twilio:
-			s.Twilio = e.twilio(s, channels[p.name])
+			s.Twilio = e.twilio(s, channels)
 			*faults = append(*faults, s.Twilio.Faults()...)
 		case plivo.Name:
-			s.Plivo = e.plivo(s, channels[p.name])
+			s.Plivo = e.plivo(s, channels)
 			*faults = append(*faults, s.Plivo.Faults()...)
 		}
 	}

@@ -31,6 +31,8 @@ type routed struct {
 	// routes has no entry for a channel that goes over Twilio alone, if that is not in TWOFA_ROUTES:
 	// its messages name no provider.
 	routes channel.Routes
+	// byDefault is the provider of the channels that TWOFA_ROUTES does not name.
+	byDefault string
 	// channels has, by provider, the channels of the workflow and of TWOFA_ROUTES that go over it.
 	channels map[string][]channel.Channel
 }
@@ -38,21 +40,21 @@ type routed struct {
 // route reads TWOFA_ROUTES for a workflow.
 func (e environment) route(workflow []channel.Channel, faults *Faults) routed {
 	r := routed{routes: e.readRoutes(faults), channels: make(map[string][]channel.Channel)}
-	byDefault := providers[0]
+	r.byDefault = providers[0].name
 	if i := slices.IndexFunc(providers, func(p provider) bool { return p.account(e) != "" }); i >= 0 {
-		byDefault = providers[i]
+		r.byDefault = providers[i].name
 	}
 	for _, c := range byPhone {
 		names, named := r.routes[c]
 		if !named {
-			names = []string{byDefault.name}
+			names = []string{r.byDefault}
 		}
 		if named || slices.Contains(workflow, c) {
 			for _, name := range names {
 				r.channels[name] = append(r.channels[name], c)
 			}
 		}
-		if !named && byDefault.name != channel.Twilio {
+		if !named && r.byDefault != channel.Twilio {
 			if r.routes == nil {
 				r.routes = make(channel.Routes)
 			}

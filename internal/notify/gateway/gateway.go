@@ -84,7 +84,7 @@ func (s Sending) Send(ctx context.Context, try func(context.Context) Outcome) er
 	ctx, cancel := context.WithTimeout(ctx, s.Total)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
-		return (&notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "the time was over before the first try"}).Wrap(err)
+		return (&notify.Failure{Outcome: otp.OutcomeUnavailable, Unasked: true, Detail: "the time was over before the first try"}).Wrap(err)
 	}
 
 	mayHaveSent := false

@@ -53,10 +53,11 @@ func (s *sender) ShowsTransaction() bool {
 // one more after the first that may have sent the message.
 func (s *sender) Send(ctx context.Context, m notify.Message) error {
 	if f := s.refuse(m); f != nil {
+		f.Unasked = true
 		return f
 	}
 	r := s.request(m, time.Now())
-	sending := gateway.Sending{Provider: name, Channel: s.channel, Timeout: s.account.timeout, Total: s.account.total, Log: s.account.log}
+	sending := gateway.Sending{Provider: Name, Channel: s.channel, Timeout: s.account.timeout, Total: s.account.total, Log: s.account.log}
 	if !r.expires.IsZero() {
 		// A code that expires before Plivo could drop the message would arrive expired.
 		sending.Latest = r.expires.Add(-minExpiry)

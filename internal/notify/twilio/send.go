@@ -47,6 +47,7 @@ func (s *sender) ShowsTransaction() bool {
 // one more after the first that may have sent the message.
 func (s *sender) Send(ctx context.Context, m notify.Message) error {
 	if f := s.refuse(m); f != nil {
+		f.Unasked = true
 		return f
 	}
 	r := s.request(m, time.Now())
