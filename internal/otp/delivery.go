@@ -341,9 +341,13 @@ const maxPreferred = 32
 
 // prefer makes a route the preferred one of the client, because it reached the person.
 // It does nothing for a test number, whose verifications all have to go the same way, and if there
-// was nothing to choose.
+// was nothing to choose. A workflow of one channel chooses a provider only, so it does not
+// replace a preferred route of another channel.
 func (r *Recipient) prefer(v Verification, by channel.Route, now time.Time) {
-	if len(v.Workflow) < 2 && by.Provider == "" || by.Channel == "" || v.TestCode != "" {
+	if by.Channel == "" || v.TestCode != "" {
+		return
+	}
+	if before := r.PreferredBy(v.Client); len(v.Workflow) < 2 && (by.Provider == "" || before != "" && before != by.Channel) {
 		return
 	}
 	next := Preferred{Client: v.Client, Channel: by.Channel, Provider: by.Provider, At: window.Stamp(now)}

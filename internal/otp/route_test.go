@@ -141,6 +141,14 @@ func TestRoutes_TheLastGoodOneComesFirst(t *testing.T) {
 	if got := next(); !slices.Equal(got, []string{"sms/twilio"}) {
 		t.Errorf("%v", got)
 	}
+	// A workflow of one channel chooses no channel.
+	r.policy.Routes = channel.Routes{"sms": {"plivo", "twilio"}, "call": {"twilio"}}
+	r.now = r.now.Add(time.Hour)
+	call := r.startOver("call")
+	r.follow(otp.Progress{ID: call.ID, Attempt: 1, Status: otp.Delivered})
+	if got := r.kept.PreferredBy(""); got != "sms" {
+		t.Errorf("after a call alone: %s", got)
+	}
 	r.policy.Routes = channel.Routes{"sms": {"plivo", "bird"}}
 	if got := next(); !slices.Equal(got, []string{"sms/plivo"}) {
 		t.Errorf("without the route: %v", got)
