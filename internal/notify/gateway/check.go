@@ -38,6 +38,21 @@ func (c Checked) Trouble(ctx context.Context, x Exchange, isForeign bool) string
 	return ""
 }
 
+// Ask sends a request of a check. If transport is nil, it has a connection of its own.
+func Ask(transport http.RoundTripper, req *http.Request) Exchange {
+	if transport == nil {
+		t := NewTransport()
+		defer t.CloseIdleConnections()
+		transport = t
+	}
+	return Do(transport, req)
+}
+
+// Untested is the finding about a sender that nothing but a message can test.
+func Untested(name, setting string) check.Finding {
+	return check.Finding{Name: name, Result: check.Skipped, Setting: setting, Text: "cannot be checked without a message: send yourself one"}
+}
+
 // NotTheirs is the text about an answer that the provider does not give.
 func (c Checked) NotTheirs() string {
 	return "cannot be checked: the answer is not one of " + c.Provider + "'s. Check the proxy and " + c.BaseSetting

@@ -56,6 +56,14 @@ func ReadTemplates(setting string, isName func(string) bool) (t Templates, ok bo
 	return t, true
 }
 
+// Names lists the names of all templates, in no order.
+func (t Templates) Names() (names []string) {
+	for _, template := range t.byTag {
+		names = append(names, template.Name)
+	}
+	return names
+}
+
 // Exist reports whether there is a template at all.
 func (t Templates) Exist() bool { return t.usual.Name != "" }
 

@@ -31,7 +31,7 @@ func (o Options) Check(ctx context.Context) []check.Finding {
 		{"plivo call number", senderVariables[channel.Call], o.CallFrom != ""},
 	} {
 		if s.isSet {
-			found = append(found, check.Finding{Name: s.name, Result: check.Skipped, Setting: s.setting, Text: "cannot be checked without a message: send yourself one"})
+			found = append(found, gateway.Untested(s.name, s.setting))
 		}
 	}
 	return found
@@ -58,15 +58,9 @@ func (o Options) checkAccount(ctx context.Context) check.Finding {
 		return f
 	}
 	base, _ := o.parseBaseURL() // Faults has checked it
-	transport := o.Transport
-	if transport == nil {
-		t := gateway.NewTransport()
-		defer t.CloseIdleConnections()
-		transport = t
-	}
 	req := gateway.NewRequest(ctx, http.MethodGet, base, "/v1/Account/"+o.AuthID+"/", nil)
 	req.SetBasicAuth(o.AuthID, o.AuthToken)
-	x := gateway.Do(transport, req)
+	x := gateway.Ask(o.Transport, req)
 
 	isCustom := base.Scheme+"://"+base.Host != defaultBaseURL
 	if text := api.Trouble(ctx, x, isCustom && !isError(x.Body)); text != "" {
