@@ -19,6 +19,7 @@ import (
 	"twofa/internal/client"
 	"twofa/internal/store/boltstore"
 	"twofa/internal/testing/azurite"
+	"twofa/internal/testing/birdtest"
 	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/plivotest"
 	"twofa/internal/testing/smtptest"
@@ -145,14 +146,14 @@ func hold(t *testing.T, dir string) {
 }
 
 // whole are settings that use every provider, on loopback.
-func whole(t *testing.T, twilio *twiliotest.Server, plivo *plivotest.Server, mail *smtptest.Server) map[string]string {
+func whole(t *testing.T, twilio *twiliotest.Server, plivo *plivotest.Server, bird *birdtest.Server, mail *smtptest.Server) map[string]string {
 	t.Helper()
 	return map[string]string{
 		"TWOFA_SECRET": fixture.Secret(1), "TWOFA_STORE": "azure", "TWOFA_TABLES_CONNECTION": azurite.Shared(t), "TWOFA_TABLE_PREFIX": "canarytable",
 		"TWOFA_MESSENGER": "providers", "TWOFA_CHANNELS": "sms,call,email", "TWOFA_COUNTRIES": "*",
 		"TWILIO_ACCOUNT_SID": twiliotest.AccountSID, "TWILIO_AUTH_TOKEN": twiliotest.AuthToken, "TWILIO_BASE_URL": twilio.URL,
 		"TWILIO_SMS_FROM": twiliotest.SMSFrom, "TWILIO_VOICE_FROM": twiliotest.VoiceFrom, "TWILIO_MESSAGING_SERVICE_SID": twiliotest.MessagingServiceSID,
-		"TWOFA_ROUTES": "sms=twilio,plivo", "PLIVO_AUTH_ID": plivotest.AuthID, "PLIVO_AUTH_TOKEN": plivotest.AuthToken, "PLIVO_BASE_URL": plivo.URL,
+		"TWOFA_ROUTES": "sms=twilio,plivo,bird", "BIRD_API_KEY": birdtest.APIKey, "BIRD_SMS_FROM": birdtest.SMSFrom, "BIRD_BASE_URL": bird.URL, "PLIVO_AUTH_ID": plivotest.AuthID, "PLIVO_AUTH_TOKEN": plivotest.AuthToken, "PLIVO_BASE_URL": plivo.URL,
 		"PLIVO_SMS_FROM": plivotest.SMSFrom,
 		"TWOFA_SMTP_URL": mail.URL, "TWOFA_EMAIL_FROM": "Canary <canary@acme.example>",
 	}
@@ -172,10 +173,11 @@ func TestCheckOfAllProviders(t *testing.T) {
 		code    int
 		want    []string
 	}{
-		"right":       {nil, twiliotest.Account{}, exitDone, []string{"settings +ok", "secret +ok +TWOFA_SECRET has one", "storage +warning +TWOFA_TABLES_CONNECTION .*without the table", "clock +ok", "twilio account +ok", "plivo account +ok", "plivo sms sender +skipped", "smtp +ok", "settings +warning +TWOFA_PUBLIC_URL has a warning"}},
-		"no route":    {map[string]string{"TWOFA_ROUTES": ""}, twiliotest.Account{}, exitDone, []string{"settings +warning +TWOFA_ROUTES has a warning", "plivo account +ok"}},
+		"right":       {nil, twiliotest.Account{}, exitDone, []string{"settings +ok", "secret +ok +TWOFA_SECRET has one", "storage +warning +TWOFA_TABLES_CONNECTION .*without the table", "clock +ok", "twilio account +ok", "plivo account +ok", "plivo sms sender +skipped", "bird key +ok", "bird webhook +warning +BIRD_WEBHOOK_SECRET", "smtp +ok", "settings +warning +TWOFA_PUBLIC_URL has a warning"}},
+		"no route":    {map[string]string{"TWOFA_ROUTES": ""}, twiliotest.Account{}, exitDone, []string{"settings +warning +TWOFA_ROUTES has a warning", "plivo account +ok", "bird key +ok"}},
 		"wrong Plivo": {map[string]string{"PLIVO_AUTH_TOKEN": "canarytoken"}, twiliotest.Account{}, exitFailed, []string{"plivo account +failed +PLIVO_AUTH_TOKEN", "twilio account +ok"}},
-		"no Plivo":    {map[string]string{"TWOFA_ROUTES": "", "PLIVO_AUTH_ID": ""}, twiliotest.Account{}, exitDone, []string{"plivo +skipped +PLIVO_AUTH_ID"}},
+		"wrong Bird":  {map[string]string{"BIRD_API_KEY": "bk_eu1_canarytoken"}, twiliotest.Account{}, exitFailed, []string{"bird key +failed +BIRD_API_KEY", "plivo account +ok"}},
+		"only Twilio": {map[string]string{"TWOFA_ROUTES": "", "PLIVO_AUTH_ID": "", "BIRD_API_KEY": ""}, twiliotest.Account{}, exitDone, []string{"plivo +skipped +PLIVO_AUTH_ID", "bird +skipped +BIRD_API_KEY"}},
 		"trial":       {nil, twiliotest.Account{Type: "Trial"}, exitDone, []string{"twilio account +warning"}},
 		"wrong token": {map[string]string{"TWILIO_AUTH_TOKEN": "canarytoken"}, twiliotest.Account{}, exitFailed,
 			[]string{"twilio account +failed +TWILIO_AUTH_TOKEN", "twilio sms sender +skipped", "smtp +ok", "storage +warning"}},
@@ -183,7 +185,7 @@ func TestCheckOfAllProviders(t *testing.T) {
 		"wrong key":       {map[string]string{"TWOFA_TABLES_CONNECTION": wrongKey}, twiliotest.Account{}, exitFailed, []string{"storage +failed +TWOFA_TABLES_CONNECTION", "twilio account +ok"}},
 		"misspelled":      {map[string]string{"TWOFA_BRANT": "canary"}, twiliotest.Account{}, exitDone, []string{"settings +warning +TWOFA_BRANT"}},
 		"no mail":         {map[string]string{"TWOFA_CHANNELS": "sms", "TWOFA_SMTP_URL": "", "TWOFA_EMAIL_FROM": ""}, twiliotest.Account{}, exitDone, []string{"smtp +skipped +TWOFA_SMTP_URL"}},
-		"no Twilio":       {map[string]string{"TWOFA_CHANNELS": "email", "TWILIO_ACCOUNT_SID": "", "TWOFA_ROUTES": "", "PLIVO_AUTH_ID": ""}, twiliotest.Account{}, exitDone, []string{"twilio +skipped +TWILIO_ACCOUNT_SID", "smtp +ok"}},
+		"no Twilio":       {map[string]string{"TWOFA_CHANNELS": "email", "TWILIO_ACCOUNT_SID": "", "TWOFA_ROUTES": "", "PLIVO_AUTH_ID": "", "BIRD_API_KEY": ""}, twiliotest.Account{}, exitDone, []string{"twilio +skipped +TWILIO_ACCOUNT_SID", "smtp +ok"}},
 		"a client":        {map[string]string{"TWOFA_CLIENTS": clients("https://canary.example/done")}, twiliotest.Account{}, exitDone, []string{"clients +ok +TWOFA_CLIENTS has one client"}},
 		"return in clear": {map[string]string{"TWOFA_CLIENTS": clients("http://canary.example/done")}, twiliotest.Account{}, exitFaulty, []string{"settings +failed +TWOFA_CLIENTS"}},
 		"two faults":      {map[string]string{"TWOFA_SECRET": "canary", "TWOFA_CODE_TTL": "canary"}, twiliotest.Account{}, exitFaulty, []string{"settings +failed +TWOFA_SECRET entry 1", "settings +failed +TWOFA_CODE_TTL has"}},
@@ -193,8 +195,10 @@ func TestCheckOfAllProviders(t *testing.T) {
 			defer twilio.Close()
 			plivo := plivotest.Start(plivotest.Account{})
 			defer plivo.Close()
+			bird := birdtest.Start(birdtest.Account{})
+			defer bird.Close()
 			mail := smtptest.Start(t, smtptest.Options{Security: smtptest.Plain})
-			settings := whole(t, twilio, plivo, mail)
+			settings := whole(t, twilio, plivo, bird, mail)
 			maps.Copy(settings, tc.change)
 			if name == "wrong password" {
 				settings["TWOFA_SMTP_URL"] = strings.Replace(mail.URL, "5ec", "canary", 1)
@@ -202,17 +206,17 @@ func TestCheckOfAllProviders(t *testing.T) {
 			canaries := []string{
 				"canary.", "canarytoken", "canarytable", "canary@", "5ec", url.QueryEscape(smtptest.Password), smtptest.User, smtptest.Words, fixture.Secret(1), "127.0.0.1", "localhost",
 				settings["TWOFA_TABLES_CONNECTION"], "devstoreaccount1", "AccountKey", twiliotest.AccountSID, twiliotest.AuthToken, twiliotest.SMSFrom, twiliotest.VoiceFrom, twiliotest.MessagingServiceSID,
-				plivotest.AuthID, plivotest.AuthToken,
+				plivotest.AuthID, plivotest.AuthToken, birdtest.APIKey,
 			}
 			got := checkWith(t, t.TempDir(), settings, canaries...)
 			wantLines(t, got.stdout, tc.want...)
 			if got.code != tc.code {
 				t.Errorf("exit %d, want %d:\n%s", got.code, tc.code, got.stdout)
 			}
-			if len(twilio.Accepted())+len(plivo.Accepted()) > 0 || len(mail.Mails()) > 0 || slices.ContainsFunc(twilio.Calls(), func(c twiliotest.Call) bool { return c.Method != http.MethodGet }) {
+			if len(twilio.Accepted())+len(plivo.Accepted())+len(bird.Accepted()) > 0 || len(mail.Mails()) > 0 || slices.ContainsFunc(twilio.Calls(), func(c twiliotest.Call) bool { return c.Method != http.MethodGet }) {
 				t.Error("the check has sent something")
 			}
-			if tc.code == exitFaulty && twilio.CallCount()+plivo.CallCount()+mail.Connections() > 0 {
+			if tc.code == exitFaulty && twilio.CallCount()+plivo.CallCount()+bird.CallCount()+mail.Connections() > 0 {
 				t.Error("the check asks although the settings are at fault")
 			}
 		})
@@ -253,9 +257,11 @@ func TestCheckEndsBySignal(t *testing.T) {
 	defer twilio.Close()
 	plivo := plivotest.Start(plivotest.Account{})
 	defer plivo.Close()
+	bird := birdtest.Start(birdtest.Account{})
+	defer bird.Close()
 	mail := smtptest.Start(t, smtptest.Options{Security: smtptest.Plain})
 	mail.On(smtptest.Greeting, smtptest.Hang())
-	for name, value := range whole(t, twilio, plivo, mail) {
+	for name, value := range whole(t, twilio, plivo, bird, mail) {
 		t.Setenv(name, value)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -274,7 +280,7 @@ func TestCheckEndsBySignal(t *testing.T) {
 func TestDocs_TheRunbookHasEveryNameOfTheCheck(t *testing.T) {
 	doc := read(t, "docs/runbooks/check.md")
 	seen := 0
-	for _, path := range []string{"command_check.go", "internal/app/check.go", "internal/reach/reach.go", "internal/notify/twilio/check.go", "internal/notify/plivo/check.go", "internal/notify/email/check.go", "internal/store/azuretable/check.go"} {
+	for _, path := range []string{"command_check.go", "internal/app/check.go", "internal/reach/reach.go", "internal/notify/twilio/check.go", "internal/notify/plivo/check.go", "internal/notify/bird/check.go", "internal/notify/email/check.go", "internal/store/azuretable/check.go"} {
 		for _, m := range regexp.MustCompile(`(?:Name: |found\(|add\()"([a-z ]+)"`).FindAllStringSubmatch(read(t, path), -1) {
 			seen++
 			if !strings.Contains(doc, "`"+m[1]+"`") {

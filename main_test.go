@@ -16,8 +16,9 @@ import (
 	"twofa/internal/app"
 	"twofa/internal/client"
 	"twofa/internal/config"
-	"twofa/internal/notify/plivo"
 	"twofa/internal/deadline"
+	"twofa/internal/notify/bird"
+	"twofa/internal/notify/plivo"
 	"twofa/internal/otp"
 	"twofa/internal/secret"
 	"twofa/internal/store"
@@ -81,6 +82,7 @@ func TestR2_R6_Warnings(t *testing.T) {
 		{"misspelled", config.Settings{Addr: "127.0.0.1:1", Unknown: []string{"TWOFA_BRANT"}}, []string{"TWOFA_BRANT"}},
 		{"a provider that nothing goes over", config.Settings{Addr: "127.0.0.1:1", Unrouted: []string{"plivo"}}, []string{"TWOFA_ROUTES"}},
 		{"a provider that cannot report", config.Settings{Addr: "127.0.0.1:1", Plivo: plivo.Options{AuthID: "MA"}}, []string{"TWOFA_PUBLIC_URL"}},
+		{"Bird that cannot report", config.Settings{Addr: "127.0.0.1:1", PublicURL: "https://twofa.example", Bird: bird.Options{APIKey: "bk"}}, []string{"BIRD_WEBHOOK_SECRET"}},
 		{"open to all", config.Settings{Addr: "0.0.0.0:7071"}, []string{"TWOFA_ADDR"}},
 		{"open, with clients", config.Settings{Addr: "0.0.0.0:7071", Clients: new(client.Registry)}, []string{"TWOFA_ADDR"}},
 		{"clients on loopback", config.Settings{Addr: "127.0.0.1:7071", Clients: new(client.Registry)}, nil},

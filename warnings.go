@@ -33,8 +33,11 @@ func warnings(s config.Settings) (list []warning) {
 	for _, name := range s.Unrouted {
 		add("TWOFA_ROUTES", "a provider has an account, and no channel goes over it: name it in TWOFA_ROUTES, or remove its settings", "provider", name)
 	}
-	if s.PublicURL == "" && (s.Twilio.AccountSID != "" || s.Plivo.AuthID != "") {
+	if s.PublicURL == "" && (s.Twilio.AccountSID != "" || s.Plivo.AuthID != "" || s.Bird.APIKey != "") {
 		add("TWOFA_PUBLIC_URL", "the provider cannot report what became of messages: there is no fallback after a lost message, and people cannot reply")
+	}
+	if s.PublicURL != "" && s.Bird.APIKey != "" && s.Bird.WebhookSecret == "" {
+		add("BIRD_WEBHOOK_SECRET", "it is not set: Bird cannot report what became of messages (docs/providers.md)")
 	}
 	if s.Keys != nil {
 		for _, weak := range s.Keys.Warnings() {

@@ -23,8 +23,9 @@ type Provider interface {
 	// Report reads a status report. For errors.Is, the error is notify.ErrForged unless
 	// the request has the provider's signature and one reading. If a signed request is
 	// not for our account and senders, it is notify.ErrForeign; if it cannot be read,
-	// notify.ErrMalformed. A body over the limit is a *problem.Error of kind
-	// PayloadTooLarge. With any error the result must not be used.
+	// notify.ErrMalformed. notify.ErrUnrelated is for a signed report on nothing of ours. A
+	// body over the limit is a *problem.Error of kind PayloadTooLarge. With any error the
+	// result must not be used.
 	Report(r *http.Request) (notify.Report, error)
 	// Advice says which settings to look at if a request is refused.
 	Advice() notify.Advice
@@ -93,7 +94,11 @@ func (s *Service) Status(provider string, r *http.Request) (Reply, error) {
 		return Reply{}, err
 	}
 	report, err := p.Report(r)
-	if err != nil {
+	switch {
+	case errors.Is(err, notify.ErrUnrelated):
+		reqlog.Add(r.Context(), slog.String("report", "ignored: "+notify.ErrUnrelated.Error()))
+		return Reply{}, nil
+	case err != nil:
 		return Reply{}, refusal(err, p.Advice())
 	}
 	err = s.Deliveries.Report(r.Context(), report)

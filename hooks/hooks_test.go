@@ -15,6 +15,7 @@ import (
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
+	"twofa/internal/reqlog"
 	"twofa/internal/testing/fixture"
 )
 
@@ -135,6 +136,20 @@ func TestAReportIsDelivered(t *testing.T) {
 	}
 	if !reflect.DeepEqual(r.deliveries.got, []notify.Report{report}) || r.deliveries.ctx != req.Context() || r.inbox.got != nil {
 		t.Errorf("reports %+v, messages %+v", r.deliveries.got, r.inbox.got)
+	}
+}
+
+// A provider sends a report again until it is accepted, also one on another app's message.
+func TestAReportOnNothingOfOursIsAccepted(t *testing.T) {
+	r := newRig()
+	r.provider.err = fmt.Errorf("%s: %w", canary, notify.ErrUnrelated)
+	ctx, line := reqlog.With(t.Context())
+	reply, err := r.Status("acme", request().WithContext(ctx))
+	if err != nil || len(reply.Body) > 0 || r.deliveries.got != nil {
+		t.Errorf("answered %+v, %v; reports %+v", reply, err, r.deliveries.got)
+	}
+	if log := fmt.Sprint(line.Attrs()); !strings.Contains(log, "report=ignored: notify: about no message") || strings.Contains(log, canary) {
+		t.Errorf("logged %s", log)
 	}
 }
 

@@ -41,6 +41,7 @@ func providers(s config.Settings) (parts []check.Part) {
 	}{
 		{check.Part{Name: "twilio", Setting: "TWILIO_ACCOUNT_SID", Checker: s.Twilio}, s.Twilio.AccountSID != ""},
 		{check.Part{Name: "plivo", Setting: "PLIVO_AUTH_ID", Checker: s.Plivo}, s.Plivo.AuthID != ""},
+		{check.Part{Name: "bird", Setting: "BIRD_API_KEY", Checker: s.Bird}, s.Bird.APIKey != ""},
 		{check.Part{Name: "smtp", Setting: "TWOFA_SMTP_URL", Checker: s.Email}, s.Email.URL != ""},
 	} {
 		switch {

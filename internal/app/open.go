@@ -15,6 +15,7 @@ import (
 	"twofa/internal/channel"
 	"twofa/internal/config"
 	"twofa/internal/notify"
+	"twofa/internal/notify/bird"
 	"twofa/internal/notify/console"
 	"twofa/internal/notify/email"
 	"twofa/internal/notify/plivo"
@@ -144,6 +145,11 @@ func openMessenger(s config.Settings, catalogue *texts.Catalogue, stdout io.Writ
 			return m, err
 		}
 	}
+	if s.Bird.APIKey != "" {
+		if err := m.addBird(s, accounts, catalogue, log); err != nil {
+			return m, err
+		}
+	}
 	for _, c := range channel.Sending {
 		if sender := routed(accounts, s.Policy.Routes.Of(c)); sender != nil {
 			m.Senders[c] = sender
@@ -207,5 +213,20 @@ func (m *Messenger) addPlivo(s config.Settings, accounts map[string]notify.Sende
 		return nil
 	}
 	m.Providers[plivo.Name], err = plivo.NewWebhooks(s.Plivo)
+	return err
+}
+
+// addBird is addPlivo for Bird, whose reports need a secret of their own.
+func (m *Messenger) addBird(s config.Settings, accounts map[string]notify.Senders, catalogue *texts.Catalogue, log *slog.Logger) error {
+	s.Bird.Logger, s.Bird.Texts = log, catalogue
+	account, err := bird.New(s.Bird)
+	if err != nil {
+		return err
+	}
+	accounts[bird.Name] = account.Senders()
+	if s.PublicURL == "" || s.Bird.WebhookSecret == "" {
+		return nil
+	}
+	m.Providers[bird.Name], err = bird.NewWebhooks(s.Bird)
 	return err
 }

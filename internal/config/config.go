@@ -20,6 +20,7 @@ import (
 	"twofa/internal/channel"
 	"twofa/internal/client"
 	"twofa/internal/guard"
+	"twofa/internal/notify/bird"
 	"twofa/internal/notify/email"
 	"twofa/internal/notify/plivo"
 	"twofa/internal/notify/twilio"
@@ -107,6 +108,14 @@ type environment struct {
 	PlivoDLTTemplateID         string `envconfig:"PLIVO_DLT_TEMPLATE_ID"`
 	PlivoDLTTemplateCategory   string `envconfig:"PLIVO_DLT_TEMPLATE_CATEGORY"`
 	PlivoBaseURL               string `envconfig:"PLIVO_BASE_URL"`
+
+	BirdAPIKey                string `envconfig:"BIRD_API_KEY"`
+	BirdWebhookSecret         string `envconfig:"BIRD_WEBHOOK_SECRET"`
+	BirdWhatsAppFrom          string `envconfig:"BIRD_WHATSAPP_FROM"`
+	BirdSMSFrom               string `envconfig:"BIRD_SMS_FROM"`
+	BirdWhatsAppTemplate      string `envconfig:"BIRD_WHATSAPP_TEMPLATE"`
+	BirdWhatsAppAlertTemplate string `envconfig:"BIRD_WHATSAPP_ALERT_TEMPLATE"`
+	BirdBaseURL               string `envconfig:"BIRD_BASE_URL"`
 }
 
 // Stores and messengers that can be chosen.
@@ -153,6 +162,7 @@ type Settings struct {
 	Channels  []channel.Channel // the workflow, in order
 	Twilio    twilio.Options    // zero if it is not used
 	Plivo     plivo.Options     // zero if it is not used
+	Bird      bird.Options      // zero if it is not used
 	// Unrouted are the providers that have an account and that no channel goes over.
 	Unrouted  []string
 	Email     email.Options // zero if it is not used
@@ -251,7 +261,7 @@ func unknown(environ []string) (unknown []string) {
 	known := names()
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
-		ours := slices.ContainsFunc([]string{"TWOFA_", "TWILIO_", "PLIVO_"}, func(p string) bool { return strings.HasPrefix(name, p) })
+		ours := slices.ContainsFunc([]string{"TWOFA_", "TWILIO_", "PLIVO_", "BIRD_"}, func(p string) bool { return strings.HasPrefix(name, p) })
 		if ours && !slices.Contains(known, name) {
 			unknown = append(unknown, name)
 		}

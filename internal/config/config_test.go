@@ -14,6 +14,7 @@ import (
 	"twofa/internal/client"
 	"twofa/internal/config"
 	"twofa/internal/guard"
+	"twofa/internal/notify/bird"
 	"twofa/internal/notify/email"
 	"twofa/internal/notify/plivo"
 	"twofa/internal/notify/twilio"
@@ -176,6 +177,19 @@ var working = map[string]struct {
 		s.Plivo = plivo.Options{
 			AuthID: "MAQWERTY0123456789ZX", AuthToken: "abcdefghijklmnopqrstuvwxyzABCDEF",
 			PowerpackUUID: "5ec2e770-c4a1-4b0d-9e8f-7a6b5c4d3e2f", Channels: []channel.Channel{"sms"},
+		}
+	})},
+	"own_bird": {"", ownDefaults(func(s *config.Settings) {
+		s.Messenger, s.Countries, s.PublicURL = "providers", map[string]bool{"IN": true}, "https://twofa.example.com"
+		s.Texts.Origin, s.Channels = "twofa.example.com", []channel.Channel{"sms"}
+		s.Policy.Routes = channel.Routes{"whatsapp": {"bird"}, "sms": {"plivo", "bird"}, "call": {"plivo"}}
+		s.Plivo = plivo.Options{
+			AuthID: "MAQWERTY0123456789ZX", AuthToken: "abcdefghijklmnopqrstuvwxyzABCDEF", SMSFrom: "ACME", PublicURL: s.PublicURL, Channels: []channel.Channel{"sms"},
+		}
+		s.Bird = bird.Options{
+			APIKey: "bk_eu1_abcdefghijklmnopqrstuvwxyz", WebhookSecret: "whsec_c2VjcmV0LW9mLXRoZS13ZWJob29rLTAxMjM0NTY3ODk=", WhatsAppFrom: "+14155238886", SMSFrom: "ACME",
+			WhatsAppTemplate: "en=login_code,de=bird_otp", WhatsAppAlertTemplate: "en=login_alert",
+			PublicURL: s.PublicURL, BaseURL: "http://127.0.0.1:4010", Channels: []channel.Channel{"whatsapp", "sms"},
 		}
 	})},
 	"own_misspelled": {"", ownDefaults(func(s *config.Settings) { s.Unknown = []string{"TWOFA_BRANT", "TWOFA_MAX_CHEKS"} })},

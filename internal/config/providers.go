@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"twofa/internal/channel"
+	"twofa/internal/notify/bird"
 	"twofa/internal/notify/plivo"
 	"twofa/internal/notify/twilio"
 )
@@ -28,6 +29,9 @@ func (e environment) providers(s *Settings, r routed, faults *Faults) {
 		case plivo.Name:
 			s.Plivo = e.plivo(s, channels)
 			*faults = append(*faults, s.Plivo.Faults()...)
+		case bird.Name:
+			s.Bird = e.bird(s, channels)
+			*faults = append(*faults, s.Bird.Faults()...)
 		}
 	}
 }
@@ -51,5 +55,13 @@ func (e environment) plivo(s *Settings, channels []channel.Channel) plivo.Option
 		WhatsAppTemplate: e.PlivoWhatsAppTemplate, WhatsAppAlertTemplate: e.PlivoWhatsAppAlertTemplate,
 		DLTEntityID: e.PlivoDLTEntityID, DLTTemplateID: e.PlivoDLTTemplateID, DLTTemplateCategory: e.PlivoDLTTemplateCategory,
 		PublicURL: s.PublicURL, BaseURL: e.PlivoBaseURL, AllowPlainHTTP: s.AllowPlainHTTP, Channels: channels,
+	}
+}
+
+func (e environment) bird(s *Settings, channels []channel.Channel) bird.Options {
+	return bird.Options{
+		APIKey: e.BirdAPIKey, WebhookSecret: e.BirdWebhookSecret, WhatsAppFrom: e.BirdWhatsAppFrom, SMSFrom: e.BirdSMSFrom,
+		WhatsAppTemplate: e.BirdWhatsAppTemplate, WhatsAppAlertTemplate: e.BirdWhatsAppAlertTemplate,
+		PublicURL: s.PublicURL, BaseURL: e.BirdBaseURL, AllowPlainHTTP: s.AllowPlainHTTP, Channels: channels,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"twofa/internal/channel"
+	"twofa/internal/notify/bird"
 	"twofa/internal/notify/plivo"
 )
 
@@ -22,6 +23,7 @@ var byPhone = []channel.Channel{channel.WhatsApp, channel.SMS, channel.Call}
 var providers = []provider{
 	{channel.Twilio, byPhone, func(e environment) string { return e.TwilioAccountSID }},
 	{plivo.Name, byPhone, func(e environment) string { return e.PlivoAuthID }},
+	{bird.Name, byPhone[:2], func(e environment) string { return e.BirdAPIKey }},
 }
 
 const routesFault = "has to be channels with their providers in the order in which they are tried, like whatsapp=twilio,plivo; sms=plivo,twilio: each channel is one of whatsapp, sms and call, once; each provider is one of "

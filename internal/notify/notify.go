@@ -140,6 +140,9 @@ var (
 	// ErrForeign: the request is signed, but belongs to another account, or to a
 	// sender that is not the service's.
 	ErrForeign = errors.New("notify: for another account or sender")
+	// ErrUnrelated: the request is signed, and is about nothing that this service has done. It
+	// needs no answer but that it has arrived.
+	ErrUnrelated = errors.New("notify: about no message of this service")
 	// ErrMalformed: the request is signed but cannot be read.
 	ErrMalformed = errors.New("notify: cannot be read")
 )

@@ -32,8 +32,8 @@ import (
 // it once in Bird's console, as a webhook for the events sms.* and whatsapp.*.
 const StatusPath = "/hooks/bird/status"
 
-// name is the provider's name in logs and reports.
-const name = "bird"
+// Name is the provider's name in routes, paths and logs.
+const Name = "bird"
 
 // Account is a workspace at Bird with its senders. It is safe for concurrent use. Use New.
 // Package fmt and slog do not print its key.

@@ -30,7 +30,7 @@ var (
 )
 
 // Provider implements notify.Namer.
-func (s *sender) Provider() string { return name }
+func (s *sender) Provider() string { return Name }
 
 // ShowsTransaction reports whether amount and payee reach the person: an authentication
 // template has room for the code only.
@@ -42,6 +42,7 @@ func (s *sender) ShowsTransaction() bool {
 // Idempotency-Key: Bird sends one message for all of them.
 func (s *sender) Send(ctx context.Context, m notify.Message) error {
 	if f := s.refuse(m); f != nil {
+		f.Unasked = true
 		return f
 	}
 	body, err := json.Marshal(s.body(m)) // once: the same key with another body is refused
@@ -50,7 +51,7 @@ func (s *sender) Send(ctx context.Context, m notify.Message) error {
 	}
 	key, names := idempotencyKey(m), namesOf(s.channel, m.Alert)
 	sending := gateway.Sending{
-		Provider: name, Channel: s.channel, Timeout: s.account.timeout, Total: s.account.total,
+		Provider: Name, Channel: s.channel, Timeout: s.account.timeout, Total: s.account.total,
 		Repeatable: true, Log: s.account.log,
 	}
 	if m.ValidFor > 0 {

@@ -88,11 +88,17 @@ type eventData struct {
 	} `json:"error"`
 }
 
+// Advice implements hooks.Provider. No request of Bird's is for another account: each workspace has
+// a secret of its own.
+func (w *Webhooks) Advice() notify.Advice {
+	return notify.Advice{Forged: secretVariable + " is the secret of the webhook in the Bird console, and the clock of this machine is right", Foreign: secretVariable}
+}
+
 // Report reads a report on a message (a POST to StatusPath). The error is
-// [notify.ErrForged], [notify.ErrForeign] or [notify.ErrMalformed], or a *problem.Error of
+// [notify.ErrForged], [notify.ErrUnrelated] or [notify.ErrMalformed], or a *problem.Error of
 // kind PayloadTooLarge.
 //
-// ErrForeign is a signed report on a message that has no verification: an alert, a message
+// ErrUnrelated is a signed report on a message that has no verification: an alert, a message
 // of another app of the workspace, a message to the workspace, or another kind of event. It
 // is nothing unusual, and Bird sends it again until it gets a 2xx.
 func (w *Webhooks) Report(r *http.Request) (notify.Report, error) {
@@ -109,7 +115,7 @@ func (w *Webhooks) Report(r *http.Request) (notify.Report, error) {
 	kind, said, _ := strings.Cut(e.Type, ".")
 	c := channel.Channel(kind) // Bird writes them as we do
 	if _, isMessage := resources[c]; !isMessage {
-		return notify.Report{}, notify.ErrForeign
+		return notify.Report{}, notify.ErrUnrelated
 	}
 	var data eventData
 	if json.Unmarshal(e.Data, &data) != nil {
@@ -133,7 +139,7 @@ func (w *Webhooks) Report(r *http.Request) (notify.Report, error) {
 // report returns a report that changes nothing, on the message that the metadata names.
 func (d eventData) report() (notify.Report, error) {
 	if d.Metadata == nil || d.Metadata.Verification == nil && d.Metadata.Attempt == nil {
-		return notify.Report{}, notify.ErrForeign
+		return notify.Report{}, notify.ErrUnrelated
 	}
 	if d.Metadata.Verification == nil || d.Metadata.Attempt == nil {
 		return notify.Report{}, notify.ErrMalformed
@@ -143,11 +149,11 @@ func (d eventData) report() (notify.Report, error) {
 	if fault != nil || err != nil || attempt < 1 || attempt > maxAttempt || strconv.Itoa(attempt) != *d.Metadata.Attempt {
 		return notify.Report{}, notify.ErrMalformed
 	}
-	return notify.Report{Verification: id, Attempt: attempt, Provider: name, Status: otp.Queued}, nil
+	return notify.Report{Verification: id, Attempt: attempt, Provider: Name, Status: otp.Queued}, nil
 }
 
 // read returns the body of a request that Bird has signed. The errors are those of Report,
-// without [notify.ErrForeign] and [notify.ErrMalformed].
+// without [notify.ErrUnrelated] and [notify.ErrMalformed].
 func (w *Webhooks) read(r *http.Request) ([]byte, error) {
 	tooLarge := &problem.Error{Kind: problem.PayloadTooLarge, Detail: "A body is at most 16 KiB."}
 	if r.ContentLength > maxWebhook {

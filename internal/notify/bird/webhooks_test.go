@@ -119,13 +119,13 @@ func TestForeignReports(t *testing.T) {
 	for _, c := range channels {
 		r.Reset()
 		r.send(t, c, alert())
-		if got, err := hooks.report(t, r.Double, r.Accepted()[0], "failed", "unreachable"); err != notify.ErrForeign || got != (notify.Report{}) {
+		if got, err := hooks.report(t, r.Double, r.Accepted()[0], "failed", "unreachable"); err != notify.ErrUnrelated || got != (notify.Report{}) {
 			t.Errorf("an alert over %s: %+v, %v", c, got, err)
 		}
 		r.send(t, c, tracked())
 		m := r.Accepted()[1]
 		m.Metadata = map[string]string{"order_id": "ord_123"}
-		if got, err := hooks.report(t, r.Double, m, "delivered", ""); err != notify.ErrForeign || got != (notify.Report{}) {
+		if got, err := hooks.report(t, r.Double, m, "delivered", ""); err != notify.ErrUnrelated || got != (notify.Report{}) {
 			t.Errorf("of another app over %s: %+v, %v", c, got, err)
 		}
 	}
@@ -138,7 +138,7 @@ func TestForeignReports(t *testing.T) {
 		`{"type":"verify.attempt.undelivered","data":{"error":"text","metadata":{"twofa_verification":"VE0123456789abcdef0123456789abcdef","twofa_attempt":"12"}}}`,
 		`{"type":"call.failed","data":{}}`, `{"type":"sms","data":{}}`, `{"type":"SMS.delivered","data":{}}`, `{"type":".sms.delivered","data":{}}`, `{"type":"x","data":{}}`,
 	} {
-		if got, err := noon.Report(signedRequest(d, goodID, goodTime, body).http()); err != notify.ErrForeign || got != (notify.Report{}) {
+		if got, err := noon.Report(signedRequest(d, goodID, goodTime, body).http()); err != notify.ErrUnrelated || got != (notify.Report{}) {
 			t.Errorf("%s: %+v, %v", body, got, err)
 		}
 	}
