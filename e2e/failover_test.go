@@ -9,6 +9,7 @@ import (
 
 	"twofa/internal/breaker"
 	"twofa/internal/channel"
+	"twofa/internal/testing/birdtest"
 	"twofa/internal/testing/functionshost"
 	"twofa/internal/testing/plivotest"
 	"twofa/internal/testing/twiliotest"
@@ -17,23 +18,27 @@ import (
 // nobody is an address on which nothing listens.
 const nobody = "http://127.0.0.1:1"
 
-// routed is a service under the stand-in for the host with an SMS over Twilio, then Plivo.
+// routed is a service under the stand-in for the host that sends an SMS over Twilio, then Plivo, then
+// Bird.
 type routed struct {
 	*rig
 	*client
 	host  *functionshost.Host
 	plivo *plivotest.Server
+	bird  *birdtest.Server
 }
 
 func newRouted(t *testing.T, extra ...string) *routed {
 	t.Helper()
-	r := &routed{rig: newRig(t), plivo: plivotest.Start(plivotest.Account{})}
+	r := &routed{rig: newRig(t), plivo: plivotest.Start(plivotest.Account{}), bird: birdtest.Start(birdtest.Account{})}
 	t.Cleanup(r.plivo.Close)
+	t.Cleanup(r.bird.Close)
 	r.host, r.client = r.rig.host(nil, append([]string{
-		"TWOFA_CHANNELS=sms", "TWOFA_ROUTES=sms=twilio,plivo; call=plivo", noPause, "TWOFA_PUBLIC_URL=" + publicURL,
+		"TWOFA_CHANNELS=sms", "TWOFA_ROUTES=sms=twilio,plivo,bird; call=plivo", noPause, "TWOFA_PUBLIC_URL=" + publicURL,
 		"TWILIO_SMS_FROM=" + twiliotest.SMSFrom,
 		"PLIVO_AUTH_ID=" + plivotest.AuthID, "PLIVO_AUTH_TOKEN=" + plivotest.AuthToken, "PLIVO_BASE_URL=" + r.plivo.URL,
 		"PLIVO_SMS_FROM=" + plivotest.SMSFrom, "PLIVO_CALL_FROM=" + plivotest.CallFrom,
+		"BIRD_API_KEY=" + birdtest.APIKey, "BIRD_WEBHOOK_SECRET=" + birdtest.WebhookSecret, "BIRD_BASE_URL=" + r.bird.URL, "BIRD_SMS_FROM=" + birdtest.SMSFrom,
 	}, extra...)...)
 	return r
 }
@@ -42,6 +47,16 @@ func newRouted(t *testing.T, extra ...string) *routed {
 func (r *routed) overPlivo(number string) (sent []plivotest.Message) {
 	for _, m := range r.plivo.Accepted() {
 		if "+"+m.To == number {
+			sent = append(sent, m)
+		}
+	}
+	return sent
+}
+
+// overBird returns what Bird has accepted for a number.
+func (r *routed) overBird(number string) (sent []birdtest.Message) {
+	for _, m := range r.bird.Accepted() {
+		if m.To == number {
 			sent = append(sent, m)
 		}
 	}
@@ -124,6 +139,50 @@ func TestFailover_TheFirstProviderRefusesTheAccount(t *testing.T) {
 		if calls, sent := len(r.askedTwilio(number)), len(r.overPlivo(number)); calls != 1-n || sent != 1 {
 			t.Errorf("start %d: %d calls of Twilio, %d messages over Plivo", n+1, calls, sent)
 		}
+	}
+}
+
+// Two providers that refuse everything leave the third one. A report of Bird's moves on, too.
+func TestFailover_TwoProvidersRefuse(t *testing.T) {
+	t.Parallel()
+	r := newRouted(t, "TWILIO_BASE_URL="+nobody)
+	number := newNumber()
+	r.plivo.For(number, plivotest.Refuse(401))
+	started := want(t, r.post("/api/otpsend", fields{"to": number}), "201")
+	sent := r.overBird(number)
+	if got := providers(r.status(started.text("id"))); got != "twilio plivo bird" || len(sent) != 1 || len(r.overPlivo(number)) != 0 {
+		t.Fatalf("%s, %d messages over Bird", got, len(sent))
+	}
+	provider := r.without("X-Functions-Key")
+	report := func(m birdtest.Message, event, word string) {
+		t.Helper()
+		res, err := r.bird.Callback(t.Context(), m, provider.url, event, word)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Body.Close(); res.StatusCode != 204 {
+			t.Errorf("the report %s was answered %d", event, res.StatusCode)
+		}
+	}
+	foreign := sent[0]
+	foreign.Metadata = map[string]string{"order": "1"} // another app's message in the same workspace
+	report(foreign, "failed", "unreachable")
+	report(sent[0], "delivered", "")
+	if got := attempts(r.status(started.text("id"))); got != "sms failed 20003, sms failed, sms delivered" && got != "sms failed, sms failed, sms delivered" {
+		t.Errorf("%s", got)
+	}
+	want(t, r.check(fields{"id": started.text("id"), "code": firstWord(sent[0].Text)}), "200")
+}
+
+// Bird recognizes a repetition, so a message whose answer is lost is sent once.
+func TestFailover_BirdLosesItsAnswer(t *testing.T) {
+	t.Parallel()
+	r := newRouted(t, "TWOFA_ROUTES=sms=bird,plivo", "TWILIO_ACCOUNT_SID=")
+	number := newNumber()
+	r.bird.Next(birdtest.Drop().Accepting())
+	started := want(t, r.post("/api/otpsend", fields{"to": number}), "201")
+	if got := providers(r.status(started.text("id"))); got != "bird" || len(r.overBird(number)) != 1 || r.bird.CallCount() != 2 || len(r.overPlivo(number)) != 0 {
+		t.Errorf("%s, %d messages, %d calls", got, len(r.overBird(number)), r.bird.CallCount())
 	}
 }
 
@@ -211,6 +270,18 @@ func TestAttack37_ReportsOfTheOtherProvider(t *testing.T) {
 	}
 	if got := attempts(r.status(id)); got != "sms queued" || len(r.overPlivo(number)) != 0 {
 		t.Errorf("after Plivo's reports on Twilio's message: %s", got)
+	}
+	// Bird signs one.
+	birds := birdtest.Message{Channel: channel.SMS, ID: "sms_1", To: number, Metadata: map[string]string{"twofa_verification": id, "twofa_attempt": "1"}}
+	for _, event := range []string{"delivered", "failed"} {
+		res, err := r.bird.Callback(t.Context(), birds, provider.url, event, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+	}
+	if got := attempts(r.status(id)); got != "sms queued" || len(r.overPlivo(number)) != 0 {
+		t.Errorf("after Bird's reports on Twilio's message: %s", got)
 	}
 	r.reportDelivery(provider, first, "failed", 30003+27500) // a number without a rule: the message never left Twilio
 	sent := r.overPlivo(number)
