@@ -5,6 +5,10 @@
 package tooltest
 
 import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,4 +65,74 @@ func DrawSVG(t testing.TB, drawing, width string) []byte {
 		t.Fatal(err)
 	}
 	return picture
+}
+
+// Root returns the root folder of this module.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd() // go test runs each package's tests in its folder
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			t.Fatal("no go.mod above the working directory")
+		}
+		dir = parent
+	}
+}
+
+// SharedData returns a file of the folder shared/data, which stands beside the repository. The
+// folder is no part of the project: where it is missing, the test is skipped.
+func SharedData(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(Root(t), "..", "shared", "data", name))
+	if os.IsNotExist(err) {
+		t.Skipf("there is no shared/data/%s beside the repository", name)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// Start runs a command until the test ends, and returns its standard input and output. The command
+// has to end when its input is closed, which the kernel does even if the test process is killed.
+func Start(t testing.TB, cmd *exec.Cmd) (in io.Writer, out *bufio.Reader) {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdin, errIn := cmd.StdinPipe()
+	stdout, errOut := cmd.StdoutPipe()
+	if err := errors.Join(errIn, errOut); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = stdin.Close() // fails only if the command has ended
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s: %v. If a module is missing, run make tools.\n%s", strings.Join(cmd.Args, " "), err, stderr.String())
+		}
+	})
+	return stdin, bufio.NewReader(stdout)
+}
+
+// StartNode runs a script of Node's as Start does, and returns the first line that it prints. The
+// script finds the packages of tools/node_modules.
+func StartNode(t testing.TB, script string, args ...string) (firstLine string) {
+	t.Helper()
+	cmd := exec.Command(Path(t, "node"), append([]string{script}, args...)...)
+	cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(Root(t), "tools", "node_modules"))
+	_, out := Start(t, cmd)
+	line, err := out.ReadString('\n')
+	if err != nil {
+		t.Fatalf("%s prints no line", script)
+	}
+	return strings.TrimSpace(line)
 }

@@ -66,12 +66,19 @@ func bad(code int, format string, args ...any) (Message, *refusal) {
 	return Message{}, &refusal{http.StatusBadRequest, code, fmt.Sprintf(format, args...)}
 }
 
-// checkNames refuses unknown and repeated parameters. All resources have StatusCallback.
-func checkNames(form url.Values, known ...string) *refusal {
+// MessageParameters and CallParameters are the names of the parameters that the double knows.
+// It refuses all others.
+var (
+	MessageParameters = []string{"To", "From", "MessagingServiceSid", "Body", "ContentSid", "ContentVariables", "ValidityPeriod", "RiskCheck", "StatusCallback"}
+	CallParameters    = []string{"To", "From", "Twiml", "StatusCallback", "StatusCallbackMethod"}
+)
+
+// checkNames refuses unknown and repeated parameters.
+func checkNames(form url.Values, known []string) *refusal {
 	for name, values := range form {
 		var r *refusal
 		switch {
-		case name != "StatusCallback" && !slices.Contains(known, name):
+		case !slices.Contains(known, name):
 			_, r = bad(20001, "Unknown parameter %s=%s", name, values)
 		case len(values) != 1:
 			_, r = bad(20001, "Repeated parameter %s=%s", name, values)
@@ -97,7 +104,6 @@ func isAbsolute(address string) bool {
 
 // checkMessage checks the parameters of a message and returns the message.
 func (d *Double) checkMessage(form url.Values) (Message, *refusal) {
-	known := []string{"To", "From", "MessagingServiceSid", "Body", "ContentSid", "ContentVariables", "ValidityPeriod"}
 	m := Message{
 		Channel:             channel.WhatsApp,
 		To:                  form.Get("To"),
@@ -110,15 +116,15 @@ func (d *Double) checkMessage(form url.Values) (Message, *refusal) {
 	}
 	if !strings.HasPrefix(m.To, whatsAppPrefix) {
 		m.Channel = channel.SMS
-		known = append(known, "RiskCheck") // Twilio's check for SMS pumping
 	}
-	if r := checkNames(form, known...); r != nil {
+	if r := checkNames(form, MessageParameters); r != nil {
 		return Message{}, r
 	}
 	if r := d.checkAddresses(m); r != nil {
 		return Message{}, r
 	}
-	if form.Has("RiskCheck") && m.RiskCheck != "enable" && m.RiskCheck != "disable" {
+	// Twilio's check for SMS pumping is for SMS only.
+	if form.Has("RiskCheck") && (m.Channel != channel.SMS || m.RiskCheck != "enable" && m.RiskCheck != "disable") {
 		return bad(20001, "RiskCheck is %s", m.RiskCheck)
 	}
 	if form.Has("ValidityPeriod") {
@@ -168,7 +174,7 @@ func (d *Double) checkCall(form url.Values) (Message, *refusal) {
 		Twiml:          form.Get("Twiml"),
 		StatusCallback: form.Get("StatusCallback"),
 	}
-	if r := checkNames(form, "To", "From", "Twiml", "StatusCallbackMethod"); r != nil {
+	if r := checkNames(form, CallParameters); r != nil {
 		return Message{}, r
 	}
 	switch {
