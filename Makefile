@@ -32,7 +32,9 @@ lint: ## gofmt, vet, staticcheck, errcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	  if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
 	go vet ./...
+	go -C tools vet ./...
 	$(GOTOOL) staticcheck ./...
+	go -C tools tool staticcheck ./...
 	$(GOTOOL) errcheck -ignoretests -exclude tools/errcheck.txt ./...
 	go mod verify > /dev/null
 	go mod tidy -diff
@@ -52,7 +54,8 @@ fuzz: ## fuzz every target for FUZZTIME (default 5m) each
 	done
 
 .PHONY: tools
-tools: tools/node_modules/.package-lock.json ## what the tests need: a C compiler, Azurite, chromium, and readers of codes, QR codes and receipts
+tools: tools/node_modules/.package-lock.json ## what the tests need: a C compiler, Azurite, chromium, readers of codes, QR codes and receipts, judges of requests
+	@go -C tools mod download
 	@missing=; \
 	  command -v cc > /dev/null || missing="$$missing gcc libc6-dev"; \
 	  command -v oathtool > /dev/null || missing="$$missing oathtool"; \
