@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
@@ -67,7 +68,11 @@ type (
 // startLibrary starts the library. Its requests go to base.
 func startLibrary(t *testing.T, base string) library {
 	t.Helper()
-	cmd := exec.Command(tooltest.Path(t, "go"), "-C", filepath.Join(tooltest.Root(t), "tools"), "run", "./plivojudge", base, plivotest.AuthID, plivotest.AuthToken)
+	tools := filepath.Join(tooltest.Root(t), "tools")
+	if _, err := os.Stat(filepath.Join(tools, "plivojudge", "main.go")); err != nil { // also tells go test on what its cached result depends
+		t.Fatal(err)
+	}
+	cmd := exec.Command(tooltest.Path(t, "go"), "-C", tools, "run", "./plivojudge", base, plivotest.AuthID, plivotest.AuthToken)
 	in, out := tooltest.Start(t, cmd)
 	return library{json.NewEncoder(in), out}
 }
@@ -95,14 +100,17 @@ func (l library) ask(t tester, q question) (a libraryAnswer) {
 	return a
 }
 
-// post is a request of Plivo's. path is ours, query is that of the callback.
+// post is a request of Plivo's. origin and path are ours.
 type post struct {
-	origin, path, query string
-	form                url.Values
-	nonce, signature    string
+	origin, path     string
+	id               uint64 // of the verification
+	attempt          int
+	form             url.Values
+	nonce, signature string
 }
 
-func (p post) address() string { return p.origin + p.path + "?" + p.query }
+func (p post) query() string   { return fmt.Sprintf("id=VE%032x&attempt=%d", p.id, p.attempt) }
+func (p post) address() string { return p.origin + p.path + "?" + p.query() }
 
 // isAccepted asks the library and our code.
 func (p post) isAccepted(t tester, l library, hooks map[string]*Webhooks) (byLibrary, byUs bool, answer libraryAnswer) {
@@ -115,7 +123,7 @@ func (p post) isAccepted(t tester, l library, hooks map[string]*Webhooks) (byLib
 	header := http.Header{}
 	header.Set(plivotest.Nonce, p.nonce)
 	header.Set(plivotest.Signature, p.signature)
-	r := webhook{http.MethodPost, p.path, p.query, p.form.Encode(), "application/x-www-form-urlencoded", header}.http()
+	r := webhook{http.MethodPost, p.path, p.query(), p.form.Encode(), "application/x-www-form-urlencoded", header}.http()
 	var err error
 	if p.path == AnswerPath {
 		_, err = hooks[p.origin].Answer(r)
@@ -155,6 +163,55 @@ func judgedPosts(d *plivotest.Double) []post {
 	}
 }
 
+// anyText spells no parameter that decides what a request means: such a request is refused, because
+// it can be read in two ways.
+var anyText = rapid.StringOfN(rapid.SampledFrom([]rune("abcdehxzABD0159 &=+%?./\\\"'<>;,:@~\r\n\t\x00é語\u2067ب😀\u0301")), 0, 12, -1)
+
+// anyName is the name of a parameter. It begins with a letter, as all of Plivo's do.
+var anyName = rapid.Custom(func(t *rapid.T) string {
+	return rapid.StringOfN(rapid.SampledFrom([]rune("abzBDZ")), 1, 1, -1).Draw(t, "letter") + anyText.Draw(t, "rest")
+})
+
+// anyPost is a request that the double signs, with up to five unknown parameters.
+func anyPost(d *plivotest.Double) *rapid.Generator[post] {
+	requests := judgedPosts(d)
+	return rapid.Custom(func(t *rapid.T) post {
+		return rapid.SampledFrom(requests).Draw(t, "request").change(func(p *post) {
+			for name, value := range rapid.MapOfN(anyName, anyText, 0, 5).Draw(t, "parameters") {
+				p.form.Set(name, value)
+			}
+			p.origin = rapid.SampledFrom(origins).Draw(t, "origin")
+			p.id, p.attempt = rapid.Uint64().Draw(t, "id"), rapid.IntRange(1, maxAttempt-1).Draw(t, "attempt")
+			p.nonce = fmt.Sprint(rapid.Uint64().Draw(t, "nonce"))
+			p.signature = d.Sign(p.address(), p.form, p.nonce)
+		})
+	})
+}
+
+// forgeries are changes after which the signature is wrong. other has another token.
+func forgeries(d, other *plivotest.Double, changed, added string) map[string]func(*post) {
+	signedFor := func(from, to string) func(*post) {
+		return func(p *post) { p.signature = d.Sign(strings.Replace(p.address(), from, to, 1), p.form, p.nonce) }
+	}
+	return map[string]func(*post){
+		"a changed value":     func(p *post) { p.form.Set(changed, p.form.Get(changed)+"x") },
+		"an added parameter":  func(p *post) { p.form.Set(added, "") },
+		"a missing parameter": func(p *post) { p.form.Del(changed) },
+		"another attempt":     func(p *post) { p.attempt++ },
+		"another id":          func(p *post) { p.id ^= 1 },
+		"another nonce":       func(p *post) { p.nonce += "1" },
+		"no signature":        func(p *post) { p.signature = "" },
+		"half a signature":    func(p *post) { p.signature = p.signature[:22] },
+		"another separator":   func(p *post) { p.signature = "x;" + p.signature },
+		"another token":       func(p *post) { p.signature = other.Sign(p.address(), p.form, p.nonce) },
+		"another host":        signedFor("//", "//x."),
+		"another scheme":      signedFor(":", "s:"),
+		"another path":        signedFor("?", "/?"),
+		"no query":            func(p *post) { p.signature = d.Sign(p.origin+p.path, p.form, p.nonce) },
+		"no body":             func(p *post) { p.signature = d.Sign(p.address(), nil, p.nonce) },
+	}
+}
+
 // The double signs as Plivo's library does, and our code accepts what the library accepts.
 func TestPlivosLibrary_JudgesSignatures(t *testing.T) {
 	d := plivotest.New(plivotest.Account{})
@@ -166,59 +223,27 @@ func TestPlivosLibrary_JudgesSignatures(t *testing.T) {
 	for _, origin := range origins {
 		hooks[origin] = webhooks(t, func(o *Options) { o.PublicURL = origin }).Webhooks
 	}
-	good := judgedPosts(d)
-
-	// These letters spell no parameter that decides what a request means: such a request is
-	// refused, because it can be read in two ways.
-	text := rapid.StringOfN(rapid.SampledFrom([]rune("abcdehxzABD0159 &=+%?./\\\"'<>;,:@~\r\n\t\x00é語\u2067ب😀\u0301")), 0, 12, -1)
-	name := rapid.Custom(func(t *rapid.T) string {
-		return rapid.StringOfN(rapid.SampledFrom([]rune("abzBDZ")), 1, 1, -1).Draw(t, "letter") + text.Draw(t, "rest")
-	})
-	query := func(id uint64, attempt int) string { return fmt.Sprintf("id=VE%032x&attempt=%d", id, attempt) }
 	accepted := 0
 	rapid.Check(t, func(t *rapid.T) {
-		id, attempt := rapid.Uint64().Draw(t, "id"), rapid.IntRange(1, maxAttempt-1).Draw(t, "attempt")
-		p := rapid.SampledFrom(good).Draw(t, "request").change(func(p *post) {
-			for name, value := range rapid.MapOfN(name, text, 0, 5).Draw(t, "parameters") {
-				p.form.Set(name, value)
-			}
-			p.origin = rapid.SampledFrom(origins).Draw(t, "origin")
-			p.query = query(id, attempt)
-			p.nonce = fmt.Sprint(rapid.Uint64().Draw(t, "nonce"))
-			p.signature = d.Sign(p.address(), p.form, p.nonce)
-		})
+		p := anyPost(d).Draw(t, "post")
 		last := slices.Max(slices.Collect(maps.Keys(p.form)))
-		if strings.HasSuffix(last+p.form.Get(last), ".") {
-			return // see below
-		}
 		byLibrary, byUs, answer := p.isAccepted(t, l, hooks)
+		if strings.HasSuffix(last+p.form.Get(last), ".") {
+			// Plivo's library for Go cuts off the dots at the end of a body before it signs. The
+			// one for Node does not, and neither do we. No parameter of Plivo's ends with a dot.
+			if byLibrary || !byUs {
+				t.Fatalf("a dot at the end: accepted by the library: %t, by us: %t:\n%+v", byLibrary, byUs, p)
+			}
+			return
+		}
 		if !byLibrary || !byUs || answer.Signature != p.signature {
 			t.Fatalf("accepted by the library: %t, by us: %t, for the library's signature %s:\n%+v", byLibrary, byUs, answer.Signature, p)
 		}
 		accepted++
 
-		added, changed := name.Filter(func(s string) bool { return !p.form.Has(s) }).Draw(t, "added"), rapid.SampledFrom(slices.Sorted(maps.Keys(p.form))).Draw(t, "changed")
-		for what, change := range map[string]func(*post){
-			"a changed value":     func(p *post) { p.form.Set(changed, p.form.Get(changed)+"x") },
-			"an added parameter":  func(p *post) { p.form.Set(added, "") },
-			"a missing parameter": func(p *post) { p.form.Del(changed) },
-			"another attempt":     func(p *post) { p.query = query(id, attempt+1) },
-			"another id":          func(p *post) { p.query = query(id^1, attempt) },
-			"another nonce":       func(p *post) { p.nonce += "1" },
-			"no signature":        func(p *post) { p.signature = "" },
-			"half a signature":    func(p *post) { p.signature = p.signature[:22] },
-			"another token":       func(p *post) { p.signature = other.Sign(p.address(), p.form, p.nonce) },
-			"another host": func(p *post) {
-				p.signature = d.Sign(strings.Replace(p.address(), "//", "//x.", 1), p.form, p.nonce)
-			},
-			"another scheme": func(p *post) {
-				p.signature = d.Sign(strings.Replace(p.address(), ":", "s:", 1), p.form, p.nonce)
-			},
-			"another path":      func(p *post) { p.signature = d.Sign(p.origin+p.path+"/?"+p.query, p.form, p.nonce) },
-			"no query":          func(p *post) { p.signature = d.Sign(p.origin+p.path, p.form, p.nonce) },
-			"no body":           func(p *post) { p.signature = d.Sign(p.address(), nil, p.nonce) },
-			"another separator": func(p *post) { p.signature = "x;" + p.signature },
-		} {
+		changed := rapid.SampledFrom(slices.Sorted(maps.Keys(p.form))).Draw(t, "changed")
+		added := anyName.Filter(func(name string) bool { return !p.form.Has(name) }).Draw(t, "added")
+		for what, change := range forgeries(d, other, changed, added) {
 			bad := p.change(change)
 			if byLibrary, byUs, _ := bad.isAccepted(t, l, hooks); byLibrary || byUs {
 				t.Fatalf("%s: accepted by the library: %t, by us: %t:\n%+v", what, byLibrary, byUs, bad)
@@ -229,19 +254,8 @@ func TestPlivosLibrary_JudgesSignatures(t *testing.T) {
 			t.Fatalf("two signatures: accepted by the library: %t, by us: %t", byLibrary, byUs)
 		}
 	})
-	if accepted < 50 {
-		t.Errorf("only %d requests were accepted", accepted)
-	}
-
-	// Plivo's library for Go cuts off the dots at the end of a body before it signs. Those for
-	// other languages do not, and neither do we. No parameter of Plivo's ends with a dot.
-	dot := good[0].change(func(p *post) {
-		p.origin, p.query, p.nonce = ourURL, goodQuery, goodNonce
-		p.form.Set("z", "end.")
-		p.signature = d.Sign(p.address(), p.form, p.nonce)
-	})
-	if byLibrary, byUs, _ := dot.isAccepted(t, l, hooks); byLibrary || !byUs {
-		t.Errorf("a dot at the end: accepted by the library: %t, by us: %t", byLibrary, byUs)
+	if accepted == 0 {
+		t.Error("no request was accepted")
 	}
 }
 

@@ -127,6 +127,9 @@ func Start(t testing.TB, cmd *exec.Cmd) (in io.Writer, out *bufio.Reader) {
 // script finds the packages of tools/node_modules.
 func StartNode(t testing.TB, script string, args ...string) (firstLine string) {
 	t.Helper()
+	if _, err := os.Stat(script); err != nil { // also tells go test on what its cached result depends
+		t.Fatal(err)
+	}
 	cmd := exec.Command(Path(t, "node"), append([]string{script}, args...)...)
 	cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(Root(t), "tools", "node_modules"))
 	_, out := Start(t, cmd)
