@@ -60,7 +60,7 @@ func (a *Account) judgeRefusal(f *notify.Failure, status int, said refusal, n na
 	case http.StatusPaymentRequired:
 		f.Outcome, f.Setting, f.Next, f.Detail = otp.OutcomeMisconfigured, keyVariable, accountIsWrong, "the account has no credit"
 		return false
-	case http.StatusMisdirectedRequest:
+	case http.StatusMisdirectedRequest: // assumed: the schema has the status, and no reason
 		f.Outcome, f.Setting, f.Next, f.Detail = otp.OutcomeMisconfigured, keyVariable, accountIsWrong, "the key belongs to another region"
 		return false
 	case http.StatusForbidden:

@@ -45,8 +45,9 @@ type rule struct {
 	detail  string
 }
 
-// reportRules are the words in Bird's reports on messages, as its schema lists them. The
-// schema also says what they mean; what follows from that is ours.
+// reportRules are the words in Bird's reports on messages. The schema lists them and says
+// what they mean. What follows from that (outcome, setting, next) is this package's own
+// reading.
 var reportRules = map[string]rule{
 	// of SMS
 	"invalid_destination":         {otp.OutcomeUndeliverable, "", addressIsWrong, false, "the number is not in use"},
@@ -97,7 +98,8 @@ var refusalRules = map[string]rule{
 	"WhatsAppServiceWindowClosed":       {otp.OutcomeMisconfigured, theTemplate, otherChannel, false, "an approved template is needed outside the 24-hour window"},
 }
 
-// paramRules are for refusals without a known name, by the field that they blame.
+// paramRules are for refusals without a known name, by the field that they blame. That Bird
+// names the fields as in the request is assumed.
 var paramRules = map[string]rule{
 	"to":       {otp.OutcomeInvalidAddress, "", addressIsWrong, false, "the number is not valid"},
 	"from":     {otp.OutcomeMisconfigured, theSender, otherChannel, false, "the sender is not valid"},
