@@ -21,6 +21,7 @@ import (
 	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/testing/fixture"
+	"twofa/internal/testing/notifytest"
 	"twofa/internal/testing/plivotest"
 	"twofa/internal/testing/tooltest"
 )
@@ -126,7 +127,7 @@ func (p post) isAccepted(t tester, l library, hooks map[string]*Webhooks) (byLib
 	r := webhook{http.MethodPost, p.path, p.query(), p.form.Encode(), "application/x-www-form-urlencoded", header}.http()
 	var err error
 	if p.path == AnswerPath {
-		_, err = hooks[p.origin].Answer(r)
+		_, err = hooks[p.origin].Question(r)
 	} else {
 		_, err = hooks[p.origin].Report(r)
 	}
@@ -287,7 +288,7 @@ func TestPlivosLibrary_JudgesRequests(t *testing.T) {
 		return &libraryTemplate{plivotest.Template, plivotest.Language, variable, true}
 	}
 	sms := func(m notify.Message, f func(*libraryMessage)) question {
-		q := libraryMessage{Kind: "sms", From: plivotest.SMSFrom[1:], To: m.To[1:], Text: testTexts{}.SMS(m), Expiry: longest, Reports: reports}
+		q := libraryMessage{Kind: "sms", From: plivotest.SMSFrom[1:], To: m.To[1:], Text: notifytest.Texts{}.SMS(m), Expiry: longest, Reports: reports}
 		if m.Alert {
 			q.Expiry, q.Reports = 0, ""
 		}
@@ -300,7 +301,7 @@ func TestPlivosLibrary_JudgesRequests(t *testing.T) {
 		return sms(m, func(q *libraryMessage) {
 			q.Kind, q.From, q.Text, q.Template = "whatsapp", plivotest.WhatsAppFrom[1:], "", t
 			if t == nil {
-				q.Text = testTexts{}.Chat(m)
+				q.Text = notifytest.Texts{}.Chat(m)
 			}
 		})
 	}
@@ -327,7 +328,7 @@ func TestPlivosLibrary_JudgesRequests(t *testing.T) {
 		{"template of an alert", channel.WhatsApp, alertTemplate, alert(), whatsApp(alert(), &libraryTemplate{plivotest.AlertTemplate, "en", "Acme", false})},
 		{"text", channel.WhatsApp, withText, foreign, whatsApp(foreign, nil)},
 		{"text of an alert", channel.WhatsApp, nil, alert(), whatsApp(alert(), nil)},
-		{"call", channel.Call, nil, payment, question{Call: &libraryCall{plivotest.CallFrom[1:], recipient[1:], ourURL + AnswerPath + query, reports, 60, 300}}},
+		{"call", channel.Call, nil, payment, question{Call: &libraryCall{plivotest.CallFrom[1:], recipient[1:], ourURL + AnswerPath + query, reports, 40, 300}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			server.Reset()
