@@ -85,7 +85,7 @@ func (s *sender) refuse(m notify.Message) *notify.Failure {
 		// Plivo keeps a message in its queue for 5 seconds or more, and an expired
 		// code misleads.
 		return unavailable("the code is empty or expires too soon")
-	case isCall && len(m.Code) > maxSpokenCode:
+	case isCall && len(m.Code) > gateway.MaxSpokenCode:
 		return unavailable("the code is too long for a call")
 	}
 	return nil

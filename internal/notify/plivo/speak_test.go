@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/plivotest"
 	"twofa/internal/texts"
@@ -52,7 +53,7 @@ func TestSpeak(t *testing.T) {
 		"alert":          {notify.Speech{Language: "en-US", Before: "Look out.", Again: "x", After: "y"}, "", []string{"Look out."}},
 		"hostile":        {notify.Speech{Language: "en-US", Before: hostile, Again: hostile, After: hostile}, "<&", []string{harmless, "<", "&", harmless, "<", "&", harmless}},
 		"long": {notify.Speech{Language: "en-US", Before: long, Again: long, After: long}, "12", []string{
-			strings.Repeat("word & ", 170) + "word &", "1", "2", strings.Repeat("word & ", 42) + "word", "1", "2", strings.Repeat("word & ", 70) + "word &",
+			strings.Repeat("word & ", 108) + "word &", "1", "2", strings.Repeat("word & ", 26) + "word &", "1", "2", strings.Repeat("word & ", 45) + "word",
 		}},
 		"long and without spaces": {notify.Speech{Language: "en-US", Before: strings.Repeat("語", 2000)}, "1", []string{strings.Repeat("語", 1200), "1", "1"}},
 	} {
@@ -110,7 +111,7 @@ func TestSpeakProperty(t *testing.T) {
 		}
 	})
 	worst := strings.Repeat(`"`, 5000)
-	if n := len(speak(notify.Speech{Language: "cmn-CN", Before: worst, Again: worst, After: worst}, strings.Repeat(`"`, maxSpokenCode))); n > maxXML/2 {
+	if n := len(speak(notify.Speech{Language: "cmn-CN", Before: worst, Again: worst, After: worst}, strings.Repeat(`"`, gateway.MaxSpokenCode))); n > maxXML/2 {
 		t.Errorf("%d bytes", n)
 	}
 }

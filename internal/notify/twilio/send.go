@@ -67,7 +67,7 @@ func (s *sender) refuse(m notify.Message) *notify.Failure {
 		// Twilio would report an empty code as a broken template, and an
 		// expired code misleads.
 		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "the code is empty or has expired"}
-	case s.channel == channel.Call && len(m.Code) > maxSpokenCode:
+	case s.channel == channel.Call && len(m.Code) > gateway.MaxSpokenCode:
 		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: "the code is too long for a call"}
 	}
 	return nil

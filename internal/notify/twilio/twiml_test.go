@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/testing/fixture"
 )
 
@@ -101,7 +102,7 @@ func TestTwiMLProperty(t *testing.T) {
 		if rapid.Bool().Draw(t, "a language") {
 			speech.Language = rapid.StringMatching(`[a-zA-Z-]{1,16}`).Draw(t, "tag")
 		}
-		code := rapid.OneOf(rapid.StringMatching(`[2-9A-HJ-NP-Z]{4,16}`), rapid.StringN(0, -1, maxSpokenCode), rapid.SampledFrom([]string{`""""""""""""""""`, "\x00\x00\x00"})).Draw(t, "code")
+		code := rapid.OneOf(rapid.StringMatching(`[2-9A-HJ-NP-Z]{4,16}`), rapid.StringN(0, -1, gateway.MaxSpokenCode), rapid.SampledFrom([]string{`""""""""""""""""`, "\x00\x00\x00"})).Draw(t, "code")
 		twiml := callTwiML(speech, code)
 		if n := len(utf16.Encode([]rune(twiml))); n >= maxTwiML {
 			t.Fatalf("%d characters", n)
@@ -136,7 +137,7 @@ func asXML(r rune) string {
 
 func TestTwiMLIsNeverTooLong(t *testing.T) {
 	worst := strings.Repeat(`"`, 5000)
-	n := len(callTwiML(notify.Speech{Language: "aaaaaaaaaaaaaaaa", Before: worst, Again: worst, After: worst}, strings.Repeat(`"`, maxSpokenCode)))
+	n := len(callTwiML(notify.Speech{Language: "aaaaaaaaaaaaaaaa", Before: worst, Again: worst, After: worst}, strings.Repeat(`"`, gateway.MaxSpokenCode)))
 	if n >= maxTwiML {
 		t.Errorf("%d characters", n)
 	}

@@ -266,7 +266,7 @@ func (w *Webhooks) isForUs(c channel.Channel, form url.Values) bool {
 func (w *Webhooks) Reply(text string) (contentType string, body []byte) {
 	xml := `<?xml version="1.0" encoding="UTF-8"?><Response/>`
 	if text = clean(text); text != "" {
-		xml = `<?xml version="1.0" encoding="UTF-8"?><Response><Message>` + escapeText(text) + `</Message></Response>`
+		xml = `<?xml version="1.0" encoding="UTF-8"?><Response><Message>` + gateway.EscapeXML(text) + `</Message></Response>`
 	}
 	return "text/xml; charset=utf-8", []byte(xml)
 }
