@@ -12,8 +12,8 @@ import (
 )
 
 // The rule: a provider is passed over for Pause if maxFailures of its last window messages failed
-// for reasons that are not the address's, or if it refuses the account. Then one message is tried;
-// the others wait for its outcome, Trial at most.
+// for reasons that are not the address's, or if it refuses the account. Then the first message that
+// goes over it tries it; the others wait for its outcome, Trial at most.
 const (
 	window      = 20
 	maxFailures = 5
@@ -105,20 +105,30 @@ func (b *Breaker) Report(name string, o Outcome, now time.Time) {
 	}
 }
 
-// Down returns those of the providers that are passed over. It leaves one out whose pause is over:
-// the caller's message is the one that is tried.
+// Down returns those of the providers that are passed over. One whose pause is over is not among
+// them until a message begins to try it.
 func (b *Breaker) Down(of []string, now time.Time) (down []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, name := range of {
-		p := b.of(name)
-		switch {
-		case p.until.IsZero():
-		case now.Before(p.until), !p.trial.IsZero() && now.Before(p.trial.Add(Trial)):
+		if p := b.of(name); now.Before(p.until) || p.isTried(now) {
 			down = append(down, name)
-		default:
-			p.trial = now
 		}
 	}
 	return down
+}
+
+// Begin says that a message now goes over a provider. If its pause is over, the message tries it.
+// A few messages that had asked at the same moment may try it, too.
+func (b *Breaker) Begin(name string, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p := b.of(name); !p.until.IsZero() && !now.Before(p.until) && !p.isTried(now) {
+		p.trial = now
+	}
+}
+
+// isTried reports whether the outcome of a message that tries the provider is awaited.
+func (p *provider) isTried(now time.Time) bool {
+	return !p.trial.IsZero() && now.Before(p.trial.Add(Trial))
 }

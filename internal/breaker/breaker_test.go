@@ -18,6 +18,13 @@ var both = []string{"plivo", "twilio"}
 
 func down(b *breaker.Breaker, at time.Duration) string { return fmt.Sprint(b.Down(both, noon.Add(at))) }
 
+// begin has a message go over each provider.
+func begin(b *breaker.Breaker, at time.Duration) {
+	for _, name := range both {
+		b.Begin(name, noon.Add(at))
+	}
+}
+
 func want(t *testing.T, what, got, want string) {
 	t.Helper()
 	if got != want {
@@ -45,12 +52,15 @@ func TestBreaker(t *testing.T) {
 	b.Note("plivo", breaker.Works, noon) // a message that was sent before
 	want(t, "the end of the pause", down(b, breaker.Pause-1), "[plivo twilio]")
 	want(t, "the message that is tried", down(b, breaker.Pause), "[]")
+	want(t, "who only asks tries nothing", down(b, breaker.Pause), "[]")
+	begin(b, breaker.Pause)
 	want(t, "the others", down(b, breaker.Pause+time.Second), "[plivo twilio]")
 	b.Note("plivo", breaker.Works, noon.Add(breaker.Pause+2*time.Second))
 	b.Note("twilio", breaker.Fails, noon.Add(breaker.Pause+2*time.Second))
 	want(t, "after the outcome", down(b, breaker.Pause+3*time.Second), "[twilio]")
 	want(t, "the second pause", down(b, 2*breaker.Pause+time.Second), "[twilio]")
 	want(t, "the next one that is tried", down(b, 2*breaker.Pause+2*time.Second), "[]")
+	begin(b, 2*breaker.Pause+2*time.Second)
 	want(t, "while it is tried", down(b, 2*breaker.Pause+3*time.Second), "[twilio]")
 	want(t, "nobody heard of it", down(b, 2*breaker.Pause+2*time.Second+breaker.Trial), "[]")
 	if !slices.Equal(log, []string{"plivotrue", "twiliotrue", "plivofalse"}) {
@@ -85,6 +95,7 @@ func TestBreaker_Property(t *testing.T) {
 			if isDown {
 				continue
 			}
+			b.Begin("plivo", now)
 			o := rapid.SampledFrom([]breaker.Outcome{breaker.Works, breaker.Fails, breaker.Refuses}).Draw(t, "outcome")
 			b.Note("plivo", o, now)
 			if o != breaker.Works {
@@ -97,27 +108,24 @@ func TestBreaker_Property(t *testing.T) {
 	})
 }
 
-// Of many who ask at once after the pause, one tries.
+// Of many who ask after the pause, the first whose message goes over the provider tries it. A
+// message over another one does not, and neither does a message within the pause.
 func TestBreaker_OneTries(t *testing.T) {
 	t.Parallel()
 	b := new(breaker.Breaker)
 	b.Note("plivo", breaker.Refuses, noon)
-	var mu sync.Mutex
-	tried := 0
+	b.Begin("plivo", noon.Add(breaker.Pause-1))
+	b.Begin("twilio", noon.Add(breaker.Pause))
 	var group sync.WaitGroup
 	for range 100 {
-		group.Go(func() {
-			if len(b.Down(both, noon.Add(breaker.Pause))) == 0 {
-				mu.Lock()
-				tried++
-				mu.Unlock()
-			}
-		})
+		group.Go(func() { want(t, "before", down(b, breaker.Pause), "[]") })
 	}
 	group.Wait()
-	if tried != 1 {
-		t.Errorf("%d try", tried)
+	for range 100 {
+		group.Go(func() { b.Begin("plivo", noon.Add(breaker.Pause)) })
 	}
+	group.Wait()
+	want(t, "after", down(b, breaker.Pause), "[plivo]")
 }
 
 // A report on an earlier message is not the outcome of the message that is tried. One that says
@@ -130,20 +138,9 @@ func TestBreaker_Reports(t *testing.T) {
 	}
 	want(t, "five reports", down(b, 0), "[plivo]")
 	want(t, "the message that is tried", down(b, breaker.Pause), "[]")
+	begin(b, breaker.Pause)
 	b.Report("plivo", breaker.Fails, noon.Add(breaker.Pause))
 	want(t, "nobody heard of it, and a report came", down(b, breaker.Pause+breaker.Trial), "[]")
 	b.Report("plivo", breaker.Refuses, noon.Add(breaker.Pause+breaker.Trial))
 	want(t, "no credit", down(b, 2*breaker.Pause), "[plivo]")
-}
-
-// A message that cannot go over a provider does not try it.
-func TestBreaker_OnlyThoseThatAreAskedAboutAreTried(t *testing.T) {
-	t.Parallel()
-	b := new(breaker.Breaker)
-	b.Note("plivo", breaker.Refuses, noon)
-	if got := b.Down([]string{"twilio"}, noon.Add(breaker.Pause)); len(got) > 0 {
-		t.Errorf("%v", got)
-	}
-	want(t, "the first that may", down(b, breaker.Pause), "[]")
-	want(t, "the second", down(b, breaker.Pause), "[plivo]")
 }

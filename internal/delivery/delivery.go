@@ -207,6 +207,9 @@ func (s *Sender) message(r otp.Recipient, v otp.Verification, n int, now time.Ti
 // that it took on the request's log line.
 func (s *Sender) give(ctx context.Context, by channel.Channel, m notify.Message) error {
 	begun := s.Now()
+	if m.Provider != "" {
+		s.Breaker.Begin(m.Provider, begun)
+	}
 	err := s.Senders[by].Send(ctx, m)
 	reqlog.Sent(ctx, cmp.Or(m.Provider, s.Senders.Provider(by)), s.Now().Sub(begun))
 	if err == nil && m.Code != "" {
@@ -256,6 +259,9 @@ func (s *Sender) log(ctx context.Context, by channel.Channel, provider string, f
 	}
 	attrs = append(append(reqlog.Request(ctx), attrs...), slog.String("channel", string(by)),
 		slog.String("reason", f.Outcome.String()), slog.Int("provider_error", f.Code), slog.String("detail", f.Detail))
+	if f.Word != "" {
+		attrs = append(attrs, slog.String("provider_word", f.Word))
+	}
 	if f.Setting != "" {
 		attrs = append(attrs, slog.String("setting", f.Setting))
 	}

@@ -53,7 +53,8 @@ func (s *Sender) noteReported(provider string, f *notify.Failure) {
 
 // outcomeOf returns what a failure says about the provider, nil for a message that it accepted. ok
 // is false if it says nothing. A wrong setting of one channel, such as a missing template, is no
-// fault of the provider's: its other channels work.
+// fault of the provider's: its other channels work. A refusal without a known reason may be the
+// address's.
 func outcomeOf(f *notify.Failure) (o breaker.Outcome, ok bool) {
 	switch {
 	case f == nil:
@@ -62,7 +63,7 @@ func outcomeOf(f *notify.Failure) (o breaker.Outcome, ok bool) {
 		return 0, false
 	case f.Outcome == otp.OutcomeMisconfigured && f.Next == otp.NextAddress:
 		return breaker.Refuses, true
-	case f.Outcome == otp.OutcomeUnavailable:
+	case f.Outcome == otp.OutcomeUnavailable && !f.Unexplained:
 		return breaker.Fails, true
 	}
 	return breaker.Works, true

@@ -15,9 +15,9 @@ import (
 // round trips, one if the report changes nothing, and those of Send for the next
 // message.
 func (s *Sender) Report(ctx context.Context, report notify.Report) error {
-	g := otp.Progress{ID: report.Verification, Attempt: report.Attempt, Status: report.Status, Provider: report.Provider, Asks: report.Asks}
+	g := otp.Progress{ID: report.Verification, Attempt: report.Attempt, Status: report.Status, Provider: report.Provider, Asks: report.Asks, Down: s.Down(channel.Sending)}
 	if f := report.Failure; f != nil {
-		g.Error, g.MayRecover, g.Next, g.Down = f.Code, mayRecover(f), f.Next, s.Down(channel.Sending)
+		g.Error, g.MayRecover, g.Next = f.Code, mayRecover(f), f.Next
 	}
 	var begun, news bool
 	now := s.Now()

@@ -245,6 +245,9 @@ type Failure struct {
 	// Unasked is true if the sender refused the message itself: it says nothing about the
 	// provider.
 	Unasked bool
+	// Unexplained is true if the provider refused this message for a reason that is not known:
+	// the provider works.
+	Unexplained bool
 	// MayHaveSent is true if the message may have been sent nevertheless (a
 	// time-out, or a server error after the request was written).
 	MayHaveSent bool

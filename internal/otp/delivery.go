@@ -43,6 +43,8 @@ type Attempt struct {
 	// hash of its id of the call. Both are for providers that ask.
 	Asked int
 	Call  MessageHash
+	// Refused is true if the provider, which has a name, refuses the account.
+	Refused bool
 	// MayRecover is true for a failure that has other reasons than the address:
 	// the provider was busy, or our settings are wrong. The channel may work later.
 	MayRecover bool
@@ -113,12 +115,13 @@ func Follow(old Recipient, g Progress, p Policy, now time.Time) (r Recipient, v 
 	if g.Status.rank() <= a.Status.rank() {
 		return r, v, false, nil
 	}
-	a.Status, a.Error, a.MayRecover = g.Status, 0, false
+	a.Status, a.Error, a.MayRecover, a.Refused = g.Status, 0, false, false
 	switch g.Status {
 	case Delivered, Read:
 		r.prefer(v, a.route(), now)
 	case Failed:
 		a.Error, a.MayRecover = g.Error, g.MayRecover
+		a.Refused = g.MayRecover && g.Next == NextAddress && a.Provider != ""
 		if g.Next == NextNone {
 			r.BlockedUntil = window.Later(r.BlockedUntil, window.Stamp(now.Add(BlockedFor)))
 		}
@@ -149,10 +152,14 @@ func Spend(old Recipient, address string, c Caller, p Policy, now time.Time) (Re
 // fallBack begins the next message of v and reports true. If v has no message to
 // begin and none can arrive any more, it ends v.
 func (r *Recipient) fallBack(v *Verification, failed Attempt, g Progress, p Policy, now time.Time) bool {
-	if slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.Status != Failed }) {
-		return false // another message is on its way, or was delivered
-	}
 	following, ok := v.step(failed, g.Next, p.Routes, g.Down)
+	if slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.Status != Failed }) {
+		// Another message is on its way, or was delivered. A client has asked for this one all
+		// the same: the same channel may take it over another provider.
+		if !ok || !g.Unsent || following.Channel != failed.Channel {
+			return false
+		}
+	}
 	if !ok {
 		if !slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.MayRecover }) {
 			v.Status, v.EndedAt = Undeliverable, window.Stamp(now)
@@ -178,6 +185,11 @@ func (a Attempt) isOf(provider string) bool {
 	return provider == "" || provider == cmp.Or(a.Provider, channel.Twilio)
 }
 
+// wentOver reports whether the message went over the route, also if its provider had no name then.
+func (a Attempt) wentOver(route channel.Route) bool {
+	return a.Channel == route.Channel && a.isOf(cmp.Or(route.Provider, channel.Twilio))
+}
+
 // route is the route of a message.
 func (a Attempt) route() channel.Route {
 	return channel.Route{Channel: a.Channel, Provider: a.Provider}
@@ -185,18 +197,20 @@ func (a Attempt) route() channel.Route {
 
 // step is the next route after a message that failed: those of its channel first, if the failure
 // is the provider's, then those of the workflow's other channels. A channel over which a message
-// has failed because of the address is not tried over another provider.
+// has failed because of the address is not tried over another provider, and a provider that has
+// refused the account is not tried again.
 func (v Verification) step(failed Attempt, next Next, all channel.Routes, down []string) (channel.Route, bool) {
 	if next == NextNone {
 		return channel.Route{}, false
 	}
 	workflow := v.Workflow
-	if i := slices.Index(workflow, failed.Channel); failed.MayRecover && i > 0 {
-		workflow = append([]channel.Channel{failed.Channel}, slices.Delete(slices.Clone(workflow), i, i+1)...)
+	if failed.MayRecover { // also if a client has asked for a channel outside the workflow
+		isFailed := func(c channel.Channel) bool { return c == failed.Channel }
+		workflow = append([]channel.Channel{failed.Channel}, slices.DeleteFunc(slices.Clone(workflow), isFailed)...)
 	}
 	return v.untried(workflow, next, all, down, func(route channel.Route) bool {
 		otherAccount := failed.MayRecover && route.Provider != failed.Provider
-		return !v.closed(route.Channel) && (next != NextAddress || otherAccount || !sameAddress(route.Channel, failed.Channel))
+		return !v.closed(route.Channel) && !v.refusedBy(route.Provider) && (next != NextAddress || otherAccount || !sameAddress(route.Channel, failed.Channel))
 	})
 }
 
@@ -206,7 +220,7 @@ func (v Verification) untried(channels []channel.Channel, next Next, all channel
 	best := 0
 	for _, c := range channels {
 		for _, route := range all.Of(c) {
-			if !may(route) || slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.route() == route }) {
+			if !may(route) || slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.wentOver(route) }) {
 				continue
 			}
 			rank := 1
@@ -227,6 +241,11 @@ func (v Verification) untried(channels []channel.Channel, next Next, all channel
 // closed reports whether a message over the channel has failed because of the address.
 func (v Verification) closed(c channel.Channel) bool {
 	return slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.Channel == c && a.Status == Failed && !a.MayRecover })
+}
+
+// refusedBy reports whether the provider has refused the account.
+func (v Verification) refusedBy(provider string) bool {
+	return slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return a.Refused && a.Provider == provider })
 }
 
 func (v Verification) tried(c channel.Channel) bool {
@@ -257,7 +276,8 @@ func (r Recipient) first(client string, c channel.Channel, all channel.Routes, d
 }
 
 // resendRoute chooses the route of a resend that a client asked for. A channel goes the same way
-// again, unless its last message failed for a reason of the provider's and it has another one.
+// again, unless nothing was heard of its last message, or that failed for a reason of the provider's:
+// then it goes over a provider that has not been tried, if there is one.
 func (r Recipient) resendRoute(v Verification, asked channel.Channel, all channel.Routes, down []string) (channel.Route, *problem.Error) {
 	if v.Inbound() {
 		return channel.Route{}, problem.Invalid("channel", "This verification waits for the person's own message; there is nothing to resend.")
@@ -279,11 +299,12 @@ func (r Recipient) resendRoute(v Verification, asked channel.Channel, all channe
 	if asked != last.Channel {
 		return r.first(v.Client, asked, all, down), nil
 	}
-	if last.Status == Failed && last.MayRecover {
+	if last.Status == Queued || last.Status == Failed && last.MayRecover {
 		if other, more := v.untried([]channel.Channel{asked}, NextChannel, all, down, func(channel.Route) bool { return true }); more {
 			return other, nil
 		}
-	} else if all.Has(last.route()) && !slices.Contains(down, last.Provider) {
+	}
+	if last.Status != Failed && all.Has(last.route()) && !slices.Contains(down, last.Provider) {
 		return last.route(), nil
 	}
 	return r.first(v.Client, asked, all, down), nil
@@ -314,7 +335,12 @@ func (r Recipient) AddressFor(v Verification, c channel.Channel) string {
 
 // PreferredBy is the channel over which the client last reached the person, "" if it is
 // not known.
-func (r Recipient) PreferredBy(client string) channel.Channel { return r.preferredBy(client).Channel }
+func (r Recipient) PreferredBy(client string) channel.Channel {
+	if p := r.preferredBy(client); !p.Alone {
+		return p.Channel
+	}
+	return ""
+}
 
 func (r Recipient) preferredBy(client string) Preferred {
 	for _, p := range r.Preferred {
@@ -341,16 +367,16 @@ const maxPreferred = 32
 
 // prefer makes a route the preferred one of the client, because it reached the person.
 // It does nothing for a test number, whose verifications all have to go the same way, and if there
-// was nothing to choose. A workflow of one channel chooses a provider only, so it does not
-// replace a preferred route of another channel.
+// was nothing to choose. A workflow of one channel chooses a provider only.
 func (r *Recipient) prefer(v Verification, by channel.Route, now time.Time) {
 	if by.Channel == "" || v.TestCode != "" {
 		return
 	}
-	if before := r.PreferredBy(v.Client); len(v.Workflow) < 2 && (by.Provider == "" || before != "" && before != by.Channel) {
+	alone, before := len(v.Workflow) < 2, r.PreferredBy(v.Client)
+	if alone && (by.Provider == "" || before != "" && before != by.Channel) {
 		return
 	}
-	next := Preferred{Client: v.Client, Channel: by.Channel, Provider: by.Provider, At: window.Stamp(now)}
+	next := Preferred{Client: v.Client, Channel: by.Channel, Provider: by.Provider, Alone: alone && before == "", At: window.Stamp(now)}
 	for i, p := range r.Preferred {
 		if p.Client == v.Client {
 			next.At = window.Later(next.At, p.At)

@@ -154,7 +154,10 @@ type Preferred struct {
 	Client   string
 	Channel  channel.Channel
 	Provider string
-	At       time.Time
+	// Alone is true if the workflow had this channel only: it then prefers a provider, and no
+	// channel.
+	Alone bool
+	At    time.Time
 }
 
 func (p Preferred) route() channel.Route {

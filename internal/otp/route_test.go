@@ -16,7 +16,7 @@ import (
 
 // routes are two providers of texts, three of WhatsApp, and one of calls.
 var routes = channel.Routes{
-	channel.SMS: {"plivo", "twilio"}, channel.WhatsApp: {"twilio", "plivo", "bird"}, channel.Call: {"twilio"},
+	channel.SMS: {"plivo", "twilio", "bird"}, channel.WhatsApp: {"twilio", "plivo", "bird"}, channel.Call: {"twilio"},
 }
 
 // routed returns a rig whose policy has the routes, and a verification over the workflow.
@@ -50,7 +50,7 @@ func TestFollow_Routes(t *testing.T) {
 		want     []string
 	}{
 		"an outage":                {[]channel.Channel{"sms", "whatsapp"}, []failure{ofProvider}, []string{"sms/plivo", "sms/twilio"}},
-		"two outages":              {[]channel.Channel{"sms", "whatsapp"}, []failure{ofProvider, ofProvider}, []string{"sms/plivo", "sms/twilio", "whatsapp/twilio"}},
+		"two outages":              {[]channel.Channel{"sms", "whatsapp"}, []failure{ofProvider, ofProvider, ofProvider}, []string{"sms/plivo", "sms/twilio", "sms/bird", "whatsapp/twilio"}},
 		"not on WhatsApp":          {[]channel.Channel{"whatsapp", "sms"}, []failure{ofAddress}, []string{"whatsapp/twilio", "sms/plivo"}},
 		"an outage, and then not":  {[]channel.Channel{"whatsapp", "sms"}, []failure{ofProvider, ofAddress}, []string{"whatsapp/twilio", "whatsapp/plivo", "sms/plivo"}},
 		"no account":               {[]channel.Channel{"whatsapp", "call", "sms"}, []failure{ofAccount}, []string{"whatsapp/twilio", "whatsapp/plivo"}},
@@ -58,7 +58,7 @@ func TestFollow_Routes(t *testing.T) {
 		"a landline":               {[]channel.Channel{"sms", "whatsapp", "call"}, []failure{{false, otp.NextCall}}, []string{"sms/plivo", "call/twilio"}},
 		"fraud":                    {[]channel.Channel{"sms", "whatsapp"}, []failure{{false, otp.NextNone}}, []string{"sms/plivo"}},
 		"opted out, then another":  {[]channel.Channel{"sms", "whatsapp"}, []failure{ofAddress, ofProvider, ofProvider, ofProvider}, []string{"sms/plivo", "whatsapp/twilio", "whatsapp/plivo", "whatsapp/bird"}},
-		"one channel, every route": {[]channel.Channel{"sms"}, []failure{ofProvider, ofProvider}, []string{"sms/plivo", "sms/twilio"}},
+		"one channel, every route": {[]channel.Channel{"sms"}, []failure{ofProvider, ofProvider, ofProvider}, []string{"sms/plivo", "sms/twilio", "sms/bird"}},
 	} {
 		r, v := routed(t, tc.workflow...)
 		for i, f := range tc.failures {
@@ -83,7 +83,7 @@ func TestRoutes_Down(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(down) == 1 {
+		if len(down) == 1 || len(down) == 2 {
 			v, _ = r.follow(otp.Progress{ID: v.ID, Attempt: 1, Status: otp.Failed, MayRecover: true, Down: down})
 		}
 		return v
@@ -93,9 +93,10 @@ func TestRoutes_Down(t *testing.T) {
 		want []string
 	}{
 		"none":   {nil, []string{"sms/plivo"}},
-		"first":  {[]string{"plivo"}, []string{"sms/twilio", "call/twilio"}},
-		"second": {[]string{"twilio"}, []string{"sms/plivo", "sms/twilio"}},
-		"both":   {[]string{"plivo", "twilio"}, []string{"sms/plivo"}},
+		"first":  {[]string{"plivo"}, []string{"sms/twilio", "sms/bird"}},
+		"second": {[]string{"twilio"}, []string{"sms/plivo", "sms/bird"}},
+		"others": {[]string{"twilio", "bird"}, []string{"sms/plivo", "sms/twilio"}},
+		"all":    {[]string{"plivo", "twilio", "bird"}, []string{"sms/plivo"}},
 	} {
 		if got := taken(start(tc.down...)); !slices.Equal(got, tc.want) {
 			t.Errorf("%s: %v, want %v", name, got, tc.want)
@@ -141,13 +142,9 @@ func TestRoutes_TheLastGoodOneComesFirst(t *testing.T) {
 	if got := next(); !slices.Equal(got, []string{"sms/twilio"}) {
 		t.Errorf("%v", got)
 	}
-	// A workflow of one channel chooses no channel.
-	r.policy.Routes = channel.Routes{"sms": {"plivo", "twilio"}, "call": {"twilio"}}
-	r.now = r.now.Add(time.Hour)
-	call := r.startOver("call")
-	r.follow(otp.Progress{ID: call.ID, Attempt: 1, Status: otp.Delivered})
-	if got := r.kept.PreferredBy(""); got != "sms" {
-		t.Errorf("after a call alone: %s", got)
+	// A workflow of one channel chooses a provider, and no channel.
+	if got := r.kept.PreferredBy(""); got != "" {
+		t.Errorf("after an SMS alone: %s", got)
 	}
 	r.policy.Routes = channel.Routes{"sms": {"plivo", "bird"}}
 	if got := next(); !slices.Equal(got, []string{"sms/plivo"}) {
@@ -160,12 +157,74 @@ func TestResend_Routes(t *testing.T) {
 	t.Parallel()
 	r, v := routed(t, "sms", "whatsapp")
 	r.policy.ResendAfter = 0
-	if err := r.resend(v, ""); err != nil || !slices.Equal(taken(r.found(v)), []string{"sms/plivo", "sms/plivo"}) {
-		t.Fatalf("%v, %v", taken(r.found(v)), err)
+	want := func(what string, err error, routes ...string) {
+		t.Helper()
+		if got := taken(r.found(v)); err != nil || !slices.Equal(got, routes) {
+			t.Fatalf("%s: %v, %v", what, got, err)
+		}
 	}
-	r.reportAll(v, otp.Failed, otp.Failed)
-	if err := r.resend(v, channel.Next); err != nil || !slices.Equal(taken(r.found(v)), []string{"sms/plivo", "sms/plivo", "sms/twilio", "whatsapp/twilio"}) {
-		t.Errorf("next: %v, %v", taken(r.found(v)), err)
+	want("nothing was heard", r.resend(v, ""), "sms/plivo", "sms/twilio")
+	r.report(v, 2, otp.Sent)
+	want("it is under way", r.resend(v, ""), "sms/plivo", "sms/twilio", "sms/twilio")
+	r.report(v, 3, otp.Delivered)
+	want("it was delivered", r.resend(v, "sms"), "sms/plivo", "sms/twilio", "sms/twilio", "sms/twilio")
+	r.follow(otp.Progress{ID: v.ID, Attempt: 4, Status: otp.Failed, MayRecover: true})
+	want("the provider has failed", r.resend(v, "sms"), "sms/plivo", "sms/twilio", "sms/twilio", "sms/twilio", "sms/bird")
+	want("the next channel", r.resend(v, channel.Next), "sms/plivo", "sms/twilio", "sms/twilio", "sms/twilio", "sms/bird", "whatsapp/twilio")
+	r.report(v, 6, otp.Queued)
+	want("the way that has worked", r.resend(v, "sms"), "sms/plivo", "sms/twilio", "sms/twilio", "sms/twilio", "sms/bird", "whatsapp/twilio", "sms/twilio")
+}
+
+// A resend that a provider refuses goes over the next provider of its channel, although an earlier
+// message may arrive; it goes over no other channel.
+func TestFollow_ARefusedResend(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		asked  channel.Channel
+		unsent bool
+		want   []string
+	}{
+		"refused":              {"", true, []string{"sms/plivo", "sms/twilio", "sms/bird"}},
+		"lost later":           {"", false, []string{"sms/plivo", "sms/twilio"}},
+		"outside the workflow": {"call", true, []string{"sms/plivo", "call/twilio", "call/plivo"}},
+	} {
+		p := otp.DefaultPolicy()
+		p.Routes, p.ResendAfter = channel.Routes{channel.SMS: {"plivo", "twilio", "bird"}, channel.Call: {"twilio", "plivo"}}, 0
+		r := newRig(t, p)
+		v := r.startOver("sms", "whatsapp")
+		wantKind(t, r.resend(v, tc.asked), "")
+		v, _ = r.follow(otp.Progress{ID: v.ID, Attempt: 2, Status: otp.Failed, MayRecover: true, Unsent: tc.unsent})
+		if got := taken(v); !slices.Equal(got, tc.want) {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}
+
+// A provider that has refused the account is not tried again in the verification.
+func TestFollow_ARefusedAccountIsRemembered(t *testing.T) {
+	t.Parallel()
+	r, v := routed(t, "whatsapp", "call", "sms")
+	account := otp.Progress{ID: v.ID, Attempt: 1, Status: otp.Failed, MayRecover: true, Next: otp.NextAddress}
+	v, _ = r.follow(account)
+	for n := range 10 {
+		var begun bool
+		if v, begun = r.follow(otp.Progress{ID: v.ID, Attempt: n + 2, Status: otp.Failed, MayRecover: true}); !begun {
+			break
+		}
+	}
+	if got := taken(v); !slices.Equal(got, []string{"whatsapp/twilio", "whatsapp/plivo", "whatsapp/bird", "sms/plivo", "sms/bird"}) {
+		t.Errorf("%v", got)
+	}
+}
+
+// A message of before the operator named the providers went over Twilio.
+func TestFollow_TwilioHadNoName(t *testing.T) {
+	t.Parallel()
+	r, v := begin(t, quiet(), "sms")
+	r.policy.Routes = channel.Routes{channel.SMS: {"twilio", "plivo"}}
+	v, _ = r.follow(otp.Progress{ID: v.ID, Attempt: 1, Status: otp.Failed, MayRecover: true})
+	if got := taken(v); !slices.Equal(got, []string{"sms/", "sms/plivo"}) {
+		t.Errorf("%v", got)
 	}
 }
 
@@ -176,8 +235,11 @@ func checkBegun(t *rapid.T, v otp.Verification, g otp.Progress, workflow []chann
 	open := func(c channel.Channel) bool {
 		return !slices.ContainsFunc(v.Attempts, func(a otp.Attempt) bool { return a.Channel == c && a.Status == otp.Failed && !a.MayRecover })
 	}
-	if !open(last.Channel) {
-		t.Fatalf("%v: %s is closed", taken(v), last.Channel)
+	refused := func(provider string) bool {
+		return slices.ContainsFunc(v.Attempts, func(a otp.Attempt) bool { return a.Refused && a.Provider == provider })
+	}
+	if !open(last.Channel) || refused(last.Provider) {
+		t.Fatalf("%v: %s is closed, or %s has refused the account", taken(v), last.Channel, last.Provider)
 	}
 	if !slices.Contains(g.Down, last.Provider) || g.Next == otp.NextAddress {
 		return
@@ -185,7 +247,7 @@ func checkBegun(t *rapid.T, v otp.Verification, g otp.Progress, workflow []chann
 	for _, c := range workflow {
 		for _, route := range routes.Of(c) {
 			used := slices.Contains(taken(v), string(route.Channel)+"/"+route.Provider)
-			if open(c) && !used && !slices.Contains(g.Down, route.Provider) {
+			if open(c) && !used && !refused(route.Provider) && !slices.Contains(g.Down, route.Provider) {
 				t.Fatalf("%v was begun, %q are down, and %v is left", taken(v), g.Down, route)
 			}
 		}

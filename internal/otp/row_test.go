@@ -54,7 +54,8 @@ var anyRow = rapid.Custom(func(t *rapid.T) otp.Recipient {
 		r.Tallies = append(r.Tallies, tally)
 		r.Preferred = append(r.Preferred, otp.Preferred{Client: anyText.Draw(t, "client"), Channel: anyName.Draw(t, "preferred"), At: anyTime.Draw(t, "preferred at")})
 		if rapid.Bool().Draw(t, "preferred over a route") {
-			r.Preferred[len(r.Preferred)-1].Provider = anyText.Draw(t, "preferred provider")
+			p := &r.Preferred[len(r.Preferred)-1]
+			p.Provider, p.Alone = anyText.Draw(t, "preferred provider"), rapid.Bool().Draw(t, "alone")
 		}
 	}
 	for range rapid.IntRange(0, otp.MaxNoticesPerDay).Draw(t, "events") {
@@ -109,6 +110,7 @@ var anyKept = rapid.Custom(func(t *rapid.T) otp.Verification {
 		if rapid.Bool().Draw(t, "over routes") {
 			a, call := &v.Attempts[len(v.Attempts)-1], any16.Draw(t, "call")
 			a.Provider, a.Asked, a.Call = anyText.Draw(t, "provider"), rapid.IntRange(0, otp.MaxAsked).Draw(t, "asked"), otp.MessageHash(call[:8])
+			a.Refused = rapid.Bool().Draw(t, "refused")
 		}
 	}
 	return v
@@ -214,6 +216,7 @@ func TestRow_LayoutOfVersion7IsFixed(t *testing.T) {
 	v := &r.kept.Verifications[0]
 	r.kept.Preferred[0].Provider, v.Attempts[0].Provider, v.Attempts[1].Provider = "plivo", "twilio", "plivo"
 	v.Attempts[1].Asked, v.Attempts[1].Call = 2, otp.MessageHash{0x99, 7: 0x9a}
+	v.Attempts[0].Refused, r.kept.Preferred[0].Alone = true, true
 	v.Session, r.kept.Replays[0].Caller.Session = otp.Session{}, otp.Session{}
 	want := layout("07", "0000", "00")
 	if got := fmt.Sprintf("%x", mustEncode(t, r.kept)); got != want {
@@ -264,15 +267,15 @@ func keptForCallers(t *testing.T) (*rig, func(version, suspects, owner string) s
 	server, typed := text("")+"00", text("bank")+"01"+"01020304"
 	v := r.kept.Verifications[0]
 	return r, func(version, suspects, owner string) string {
-		provider, call := func(string) string { return "" }, func(string) string { return "" }
+		provider, call := func(string) string { return "" }, func(string) string { return "" } // of version 7 only
 		if version == "07" {
-			provider, call = text, func(asked string) string { return asked }
+			provider, call = text, func(bytes string) string { return bytes }
 		}
 		return strings.Join([]string{
 			version, text(fixture.Alice),
 			list(server, list(at, at), list(at), at, "00", typed, list(), list(at), never, "18"+at+"ab"+zeros),
 			unix(fixture.Noon.Add(time.Minute)),
-			list(text(""), at, text("sms"), provider("plivo"), text("bank"), at, text("call"), provider("")),
+			list(text(""), at, text("sms"), provider("plivo"), call("01"), text("bank"), at, text("call"), provider(""), call("00")),
 			at, at, suspects, list(at), "ee" + zeros,
 			list(text("bank"), text("other"), at),
 			list("cc000000000000dd", at),
@@ -280,8 +283,8 @@ func keptForCallers(t *testing.T) (*rig, func(version, suspects, owner string) s
 				expires, at, "0004", "0005", "06", "0000001e", "01", zeros+"ff"),
 			text(string(v.ID)), typed, owner, text("pay"), text("u1"), "01", text(fixture.AliceMail), text("en"),
 			"0d", text("whatsapp"), text("sms"),
-			list(text("whatsapp"), at, "02", "0000f62a", "01", provider("twilio"), call("00"+"0000000000000000"),
-				text("sms"), at, "03", "00000000", "00", provider("plivo"), call("02"+"990000000000009a")),
+			list(text("whatsapp"), at, "02", "0000f62a", "01", provider("twilio"), call("01"+"00"+"0000000000000000"),
+				text("sms"), at, "03", "00000000", "00", provider("plivo"), call("00"+"02"+"990000000000009a")),
 			text("EUR 5"), text("Acme"),
 			"0000000000000000" + "0000000000000001", fmt.Sprintf("%x", v.Key), "06", "01", text("424242"), "05",
 			at, expires, at, "0001", "01",

@@ -12,8 +12,22 @@ import (
 // wrong codes, notices and messages that follow failed ones, which are always counted.
 const maxSize = 24 << 10
 
+// NamesProviders reports whether something of the recipient has the name of a provider, or what
+// only a provider with a name brings. Its row then has more.
+func (r Recipient) NamesProviders() bool {
+	named := func(a Attempt) bool {
+		return a.Provider != "" || a.Refused || a.Asked != 0 || a.Call != (MessageHash{})
+	}
+	return slices.ContainsFunc(r.Preferred, func(p Preferred) bool { return p.Provider != "" || p.Alone }) ||
+		slices.ContainsFunc(r.Verifications, func(v Verification) bool { return slices.ContainsFunc(v.Attempts, named) })
+}
+
 // size is an upper bound of the encoded size in bytes.
 func (r Recipient) size() int {
+	more := 0 // bytes for each message and each preferred route, beside the name
+	if r.NamesProviders() {
+		more = 11
+	}
 	n := 256 + 32*len(r.Suspects) + len(r.Address) + 8*len(r.Notices) + 16*len(r.Messages)
 	for _, e := range r.Events {
 		n += 10 + len(e.Client) + len(e.Name)
@@ -22,25 +36,25 @@ func (r Recipient) size() int {
 		n += 32 + len(t.Client) + 8*(len(t.Sends)+len(t.Failures)) + 24*len(t.Unlocks)
 	}
 	for _, p := range r.Preferred {
-		n += 18 + len(p.Client) + len(p.Channel) + len(p.Provider)
+		n += 16 + len(p.Client) + len(p.Channel) + more + len(p.Provider)
 	}
 	for _, p := range r.Replays {
 		n += 144 + len(p.Caller.Client) + len(p.ID) + len(p.Purpose) + len(p.Channel)
 	}
 	for _, v := range r.Verifications {
-		n += v.size()
+		n += v.size(more)
 	}
 	return n
 }
 
-func (v Verification) size() int {
+func (v Verification) size(more int) int {
 	n := 112 + len(v.ID) + len(v.Client) + len(v.Purpose) + len(v.User) + len(v.Other) + len(v.Locale) +
 		len(v.Transaction.Amount) + len(v.Transaction.Payee) + len(v.TestCode)
 	for _, c := range v.Workflow {
 		n += 1 + len(c)
 	}
 	for _, a := range v.Attempts {
-		n += 27 + len(a.Channel) + len(a.Provider)
+		n += 16 + len(a.Channel) + more + len(a.Provider)
 	}
 	return n
 }

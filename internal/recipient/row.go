@@ -40,7 +40,7 @@ var (
 func Encode(r otp.Recipient) ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, 256+288*len(r.Verifications)+128*len(r.Tallies)+176*len(r.Replays)))
 	version := uint8(version6)
-	if namesProviders(r) {
+	if r.NamesProviders() {
 		version = version7
 	}
 	b.AddUint8(version)
@@ -57,6 +57,9 @@ func Encode(r otp.Recipient) ([]byte, error) {
 			row.AddTime(b, p.At)
 			row.AddText(b, p.Channel)
 			addProvider(b, p.Provider, version)
+			if version >= version7 {
+				row.AddBool(b, p.Alone)
+			}
 		}
 	})
 	row.AddTime(b, r.KnownAt)
@@ -83,14 +86,6 @@ func Encode(r otp.Recipient) ([]byte, error) {
 		addVerification(b, v, version)
 	}
 	return b.Bytes()
-}
-
-// namesProviders reports whether something of the recipient has the name of a provider, or what
-// only a provider with a name brings.
-func namesProviders(r otp.Recipient) bool {
-	named := func(a otp.Attempt) bool { return a.Provider != "" || a.Asked != 0 || a.Call != (otp.MessageHash{}) }
-	return slices.ContainsFunc(r.Preferred, func(p otp.Preferred) bool { return p.Provider != "" }) ||
-		slices.ContainsFunc(r.Verifications, func(v otp.Verification) bool { return slices.ContainsFunc(v.Attempts, named) })
 }
 
 func addProvider(b *cryptobyte.Builder, name string, version uint8) {
@@ -220,6 +215,7 @@ func addVerification(b *cryptobyte.Builder, v otp.Verification, version uint8) {
 			row.AddBool(b, a.MayRecover)
 			addProvider(b, a.Provider, version)
 			if version >= version7 {
+				row.AddBool(b, a.Refused)
 				b.AddUint8(uint8(a.Asked))
 				b.AddBytes(a.Call[:])
 			}
@@ -291,7 +287,7 @@ func readCallers(s *cryptobyte.String, r *otp.Recipient, version uint8) bool {
 	for ok && !preferred.Empty() {
 		var p otp.Preferred
 		ok = row.ReadText(&preferred, &p.Client) && row.ReadTime(&preferred, &p.At) && row.ReadText(&preferred, &p.Channel) &&
-			readProvider(&preferred, &p.Provider, version)
+			readProvider(&preferred, &p.Provider, version) && (version < version7 || row.ReadBool(&preferred, &p.Alone))
 		r.Preferred = append(r.Preferred, p)
 	}
 	return ok
@@ -390,7 +386,7 @@ func readAttempt(s *cryptobyte.String, version uint8) (a otp.Attempt, ok bool) {
 		row.ReadBool(s, &a.MayRecover) && readProvider(s, &a.Provider, version)
 	if ok && version >= version7 {
 		var asked uint8
-		ok = s.ReadUint8(&asked) && s.CopyBytes(a.Call[:])
+		ok = row.ReadBool(s, &a.Refused) && s.ReadUint8(&asked) && s.CopyBytes(a.Call[:])
 		a.Asked = int(asked)
 	}
 	if !ok || int(status) >= len(deliveryStatuses) {
