@@ -77,6 +77,9 @@ type fakeProvider struct {
 }
 
 func signed(r *http.Request) error {
+	if r.Header.Get("Signed") == "unrelated" {
+		return notify.ErrUnrelated
+	}
 	if r.Header.Get("Signed") == "" {
 		return notify.ErrForged
 	}

@@ -94,6 +94,7 @@ func logReports(t *testing.T) *rig {
 	r.postForm("/hooks/twilio/status", "x=1", "Signed", "yes", "X-Forwarded-For", "203.0.113.7")
 	r.provider.inbound = notify.Inbound{From: bob, Channel: "sms", Text: "hello"}
 	r.postForm("/hooks/twilio/inbound", "x=1", "Signed", "yes", "X-Forwarded-For", "203.0.113.7")
+	r.postForm("/hooks/twilio/status", "x=1", "Signed", "unrelated", "X-Forwarded-For", "203.0.113.7")
 	r.provider.question = notify.Question{Verification: "VE0123456789abcdef0123456789abcdef", Attempt: 1, CallID: "1"}
 	r.postForm("/hooks/twilio/answer", "x=1", "Signed", "yes", "X-Forwarded-For", "203.0.113.7")
 	return r

@@ -172,7 +172,7 @@ func (s *Service) provider(r *http.Request, name string) (Provider, error) {
 var (
 	errOff = &problem.Error{
 		Kind:   problem.NotFound,
-		Detail: "Callbacks are off, because TWOFA_PUBLIC_URL is not set: without it no signature can be checked.",
+		Detail: "Callbacks are off, because TWOFA_PUBLIC_URL is not set (for Bird also BIRD_WEBHOOK_SECRET): without it no signature can be checked.",
 	}
 	errOther = &problem.Error{Kind: problem.NotFound, Detail: "The service does not use this provider, or expects no such requests of it."}
 )

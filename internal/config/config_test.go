@@ -179,6 +179,16 @@ var working = map[string]struct {
 			PowerpackUUID: "5ec2e770-c4a1-4b0d-9e8f-7a6b5c4d3e2f", Channels: []channel.Channel{"sms"},
 		}
 	})},
+	"own_partial": {"", ownDefaults(func(s *config.Settings) {
+		s.Messenger, s.Countries, s.Channels, s.Unrouted = "providers", map[string]bool{"IN": true}, []channel.Channel{"whatsapp", "sms"}, []string{"bird"}
+		s.Policy.Routes = channel.Routes{"whatsapp": {"twilio"}, "sms": {"plivo", "twilio"}, "call": {"twilio"}}
+		s.Twilio = twilio.Options{
+			AccountSID: "AC00000000000000000000000000000001", AuthToken: "0123456789abcdef0123456789abcdef", MessagingServiceSID: "MG00000000000000000000000000000003",
+			Channels: []channel.Channel{"whatsapp", "sms"},
+		}
+		s.Plivo = plivo.Options{AuthID: "MAQWERTY0123456789ZX", AuthToken: "abcdefghijklmnopqrstuvwxyzABCDEF", SMSFrom: "ACME", Channels: []channel.Channel{"sms"}}
+		s.Bird = bird.Options{APIKey: "bk_eu1_abcdefghijklmnopqrstuvwxyz"}
+	})},
 	"own_bird": {"", ownDefaults(func(s *config.Settings) {
 		s.Messenger, s.Countries, s.PublicURL = "providers", map[string]bool{"IN": true}, "https://twofa.example.com"
 		s.Texts.Origin, s.Channels = "twofa.example.com", []channel.Channel{"sms"}

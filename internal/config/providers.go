@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"twofa/internal/channel"
@@ -14,13 +15,11 @@ import (
 func (e environment) providers(s *Settings, r routed, faults *Faults) {
 	for _, p := range providers {
 		channels := r.channels[p.name]
-		if len(channels) == 0 {
-			if p.account(e) == "" {
-				continue
-			}
-			if p.name != r.byDefault {
-				s.Unrouted = append(s.Unrouted, p.name)
-			}
+		if len(channels) == 0 && p.account(e) == "" {
+			continue
+		}
+		if !r.has(p.name) {
+			s.Unrouted = append(s.Unrouted, p.name)
 		}
 		switch p.name {
 		case channel.Twilio:
@@ -34,6 +33,19 @@ func (e environment) providers(s *Settings, r routed, faults *Faults) {
 			*faults = append(*faults, s.Bird.Faults()...)
 		}
 	}
+}
+
+// has reports whether a channel goes over the provider.
+func (r routed) has(name string) bool {
+	if r.routes == nil {
+		return name == channel.Twilio
+	}
+	for _, names := range r.routes {
+		if slices.Contains(names, name) {
+			return true
+		}
+	}
+	return false
 }
 
 func (e environment) twilio(s *Settings, channels []channel.Channel) twilio.Options {

@@ -19,7 +19,7 @@ type provider struct {
 var byPhone = []channel.Channel{channel.WhatsApp, channel.SMS, channel.Call}
 
 // providers are all providers. A channel that TWOFA_ROUTES does not name goes over the first one
-// that has an account, over Twilio if none has.
+// that has an account and this channel, over Twilio if none has an account.
 var providers = []provider{
 	{channel.Twilio, byPhone, func(e environment) string { return e.TwilioAccountSID }},
 	{plivo.Name, byPhone, func(e environment) string { return e.PlivoAuthID }},
@@ -30,47 +30,70 @@ const routesFault = "has to be channels with their providers in the order in whi
 
 // routed is what TWOFA_ROUTES comes to.
 type routed struct {
-	// routes has no entry for a channel that goes over Twilio alone, if that is not in TWOFA_ROUTES:
-	// its messages name no provider.
+	// routes has every channel that goes over a provider. It is nil if all go over Twilio and the
+	// operator names no providers: messages then name none.
 	routes channel.Routes
-	// byDefault is the provider of the channels that TWOFA_ROUTES does not name.
-	byDefault string
-	// channels has, by provider, the channels of the workflow and of TWOFA_ROUTES that go over it.
+	// channels has, by provider, the channels of the workflow and of TWOFA_ROUTES that go over it:
+	// they need a sender.
 	channels map[string][]channel.Channel
 }
 
-// route reads TWOFA_ROUTES for a workflow.
-func (e environment) route(workflow []channel.Channel, faults *Faults) routed {
-	r := routed{routes: e.readRoutes(faults), channels: make(map[string][]channel.Channel)}
-	r.byDefault = providers[0].name
-	if i := slices.IndexFunc(providers, func(p provider) bool { return p.account(e) != "" }); i >= 0 {
-		r.byDefault = providers[i].name
+// route reads TWOFA_ROUTES for a workflow. A fault of it leaves all channels without a route, so that
+// nothing else is called a fault because of it.
+func (e environment) route(workflow []channel.Channel, faults *Faults) (r routed) {
+	named, ok := e.readRoutes(faults)
+	if !ok {
+		return r
 	}
+	r.routes, r.channels = make(channel.Routes), make(map[string][]channel.Channel)
+	onlyTwilio := len(named) == 0
 	for _, c := range byPhone {
-		names, named := r.routes[c]
-		if !named {
-			names = []string{r.byDefault}
+		names := named[c]
+		needed := names != nil || slices.Contains(workflow, c)
+		if names == nil {
+			byDefault := e.byDefault(c)
+			if byDefault == "" {
+				if needed {
+					faults.add("TWOFA_CHANNELS", "has %s, and no provider that has an account has this channel: set up another one (docs/providers.md)", c)
+				}
+				continue
+			}
+			names, onlyTwilio = []string{byDefault}, onlyTwilio && byDefault == channel.Twilio
 		}
-		if named || slices.Contains(workflow, c) {
-			for _, name := range names {
+		r.routes[c] = names
+		for _, name := range names {
+			if needed {
 				r.channels[name] = append(r.channels[name], c)
 			}
 		}
-		if !named && r.byDefault != channel.Twilio {
-			if r.routes == nil {
-				r.routes = make(channel.Routes)
-			}
-			r.routes[c] = names
-		}
+	}
+	if onlyTwilio {
+		r.routes = nil
 	}
 	return r
 }
 
-func (e environment) readRoutes(faults *Faults) channel.Routes {
-	if strings.TrimSpace(e.Routes) == "" {
-		return nil
+// byDefault is the provider of a channel that TWOFA_ROUTES does not name, "" if those that have an
+// account do not have the channel.
+func (e environment) byDefault(c channel.Channel) string {
+	byDefault := channel.Twilio
+	for _, p := range providers {
+		if p.account(e) == "" {
+			continue
+		}
+		if slices.Contains(p.has, c) {
+			return p.name
+		}
+		byDefault = ""
 	}
-	routes := make(channel.Routes)
+	return byDefault
+}
+
+func (e environment) readRoutes(faults *Faults) (routes channel.Routes, ok bool) {
+	if strings.TrimSpace(e.Routes) == "" {
+		return nil, true
+	}
+	routes = make(channel.Routes)
 	for entry := range strings.SplitSeq(strings.TrimSuffix(strings.TrimSpace(e.Routes), ";"), ";") {
 		name, list, _ := strings.Cut(entry, "=")
 		c := channel.Channel(strings.TrimSpace(name))
@@ -83,10 +106,10 @@ func (e environment) readRoutes(faults *Faults) channel.Routes {
 		}
 		if !ok {
 			faults.add("TWOFA_ROUTES", "%s", routesFault+providerNames())
-			return nil
+			return nil, false
 		}
 	}
-	return routes
+	return routes, true
 }
 
 func providerNames() string {

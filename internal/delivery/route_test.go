@@ -22,6 +22,7 @@ import (
 // Failures of the provider's account.
 var (
 	noAccount = &notify.Failure{Outcome: otp.OutcomeMisconfigured, Code: 20003, Setting: "TWILIO_AUTH_TOKEN", Next: otp.NextAddress}
+	unknown   = &notify.Failure{Outcome: otp.OutcomeUnavailable, Unexplained: true}
 	ownFault  = &notify.Failure{Outcome: otp.OutcomeUnavailable, Unasked: true}
 	optedOut  = &notify.Failure{Outcome: otp.OutcomeUndeliverable, Code: 200}
 )
@@ -78,6 +79,7 @@ func TestProviders_WhichFailuresCount(t *testing.T) {
 		"fraud":                      {fraud, 20, false},
 		"no template":                {noTemplate, 20, false},
 		"our own fault":              {ownFault, 20, false},
+		"refused, who knows why":     {unknown, 20, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, answer := newRouted(t)
@@ -98,6 +100,36 @@ func TestProviders_WhichFailuresCount(t *testing.T) {
 				t.Errorf("logged %q", got)
 			}
 		})
+	}
+}
+
+// Only a message that goes over a provider tries it. A provider that works again gets its messages
+// back, although most messages do not go over it.
+func TestProviders_WhatTriesOne(t *testing.T) {
+	t.Parallel()
+	r, answer := newRouted(t)
+	r.Delivery.Breaker.Note("plivo", breaker.Refuses, r.Now())
+	r.Advance(breaker.Pause)
+	serial := 0
+	start := func(c channel.Channel) otp.ID {
+		serial++
+		return r.MustStart(otpsend.Request{To: fmt.Sprintf("+1415200%04d", serial), Channel: c}).ID
+	}
+	r.Policy(func(p *otp.Policy) { p.MaxSends = 1 })
+	r.MustStart(otpsend.Request{To: bob, Channel: channel.WhatsApp})
+	for range 5 { // over another provider, and one that nothing is sent for
+		wantRoutes(r, start(channel.WhatsApp), "whatsapp/twilio")
+		r.RefuseStart(otpsend.Request{To: bob, Channel: channel.SMS}, problem.TooManySends)
+	}
+	answer["plivo"] = busy
+	wantRoutes(r, start(channel.SMS), "sms/plivo sms/twilio")
+	wantRoutes(r, start(channel.SMS), "sms/twilio")
+	r.Advance(breaker.Pause)
+	answer["plivo"] = nil
+	wantRoutes(r, start(channel.SMS), "sms/plivo")
+	wantRoutes(r, start(channel.SMS), "sms/plivo")
+	if got := r.Logged("the provider works again", "provider=plivo"); len(got) != 1 {
+		t.Errorf("logged %q", got)
 	}
 }
 

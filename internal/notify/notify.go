@@ -263,9 +263,6 @@ type Failure struct {
 	Detail string
 }
 
-// asFailure returns the failure in a sender's error.
-func asFailure(err error) (*Failure, bool) { return errors.AsType[*Failure](err) }
-
 // Error implements error.
 func (f *Failure) Error() string {
 	s := "notify: " + f.Outcome.String()

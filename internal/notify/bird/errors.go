@@ -74,8 +74,8 @@ func (a *Account) judgeRefusal(f *notify.Failure, status int, said refusal, n na
 	}
 	// Without a rule, neither the address nor a setting is known to be the cause, and a
 	// guessed setting would mislead the operator. The outcome stays Unavailable, so that
-	// another channel may follow.
-	n.apply(f, paramRules, said.field())
+	// another route may follow.
+	f.Unexplained = !n.apply(f, paramRules, said.field())
 	return false
 }
 

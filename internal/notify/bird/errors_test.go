@@ -145,6 +145,7 @@ func TestRefusals(t *testing.T) {
 						template = "BIRD_WHATSAPP_ALERT_TEMPLATE"
 					}
 					want := notify.Failure{Outcome: tc.outcome, Setting: strings.NewReplacer("FROM", senderVariables[c], "TEMPLATE", template).Replace(tc.setting), Next: tc.next, Detail: f.Detail}
+					want.Unexplained = want.Outcome == otp.OutcomeUnavailable && strings.HasPrefix(f.Detail, "refused with")
 					if strings.HasPrefix(tc.setting, "BIRD_") {
 						want.Setting = tc.setting
 					}

@@ -29,7 +29,7 @@ func notExecuted() birdtest.Reply {
 func TestAttack18_Retries(t *testing.T) {
 	accept, raw, hang, drop := birdtest.Accept, birdtest.Raw, birdtest.Hang, birdtest.Drop
 	unavailable := func(word, detail string) *notify.Failure {
-		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Word: word, Detail: detail}
+		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Word: word, Unexplained: strings.HasPrefix(detail, "refused with"), Detail: detail}
 	}
 	ambiguous := func(word, detail string) *notify.Failure {
 		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Word: word, MayHaveSent: true, Detail: detail}

@@ -73,12 +73,14 @@ type Sending struct {
 	// Repeatable is true if the provider recognizes the repetition of a call and does not
 	// send a second message for it.
 	Repeatable bool
-	Log        *slog.Logger
+	// Once is true if no try may follow one that may have sent the message.
+	Once bool
+	Log  *slog.Logger
 }
 
 // Send calls try until the message is accepted or nothing more may be done: at most
 // three times, and, unless the calls are Repeatable, at most once more after the first
-// try that may have sent the message.
+// try that may have sent the message, or not at all if that is the sending's Once.
 // The context of a try ends after Timeout. The error is as [notify.Sender] says.
 func (s Sending) Send(ctx context.Context, try func(context.Context) Outcome) error {
 	ctx, cancel := context.WithTimeout(ctx, s.Total)
@@ -100,6 +102,7 @@ func (s Sending) Send(ctx context.Context, try func(context.Context) Outcome) er
 		last := n == MaxTries || mayHaveSent && !s.Repeatable
 		mayHaveSent = mayHaveSent || f.MayHaveSent
 		f.MayHaveSent = mayHaveSent
+		last = last || s.Once && mayHaveSent
 
 		pause := pauseAfter(n, f.RetryAfter)
 		if last || !o.Again || !s.hasTimeFor(ctx, pause) {

@@ -55,7 +55,8 @@ func (a *Account) judgeRefusal(f *notify.Failure, x gateway.Exchange) bool {
 	default:
 		// Neither the address nor a setting is known to be the cause, and a guessed
 		// setting would mislead the operator. The outcome stays Unavailable, so that
-		// another channel may follow.
+		// another route may follow.
+		f.Unexplained = true
 	}
 	return false
 }

@@ -130,6 +130,7 @@ func TestRefusals(t *testing.T) {
 				r.Next(reply)
 				f := r.failure(t, c, tracked())
 				want := notify.Failure{Outcome: tc.outcome, Setting: tc.setting, Next: tc.next, Detail: f.Detail}
+				want.Unexplained = want.Outcome == otp.OutcomeUnavailable && strings.HasPrefix(f.Detail, "refused with")
 				if *f != want || f.Detail == "" {
 					t.Errorf("got %+v, want %+v", *f, want)
 				}

@@ -21,7 +21,7 @@ import (
 func TestRetries(t *testing.T) {
 	accept, refuse, raw, hang, drop := plivotest.Accept, plivotest.Refuse, plivotest.Raw, plivotest.Hang, plivotest.Drop
 	unavailable := func(detail string) *notify.Failure {
-		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Detail: detail}
+		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Unexplained: strings.HasPrefix(detail, "refused with"), Detail: detail}
 	}
 	ambiguous := func(detail string) *notify.Failure {
 		return &notify.Failure{Outcome: otp.OutcomeUnavailable, MayHaveSent: true, Detail: detail}
@@ -92,7 +92,7 @@ func TestRetries(t *testing.T) {
 		{"redirect", script{plivotest.Redirect("/v1/elsewhere"), accept()}, 0, 1, 0, redirected},
 		{"303", script{raw(303, "").With("Location", "/"), accept()}, 0, 1, 0, redirected},
 	} {
-		for _, c := range channels {
+		for _, c := range []channel.Channel{channel.WhatsApp, channel.SMS} {
 			t.Run(string(c)+"/"+tc.name, func(t *testing.T) {
 				inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 					p.Refused.Store(tc.refused)
@@ -108,7 +108,7 @@ func TestRetries(t *testing.T) {
 					}
 					r.wantCalls(t, tc.calls, tc.accepted)
 					for _, m := range r.Accepted() {
-						carries := c == channel.Call || m.CopiedCode == code || strings.Contains(m.Text, code)
+						carries := m.CopiedCode == code || strings.Contains(m.Text, code)
 						if m.Channel != c || "+"+m.To != recipient || !carries {
 							t.Errorf("another message was sent: %+v", m)
 						}
@@ -116,6 +116,38 @@ func TestRetries(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A call is ordered once more only if it is certain that the order before had no effect: two calls of
+// one attempt could not both ask what they say.
+func TestRetries_Calls(t *testing.T) {
+	accept, refuse, hang, drop := plivotest.Accept, plivotest.Refuse, plivotest.Hang, plivotest.Drop
+	for name, tc := range map[string]struct {
+		replies         []plivotest.Reply
+		refused         int64 // dials
+		calls, accepted int
+		mayHaveSent     bool
+	}{
+		"accepted":            {[]plivotest.Reply{accept()}, 0, 1, 1, false},
+		"429, then accepted":  {[]plivotest.Reply{refuse(429), accept()}, 0, 2, 1, false},
+		"no connection twice": {[]plivotest.Reply{accept()}, 2, 1, 1, false},
+		"time-out":            {[]plivotest.Reply{hang(), accept()}, 0, 1, 0, true},
+		"a lost answer":       {[]plivotest.Reply{drop().Accepting(), accept()}, 0, 1, 1, true},
+		"500":                 {[]plivotest.Reply{refuse(500), accept()}, 0, 1, 0, true},
+		"429, then time-out":  {[]plivotest.Reply{refuse(429), hang(), accept()}, 0, 2, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
+				p.Refused.Store(tc.refused)
+				r.Next(tc.replies...)
+				err := r.sender(channel.Call).Send(t.Context(), tracked())
+				if (err != nil) != tc.mayHaveSent || err != nil && !notifytest.Failure(t, err).MayHaveSent {
+					t.Errorf("Send returned %v", err)
+				}
+				r.wantCalls(t, tc.calls, tc.accepted)
+			})
+		})
 	}
 }
 

@@ -50,14 +50,17 @@ func (s *sender) ShowsTransaction() bool {
 }
 
 // Send implements notify.Sender. It makes at most three API calls, and at most
-// one more after the first that may have sent the message.
+// one more after the first that may have sent the message; none if that was a call.
 func (s *sender) Send(ctx context.Context, m notify.Message) error {
 	if f := s.refuse(m); f != nil {
 		f.Unasked = true
 		return f
 	}
 	r := s.request(m, time.Now())
-	sending := gateway.Sending{Provider: Name, Channel: s.channel, Timeout: s.account.timeout, Total: s.account.total, Log: s.account.log}
+	sending := gateway.Sending{
+		Provider: Name, Channel: s.channel, Timeout: s.account.timeout, Total: s.account.total, Log: s.account.log,
+		Once: s.channel == channel.Call, // only one call of an attempt may ask what it says
+	}
 	if !r.expires.IsZero() {
 		// A code that expires before Plivo could drop the message would arrive expired.
 		sending.Latest = r.expires.Add(-minExpiry)

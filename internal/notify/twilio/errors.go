@@ -86,8 +86,9 @@ func (s *sender) judgeRefusal(f *notify.Failure, n names, status int) bool {
 	default:
 		// Neither the address nor a setting is known to be the cause, and a
 		// guessed setting would mislead the operator. The outcome stays
-		// Unavailable, so that another channel may follow. The error number is
+		// Unavailable, so that another route may follow. The error number is
 		// in the log.
+		f.Unexplained = true
 	}
 	return false
 }

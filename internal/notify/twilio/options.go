@@ -40,9 +40,8 @@ type Options struct {
 	SMSFrom             string
 	VoiceFrom           string
 	MessagingServiceSID string
-	// Channels are the channels of the operator's workflow: each of them must
-	// have a sender. Empty: WhatsApp alone, as with TWOFA_CHANNELS. Senders of
-	// other channels may be set too.
+	// Channels are those that messages go over Twilio for: each of them must
+	// have a sender. Senders of other channels may be set too.
 	Channels []channel.Channel
 	// ContentSID (TWILIO_CONTENT_SID) is the approved authentication template
 	// of WhatsApp, or one for each language: "en=HX…,de=HX…". Its only variable,
@@ -162,10 +161,6 @@ func (o Options) Faults() (faults []string) {
 
 // senderFaults is the part of Faults about the senders' numbers.
 func (o Options) senderFaults() (faults []string) {
-	needed := o.Channels
-	if len(needed) == 0 {
-		needed = []channel.Channel{channel.WhatsApp}
-	}
 	for _, s := range []struct {
 		channel         channel.Channel
 		from            string
@@ -183,7 +178,7 @@ func (o Options) senderFaults() (faults []string) {
 			if !s.ok(s.from) {
 				faults = append(faults, variable+" has to be "+s.whatItHasToBe)
 			}
-		case !slices.Contains(needed, s.channel), s.serviceSuffices && o.MessagingServiceSID != "":
+		case !slices.Contains(o.Channels, s.channel), s.serviceSuffices && o.MessagingServiceSID != "":
 		case s.serviceSuffices:
 			faults = append(faults, variable+" is not set, and neither is "+serviceVariable)
 		default:

@@ -64,7 +64,7 @@ func TestOptions(t *testing.T) {
 
 		{"no sender of SMS", func(o *Options) { o.SMSFrom = "" }, []string{"TWILIO_SMS_FROM", "TWILIO_MESSAGING_SERVICE_SID"}},
 		{"no sender of calls", func(o *Options) { o.VoiceFrom, o.MessagingServiceSID = "", twiliotest.MessagingServiceSID }, []string{"TWILIO_VOICE_FROM"}},
-		{"no sender of a default workflow", func(o *Options) { o.WhatsAppFrom, o.Channels = "", nil }, []string{"TWILIO_WHATSAPP_FROM"}},
+		{"no sender, and no channel", func(o *Options) { o.WhatsAppFrom, o.SMSFrom, o.VoiceFrom, o.Channels = "", "", "", nil }, nil},
 		{"a sender of calls that is a name", func(o *Options) { o.VoiceFrom = "Acme" }, []string{"TWILIO_VOICE_FROM"}},
 		{"a sender of calls that is unused and invalid", func(o *Options) { o.VoiceFrom, o.Channels = "Acme", nil }, []string{"TWILIO_VOICE_FROM"}},
 		{"a sender of SMS with its channel", func(o *Options) { o.SMSFrom = "whatsapp:" + o.SMSFrom }, []string{"TWILIO_SMS_FROM"}},
@@ -93,7 +93,9 @@ func TestOptions(t *testing.T) {
 		{"a password", func(o *Options) { o.BaseURL = "https://user:canary@proxy.example" }, []string{"TWILIO_BASE_URL"}},
 		{"no URL", func(o *Options) { o.BaseURL = "https://canary\x7f" }, []string{"TWILIO_BASE_URL"}},
 
-		{"all at once", func(o *Options) { *o = Options{BaseURL: "x", ContentSID: "x"} },
+		{"all at once", func(o *Options) {
+			*o = Options{BaseURL: "x", ContentSID: "x", Channels: []channel.Channel{channel.WhatsApp}}
+		},
 			[]string{"TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_WHATSAPP_FROM", "TWILIO_CONTENT_SID", "TWILIO_BASE_URL"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

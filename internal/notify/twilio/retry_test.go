@@ -21,7 +21,7 @@ import (
 func TestRetries(t *testing.T) {
 	accept, refuse, raw, hang, drop := twiliotest.Accept, twiliotest.Refuse, twiliotest.Raw, twiliotest.Hang, twiliotest.Drop
 	unavailable := func(code int, detail string) *notify.Failure {
-		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Code: code, Detail: detail}
+		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Code: code, Unexplained: strings.HasPrefix(detail, "refused with"), Detail: detail}
 	}
 	ambiguous := func(code int, detail string) *notify.Failure {
 		return &notify.Failure{Outcome: otp.OutcomeUnavailable, Code: code, MayHaveSent: true, Detail: detail}
