@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/testing/doubletest"
 )
 
 // The headers of a signed request (Standard Webhooks).
@@ -41,11 +42,8 @@ func (d *Double) Sign(id, timestamp string, body []byte) string {
 // data, alternately names and values, which replace the double's own; nil removes one. The
 // caller closes the response's body.
 func (d *Double) Callback(ctx context.Context, m Message, target, event, word string, extra ...any) (*http.Response, error) {
-	body := []byte(mustJSON(d.Event(m, event, word, extra...)))
-	d.mu.Lock()
-	d.serial++
-	id := "msg_3FdaB1NkOmM6m8AxhgEYTJ" + strconv.Itoa(10000+d.serial)
-	d.mu.Unlock()
+	body := []byte(doubletest.MustJSON(d.Event(m, event, word, extra...)))
+	id := "msg_3FdaB1NkOmM6m8AxhgEYTJ" + strconv.Itoa(10000+d.Serial())
 	return d.Post(ctx, target, id, body)
 }
 
@@ -61,12 +59,8 @@ func (d *Double) Post(ctx context.Context, target, id string, body []byte) (*htt
 	r.Header.Set(IDHeader, id)
 	r.Header.Set(TimestampHeader, timestamp)
 	r.Header.Set(SignatureHeader, d.Sign(id, timestamp, body))
-	// The transport uses no proxy, because the app is on loopback, and follows no redirects,
-	// so that tests see them.
-	return direct.RoundTrip(r)
+	return doubletest.Direct.RoundTrip(r)
 }
-
-var direct = &http.Transport{DisableKeepAlives: true}
 
 // Event returns the JSON object that Callback sends.
 func (d *Double) Event(m Message, event, word string, extra ...any) map[string]any {

@@ -1,19 +1,16 @@
 package birdtest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"twofa/internal/channel"
+	"twofa/internal/testing/doubletest"
 )
 
 var (
@@ -30,8 +27,8 @@ type refusal struct {
 	param                  string
 }
 
-// body is the error in Bird's form.
-func (r *refusal) body() string {
+// answer is the error in Bird's form.
+func (r *refusal) answer() doubletest.Answer {
 	kinds := map[int]string{400: "bad_request_error", 401: "auth_error", 402: "billing_error", 403: "permission_error", 404: "not_found_error", 409: "conflict_error",
 		421: "misdirected_error", 422: "validation_error", 429: "rate_limit_error", 503: "service_unavailable_error"}
 	kind := r.kind
@@ -44,7 +41,7 @@ func (r *refusal) body() string {
 	if r.param != "" {
 		e["param"] = r.param
 	}
-	return mustJSON(map[string]any{"error": e})
+	return doubletest.Answer{Status: r.status, Body: doubletest.MustJSON(map[string]any{"error": e})}
 }
 
 // bad refuses a request for one field of its body ("": none).
@@ -52,44 +49,9 @@ func bad(param, format string, args ...any) (Message, *refusal) {
 	return Message{}, &refusal{http.StatusUnprocessableEntity, "", "E01001", "ValidationError", fmt.Sprintf(format, args...), param}
 }
 
-// maxBody is the longest body, in bytes: far more than a message of 1,600 characters needs.
-const maxBody = 64 << 10
-
-// readBody always reads the whole body, because only then the server notices that the
-// client has closed the connection.
-func readBody(r *http.Request) (raw []byte, body map[string]any, _ *refusal) {
-	malformed := func(text string) *refusal {
-		return &refusal{http.StatusBadRequest, "", "E01000", "BadRequest", text, ""}
-	}
-	raw, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
-	if err != nil {
-		return nil, nil, malformed("the body is too long or was cut short")
-	}
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return nil, nil, malformed("the content type is not application/json")
-	}
-	if !utf8.Valid(raw) || json.Unmarshal(raw, &body) != nil || body == nil || hasRepeatedName(raw) {
-		return nil, nil, malformed("the body is not one JSON object in UTF-8 with each name once")
-	}
-	return raw, body, nil
-}
-
-// hasRepeatedName reports whether a name occurs twice on the first level of an object.
-func hasRepeatedName(object []byte) bool {
-	decoder := json.NewDecoder(bytes.NewReader(object))
-	_, _ = decoder.Token() // the object has been parsed before
-	for seen := make(map[any]bool); decoder.More(); {
-		name, _ := decoder.Token()
-		if seen[name] {
-			return true
-		}
-		seen[name] = true
-		var value json.RawMessage
-		if decoder.Decode(&value) != nil {
-			return true
-		}
-	}
-	return false
+// malformed refuses a request whose body cannot be read.
+func malformed(fault error) *refusal {
+	return &refusal{http.StatusBadRequest, "", "E01000", "BadRequest", fault.Error(), ""}
 }
 
 // resource reads the body of one of the API's resources.
@@ -122,34 +84,16 @@ func (d *Double) checkRequest(r *http.Request) (resource, *refusal) {
 	return read, nil
 }
 
-// fields reads the values of a body. It keeps the first mistake.
-type fields struct {
-	body    map[string]any
-	known   []string
-	refusal *refusal
-}
+// fields reads the values of a body.
+type fields struct{ doubletest.Fields }
 
-func (f *fields) fail(param, format string, args ...any) {
-	if f.refusal == nil {
-		_, f.refusal = bad(param, format, args...)
-	}
-}
-
-// text returns a string that is not empty, "" if the name is not there.
-func (f *fields) text(name string) string {
-	f.known = append(f.known, name)
-	value, has := f.body[name]
-	s, isString := value.(string)
-	if has && (!isString || s == "") {
-		f.fail(name, "%s is %v", name, value)
-	}
-	return s
+func newFields(body map[string]any, known ...string) *fields {
+	return &fields{doubletest.Fields{Body: body, Known: known}}
 }
 
 // metadata returns the metadata, which holds texts only.
 func (f *fields) metadata() map[string]string {
-	f.known = append(f.known, "metadata")
-	value, has := f.body["metadata"]
+	value, has := f.Get("metadata")
 	if !has {
 		return nil
 	}
@@ -158,40 +102,45 @@ func (f *fields) metadata() map[string]string {
 	for name, value := range object {
 		text, isString := value.(string)
 		if texts[name] = text; !isString || text == "" {
-			f.fail("metadata", "the metadata is %v", value)
+			f.Fail("metadata", "the metadata is %v", value)
 		}
 	}
-	if len(texts) == 0 || len(mustJSON(object)) > 2<<10 {
-		f.fail("metadata", "the metadata is %v", value)
+	if len(texts) == 0 || len(doubletest.MustJSON(object)) > 2<<10 {
+		f.Fail("metadata", "the metadata is %v", value)
 	}
 	return texts
 }
 
 // end refuses the parameters that nobody has asked for, and what the metadata must not hold.
 func (f *fields) end(m Message) *refusal {
-	for name, value := range f.body {
-		if !slices.Contains(f.known, name) {
-			f.fail(name, "unknown parameter %s: %v", name, value)
-		}
-	}
+	f.End()
 	if !number.MatchString(m.To) {
-		f.fail("to", "to %s is not a number", m.To)
-		return f.refusal
+		f.Fail("to", "to %s is not a number", m.To)
+		return f.refusal()
 	}
 	for _, value := range m.Metadata {
 		digits := strings.Join(strings.FieldsFunc(m.Variable, func(r rune) bool { return r < '0' || r > '9' }), "")
 		if strings.Contains(value, m.To[1:]) || len(digits) >= 4 && strings.Contains(value, digits) {
-			f.fail("metadata", "the metadata holds %s", value)
+			f.Fail("metadata", "the metadata holds %s", value)
 		}
 	}
-	return f.refusal
+	return f.refusal()
+}
+
+// refusal is the refusal of the first mistake, nil if there is none.
+func (f *fields) refusal() *refusal {
+	if f.Fault == nil {
+		return nil
+	}
+	_, r := bad(f.Fault.Name, "%s", f.Fault.Text)
+	return r
 }
 
 // checkSMS checks the parameters of an SMS and returns it.
 func (d *Double) checkSMS(body map[string]any) (Message, *refusal) {
-	f := &fields{body: body}
-	m := Message{Channel: channel.SMS, To: f.text("to"), From: f.text("from"), Text: f.text("text"), Metadata: f.metadata()}
-	category := f.text("category")
+	f := newFields(body)
+	m := Message{Channel: channel.SMS, To: f.Text("to"), From: f.Text("from"), Text: f.Text("text"), Metadata: f.metadata()}
+	category := f.Text("category")
 	if r := f.end(m); r != nil {
 		return Message{}, r
 	}
@@ -212,8 +161,8 @@ func (d *Double) checkSMS(body map[string]any) (Message, *refusal) {
 
 // checkWhatsApp checks the parameters of a WhatsApp message and returns it.
 func (d *Double) checkWhatsApp(body map[string]any) (Message, *refusal) {
-	f := &fields{body: body, known: []string{"template", "text"}}
-	m := Message{Channel: channel.WhatsApp, To: f.text("to"), From: f.text("from"), Metadata: f.metadata()}
+	f := newFields(body, "template", "text")
+	m := Message{Channel: channel.WhatsApp, To: f.Text("to"), From: f.Text("from"), Metadata: f.metadata()}
 	template, hasTemplate := body["template"]
 	text, hasText := body["text"]
 	if hasTemplate == hasText {
@@ -253,7 +202,7 @@ func (d *Double) checkTemplate(given any, m Message) (Message, *refusal) {
 			Parameters []parameter
 		}
 	}
-	decoder := json.NewDecoder(strings.NewReader(mustJSON(given)))
+	decoder := json.NewDecoder(strings.NewReader(doubletest.MustJSON(given)))
 	decoder.DisallowUnknownFields()
 	if decoder.Decode(&t) != nil || !language.MatchString(t.Language) || (t.ID == "") == (t.Slug == "") || t.ID != "" != strings.HasPrefix(t.ID, "wat_") {
 		return bad("template", "the template is %v", given)
@@ -281,24 +230,15 @@ func (d *Double) checkTemplate(given any, m Message) (Message, *refusal) {
 
 // OnWorkspace sets the reply to all requests that read the workspace. Only those with the
 // right key get it.
-func (d *Double) OnWorkspace(r Reply) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.onWorkspace = &r
-}
+func (d *Double) OnWorkspace(r Reply) { d.OnRead(r) }
 
 // serveWorkspace answers a request that reads the workspace, with fields that a check must
 // not pass on.
 func (d *Double) serveWorkspace(w http.ResponseWriter, r *http.Request, call *Call) {
-	d.mu.Lock()
-	scripted := d.onWorkspace
-	d.mu.Unlock()
-	if scripted == nil {
-		d.answer(w, call, http.StatusOK, mustJSON(map[string]any{"id": "ws_01krdgeqcxet5s7t44vh8rt9mg", "name": "canary owner", "organization_id": "org_01krdgeqcxet5s7t44vh8rt9mg"}))
+	if d.Read(w, r, call, func(reply Reply) doubletest.Answer { return answerTo(reply, Message{Text: "canary"}) }) {
 		return
 	}
-	if !d.pause(w, r, *scripted) {
-		panic(http.ErrAbortHandler)
-	}
-	d.answer(w, call, scripted.status, scripted.text(Message{Text: "canary"}))
+	d.Write(w, call, doubletest.Answer{Status: http.StatusOK, Body: doubletest.MustJSON(map[string]any{
+		"id": "ws_01krdgeqcxet5s7t44vh8rt9mg", "name": "canary owner", "organization_id": "org_01krdgeqcxet5s7t44vh8rt9mg",
+	})})
 }

@@ -3,7 +3,8 @@ package birdtest
 import (
 	"fmt"
 	"net/http"
-	"time"
+
+	"twofa/internal/channel"
 )
 
 // kept is what the double keeps of an Idempotency-Key.
@@ -52,13 +53,15 @@ func (d *Double) accept(call *Call, m Message) Message {
 	if k != nil && k.message.ID != "" {
 		return k.message
 	}
-	d.serial++
-	m.ID = fmt.Sprintf("%s_01krdgeqcxet5s7t%010x", map[string]string{"sms": "sms", "whatsapp": "wam"}[string(m.Channel)], d.serial)
-	m.Time = time.Now()
-	d.accepted = append(d.accepted, m)
-	call.Accepted = true
+	m = d.Accept(call, m)
 	if k != nil { // nil after Reset
 		k.message = m
 	}
 	return m
+}
+
+// id is the id of the nth message.
+func (m Message) id(n int) string {
+	prefix := map[channel.Channel]string{channel.SMS: "sms", channel.WhatsApp: "wam"}[m.Channel]
+	return fmt.Sprintf("%s_01krdgeqcxet5s7t%010x", prefix, n)
 }

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"twofa/internal/channel"
+	"twofa/internal/testing/doubletest"
 )
 
 // The headers of a signed request.
@@ -126,10 +127,7 @@ func (d *Double) post(ctx context.Context, address, publicURL, target string, fo
 	if err != nil {
 		return nil, err
 	}
-	d.mu.Lock()
-	d.serial++
-	nonce := "316277615952861" + strconv.Itoa(10000+d.serial)
-	d.mu.Unlock()
+	nonce := "316277615952861" + strconv.Itoa(10000+d.Serial())
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("User-Agent", "Plivo")
 	r.Header.Set(Nonce, nonce)
@@ -138,12 +136,8 @@ func (d *Double) post(ctx context.Context, address, publicURL, target string, fo
 	if strings.HasPrefix(d.account.AuthID, "MA") {
 		r.Header.Set(Signature, signature)
 	}
-	// The transport uses no proxy, because the app is on loopback, and follows no
-	// redirects, so that tests see them.
-	return direct.RoundTrip(r)
+	return doubletest.Direct.RoundTrip(r)
 }
-
-var direct = &http.Transport{DisableKeepAlives: true}
 
 // Spoken returns the texts of a document's Speak elements, with spaces between them. ok is
 // false unless the document is a Response of Speak and Wait elements only, of at most

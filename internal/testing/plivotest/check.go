@@ -1,11 +1,8 @@
 package plivotest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -16,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"twofa/internal/channel"
+	"twofa/internal/testing/doubletest"
 )
 
 var (
@@ -30,51 +28,13 @@ type refusal struct {
 	text   string
 }
 
-// body is the error in Plivo's form. There is no error number.
-func (r *refusal) body() string {
-	return mustJSON(map[string]any{"api_id": "948b53a2-3f08-11e7-b6f4-061564b78b75", "error": r.text})
+// answer is the error in Plivo's form. There is no error number.
+func (r *refusal) answer() doubletest.Answer {
+	return doubletest.Answer{Status: r.status, Body: doubletest.MustJSON(map[string]any{"api_id": "948b53a2-3f08-11e7-b6f4-061564b78b75", "error": r.text})}
 }
 
 func bad(format string, args ...any) (Message, *refusal) {
 	return Message{}, &refusal{http.StatusBadRequest, fmt.Sprintf(format, args...)}
-}
-
-// maxBody is the longest body, in bytes: far more than a message of 1,600 characters needs.
-const maxBody = 64 << 10
-
-// readBody always reads the whole body, because only then the server notices that the
-// client has closed the connection.
-func readBody(r *http.Request) (map[string]any, *refusal) {
-	raw, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
-	if err != nil {
-		return nil, &refusal{http.StatusBadRequest, "the body is too long or was cut short"}
-	}
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return nil, &refusal{http.StatusBadRequest, "the content type is not application/json"}
-	}
-	var body map[string]any
-	if !utf8.Valid(raw) || json.Unmarshal(raw, &body) != nil || body == nil || hasRepeatedName(raw) {
-		return nil, &refusal{http.StatusBadRequest, "the body is not one JSON object in UTF-8 with each name once"}
-	}
-	return body, nil
-}
-
-// hasRepeatedName reports whether a name occurs twice on the first level of an object.
-func hasRepeatedName(object []byte) bool {
-	decoder := json.NewDecoder(bytes.NewReader(object))
-	_, _ = decoder.Token() // the object has been parsed before
-	for seen := make(map[any]bool); decoder.More(); {
-		name, _ := decoder.Token()
-		if seen[name] {
-			return true
-		}
-		seen[name] = true
-		var value json.RawMessage
-		if decoder.Decode(&value) != nil {
-			return true
-		}
-	}
-	return false
 }
 
 // resource reads the body of one of the API's resources.
@@ -99,80 +59,60 @@ func (d *Double) checkRequest(r *http.Request) (resource, *refusal) {
 	return read, nil
 }
 
-// fields reads the values of a body. It keeps the first mistake.
-type fields struct {
-	body    map[string]any
-	known   []string
-	refusal *refusal
-}
+// fields reads the values of a body.
+type fields struct{ doubletest.Fields }
 
-func (f *fields) fail(format string, args ...any) {
-	if f.refusal == nil {
-		_, f.refusal = bad(format, args...)
-	}
-}
-
-// text returns a string that is not empty, "" if the name is not there.
-func (f *fields) text(name string) string {
-	f.known = append(f.known, name)
-	value, has := f.body[name]
-	s, isString := value.(string)
-	if has && (!isString || s == "") {
-		f.fail("%s is %v", name, value)
-	}
-	return s
+func newFields(body map[string]any, known ...string) *fields {
+	return &fields{doubletest.Fields{Body: body, Known: known}}
 }
 
 // seconds returns a whole number in a range, 0 if the name is not there.
 func (f *fields) seconds(name string, least, most int) time.Duration {
-	f.known = append(f.known, name)
-	value, has := f.body[name]
+	value, has := f.Get(name)
 	n, isNumber := value.(float64)
 	if has && (!isNumber || n != float64(int(n)) || int(n) < least || int(n) > most) {
-		f.fail("%s is %v", name, value)
+		f.Fail(name, "%s is %v", name, value)
 	}
 	return time.Duration(n) * time.Second
 }
 
 // callback returns a URL and checks that its method is POST.
 func (f *fields) callback(name, method string) string {
-	address, verb := f.text(name), f.text(method)
+	address, verb := f.Text(name), f.Text(method)
 	u, err := url.Parse(address)
 	if address != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.Fragment != "") {
-		f.fail("%s is %s", name, address)
+		f.Fail(name, "%s is %s", name, address)
 	}
 	if (address == "") != (verb == "") || verb != "" && verb != http.MethodPost {
-		f.fail("%s is %s", method, verb)
+		f.Fail(method, "%s is %s", method, verb)
 	}
 	return address
 }
 
 // end refuses the parameters that nobody has asked for.
 func (f *fields) end() *refusal {
-	for name, value := range f.body {
-		if !slices.Contains(f.known, name) {
-			f.fail("unknown parameter %s: %v", name, value)
-		}
+	if f.End(); f.Fault == nil {
+		return nil
 	}
-	return f.refusal
+	return &refusal{http.StatusBadRequest, f.Fault.Text}
 }
 
 // checkMessage checks the parameters of a message and returns the message.
 func (d *Double) checkMessage(body map[string]any) (Message, *refusal) {
-	f := &fields{body: body, known: []string{"log", "template"}}
+	f := newFields(body, "log", "template")
 	m := Message{
-		To: f.text("dst"), From: f.text("src"), PowerpackUUID: f.text("powerpack_uuid"), Text: f.text("text"),
+		To: f.Text("dst"), From: f.Text("src"), PowerpackUUID: f.Text("powerpack_uuid"), Text: f.Text("text"),
 		URL: f.callback("url", "method"), Expiry: f.seconds("message_expiry", 5, 10799),
-		DLT: [3]string{f.text("dlt_entity_id"), f.text("dlt_template_id"), f.text("dlt_template_category")},
+		DLT: [3]string{f.Text("dlt_entity_id"), f.Text("dlt_template_id"), f.Text("dlt_template_category")},
 	}
 	sender := d.account.SMSFrom
-	switch kind := f.text("type"); kind {
+	switch kind := f.Text("type"); kind {
 	case "sms":
 		m.Channel = channel.SMS
 	case "whatsapp":
 		m.Channel, sender = channel.WhatsApp, d.account.WhatsAppFrom
 	default:
-		f.fail("type is %q", kind)
+		f.Fail("type", "type is %q", kind)
 	}
 	if r := f.end(); r != nil {
 		return Message{}, r
@@ -223,7 +163,7 @@ func (d *Double) checkContent(body map[string]any, m Message) (Message, *refusal
 			Parameters []parameter
 		}
 	}
-	decoder := json.NewDecoder(strings.NewReader(mustJSON(given)))
+	decoder := json.NewDecoder(strings.NewReader(doubletest.MustJSON(given)))
 	decoder.DisallowUnknownFields()
 	if decoder.Decode(&t) != nil || !language.MatchString(t.Language) {
 		return bad("the template is %v", given)
@@ -255,9 +195,9 @@ func (d *Double) checkContent(body map[string]any, m Message) (Message, *refusal
 
 // checkCall checks the parameters of a call and returns the call.
 func (d *Double) checkCall(body map[string]any) (Message, *refusal) {
-	f := &fields{body: body}
+	f := newFields(body)
 	m := Message{
-		Channel: channel.Call, To: f.text("to"), From: f.text("from"),
+		Channel: channel.Call, To: f.Text("to"), From: f.Text("from"),
 		AnswerURL: f.callback("answer_url", "answer_method"), URL: f.callback("hangup_url", "hangup_method"),
 		Ringing: f.seconds("ring_timeout", 1, 120), Longest: f.seconds("time_limit", 1, 14400),
 	}

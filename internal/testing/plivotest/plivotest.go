@@ -9,19 +9,12 @@
 package plivotest
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"maps"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/testing/doubletest"
 )
 
 // The double's default account. The values have the form of real ones, but are invented.
@@ -75,18 +68,8 @@ func (a Account) withDefaults() Account {
 	return a
 }
 
-// Call is a request that reached the double, good or bad.
-type Call struct {
-	Time   time.Time
-	Method string
-	Path   string
-	Header http.Header    // without Authorization
-	Body   map[string]any // nil if it is not JSON
-	// Status is that of the answer, 0 if there is no answer (yet).
-	Status int
-	// Accepted is true if the message would have been sent.
-	Accepted bool
-}
+// Call is a request that reached the double, good or bad. It has a Body.
+type Call = doubletest.Call
 
 // Message is a message or a call that the double has accepted.
 type Message struct {
@@ -109,210 +92,60 @@ type Message struct {
 
 // Double is the API as an http.Handler. Start also starts a server for it.
 type Double struct {
+	*doubletest.Core[Message]
 	account Account
-	ended   chan struct{}
-	end     func()
-
-	mu       sync.Mutex
-	next     []Reply
-	always   map[recipient]Reply
-	calls    []*Call
-	accepted []Message
-	serial   int
-
-	onAccount *Reply
 }
 
 // New returns a double of account.
 func New(account Account) *Double {
-	ended := make(chan struct{})
-	return &Double{
-		account: account.withDefaults(),
-		ended:   ended,
-		end:     sync.OnceFunc(func() { close(ended) }),
-		always:  make(map[recipient]Reply),
-	}
+	return &Double{doubletest.New(doubletest.Provider[Message]{
+		ContentType: "application/json",
+		Realm:       "Plivo",
+		Recipient:   func(m Message) (channel.Channel, string) { return m.Channel, "+" + m.To },
+		Accept: func(m *Message, n int, now time.Time) {
+			m.UUID, m.Time = fmt.Sprintf("5b40a428-bfc7-4daf-9d06-%012x", n), now
+		},
+		Answer: answerTo,
+	}), account.withDefaults()}
 }
-
-// Next queues replies, one for each of the next valid requests. An invalid request is
-// refused and uses no reply.
-func (d *Double) Next(replies ...Reply) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.next = append(d.next, replies...)
-}
-
-// For sets the reply to all valid requests for a number (E.164) on every channel. Replies
-// of Next are used first.
-func (d *Double) For(number string, r Reply) { d.ForChannel("", number, r) }
-
-// ForChannel sets the reply for one channel. It has priority over a reply of For.
-func (d *Double) ForChannel(c channel.Channel, number string, r Reply) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.always[recipient{c, number}] = r
-}
-
-// recipient is the target of a reply. Empty channel: all channels.
-type recipient struct {
-	channel channel.Channel
-	number  string
-}
-
-// Calls returns the requests so far, in order of arrival.
-func (d *Double) Calls() []Call {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	calls := make([]Call, len(d.calls))
-	for i, c := range d.calls {
-		calls[i] = *c
-		calls[i].Header, calls[i].Body = c.Header.Clone(), maps.Clone(c.Body)
-	}
-	return calls
-}
-
-// CallCount is len(Calls()).
-func (d *Double) CallCount() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.calls)
-}
-
-// Accepted returns the messages that would have been sent, in order.
-func (d *Double) Accepted() []Message {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.accepted)
-}
-
-// Reset forgets calls, messages and scripted replies.
-func (d *Double) Reset() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.next, d.calls, d.accepted = nil, nil, nil
-	clear(d.always)
-}
-
-// Close ends the requests that hang.
-func (d *Double) Close() { d.end() }
 
 // ServeHTTP implements http.Handler.
 func (d *Double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, bodyRefusal := readBody(r)
-	header := r.Header.Clone()
-	header.Del("Authorization")
-	call := &Call{Time: time.Now(), Method: r.Method, Path: r.URL.Path, Header: header, Body: body}
-	d.mu.Lock()
-	d.calls = append(d.calls, call)
-	d.mu.Unlock()
-
+	_, body, fault := doubletest.ReadObject(r)
+	call := d.Record(r, nil, body)
 	if isAccount(r) {
 		d.serveAccount(w, r, call)
 		return
 	}
 	resource, refusal := d.checkRequest(r)
-	if refusal == nil {
-		refusal = bodyRefusal
+	if refusal == nil && fault != nil {
+		_, refusal = bad("%v", fault)
 	}
 	var message Message
 	if refusal == nil {
 		message, refusal = resource(body)
 	}
 	if refusal != nil {
-		d.answer(w, call, refusal.status, refusal.body())
+		d.Write(w, call, refusal.answer())
 		return
 	}
-	d.take(message).serve(d, w, r, call, message)
+	d.Serve(w, r, call, message, d.Accept)
 }
 
-// take returns the reply for a message.
-func (d *Double) take(m Message) Reply {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.next) > 0 {
-		r := d.next[0]
-		d.next = d.next[1:]
-		return r
-	}
-	if r, ok := d.always[recipient{m.Channel, "+" + m.To}]; ok {
-		return r
-	}
-	return d.always[recipient{"", "+" + m.To}]
-}
-
-// newUUID returns an id that the double has not used yet.
-func (d *Double) newUUID() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.serial++
-	return fmt.Sprintf("5b40a428-bfc7-4daf-9d06-%012x", d.serial)
-}
-
-// accept records m.
-func (d *Double) accept(call *Call, m Message) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	m.Time = time.Now()
-	d.accepted = append(d.accepted, m)
-	call.Accepted = true
-}
-
-// answer records and writes a complete answer.
-func (d *Double) answer(w http.ResponseWriter, call *Call, status int, body string) {
-	d.mu.Lock()
-	call.Status = status
-	d.mu.Unlock()
-	if w.Header().Get("Content-Type") == "" {
-		w.Header().Set("Content-Type", "application/json")
-	}
-	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
-	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Basic realm="Plivo"`)
-	}
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, body) // fails if the client has closed the connection
-}
-
-func mustJSON(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // maps of simple values can always be encoded
-	}
-	return string(b)
-}
-
-// Server is a Double that listens on a free port of 127.0.0.1.
+// Server is a Double that listens on a free port of 127.0.0.1. Its URL is for PLIVO_BASE_URL.
 type Server struct {
 	*Double
-	// URL is for PLIVO_BASE_URL.
-	URL string
-
-	server      *httptest.Server
-	connections atomic.Int64
+	*doubletest.Server
 }
 
 // Start starts a server; the caller closes it.
 func Start(account Account) *Server {
-	s := &Server{Double: New(account)}
-	s.server = httptest.NewUnstartedServer(s.Double)
-	// Set before Start: httptest then calls this hook in addition to its own.
-	s.server.Config.ConnState = s.countConnections
-	s.server.Start()
-	s.URL = s.server.URL
-	return s
+	d := New(account)
+	return &Server{d, doubletest.Start(d)}
 }
 
 // Close ends the requests that hang and stops the server.
 func (s *Server) Close() {
 	s.Double.Close()
-	s.server.Close()
-}
-
-// Connections is how many connections the server has accepted.
-func (s *Server) Connections() int { return int(s.connections.Load()) }
-
-func (s *Server) countConnections(_ net.Conn, state http.ConnState) {
-	if state == http.StateNew {
-		s.connections.Add(1)
-	}
+	s.Server.Close()
 }

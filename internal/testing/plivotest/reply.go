@@ -2,137 +2,46 @@ package plivotest
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
-	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/testing/doubletest"
 )
 
 // Reply is what the double does with a valid request. The zero Reply accepts the message,
 // like Accept.
-type Reply struct {
-	status   int
-	body     *string
-	header   map[string]string
-	accepted bool
-	after    time.Duration
-	ending   ending
-}
-
-type ending int
-
-const (
-	complete ending = iota
-	hang
-	drop
-	cut
-)
+type Reply = doubletest.Reply
 
 // Accept accepts the message: 202, for a call 201, and its id.
-func Accept() Reply { return Reply{status: http.StatusAccepted, accepted: true} }
+func Accept() Reply { return doubletest.Accept() }
 
 // Refuse answers with the status and an error in Plivo's form, which quotes number and
 // text as Plivo does.
-func Refuse(status int) Reply { return Reply{status: status} }
+func Refuse(status int) Reply { return Reply{Status: status} }
 
 // Raw answers with exactly this body, like a proxy or a broken server.
-func Raw(status int, body string) Reply { return Reply{status: status, body: &body} }
+func Raw(status int, body string) Reply { return doubletest.Raw(status, body) }
 
 // Redirect answers 307, which asks for the same POST to another URL.
-func Redirect(location string) Reply {
-	return Raw(http.StatusTemporaryRedirect, "").With("Location", location)
-}
+func Redirect(location string) Reply { return doubletest.Redirect(location) }
 
 // Hang never answers. It ends when the client or the double is closed.
-func Hang() Reply { return Reply{ending: hang} }
+func Hang() Reply { return doubletest.Hang() }
 
 // Drop closes the connection instead of answering.
-func Drop() Reply { return Reply{ending: drop} }
+func Drop() Reply { return doubletest.Drop() }
 
 // Cut accepts the message and closes the connection in the middle of the answer.
-func Cut() Reply { return Reply{status: http.StatusAccepted, accepted: true, ending: cut} }
+func Cut() Reply { return doubletest.Cut() }
 
-// With adds a header to the answer, for example Retry-After.
-func (r Reply) With(name, value string) Reply {
-	r.header = maps.Clone(r.header)
-	if r.header == nil {
-		r.header = make(map[string]string)
-	}
-	r.header[name] = value
-	return r
-}
-
-// Accepting makes a reply for a message that is nevertheless sent. Because of such replies,
-// time-outs and server errors are ambiguous.
-func (r Reply) Accepting() Reply {
-	r.accepted = true
-	return r
-}
-
-// After makes the reply wait first.
-func (r Reply) After(pause time.Duration) Reply {
-	r.after = pause
-	return r
-}
-
-func (r Reply) serve(d *Double, w http.ResponseWriter, req *http.Request, call *Call, m Message) {
-	if r.status == 0 && r.ending == complete { // the zero Reply, possibly with a pause or a header
-		r.status, r.accepted = http.StatusAccepted, true
-	}
-	m.UUID = d.newUUID()
-	if r.accepted {
-		d.accept(call, m)
-	}
-	if r.after > 0 || r.ending == hang {
-		if !d.wait(req, r) {
-			panic(http.ErrAbortHandler)
-		}
-	}
-	if r.ending == drop {
-		panic(http.ErrAbortHandler) // net/http closes the connection and logs nothing
-	}
-	for name, value := range r.header {
-		w.Header().Set(name, value)
-	}
-	status, body := r.text(m)
-	if r.ending == cut {
-		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte(body[:len(body)/2]))
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	}
-	d.answer(w, call, status, body)
-}
-
-// wait pauses. It reports whether the client is still there.
-func (d *Double) wait(req *http.Request, r Reply) bool {
-	var timer <-chan time.Time // nil if it hangs: no end
-	if r.ending != hang {
-		t := time.NewTimer(r.after)
-		defer t.Stop()
-		timer = t.C
-	}
-	select {
-	case <-timer:
-		return true
-	case <-req.Context().Done():
-	case <-d.ended:
-	}
-	return false
-}
-
-// text is the answer's status and body.
-func (r Reply) text(m Message) (int, string) {
+// answerTo words the answer to a message.
+func answerTo(r Reply, m Message) doubletest.Answer {
 	const id = "948b53a2-3f08-11e7-b6f4-061564b78b75"
 	switch {
-	case r.body != nil:
-		return r.status, *r.body
-	case r.status >= 300 || r.status < 200:
-		return r.status, (&refusal{r.status, fmt.Sprintf("refused %s%s to %s", m.Text, m.Variable, m.To)}).body()
+	case r.Status != 0:
+		return (&refusal{r.Status, fmt.Sprintf("refused %s%s to %s", m.Text, m.Variable, m.To)}).answer()
 	case m.Channel == channel.Call:
-		return http.StatusCreated, mustJSON(map[string]any{"api_id": id, "message": "call fired", "request_uuid": m.UUID})
+		return doubletest.Answer{Status: http.StatusCreated, Body: doubletest.MustJSON(map[string]any{"api_id": id, "message": "call fired", "request_uuid": m.UUID})}
 	}
-	return r.status, mustJSON(map[string]any{"api_id": id, "message": "message(s) queued", "message_uuid": []string{m.UUID}})
+	return doubletest.Answer{Status: http.StatusAccepted, Body: doubletest.MustJSON(map[string]any{"api_id": id, "message": "message(s) queued", "message_uuid": []string{m.UUID}})}
 }

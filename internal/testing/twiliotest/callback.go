@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"twofa/internal/channel"
+	"twofa/internal/testing/doubletest"
 )
 
 // InboundPath is the path of Inbound's requests.
@@ -100,7 +101,7 @@ func (d *Double) Inbound(ctx context.Context, target, publicURL, from, to, body,
 		return 0, "", err
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
+	answer, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	if err != nil {
 		return res.StatusCode, "", err
 	}
@@ -114,10 +115,7 @@ func (d *Double) Inbound(ctx context.Context, target, publicURL, from, to, body,
 // another message, with a MessageSid of its own. The messaging service has all senders
 // of the account except VoiceFrom.
 func (d *Double) InboundForm(from, to, body, buttonPayload string) url.Values {
-	d.mu.Lock()
-	d.sids++
-	id := fmt.Sprintf("SM%032x", d.sids)
-	d.mu.Unlock()
+	id := fmt.Sprintf("SM%032x", d.Serial())
 	form := url.Values{
 		"AccountSid": {d.account.AccountSID}, "ApiVersion": {"2010-04-01"},
 		"MessageSid": {id}, "SmsMessageSid": {id}, "SmsSid": {id}, "SmsStatus": {"received"},
@@ -158,9 +156,5 @@ func (d *Double) post(ctx context.Context, signed, address string, form url.Valu
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")
 	r.Header.Set("User-Agent", "TwilioProxy/1.1")
 	r.Header.Set("X-Twilio-Signature", d.Sign(signed, form))
-	// The transport uses no proxy, because the app is on loopback, and follows no
-	// redirects, so that tests see them.
-	return direct.RoundTrip(r)
+	return doubletest.Direct.RoundTrip(r)
 }
-
-var direct = &http.Transport{DisableKeepAlives: true}

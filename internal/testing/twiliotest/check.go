@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"twofa/internal/channel"
+	"twofa/internal/testing/doubletest"
 )
 
 var (
@@ -27,14 +28,14 @@ type refusal struct {
 	message      string
 }
 
-// body is the error in Twilio's form.
-func (r *refusal) body() string {
-	return mustJSON(map[string]any{
+// answer is the error in Twilio's form.
+func (r *refusal) answer() doubletest.Answer {
+	return doubletest.Answer{Status: r.status, Code: r.code, Body: doubletest.MustJSON(map[string]any{
 		"code":      r.code,
 		"message":   r.message,
 		"more_info": "https://www.twilio.com/docs/errors/" + strconv.Itoa(r.code),
 		"status":    r.status,
-	})
+	})}
 }
 
 // resource reads the form of one of the API's resources.

@@ -4,15 +4,13 @@ import (
 	"cmp"
 	"net/http"
 	"strings"
+
+	"twofa/internal/testing/doubletest"
 )
 
 // OnLookup sets the reply to all requests that read a resource: the account, its numbers, a
 // messaging service. Only those with known credentials get it.
-func (d *Double) OnLookup(r Reply) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.lookups = &r
-}
+func (d *Double) OnLookup(r Reply) { d.OnRead(r) }
 
 // lookup returns the resource that a request reads, "" if it is none that the double has.
 func (d *Double) lookup(r *http.Request) string {
@@ -33,16 +31,15 @@ func (d *Double) lookup(r *http.Request) string {
 func (d *Double) serveLookup(w http.ResponseWriter, r *http.Request, call *Call, resource string) {
 	user, password, _ := r.BasicAuth()
 	token, key := user == d.account.AccountSID && password == d.account.AuthToken, user == d.account.APIKey && password == d.account.APISecret
-	refuse := func(refusal refusal) { d.answer(w, call, refusal.status, refusal.code, refusal.body()) }
+	refuse := func(refusal refusal) { d.Write(w, call, refusal.answer()) }
 	if !token && (!key || resource == "account" && !d.account.MainKey) {
 		refuse(refusal{http.StatusUnauthorized, 20003, "Authentication Error - invalid username " + user})
 		return
 	}
-	d.mu.Lock()
-	scripted := d.lookups
-	d.mu.Unlock()
-	if scripted != nil {
-		d.playLookup(w, r, call, *scripted)
+	if d.Read(w, r, call, func(reply Reply) doubletest.Answer {
+		code, _ := reply.Error.(int)
+		return (&refusal{reply.Status, code, "Refused " + r.URL.String()}).answer()
+	}) {
 		return
 	}
 	status, body := d.read(r, resource)
@@ -50,22 +47,7 @@ func (d *Double) serveLookup(w http.ResponseWriter, r *http.Request, call *Call,
 		refuse(refusal{status, 20404, "The requested resource " + r.URL.Path + " was not found"})
 		return
 	}
-	d.answer(w, call, status, 0, mustJSON(body))
-}
-
-func (d *Double) playLookup(w http.ResponseWriter, r *http.Request, call *Call, reply Reply) {
-	if (reply.after > 0 || reply.ending == hang) && !d.wait(r, reply) || reply.ending == drop {
-		panic(http.ErrAbortHandler)
-	}
-	for name, value := range reply.header {
-		w.Header().Set(name, value)
-	}
-	if reply.body != nil {
-		d.answer(w, call, reply.status, reply.code, *reply.body)
-		return
-	}
-	refusal := refusal{reply.status, reply.code, "Refused " + r.URL.String()}
-	d.answer(w, call, refusal.status, refusal.code, refusal.body())
+	d.Write(w, call, doubletest.Answer{Status: status, Body: doubletest.MustJSON(body)})
 }
 
 // read returns a resource. As with Twilio, that of the account holds its token.

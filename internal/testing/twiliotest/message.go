@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/testing/doubletest"
 )
 
 // Message is a message or a call that the double has accepted.
@@ -102,7 +103,7 @@ func (d *Double) resource(m Message, status string, errorCode int) string {
 	uri := "/2010-04-01/Accounts/" + d.account.AccountSID
 	if m.Channel == channel.Call {
 		uri += "/Calls/" + m.SID
-		return mustJSON(map[string]any{
+		return doubletest.MustJSON(map[string]any{
 			"account_sid":      d.account.AccountSID,
 			"answered_by":      nil,
 			"api_version":      "2010-04-01",
@@ -124,7 +125,7 @@ func (d *Double) resource(m Message, status string, errorCode int) string {
 		})
 	}
 	uri += "/Messages/" + m.SID
-	return mustJSON(map[string]any{
+	return doubletest.MustJSON(map[string]any{
 		"account_sid":           d.account.AccountSID,
 		"api_version":           "2010-04-01",
 		"body":                  m.Body,

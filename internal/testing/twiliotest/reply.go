@@ -2,147 +2,59 @@ package twiliotest
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"time"
+
+	"twofa/internal/testing/doubletest"
 )
 
 // Reply is what the double does with a valid request. The zero Reply accepts the message,
-// like Accept.
-type Reply struct {
-	status   int
-	code     int
-	body     *string
-	header   map[string]string
-	accepted bool
-	after    time.Duration
-	ending   ending
-}
-
-type ending int
-
-const (
-	complete ending = iota
-	hang
-	drop
-	cut
-)
+// like Accept. Its Error is an int, the error number.
+type Reply = doubletest.Reply
 
 // Accept accepts the message: 201 and the Message resource.
-func Accept() Reply { return Reply{status: http.StatusCreated, accepted: true} }
+func Accept() Reply { return doubletest.Accept() }
 
 // AcceptFailed answers 201 with a Message resource that has already failed with the error
 // number.
-func AcceptFailed(code int) Reply { return Reply{status: http.StatusCreated, code: code} }
+func AcceptFailed(code int) Reply { return Reply{Status: http.StatusCreated, Error: code} }
 
 // Refuse answers with the status and an error in Twilio's form, which quotes number and
 // text as Twilio does.
-func Refuse(status, code int) Reply { return Reply{status: status, code: code} }
+func Refuse(status, code int) Reply { return Reply{Status: status, Error: code} }
 
 // Raw answers with exactly this body, like a proxy or a broken server.
-func Raw(status int, body string) Reply { return Reply{status: status, body: &body} }
+func Raw(status int, body string) Reply { return doubletest.Raw(status, body) }
 
 // Redirect answers 307, which asks for the same POST to another URL.
-func Redirect(location string) Reply {
-	return Raw(http.StatusTemporaryRedirect, "").With("Location", location)
-}
+func Redirect(location string) Reply { return doubletest.Redirect(location) }
 
 // Hang never answers. It ends when the client or the double is closed.
-func Hang() Reply { return Reply{ending: hang} }
+func Hang() Reply { return doubletest.Hang() }
 
 // Drop closes the connection instead of answering.
-func Drop() Reply { return Reply{ending: drop} }
+func Drop() Reply { return doubletest.Drop() }
 
-// Cut accepts the message and closes the connection in the middle of the
-// answer.
-func Cut() Reply { return Reply{status: http.StatusCreated, accepted: true, ending: cut} }
+// Cut accepts the message and closes the connection in the middle of the answer.
+func Cut() Reply { return doubletest.Cut() }
 
-// With adds a header to the answer, for example Retry-After.
-func (r Reply) With(name, value string) Reply {
-	r.header = maps.Clone(r.header)
-	if r.header == nil {
-		r.header = make(map[string]string)
-	}
-	r.header[name] = value
-	return r
-}
-
-// Accepting makes a reply for a message that is nevertheless sent. Because of such replies,
-// time-outs and server errors are ambiguous.
-func (r Reply) Accepting() Reply {
-	r.accepted = true
-	return r
-}
-
-// After makes the reply wait first.
-func (r Reply) After(pause time.Duration) Reply {
-	r.after = pause
-	return r
-}
-
-func (r Reply) serve(d *Double, w http.ResponseWriter, req *http.Request, call *Call, m Message) {
-	if r.status == 0 && r.ending == complete { // the zero Reply, possibly with a pause or a header
-		r.status, r.accepted = http.StatusCreated, true
-	}
-	if r.accepted {
-		m = d.accept(call, m)
-	}
-	if r.after > 0 || r.ending == hang {
-		if !d.wait(req, r) {
-			panic(http.ErrAbortHandler)
-		}
-	}
-	if r.ending == drop {
-		panic(http.ErrAbortHandler) // net/http closes the connection and logs nothing
-	}
-	for name, value := range r.header {
-		w.Header().Set(name, value)
-	}
-	body := r.text(d, m)
-	if r.ending == cut {
-		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
-		w.WriteHeader(r.status)
-		_, _ = w.Write([]byte(body[:len(body)/2]))
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	}
-	d.answer(w, call, r.status, r.code, body)
-}
-
-// wait pauses. It reports whether the client is still there.
-func (d *Double) wait(req *http.Request, r Reply) bool {
-	var timer <-chan time.Time // nil if it hangs: no end
-	if r.ending != hang {
-		t := time.NewTimer(r.after)
-		defer t.Stop()
-		timer = t.C
-	}
-	select {
-	case <-timer:
-		return true
-	case <-req.Context().Done():
-	case <-d.ended:
-	}
-	return false
-}
-
-func (r Reply) text(d *Double, m Message) string {
+// answerTo words the answer to a message.
+func (d *Double) answerTo(r Reply, m Message) doubletest.Answer {
+	code, _ := r.Error.(int)
 	switch {
-	case r.body != nil:
-		return *r.body
-	case r.status < 300 && r.code != 0:
-		m.SID, m.Time = m.sid(0), time.Now()
-		return d.resource(m, "failed", r.code)
-	case r.status < 300:
+	case r.Status == 0:
 		status := "queued"
 		if m.From == "" { // calls always have one
 			status = "accepted" // the service has not chosen a sender yet
 		}
-		return d.resource(m, status, 0)
+		return doubletest.Answer{Status: http.StatusCreated, Body: d.resource(m, status, 0)}
+	case r.Status < 300:
+		m.SID, m.Time = m.sid(0), time.Now()
+		return doubletest.Answer{Status: r.Status, Code: code, Body: d.resource(m, "failed", code)}
 	}
 	quoted := m.Body + m.Twiml
 	if quoted == "" {
 		quoted = fmt.Sprint(m.Variables)
 	}
-	return (&refusal{r.status, r.code, fmt.Sprintf("Refused %s to %s", quoted, m.To)}).body()
+	return (&refusal{r.Status, code, fmt.Sprintf("Refused %s to %s", quoted, m.To)}).answer()
 }

@@ -9,22 +9,14 @@
 package twiliotest
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
 	"maps"
-	"mime"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/testing/doubletest"
 )
 
 // The double's default account. The values have the form of real ones, but are invented.
@@ -81,123 +73,42 @@ func (a Account) withDefaults() Account {
 	return a
 }
 
-// Call is a request that reached the double, good or bad.
-type Call struct {
-	Time   time.Time
-	Method string
-	Path   string
-	Header http.Header // without Authorization
-	Form   url.Values
-	// Status and Code are those of the answer. Status is 0 if there is no answer (yet).
-	Status, Code int
-	// Accepted is true if the message would have been sent.
-	Accepted bool
-}
+// Call is a request that reached the double, good or bad. It has a Form.
+type Call = doubletest.Call
 
 // Double is the API as an http.Handler. Start also starts a server for it.
 type Double struct {
+	*doubletest.Core[Message]
 	account Account
-	ended   chan struct{}
-	end     func()
-
-	mu       sync.Mutex
-	next     []Reply
-	always   map[recipient]Reply
-	lookups  *Reply // nil: as it should be
-	calls    []*Call
-	accepted []Message
-	sids     int
 }
 
 // New returns a double of account.
 func New(account Account) *Double {
-	ended := make(chan struct{})
-	return &Double{
-		account: account.withDefaults(),
-		ended:   ended,
-		end:     sync.OnceFunc(func() { close(ended) }),
-		always:  make(map[recipient]Reply),
-	}
-}
-
-// Next queues replies, one for each of the next valid requests. An invalid request is
-// refused and uses no reply.
-func (d *Double) Next(replies ...Reply) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.next = append(d.next, replies...)
-}
-
-// For sets the reply to all valid requests for a number (E.164) on every channel. Replies
-// of Next are used first.
-func (d *Double) For(number string, r Reply) { d.ForChannel("", number, r) }
-
-// ForChannel sets the reply for one channel. It has priority over a reply of For.
-func (d *Double) ForChannel(c channel.Channel, number string, r Reply) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.always[recipient{c, number}] = r
-}
-
-// recipient is the target of a reply. Empty channel: all channels.
-type recipient struct {
-	channel channel.Channel
-	number  string
-}
-
-// Calls returns the requests so far, in order of arrival.
-func (d *Double) Calls() []Call {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	calls := make([]Call, len(d.calls))
-	for i, c := range d.calls {
-		calls[i] = *c
-		calls[i].Header = c.Header.Clone()
-		calls[i].Form = url.Values(http.Header(c.Form).Clone())
-	}
-	return calls
-}
-
-// CallCount is len(Calls()).
-func (d *Double) CallCount() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.calls)
+	d := &Double{account: account.withDefaults()}
+	d.Core = doubletest.New(doubletest.Provider[Message]{
+		ContentType: "application/json;charset=utf-8",
+		Realm:       "Twilio API",
+		Recipient:   func(m Message) (channel.Channel, string) { return m.Channel, strings.TrimPrefix(m.To, whatsAppPrefix) },
+		Accept:      func(m *Message, n int, now time.Time) { m.SID, m.Time = m.sid(n), now },
+		Answer:      d.answerTo,
+	})
+	return d
 }
 
 // Accepted returns the messages that would have been sent, in order.
 func (d *Double) Accepted() []Message {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	messages := slices.Clone(d.accepted)
+	messages := d.Core.Accepted()
 	for i := range messages {
 		messages[i].Variables = maps.Clone(messages[i].Variables)
 	}
 	return messages
 }
 
-// Reset forgets calls, messages and scripted replies.
-func (d *Double) Reset() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.next, d.calls, d.accepted, d.lookups = nil, nil, nil, nil
-	clear(d.always)
-}
-
-// Close ends the requests that hang.
-func (d *Double) Close() { d.end() }
-
 // ServeHTTP implements http.Handler.
 func (d *Double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	read := d.lookup(r)
 	form, formRefusal := readForm(r)
-	header := r.Header.Clone()
-	header.Del("Authorization")
-	call := &Call{Time: time.Now(), Method: r.Method, Path: r.URL.Path, Header: header, Form: form}
-	d.mu.Lock()
-	d.calls = append(d.calls, call)
-	d.mu.Unlock()
-
+	call := d.Record(r, form, nil)
 	if read != "" {
 		d.serveLookup(w, r, call, read)
 		return
@@ -211,24 +122,19 @@ func (d *Double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		message, refusal = resource(form)
 	}
 	if refusal != nil {
-		d.answer(w, call, refusal.status, refusal.code, refusal.body())
+		d.Write(w, call, refusal.answer())
 		return
 	}
-	d.take(message).serve(d, w, r, call, message)
+	d.Serve(w, r, call, message, d.Accept)
 }
 
-// maxBody is the longest body, in bytes: far more than a message of 1,600 characters needs.
-const maxBody = 64 << 10
-
-// readForm always reads the whole body, because only then the server notices that the
-// client has closed the connection.
+// readForm always reads the whole body.
 func readForm(r *http.Request) (url.Values, *refusal) {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
-	if err != nil {
-		return nil, &refusal{http.StatusRequestEntityTooLarge, 20001, "the body is too long or was cut short"}
-	}
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/x-www-form-urlencoded" {
+	body, err := doubletest.ReadBody(r)
+	switch {
+	case err != nil:
+		return nil, &refusal{http.StatusRequestEntityTooLarge, 20001, err.Error()}
+	case !doubletest.HasMediaType(r, "application/x-www-form-urlencoded"):
 		return nil, &refusal{http.StatusUnsupportedMediaType, 20001, "the content type is not application/x-www-form-urlencoded"}
 	}
 	form, err := url.ParseQuery(string(body))
@@ -238,90 +144,20 @@ func readForm(r *http.Request) (url.Values, *refusal) {
 	return form, nil
 }
 
-// take returns the reply for a message.
-func (d *Double) take(m Message) Reply {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.next) > 0 {
-		r := d.next[0]
-		d.next = d.next[1:]
-		return r
-	}
-	number := strings.TrimPrefix(m.To, whatsAppPrefix)
-	if r, ok := d.always[recipient{m.Channel, number}]; ok {
-		return r
-	}
-	return d.always[recipient{"", number}]
-}
-
-// accept records m and returns it with its SID.
-func (d *Double) accept(call *Call, m Message) Message {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.sids++
-	m.SID = m.sid(d.sids)
-	m.Time = time.Now()
-	d.accepted = append(d.accepted, m)
-	call.Accepted = true
-	return m
-}
-
-// answer records and writes a complete answer.
-func (d *Double) answer(w http.ResponseWriter, call *Call, status, code int, body string) {
-	d.mu.Lock()
-	call.Status, call.Code = status, code
-	d.mu.Unlock()
-	if w.Header().Get("Content-Type") == "" {
-		w.Header().Set("Content-Type", "application/json;charset=utf-8")
-	}
-	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
-	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Basic realm="Twilio API"`)
-	}
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, body) // fails if the client has closed the connection
-}
-
-func mustJSON(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // maps of simple values can always be encoded
-	}
-	return string(b)
-}
-
-// Server is a Double that listens on a free port of 127.0.0.1.
+// Server is a Double that listens on a free port of 127.0.0.1. Its URL is for TWILIO_BASE_URL.
 type Server struct {
 	*Double
-	// URL is for TWILIO_BASE_URL.
-	URL string
-
-	server      *httptest.Server
-	connections atomic.Int64
+	*doubletest.Server
 }
 
 // Start starts a server; the caller closes it.
 func Start(account Account) *Server {
-	s := &Server{Double: New(account)}
-	s.server = httptest.NewUnstartedServer(s.Double)
-	// Set before Start: httptest then calls this hook in addition to its own.
-	s.server.Config.ConnState = s.countConnections
-	s.server.Start()
-	s.URL = s.server.URL
-	return s
+	d := New(account)
+	return &Server{d, doubletest.Start(d)}
 }
 
 // Close ends the requests that hang and stops the server.
 func (s *Server) Close() {
 	s.Double.Close()
-	s.server.Close()
-}
-
-// Connections is how many connections the server has accepted.
-func (s *Server) Connections() int { return int(s.connections.Load()) }
-
-func (s *Server) countConnections(_ net.Conn, state http.ConnState) {
-	if state == http.StateNew {
-		s.connections.Add(1)
-	}
+	s.Server.Close()
 }
