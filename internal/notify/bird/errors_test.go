@@ -55,7 +55,7 @@ func TestEveryWordOfAReport(t *testing.T) {
 		channel.WhatsApp: {[]string{"failed", "rejected"}, "BIRD_WHATSAPP_FROM"},
 	} {
 		r.Reset()
-		r.send(t, c, tracked())
+		r.Send(t, c, tracked())
 		m := r.Accepted()[0]
 		for _, w := range words {
 			for _, kind := range tc.types {
@@ -139,7 +139,7 @@ func TestRefusals(t *testing.T) {
 						reply = birdtest.Refuse(tc.status, "E09999", tc.name, tc.param)
 					}
 					r.Next(reply)
-					f := r.failure(t, c, m)
+					f := r.Failure(t, c, m)
 					template := "BIRD_WHATSAPP_TEMPLATE"
 					if m.Alert {
 						template = "BIRD_WHATSAPP_ALERT_TEMPLATE"
@@ -156,7 +156,7 @@ func TestRefusals(t *testing.T) {
 					if *f != want || f.Detail == "" {
 						t.Errorf("got %+v, want %+v", *f, want)
 					}
-					r.wantCalls(t, 1, 0)
+					r.WantCalls(t, 1, 0)
 				})
 			}
 		}

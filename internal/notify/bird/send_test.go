@@ -1,9 +1,7 @@
 package bird
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -73,7 +71,7 @@ func TestParameters(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, tc.change, func(t *testing.T, r *rig, _ *notifytest.Pipes) {
-				r.send(t, tc.channel, tc.m)
+				r.Send(t, tc.channel, tc.m)
 				calls := r.Calls()
 				if len(calls) != 1 || len(r.Accepted()) != 1 {
 					t.Fatalf("%d calls, %d messages", len(calls), len(r.Accepted()))
@@ -139,53 +137,13 @@ func TestSenders(t *testing.T) {
 	}
 }
 
-// These messages must not reach Bird, so there is no call.
-func TestRefusedBeforeAnyCall(t *testing.T) {
-	r, _ := newRig(t, nil)
-	change := func(f func(*notify.Message)) notify.Message {
-		m := tracked()
-		f(&m)
-		return m
+// Bird's own templates have a sender, but a text has none.
+func TestATextWithoutASender(t *testing.T) {
+	r, _ := newRig(t, withManaged)
+	if f := r.Failure(t, channel.WhatsApp, alert()); f.Outcome != otp.OutcomeMisconfigured || f.Setting != "BIRD_WHATSAPP_FROM" || f.MayHaveSent || !f.Unasked {
+		t.Errorf("got %+v", f)
 	}
-	template := []channel.Channel{channel.WhatsApp}
-	for name, tc := range map[string]struct {
-		m        notify.Message
-		channels []channel.Channel
-		outcome  otp.Outcome
-	}{
-		"no number":             {change(func(m *notify.Message) { m.To = "" }), channels, otp.OutcomeInvalidAddress},
-		"no plus":               {change(func(m *notify.Message) { m.To = "14155550123" }), channels, otp.OutcomeInvalidAddress},
-		"line end":              {change(func(m *notify.Message) { m.To = "+14155550123\n" }), channels, otp.OutcomeInvalidAddress},
-		"a WhatsApp user":       {change(func(m *notify.Message) { m.To = "US.13491208655302741918" }), channels, otp.OutcomeInvalidAddress},
-		"alert with a code":     {change(func(m *notify.Message) { m.Alert = true }), channels, otp.OutcomeUnavailable},
-		"no alert but a notice": {notify.Message{To: recipient, Notice: notify.NoticeAppAdded, Brand: "Acme"}, channels, otp.OutcomeUnavailable},
-		"no code":               {change(func(m *notify.Message) { m.Code = "" }), channels, otp.OutcomeUnavailable},
-		"expired":               {change(func(m *notify.Message) { m.ValidFor = 0 }), channels, otp.OutcomeUnavailable},
-		"long expired":          {change(func(m *notify.Message) { m.ValidFor = -time.Second }), channels, otp.OutcomeUnavailable},
-		"amount in template":    {change(func(m *notify.Message) { m.Amount = "EUR 1" }), template, otp.OutcomeMisconfigured},
-		"payee in template":     {change(func(m *notify.Message) { m.Payee = "Shop" }), template, otp.OutcomeMisconfigured},
-	} {
-		for _, c := range tc.channels {
-			f := r.failure(t, c, tc.m)
-			if f.Outcome != tc.outcome || f.MayHaveSent {
-				t.Errorf("%s, %s: got %+v", name, c, f)
-			}
-			if (f.Setting == templateVariable) != (f.Outcome == otp.OutcomeMisconfigured) {
-				t.Errorf("%s, %s: names %q", name, c, f.Setting)
-			}
-			if (f.Next == otp.NextAddress) != (f.Outcome == otp.OutcomeInvalidAddress) {
-				t.Errorf("%s, %s: next %d", name, c, f.Next)
-			}
-		}
-	}
-	r.wantCalls(t, 0, 0)
-
-	// Bird's own templates have a sender, but a text has none.
-	r, _ = newRig(t, func(o *Options) { withManaged(o) })
-	if f := r.failure(t, channel.WhatsApp, alert()); f.Outcome != otp.OutcomeMisconfigured || f.Setting != "BIRD_WHATSAPP_FROM" || f.MayHaveSent {
-		t.Errorf("a text without a sender: %+v", f)
-	}
-	r.wantCalls(t, 0, 0)
+	r.WantCalls(t, 0, 0)
 }
 
 // All tries of a message have one key and one body. Every message has its own key; that of a
@@ -201,7 +159,7 @@ func TestIdempotencyKeys(t *testing.T) {
 			for _, c := range channels {
 				r.Reset()
 				r.Next(birdtest.Refuse(429, "E01006", "RateLimited", ""), birdtest.Hang())
-				r.send(t, c, m)
+				r.Send(t, c, m)
 				calls := r.Calls()
 				if len(calls) != 3 {
 					t.Fatalf("%d calls", len(calls))
@@ -222,7 +180,7 @@ func TestIdempotencyKeys(t *testing.T) {
 			t.Errorf("%d keys, want %d", len(keys), want)
 		}
 		r.Reset()
-		r.send(t, channel.SMS, tracked())
+		r.Send(t, channel.SMS, tracked())
 		if got := r.Calls()[0].Header.Get("Idempotency-Key"); got != "twofa-VE0123456789abcdef0123456789abcdef-2" || !keys[got] {
 			t.Errorf("the key is %s", got)
 		}
@@ -233,95 +191,27 @@ func TestIdempotencyKeys(t *testing.T) {
 // it is not clear whether the message arrived, so that nothing may follow.
 func TestARepeatedSend(t *testing.T) {
 	r, _ := newRig(t, nil)
-	r.send(t, channel.SMS, tracked())
-	r.send(t, channel.SMS, tracked())
-	r.wantCalls(t, 2, 1)
+	r.Send(t, channel.SMS, tracked())
+	r.Send(t, channel.SMS, tracked())
+	r.WantCalls(t, 2, 1)
 	later := tracked()
 	later.ValidFor = 5 * time.Minute // another text
-	f := r.failure(t, channel.SMS, later)
+	f := r.Failure(t, channel.SMS, later)
 	want := notify.Failure{Outcome: otp.OutcomeUnavailable, Word: "E01005", MayHaveSent: true, Detail: "the message was sent before with another text"}
 	if *f != want {
 		t.Errorf("got %+v", f)
 	}
-	r.wantCalls(t, 3, 1)
+	r.WantCalls(t, 3, 1)
 }
 
 // The double refuses a wrong key, and the failure names it.
 func TestWrongKey(t *testing.T) {
 	r, _ := newRig(t, func(o *Options) { o.APIKey = "bk_eu1_" + strings.Repeat("0", 32) })
-	f := r.failure(t, channel.WhatsApp, message())
+	f := r.Failure(t, channel.WhatsApp, message())
 	if f.Outcome != otp.OutcomeMisconfigured || f.Setting != "BIRD_API_KEY" || f.Next != otp.NextAddress {
 		t.Errorf("got %+v", f)
 	}
-	r.wantCalls(t, 1, 0)
-}
-
-// The redirect's target must not see the code or the key.
-func TestRedirectIsNotFollowed(t *testing.T) {
-	target := birdtest.Start(birdtest.Account{})
-	defer target.Close()
-	r, _ := newRig(t, nil)
-	r.Next(birdtest.Redirect(target.URL + "/v1/whatsapp/messages"))
-	f := r.failure(t, channel.WhatsApp, message())
-	if f.Outcome != otp.OutcomeMisconfigured || f.Setting != "BIRD_BASE_URL" || f.MayHaveSent {
-		t.Errorf("got %+v", f)
-	}
-	if n, m := r.CallCount(), target.CallCount(); n != 1 || m != 0 {
-		t.Errorf("%d calls, %d at the redirect's target", n, m)
-	}
-}
-
-// The end of the context ends a call that hangs, over real sockets too. Deadlines are
-// tested in the bubble, where a busy machine cannot disturb them.
-func TestTheContextEndsACallOnLoopback(t *testing.T) {
-	r, _ := newRig(t, func(o *Options) { o.Timeout, o.TotalTimeout = time.Hour, time.Hour })
-	r.For(recipient, birdtest.Hang())
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		for r.CallCount() == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		cancel()
-	}()
-	err := r.sender(channel.WhatsApp).Send(ctx, message())
-	if f := notifytest.Failure(t, err); !f.MayHaveSent || !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v (%+v)", err, f)
-	}
-	r.wantCalls(t, 1, 0)
-}
-
-// If nobody listens on the port, it is certain that nothing was sent.
-func TestNoListener(t *testing.T) {
-	// There is too little time for a repetition. The bubble tests that without waiting.
-	r, server := newRig(t, func(o *Options) { o.TotalTimeout = 2 * time.Second })
-	server.Close()
-	f := r.failure(t, channel.WhatsApp, message())
-	if f.Outcome != otp.OutcomeUnavailable || f.MayHaveSent || f.Detail != "no connection" {
-		t.Errorf("got %+v", f)
-	}
-}
-
-func TestConcurrentSends(t *testing.T) {
-	const n = 32
-	r, _ := newRig(t, nil)
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() {
-			m := tracked()
-			m.Attempt = i + 1
-			if err := r.sender(channel.WhatsApp).Send(t.Context(), m); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	seen := make(map[string]bool)
-	for _, m := range r.Accepted() {
-		seen[m.ID] = true
-	}
-	if len(seen) != n {
-		t.Errorf("%d messages of %d", len(seen), n)
-	}
+	r.WantCalls(t, 1, 0)
 }
 
 // The same message at the same time, from two processes: one of them waits until the other
@@ -341,20 +231,8 @@ func TestTheSameMessageTwiceAtOnce(t *testing.T) {
 		if calls := r.CallCount(); len(r.Accepted()) != 1 || calls < 3 {
 			t.Errorf("%d calls and %d messages", calls, len(r.Accepted()))
 		}
-		if line := r.log.String(); !strings.Contains(line, `provider_word=E01004 detail="the try before is still running"`) {
+		if line := r.Log.String(); !strings.Contains(line, `provider_word=E01004 detail="the try before is still running"`) {
 			t.Errorf("logged %s", line)
 		}
 	})
-}
-
-// The Account's own transport reuses its connection, over real sockets too.
-func TestOneConnectionForConsecutiveMessages(t *testing.T) {
-	r, server := newRig(t, nil)
-	r.Next(birdtest.Refuse(400, "E01000", "BadRequest", ""), birdtest.Raw(400, "<html>"))
-	for range 20 {
-		_ = r.sender(channel.WhatsApp).Send(t.Context(), message())
-	}
-	if calls, n := r.CallCount(), server.Connections(); calls != 20 || n != 1 {
-		t.Errorf("%d connections for %d calls", n, calls)
-	}
 }

@@ -60,7 +60,7 @@ func TestReports(t *testing.T) {
 	accepted := make(map[channel.Channel]birdtest.Message)
 	for _, c := range channels {
 		r.Reset() // a message over both channels would have one key
-		r.send(t, c, tracked())
+		r.Send(t, c, tracked())
 		accepted[c] = r.Accepted()[0]
 	}
 	sms, whatsApp := []channel.Channel{channel.SMS}, []channel.Channel{channel.WhatsApp}
@@ -105,7 +105,7 @@ func TestReports(t *testing.T) {
 func TestAWordOfASuccess(t *testing.T) {
 	r, _ := newRig(t, nil)
 	hooks := webhooks(t)
-	r.send(t, channel.SMS, tracked())
+	r.Send(t, channel.SMS, tracked())
 	if got, err := hooks.report(t, r.Double, r.Accepted()[0], "delivered", "insufficient_balance"); err != nil || got.Status != otp.Delivered || got.Failure != nil {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -118,11 +118,11 @@ func TestForeignReports(t *testing.T) {
 	hooks := webhooks(t)
 	for _, c := range channels {
 		r.Reset()
-		r.send(t, c, alert())
+		r.Send(t, c, alert())
 		if got, err := hooks.report(t, r.Double, r.Accepted()[0], "failed", "unreachable"); err != notify.ErrUnrelated || got != (notify.Report{}) {
 			t.Errorf("an alert over %s: %+v, %v", c, got, err)
 		}
-		r.send(t, c, tracked())
+		r.Send(t, c, tracked())
 		m := r.Accepted()[1]
 		m.Metadata = map[string]string{"order_id": "ord_123"}
 		if got, err := hooks.report(t, r.Double, m, "delivered", ""); err != notify.ErrUnrelated || got != (notify.Report{}) {

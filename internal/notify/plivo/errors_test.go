@@ -55,7 +55,7 @@ func TestEveryErrorNumber(t *testing.T) {
 	} {
 		r, _ := newRig(t, from.change)
 		hooks := webhooks(t, from.change)
-		r.send(t, from.channel, tracked())
+		r.Send(t, from.channel, tracked())
 		m := r.Accepted()[0]
 		for _, tc := range meanings {
 			for _, status := range []string{"failed", "undelivered", "rejected"} {
@@ -79,7 +79,7 @@ func TestEveryErrorNumber(t *testing.T) {
 func TestErrorNumbersOfASuccess(t *testing.T) {
 	r, _ := newRig(t, nil)
 	hooks := webhooks(t)
-	r.send(t, channel.SMS, tracked())
+	r.Send(t, channel.SMS, tracked())
 	for _, number := range []string{"000", "030", "900"} {
 		report, err := hooks.report(t, r.Double, r.Accepted()[0], "delivered", 0, "ErrorCode", number)
 		if err != nil || report.Status != otp.Delivered || report.Failure != nil {
@@ -128,13 +128,13 @@ func TestRefusals(t *testing.T) {
 					reply = plivotest.Refuse(tc.status)
 				}
 				r.Next(reply)
-				f := r.failure(t, c, tracked())
+				f := r.Failure(t, c, tracked())
 				want := notify.Failure{Outcome: tc.outcome, Setting: tc.setting, Next: tc.next, Detail: f.Detail}
 				want.Unexplained = want.Outcome == otp.OutcomeUnavailable && strings.HasPrefix(f.Detail, "refused with")
 				if *f != want || f.Detail == "" {
 					t.Errorf("got %+v, want %+v", *f, want)
 				}
-				r.wantCalls(t, 1, 0)
+				r.WantCalls(t, 1, 0)
 			})
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"twofa/internal/channel"
 	"twofa/internal/notify"
 	"twofa/internal/testing/fixture"
+	"twofa/internal/testing/gatewaytest"
 	"twofa/internal/testing/notifytest"
 	"twofa/internal/testing/plivotest"
 	"twofa/internal/testing/tooltest"
@@ -332,8 +333,8 @@ func TestPlivosLibrary_JudgesRequests(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			server.Reset()
-			r := openRig(t, server.Double, server.URL, http.DefaultTransport, tc.change)
-			r.send(t, tc.channel, tc.m)
+			r := openRig(t, server.Double, gatewaytest.Settings{BaseURL: server.URL, Transport: http.DefaultTransport}, tc.change)
+			r.Send(t, tc.channel, tc.m)
 			answer := l.ask(t, tc.same)
 			calls, accepted := r.Calls(), r.Accepted()
 			if len(calls) != 2 || len(accepted) != 2 || answer.Error != "" || answer.UUID != accepted[1].UUID {

@@ -23,7 +23,7 @@ func TestParsePart(t *testing.T) {
 // Each part reports. The message is delivered when all parts are, and fails if one does.
 func TestPartsOfAMessage(t *testing.T) {
 	r, _ := newRig(t, nil)
-	r.send(t, channel.SMS, tracked())
+	r.Send(t, channel.SMS, tracked())
 	m := r.Accepted()[0]
 	type said struct{ part, status string }
 	for name, tc := range map[string]struct {

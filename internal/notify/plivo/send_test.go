@@ -1,14 +1,10 @@
 package plivo
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +12,7 @@ import (
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/testing/fixture"
+	"twofa/internal/testing/gatewaytest"
 	"twofa/internal/testing/notifytest"
 	"twofa/internal/testing/plivotest"
 )
@@ -87,7 +84,7 @@ func TestParameters(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, tc.change, func(t *testing.T, r *rig, _ *notifytest.Pipes) {
-				r.send(t, tc.channel, tc.m)
+				r.Send(t, tc.channel, tc.m)
 				calls := r.Calls()
 				if len(calls) != 1 || len(r.Accepted()) != 1 {
 					t.Fatalf("%d calls, %d messages", len(calls), len(r.Accepted()))
@@ -119,7 +116,7 @@ func TestParameters(t *testing.T) {
 // No request about a call holds the code: Plivo keeps URLs in its logs.
 func TestACallHasNoCode(t *testing.T) {
 	r, _ := newRig(t, nil)
-	r.send(t, channel.Call, tracked())
+	r.Send(t, channel.Call, tracked())
 	body, err := json.Marshal(r.Calls()[0].Body)
 	if err != nil || strings.Contains(string(body), code) {
 		t.Errorf("sent %s, %v", body, err)
@@ -175,7 +172,7 @@ func TestExpiry(t *testing.T) {
 			m := tracked()
 			m.ValidFor = validFor
 			for _, c := range channels {
-				r.send(t, c, m)
+				r.Send(t, c, m)
 			}
 			got := r.Accepted()
 			if got[0].Expiry != want[0] || got[1].Expiry != want[0] || got[2].Ringing != want[1] || got[2].Longest != 5*time.Minute {
@@ -189,7 +186,7 @@ func TestExpiry(t *testing.T) {
 func TestExpiryOfTheSecondTry(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 		r.Next(plivotest.Hang(), plivotest.Accept())
-		r.send(t, channel.SMS, tracked())
+		r.Send(t, channel.SMS, tracked())
 		// 5 s time-out and a pause below a second: between 594 and 595 s are left.
 		if got := r.Accepted()[0].Expiry; got != 594*time.Second {
 			t.Errorf("%v", got)
@@ -203,151 +200,33 @@ func TestNoSecondTryForACodeThatExpires(t *testing.T) {
 		r.Next(plivotest.Hang(), plivotest.Accept())
 		m := tracked()
 		m.ValidFor = 9 * time.Second
-		if f := r.failure(t, channel.SMS, m); !f.MayHaveSent {
+		if f := r.Failure(t, channel.SMS, m); !f.MayHaveSent {
 			t.Errorf("got %+v", f)
 		}
-		r.wantCalls(t, 1, 0)
+		r.WantCalls(t, 1, 0)
 	})
 }
 
-// These messages must not reach Plivo, so there is no call.
+// These messages must not reach Plivo, in addition to those of the suite.
 func TestRefusedBeforeAnyCall(t *testing.T) {
-	r, _ := newRig(t, nil)
-	change := func(f func(*notify.Message)) notify.Message {
-		m := tracked()
-		f(&m)
-		return m
+	of := func(change func(*notify.Message), channels ...channel.Channel) gatewaytest.Refusal {
+		return gatewaytest.Refusal{Message: gatewaytest.Changed(change), Channels: channels, Outcome: otp.OutcomeUnavailable}
 	}
-	template, calls := []channel.Channel{channel.WhatsApp}, []channel.Channel{channel.Call}
-	for name, tc := range map[string]struct {
-		m        notify.Message
-		channels []channel.Channel
-		outcome  otp.Outcome
-	}{
-		"no number":             {change(func(m *notify.Message) { m.To = "" }), channels, otp.OutcomeInvalidAddress},
-		"no plus":               {change(func(m *notify.Message) { m.To = "14155550123" }), channels, otp.OutcomeInvalidAddress},
-		"two numbers":           {change(func(m *notify.Message) { m.To = "+1415555<4155551" }), channels, otp.OutcomeInvalidAddress},
-		"line end":              {change(func(m *notify.Message) { m.To = "+14155550123\n" }), channels, otp.OutcomeInvalidAddress},
-		"other digits":          {change(func(m *notify.Message) { m.To = "+१४१५५५५०१२३" }), channels, otp.OutcomeInvalidAddress},
-		"too long":              {change(func(m *notify.Message) { m.To = "+1234567890123456" }), channels, otp.OutcomeInvalidAddress},
-		"an e-mail address":     {change(func(m *notify.Message) { m.To = "a@b.test" }), channels, otp.OutcomeInvalidAddress},
-		"alert to no number":    {notify.Message{Alert: true, Brand: "Acme"}, channels, otp.OutcomeInvalidAddress},
-		"alert with a code":     {change(func(m *notify.Message) { m.Alert = true }), channels, otp.OutcomeUnavailable},
-		"no alert but a notice": {notify.Message{To: recipient, Notice: notify.NoticeAppAdded, Brand: "Acme"}, channels, otp.OutcomeUnavailable},
-		"no code":               {change(func(m *notify.Message) { m.Code = "" }), channels, otp.OutcomeUnavailable},
-		"expired":               {change(func(m *notify.Message) { m.ValidFor = 0 }), channels, otp.OutcomeUnavailable},
-		"expires too soon":      {change(func(m *notify.Message) { m.ValidFor = 4999 * time.Millisecond }), channels, otp.OutcomeUnavailable},
-		"a code too long":       {change(func(m *notify.Message) { m.Code = strings.Repeat("7", 17) }), calls, otp.OutcomeUnavailable},
-		"a call of an alert":    {alert(), calls, otp.OutcomeUnavailable},
-		"an alert with an id":   {change(func(m *notify.Message) { m.Alert, m.Code = true, "" }), calls, otp.OutcomeUnavailable},
-		"a call without an id":  {change(func(m *notify.Message) { m.Verification = "" }), calls, otp.OutcomeUnavailable},
-		"no attempt":            {change(func(m *notify.Message) { m.Attempt = 0 }), calls, otp.OutcomeUnavailable},
-		"amount in template":    {change(func(m *notify.Message) { m.Amount = "EUR 1" }), template, otp.OutcomeMisconfigured},
-		"payee in template":     {change(func(m *notify.Message) { m.Payee = "Shop" }), template, otp.OutcomeMisconfigured},
-	} {
-		for _, c := range tc.channels {
-			f := r.failure(t, c, tc.m)
-			if f.Outcome != tc.outcome || f.MayHaveSent {
-				t.Errorf("%s, %s: got %+v", name, c, f)
-			}
-			if (f.Setting == templateVariable) != (f.Outcome == otp.OutcomeMisconfigured) {
-				t.Errorf("%s, %s: names %q", name, c, f.Setting)
-			}
-			if (f.Next == otp.NextAddress) != (f.Outcome == otp.OutcomeInvalidAddress) {
-				t.Errorf("%s, %s: next %d", name, c, f.Next)
-			}
-		}
-	}
-	r.wantCalls(t, 0, 0)
+	messenger().CheckRefusals(t, map[string]gatewaytest.Refusal{
+		"expires too soon":     of(func(m *notify.Message) { m.ValidFor = 4999 * time.Millisecond }),
+		"a call of an alert":   {Message: alert(), Channels: []channel.Channel{channel.Call}, Outcome: otp.OutcomeUnavailable},
+		"an alert with an id":  of(func(m *notify.Message) { m.Alert, m.Code = true, "" }, channel.Call),
+		"a call without an id": of(func(m *notify.Message) { m.Verification = "" }, channel.Call),
+		"no attempt":           of(func(m *notify.Message) { m.Attempt = 0 }, channel.Call),
+	})
 }
 
 // The double refuses wrong credentials, and the failure names the token.
 func TestWrongCredentials(t *testing.T) {
 	r, _ := newRig(t, func(o *Options) { o.AuthToken = strings.Repeat("0", 40) })
-	f := r.failure(t, channel.WhatsApp, message())
+	f := r.Failure(t, channel.WhatsApp, message())
 	if f.Outcome != otp.OutcomeMisconfigured || f.Setting != "PLIVO_AUTH_TOKEN" || f.Next != otp.NextAddress {
 		t.Errorf("got %+v", f)
 	}
-	r.wantCalls(t, 1, 0)
-}
-
-// The redirect's target must not see the code or the credentials.
-func TestRedirectIsNotFollowed(t *testing.T) {
-	target := plivotest.Start(plivotest.Account{})
-	defer target.Close()
-	r, _ := newRig(t, nil)
-	r.Next(plivotest.Redirect(target.URL + "/v1/Account/" + plivotest.AuthID + "/Message/"))
-	f := r.failure(t, channel.WhatsApp, message())
-	if f.Outcome != otp.OutcomeMisconfigured || f.Setting != "PLIVO_BASE_URL" || f.MayHaveSent {
-		t.Errorf("got %+v", f)
-	}
-	if n, m := r.CallCount(), target.CallCount(); n != 1 || m != 0 {
-		t.Errorf("%d calls, %d at the redirect's target", n, m)
-	}
-}
-
-// The end of the context ends a call that hangs, over real sockets too. Deadlines are
-// tested in the bubble, where a busy machine cannot disturb them.
-func TestTheContextEndsACallOnLoopback(t *testing.T) {
-	r, _ := newRig(t, func(o *Options) { o.Timeout, o.TotalTimeout = time.Hour, time.Hour })
-	r.For(recipient, plivotest.Hang())
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		for r.CallCount() == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		cancel()
-	}()
-	err := r.sender(channel.WhatsApp).Send(ctx, message())
-	if f := notifytest.Failure(t, err); !f.MayHaveSent || !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v (%+v)", err, f)
-	}
-	r.wantCalls(t, 1, 0)
-}
-
-// If nobody listens on the port, it is certain that nothing was sent.
-func TestNoListener(t *testing.T) {
-	// There is too little time for a repetition. The bubble tests that without waiting.
-	r, server := newRig(t, func(o *Options) { o.TotalTimeout = 2 * time.Second })
-	server.Close()
-	f := r.failure(t, channel.WhatsApp, message())
-	if f.Outcome != otp.OutcomeUnavailable || f.MayHaveSent || f.Detail != "no connection" {
-		t.Errorf("got %+v", f)
-	}
-}
-
-func TestConcurrentSends(t *testing.T) {
-	const n = 32
-	r, _ := newRig(t, nil)
-	var wg sync.WaitGroup
-	for range n {
-		wg.Go(func() {
-			if err := r.sender(channel.WhatsApp).Send(t.Context(), message()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if got := len(r.Accepted()); got != n {
-		t.Errorf("%d messages of %d", got, n)
-	}
-	seen := make(map[string]bool)
-	for _, m := range r.Accepted() {
-		seen[m.UUID] = true
-	}
-	if len(slices.Collect(maps.Keys(seen))) != n {
-		t.Error("two messages have one id")
-	}
-}
-
-// The Account's own transport reuses its connection, over real sockets too.
-func TestOneConnectionForConsecutiveMessages(t *testing.T) {
-	r, server := newRig(t, nil)
-	r.Next(plivotest.Refuse(400), plivotest.Raw(400, "<html>"), plivotest.Raw(200, ""))
-	for range 20 {
-		_ = r.sender(channel.WhatsApp).Send(t.Context(), message())
-	}
-	if calls, n := r.CallCount(), server.Connections(); calls != 20 || n != 1 {
-		t.Errorf("%d connections for %d calls", n, calls)
-	}
+	r.WantCalls(t, 1, 0)
 }

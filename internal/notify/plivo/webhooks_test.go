@@ -81,7 +81,7 @@ func TestReports(t *testing.T) {
 	hooks := webhooks(t)
 	accepted := make(map[channel.Channel]plivotest.Message)
 	for _, c := range channels {
-		r.send(t, c, tracked())
+		r.Send(t, c, tracked())
 		accepted[c] = r.Accepted()[len(accepted)]
 	}
 	texts, calls := []channel.Channel{channel.WhatsApp, channel.SMS}, []channel.Channel{channel.Call}
@@ -133,7 +133,7 @@ func TestReports(t *testing.T) {
 func TestReportsWithFewParameters(t *testing.T) {
 	r, _ := newRig(t, withPowerpack)
 	hooks := webhooks(t, withPowerpack)
-	r.send(t, channel.SMS, tracked())
+	r.Send(t, channel.SMS, tracked())
 	for _, drop := range []string{"ParentMessageUUID", "PartInfo", "Type", "From", "To", "Units"} {
 		got, err := hooks.report(t, r.Double, r.Accepted()[0], "delivered", 0, drop, "-")
 		if want := (notify.Report{Verification: verification, Attempt: 2, Provider: Name, Status: otp.Delivered}); err != nil || got != want {
@@ -154,7 +154,7 @@ func TestReportsWithFewParameters(t *testing.T) {
 // Reports on calls that are not ours.
 func TestForeignCalls(t *testing.T) {
 	r, _ := newRig(t, nil)
-	r.send(t, channel.Call, tracked())
+	r.Send(t, channel.Call, tracked())
 	m := r.Accepted()[0]
 	for name, tc := range map[string]struct {
 		extra []string
@@ -193,7 +193,7 @@ func TestForeignCalls(t *testing.T) {
 func TestAnAnsweredCall(t *testing.T) {
 	r, _ := newRig(t, nil)
 	hooks := webhooks(t)
-	r.send(t, channel.Call, tracked())
+	r.Send(t, channel.Call, tracked())
 	m := r.Accepted()[0]
 	status, document, err := r.Double.Answer(t.Context(), m, ourURL, hooks.URL)
 	if err != nil || status != http.StatusOK {

@@ -66,12 +66,12 @@ func TestEveryErrorNumber(t *testing.T) {
 					}
 					r.Reset()
 					r.Next(twiliotest.Refuse(http.StatusBadRequest, number))
-					check(t, r.failure(t, c, tracked()))
-					r.wantCalls(t, 1, 0)
+					check(t, r.Failure(t, c, tracked()))
+					r.WantCalls(t, 1, 0)
 				})
 				t.Run(fmt.Sprint(number, " reported on ", c), func(t *testing.T) {
 					r.Reset()
-					r.send(t, c, tracked())
+					r.Send(t, c, tracked())
 					report, err := hooks.report(t, r.Double, r.Accepted()[0], "failed", "ErrorCode", fmt.Sprint(number))
 					if err != nil || report.Status != otp.Failed || report.Failure == nil {
 						t.Fatalf("got %+v, %v", report, err)
@@ -109,7 +109,7 @@ func TestMisconfiguredNamesTheSettingInUse(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			r, _ := newRig(t, tc.change)
 			r.Next(twiliotest.Refuse(tc.status, tc.code))
-			if f := r.failure(t, tc.channel, tc.m); f.Outcome != otp.OutcomeMisconfigured || f.Setting != tc.setting {
+			if f := r.Failure(t, tc.channel, tc.m); f.Outcome != otp.OutcomeMisconfigured || f.Setting != tc.setting {
 				t.Errorf("got %v, want the setting %s", f, tc.setting)
 			}
 		})
@@ -151,11 +151,11 @@ func TestUnknownRefusals(t *testing.T) {
 				reply = twiliotest.Refuse(tc.status, tc.code)
 			}
 			r.Next(reply)
-			f := r.failure(t, channel.WhatsApp, message())
+			f := r.Failure(t, channel.WhatsApp, message())
 			if f.Outcome != tc.outcome || f.Setting != tc.setting || f.Code != tc.code || f.Next != tc.next {
 				t.Errorf("got %+v, want %v, %q, next %d", f, tc.outcome, tc.setting, tc.next)
 			}
-			r.wantCalls(t, 1, 0)
+			r.WantCalls(t, 1, 0)
 		})
 	}
 }
@@ -182,7 +182,7 @@ func TestInvalidErrorNumbers(t *testing.T) {
 		`{"code":"21211"}`, `{"code":null}`, `{}`, `[]`, `null`, `"21211"`, ``,
 	} {
 		r.Next(twiliotest.Raw(http.StatusBadRequest, body))
-		f := r.failure(t, channel.WhatsApp, message())
+		f := r.Failure(t, channel.WhatsApp, message())
 		if f.Code != 0 || f.Outcome != otp.OutcomeUnavailable {
 			t.Errorf("%s: got %+v", body, f)
 		}

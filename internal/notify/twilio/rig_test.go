@@ -1,49 +1,30 @@
 package twilio
 
 import (
-	"bytes"
-	"log/slog"
 	"net/http"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
-	"twofa/internal/notify/gateway"
-	"twofa/internal/otp"
-	"twofa/internal/testing/fixture"
+	"twofa/internal/testing/gatewaytest"
 	"twofa/internal/testing/notifytest"
 	"twofa/internal/testing/twiliotest"
 )
 
 // recipient and code may appear only in the API call.
 const (
-	recipient = fixture.Alice
-	code      = "739184"
-	// spokenCode is the code in the speech of testTexts.
-	spokenCode = "7 3 9 1 8 4 Again 7 3 9 1 8 4"
-)
-
-func message() notify.Message {
-	return notify.Message{To: recipient, Code: code, Brand: "Acme", ValidFor: 10 * time.Minute}
-}
-
-// tracked is a message on which Twilio has to report, if withReports is used.
-func tracked() notify.Message {
-	m := message()
-	m.Verification, m.Attempt = verification, 2
-	return m
-}
-
-const (
-	verification = otp.ID("VE0123456789abcdef0123456789abcdef")
+	recipient    = gatewaytest.Recipient
+	code         = gatewaytest.Code
+	verification = gatewaytest.Verification
 	ourURL       = "https://twofa.example"
 )
 
-func alert() notify.Message {
-	return notify.Message{To: recipient, Alert: true, Brand: "Acme"}
-}
+// spokenCode is the code in the speech of notifytest.Texts.
+const spokenCode = "7 3 9 1 8 4 Again 7 3 9 1 8 4"
+
+func message() notify.Message { return gatewaytest.Message() }
+func tracked() notify.Message { return gatewaytest.Tracked() }
+func alert() notify.Message   { return gatewaytest.Alert() }
 
 func options() Options {
 	return Options{
@@ -80,11 +61,31 @@ func newAccount(tb testing.TB, o Options) *Account {
 // sender is the sender of a channel.
 func (a *Account) sender(c channel.Channel) *sender { return a.senders[c].(*sender) }
 
+// optionsWith returns the options with the settings of a rig, changed by change.
+func optionsWith(s gatewaytest.Settings, change func(*Options)) Options {
+	o := options()
+	o.BaseURL, o.Transport, o.Logger, o.Timeout, o.TotalTimeout = s.BaseURL, s.Transport, s.Logger, s.Timeout, s.TotalTimeout
+	if change != nil {
+		change(&o)
+	}
+	return o
+}
+
 // rig is an Account and the double that it calls.
 type rig struct {
 	*twiliotest.Double
 	*Account
-	log *bytes.Buffer
+	*gatewaytest.Rig
+}
+
+func openRig(tb testing.TB, double *twiliotest.Double, s gatewaytest.Settings, change func(*Options)) *rig {
+	tb.Helper()
+	r := &rig{Double: double}
+	r.Rig = gatewaytest.NewRig(double, s, func(s gatewaytest.Settings) notify.Senders {
+		r.Account = newAccount(tb, optionsWith(s, change))
+		return r.Account.Senders()
+	})
+	return r
 }
 
 // newRig starts the double on loopback. The Account has its own transport.
@@ -92,55 +93,17 @@ func newRig(tb testing.TB, change func(*Options)) (*rig, *twiliotest.Server) {
 	tb.Helper()
 	server := twiliotest.Start(twiliotest.Account{})
 	tb.Cleanup(server.Close)
-	r := openRig(tb, server.Double, server.URL, nil, change)
+	r := openRig(tb, server.Double, gatewaytest.Settings{BaseURL: server.URL}, change)
 	if tr, ok := r.transport.(*http.Transport); ok {
 		tb.Cleanup(tr.CloseIdleConnections)
 	}
 	return r, server
 }
 
-func openRig(tb testing.TB, double *twiliotest.Double, base string, transport http.RoundTripper, change func(*Options)) *rig {
-	tb.Helper()
-	r := &rig{Double: double, log: new(bytes.Buffer)}
-	o := options()
-	o.BaseURL, o.Transport = base, transport
-	o.Logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	if change != nil {
-		change(&o)
-	}
-	r.Account = newAccount(tb, o)
-	return r
-}
-
-// inBubble runs a test in a synctest bubble: the Account's real transport speaks
-// HTTP with the double over pipes. Time is fake, so time-outs and pauses are exact
-// and take no time.
+// inBubble runs a test in a synctest bubble. See [gatewaytest.InBubble].
 func inBubble(t *testing.T, change func(*Options), test func(t *testing.T, r *rig, p *notifytest.Pipes)) {
-	synctest.Test(t, func(t *testing.T) {
-		transport := gateway.NewTransport()
-		r := openRig(t, twiliotest.New(twiliotest.Account{}), "http://127.0.0.1:1", transport, change)
-		test(t, r, notifytest.ServeOnPipes(t, transport, r.Double, r.Double.Close))
-	})
-}
-
-// send sends a message. It ends the test if that fails.
-func (r *rig) send(tb testing.TB, c channel.Channel, m notify.Message) {
-	tb.Helper()
-	if err := r.sender(c).Send(tb.Context(), m); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// failure sends a message, which has to fail.
-func (r *rig) failure(tb testing.TB, c channel.Channel, m notify.Message) *notify.Failure {
-	tb.Helper()
-	return notifytest.Failure(tb, r.sender(c).Send(tb.Context(), m))
-}
-
-// wantCalls checks how many API calls and how many accepted messages there were.
-func (r *rig) wantCalls(tb testing.TB, calls, accepted int) {
-	tb.Helper()
-	if n, m := r.CallCount(), len(r.Accepted()); n != calls || m != accepted {
-		tb.Errorf("%d calls and %d messages, want %d and %d", n, m, calls, accepted)
-	}
+	gatewaytest.InBubble(t, func(t *testing.T, s gatewaytest.Settings) (*rig, gatewaytest.Double) {
+		r := openRig(t, twiliotest.New(twiliotest.Account{}), s, change)
+		return r, r.Double
+	}, test)
 }

@@ -1,13 +1,10 @@
 package twilio
 
 import (
-	"context"
-	"errors"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -105,7 +102,7 @@ func TestParameters(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, tc.change, func(t *testing.T, r *rig, _ *notifytest.Pipes) {
-				r.send(t, tc.channel, tc.m)
+				r.Send(t, tc.channel, tc.m)
 				calls := r.Calls()
 				if len(calls) != 1 || len(r.Accepted()) != 1 {
 					t.Fatalf("%d calls, %d messages", len(calls), len(r.Accepted()))
@@ -184,7 +181,7 @@ func TestValidityPeriod(t *testing.T) {
 		inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 			m := message()
 			m.ValidFor = validFor
-			r.send(t, channel.WhatsApp, m)
+			r.Send(t, channel.WhatsApp, m)
 			if got := r.Accepted()[0].ValidityPeriod; got != want {
 				t.Errorf("a code valid for %v: %v, want %v", validFor, got, want)
 			}
@@ -196,59 +193,12 @@ func TestValidityPeriod(t *testing.T) {
 func TestValidityPeriodOfTheSecondTry(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, r *rig, p *notifytest.Pipes) {
 		r.Next(twiliotest.Hang(), twiliotest.Accept())
-		r.send(t, channel.WhatsApp, message())
+		r.Send(t, channel.WhatsApp, message())
 		// 5 s time-out and a pause below a second: between 594 and 595 s are left.
 		if got := r.Accepted()[0].ValidityPeriod; got != 594*time.Second {
 			t.Errorf("%v", got)
 		}
 	})
-}
-
-// These messages must not reach Twilio, so there is no call.
-func TestRefusedBeforeAnyCall(t *testing.T) {
-	r, _ := newRig(t, nil)
-	change := func(f func(*notify.Message)) notify.Message {
-		m := message()
-		f(&m)
-		return m
-	}
-	template := []channel.Channel{channel.WhatsApp}
-	for name, tc := range map[string]struct {
-		m        notify.Message
-		channels []channel.Channel
-		outcome  otp.Outcome
-	}{
-		"no number":             {change(func(m *notify.Message) { m.To = "" }), channels, otp.OutcomeInvalidAddress},
-		"no plus":               {change(func(m *notify.Message) { m.To = "14155550123" }), channels, otp.OutcomeInvalidAddress},
-		"channel prefix":        {change(func(m *notify.Message) { m.To = "whatsapp:+14155550123" }), channels, otp.OutcomeInvalidAddress},
-		"line end":              {change(func(m *notify.Message) { m.To = "+14155550123\n" }), channels, otp.OutcomeInvalidAddress},
-		"other digits":          {change(func(m *notify.Message) { m.To = "+१४१५५५५०१२३" }), channels, otp.OutcomeInvalidAddress},
-		"too long":              {change(func(m *notify.Message) { m.To = "+1234567890123456" }), channels, otp.OutcomeInvalidAddress},
-		"an e-mail address":     {change(func(m *notify.Message) { m.To = "a@b.test" }), channels, otp.OutcomeInvalidAddress},
-		"alert to no number":    {notify.Message{Alert: true, Brand: "Acme"}, channels, otp.OutcomeInvalidAddress},
-		"alert with a code":     {change(func(m *notify.Message) { m.Alert = true }), channels, otp.OutcomeUnavailable},
-		"notice with a code":    {change(func(m *notify.Message) { m.Alert, m.Notice = true, notify.NoticeAppAdded }), channels, otp.OutcomeUnavailable},
-		"no alert but a notice": {notify.Message{To: recipient, Notice: notify.NoticeAppAdded, Brand: "Acme"}, channels, otp.OutcomeUnavailable},
-		"no code":               {change(func(m *notify.Message) { m.Code = "" }), channels, otp.OutcomeUnavailable},
-		"expired":               {change(func(m *notify.Message) { m.ValidFor = 0 }), channels, otp.OutcomeUnavailable},
-		"a code too long":       {change(func(m *notify.Message) { m.Code = strings.Repeat("7", 17) }), []channel.Channel{channel.Call}, otp.OutcomeUnavailable},
-		"amount in template":    {change(func(m *notify.Message) { m.Amount = "EUR 1" }), template, otp.OutcomeMisconfigured},
-		"payee in template":     {change(func(m *notify.Message) { m.Payee = "Shop" }), template, otp.OutcomeMisconfigured},
-	} {
-		for _, c := range tc.channels {
-			f := r.failure(t, c, tc.m)
-			if f.Outcome != tc.outcome || f.MayHaveSent {
-				t.Errorf("%s, %s: got %+v", name, c, f)
-			}
-			if (f.Setting == "TWILIO_CONTENT_SID") != (f.Outcome == otp.OutcomeMisconfigured) {
-				t.Errorf("%s, %s: names %q", name, c, f.Setting)
-			}
-			if (f.Next == otp.NextAddress) != (f.Outcome == otp.OutcomeInvalidAddress) {
-				t.Errorf("%s, %s: next %d", name, c, f.Next)
-			}
-		}
-	}
-	r.wantCalls(t, 0, 0)
 }
 
 // Both kinds of credentials work. If both are set, the key is used.
@@ -260,16 +210,16 @@ func TestCredentials(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, _ := newRig(t, change)
-			r.send(t, channel.WhatsApp, message())
+			r.Send(t, channel.WhatsApp, message())
 		})
 	}
 	t.Run("wrong", func(t *testing.T) {
 		r, _ := newRig(t, func(o *Options) { o.AuthToken = strings.Repeat("0", 32) })
-		f := r.failure(t, channel.WhatsApp, message())
+		f := r.Failure(t, channel.WhatsApp, message())
 		if f.Outcome != otp.OutcomeMisconfigured || f.Code != 20003 || f.Setting != "TWILIO_AUTH_TOKEN" {
 			t.Errorf("got %+v", f)
 		}
-		r.wantCalls(t, 1, 0)
+		r.WantCalls(t, 1, 0)
 	})
 }
 
@@ -278,83 +228,9 @@ func TestTheEnvironmentDoesNotChangeTheHost(t *testing.T) {
 	t.Setenv("TWILIO_EDGE", "sydney")
 	t.Setenv("TWILIO_REGION", "au1")
 	r, _ := newRig(t, nil)
-	r.send(t, channel.WhatsApp, message())
+	r.Send(t, channel.WhatsApp, message())
 	if n := len(r.Accepted()); n != 1 {
 		t.Errorf("%d messages", n)
-	}
-}
-
-// The redirect's target must not see the code or the credentials.
-func TestRedirectIsNotFollowed(t *testing.T) {
-	target := twiliotest.Start(twiliotest.Account{})
-	defer target.Close()
-	r, _ := newRig(t, nil)
-	r.Next(twiliotest.Redirect(target.URL + "/2010-04-01/Accounts/" + twiliotest.AccountSID + "/Messages.json"))
-	f := r.failure(t, channel.WhatsApp, message())
-	if f.Outcome != otp.OutcomeMisconfigured || f.Setting != "TWILIO_BASE_URL" || f.MayHaveSent {
-		t.Errorf("got %+v", f)
-	}
-	if n, m := r.CallCount(), target.CallCount(); n != 1 || m != 0 {
-		t.Errorf("%d calls, %d at the redirect's target", n, m)
-	}
-}
-
-// The end of the context ends a call that hangs, over real sockets too. Deadlines are
-// tested in the bubble, where a busy machine cannot disturb them.
-func TestTheContextEndsACallOnLoopback(t *testing.T) {
-	r, _ := newRig(t, func(o *Options) { o.Timeout, o.TotalTimeout = time.Hour, time.Hour })
-	r.For(recipient, twiliotest.Hang())
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		for r.CallCount() == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		cancel()
-	}()
-	err := r.sender(channel.WhatsApp).Send(ctx, message())
-	if f := notifytest.Failure(t, err); !f.MayHaveSent || !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v (%+v)", err, f)
-	}
-	r.wantCalls(t, 1, 0)
-}
-
-// If nobody listens on the port, it is certain that nothing was sent.
-func TestNoListener(t *testing.T) {
-	// There is too little time for a repetition. The bubble tests that without waiting.
-	r, server := newRig(t, func(o *Options) { o.TotalTimeout = 2 * time.Second })
-	server.Close()
-	f := r.failure(t, channel.WhatsApp, message())
-	if f.Outcome != otp.OutcomeUnavailable || f.MayHaveSent || f.Detail != "no connection" {
-		t.Errorf("got %+v", f)
-	}
-}
-
-func TestConcurrentSends(t *testing.T) {
-	const n = 32
-	r, _ := newRig(t, nil)
-	var wg sync.WaitGroup
-	for range n {
-		wg.Go(func() {
-			if err := r.sender(channel.WhatsApp).Send(t.Context(), message()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if got := len(r.Accepted()); got != n {
-		t.Errorf("%d messages of %d", got, n)
-	}
-}
-
-// The Account's own transport reuses its connection, over real sockets too.
-func TestOneConnectionForConsecutiveMessages(t *testing.T) {
-	r, server := newRig(t, nil)
-	r.Next(twiliotest.Refuse(400, 63024), twiliotest.Raw(400, "<html>"), twiliotest.Raw(200, ""))
-	for range 20 {
-		_ = r.sender(channel.WhatsApp).Send(t.Context(), message())
-	}
-	if calls, n := r.CallCount(), server.Connections(); calls != 20 || n != 1 {
-		t.Errorf("%d connections for %d calls", n, calls)
 	}
 }
 

@@ -65,8 +65,8 @@ func TestMessagesHaveTheTemplateOfTheirLanguage(t *testing.T) {
 			inBubble(t, byLanguage, func(t *testing.T, r *rig, _ *notifytest.Pipes) {
 				code, warning := message(), alert()
 				code.Locale, warning.Locale = tc.locale, tc.locale
-				r.send(t, channel.WhatsApp, code)
-				r.send(t, channel.WhatsApp, warning)
+				r.Send(t, channel.WhatsApp, code)
+				r.Send(t, channel.WhatsApp, warning)
 				accepted := r.Accepted()
 				if len(accepted) != 2 || accepted[0].ContentSID != tc.code || accepted[1].ContentSID != tc.alert {
 					t.Errorf("accepted %+v", accepted)

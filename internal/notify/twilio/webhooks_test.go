@@ -76,7 +76,7 @@ func TestReports(t *testing.T) {
 	hooks := webhooks(t)
 	accepted := make(map[channel.Channel]twiliotest.Message)
 	for _, c := range channels {
-		r.send(t, c, tracked())
+		r.Send(t, c, tracked())
 		accepted[c] = r.Accepted()[len(accepted)]
 	}
 	texts, calls := []channel.Channel{channel.WhatsApp, channel.SMS}, []channel.Channel{channel.Call}
@@ -127,7 +127,7 @@ func TestReportsNameTheSetting(t *testing.T) {
 	hooks := webhooks(t)
 	for _, c := range []channel.Channel{channel.WhatsApp, channel.SMS} {
 		r.Reset()
-		r.send(t, c, tracked())
+		r.Send(t, c, tracked())
 		got, err := hooks.report(t, r.Double, r.Accepted()[0], "failed", "ErrorCode", "63007")
 		if err != nil || got.Failure.Setting != "TWILIO_MESSAGING_SERVICE_SID" {
 			t.Errorf("%s: %+v, %v", c, got.Failure, err)
@@ -157,7 +157,7 @@ func TestStatusCallback(t *testing.T) {
 			tc.change(&m)
 			for _, c := range channels {
 				r.Reset()
-				r.send(t, c, m)
+				r.Send(t, c, m)
 				if got := r.Accepted()[0].StatusCallback; got != tc.want {
 					t.Errorf("%s: %q, want %q", c, got, tc.want)
 				}
