@@ -90,7 +90,8 @@ func logReports(t *testing.T) *rig {
 	r := newRig(t).noPause()
 	id := r.post("/api/otpsend", `{"to": "`+alice+`", "channels": ["whatsapp", "sms"]}`).want(201).text("id")
 	r.provider.report = notify.Report{Verification: otp.ID(id), Attempt: 1, Status: otp.Failed, Failure: unreachable}
-	r.Sender("sms").Answer(unreachable)
+	blocked := &notify.Failure{Outcome: otp.OutcomeUndeliverable, Word: "blocked_by_carrier", Detail: "the carrier has filtered the message"}
+	r.Sender("sms").Answer(blocked)
 	r.postForm("/hooks/twilio/status", "x=1", "Signed", "yes", "X-Forwarded-For", "203.0.113.7")
 	r.provider.inbound = notify.Inbound{From: bob, Channel: "sms", Text: "hello"}
 	r.postForm("/hooks/twilio/inbound", "x=1", "Signed", "yes", "X-Forwarded-For", "203.0.113.7")
