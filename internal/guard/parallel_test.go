@@ -205,6 +205,9 @@ func TestTheStatedErrorOfTwoProcesses(t *testing.T) {
 				go func() { ninth <- slow.send(send, noon) }()
 				synctest.Wait()
 				fast.mustSend(30, send, noon)
+				// The first admission starts a write, from whose row the process learns of the others. It must
+				// not end before all are admitted.
+				m.set(func() { m.latency = time.Millisecond })
 				for _, ticket := range tickets {
 					if err := ticket.Admit(); err != nil {
 						t.Errorf("%v: the process could not know", err)
