@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/testing/birdtest"
@@ -363,7 +364,7 @@ func TestAttack37_ReportsOfOtherProviders(t *testing.T) {
 func TestAttack29_LargeBodiesOfWebhooks(t *testing.T) {
 	d, hooks := newDouble(t, ""), atNoon(t)
 	good := signedRequest(d, goodID, goodTime, goodBody)
-	for size, tooLarge := range map[int]bool{maxWebhook: false, maxWebhook + 1: true, 1 << 20: true} {
+	for size, tooLarge := range map[int]bool{gateway.MaxWebhook: false, gateway.MaxWebhook + 1: true, 1 << 20: true} {
 		body := strings.Replace(goodBody, "{", `{"x":"`+strings.Repeat("x", size-len(goodBody)-len(`"x":"",`))+`",`, 1)
 		for _, isSigned := range []bool{true, false} {
 			request := signedRequest(d, goodID, goodTime, body)
@@ -381,7 +382,7 @@ func TestAttack29_LargeBodiesOfWebhooks(t *testing.T) {
 				case !tooLarge && isSigned != (err == nil):
 					t.Errorf("%d bytes, signed %t: %v", size, isSigned, err)
 				}
-				if read := size - body.Len(); read > maxWebhook+1 {
+				if read := size - body.Len(); read > gateway.MaxWebhook+1 {
 					t.Errorf("%d bytes were read", read)
 				}
 			}

@@ -2,10 +2,7 @@ package bird
 
 import (
 	"errors"
-	"io"
-	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,15 +11,8 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
-	"twofa/internal/problem"
-)
-
-const (
-	// maxWebhook is the longest body of a request, in bytes. Bird's have about 1 KiB.
-	maxWebhook = 16 << 10
-	// maxAttempt is far more than the attempts of one verification.
-	maxAttempt = 9999
 )
 
 // Webhooks reads Bird's reports. It accepts only requests that Bird has signed with the
@@ -144,9 +134,8 @@ func (d eventData) report() (notify.Report, error) {
 	if d.Metadata.Verification == nil || d.Metadata.Attempt == nil {
 		return notify.Report{}, notify.ErrMalformed
 	}
-	id, fault := otp.ParseID(*d.Metadata.Verification)
-	attempt, err := strconv.Atoi(*d.Metadata.Attempt)
-	if fault != nil || err != nil || attempt < 1 || attempt > maxAttempt || strconv.Itoa(attempt) != *d.Metadata.Attempt {
+	id, attempt, ok := gateway.ReadAttempt(*d.Metadata.Verification, *d.Metadata.Attempt)
+	if !ok {
 		return notify.Report{}, notify.ErrMalformed
 	}
 	return notify.Report{Verification: id, Attempt: attempt, Provider: Name, Status: otp.Queued}, nil
@@ -155,21 +144,12 @@ func (d eventData) report() (notify.Report, error) {
 // read returns the body of a request that Bird has signed. The errors are those of Report,
 // without [notify.ErrUnrelated] and [notify.ErrMalformed].
 func (w *Webhooks) read(r *http.Request) ([]byte, error) {
-	tooLarge := &problem.Error{Kind: problem.PayloadTooLarge, Detail: "A body is at most 16 KiB."}
-	if r.ContentLength > maxWebhook {
-		return nil, tooLarge
+	body, err := gateway.ReadWebhook(r, "application/json")
+	if err != nil {
+		return nil, err
 	}
-	if r.Body == nil {
-		return nil, notify.ErrForged
-	}
-	// The size comes first: a request that is too large is not called forged.
-	body, unread := io.ReadAll(io.LimitReader(r.Body, maxWebhook+1))
-	if len(body) > maxWebhook {
-		return nil, tooLarge
-	}
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	// The URL that is registered has no query. Bird would not sign one.
-	if unread != nil || r.Method != http.MethodPost || r.URL.RawQuery != "" || err != nil || media != "application/json" || !isSigned(r.Header, body, *w.key, w.now()) {
+	if r.URL.RawQuery != "" || !isSigned(r.Header, body, *w.key, w.now()) {
 		return nil, notify.ErrForged
 	}
 	return body, nil

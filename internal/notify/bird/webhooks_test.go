@@ -11,6 +11,7 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
 	"twofa/internal/testing/birdtest"
 	"twofa/internal/testing/notifytest"
@@ -222,7 +223,7 @@ func FuzzReport(f *testing.F) {
 			}
 			return
 		}
-		if (got.Status == otp.Failed) != (got.Failure != nil) || got.Attempt < 1 || got.Attempt > maxAttempt || len(got.Verification) != 34 || got.Provider != "bird" {
+		if (got.Status == otp.Failed) != (got.Failure != nil) || got.Attempt < 1 || got.Attempt > gateway.MaxAttempt || len(got.Verification) != 34 || got.Provider != "bird" {
 			t.Errorf("got %+v", got)
 		}
 		if got.Failure != nil && got.Failure.Word != "" {

@@ -1,6 +1,7 @@
 // Package gateway is what the messengers over a provider's HTTP API have in common:
 // the loop that repeats a failed call, the transport and one call over it, the reading of
-// settings that they all have, and what a check says of an API that does not answer.
+// settings that they all have and of requests that the provider makes and signs, and what a
+// check says of an API that does not answer.
 //
 // It knows no provider. What an answer says is judged by the provider's own package,
 // and so is what is written to it. It must never repeat a call unless that package

@@ -20,6 +20,7 @@ import (
 
 	"twofa/internal/channel"
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/testing/fixture"
 	"twofa/internal/testing/gatewaytest"
 	"twofa/internal/testing/notifytest"
@@ -183,7 +184,7 @@ func anyPost(d *plivotest.Double) *rapid.Generator[post] {
 				p.form.Set(name, value)
 			}
 			p.origin = rapid.SampledFrom(origins).Draw(t, "origin")
-			p.id, p.attempt = rapid.Uint64().Draw(t, "id"), rapid.IntRange(1, maxAttempt-1).Draw(t, "attempt")
+			p.id, p.attempt = rapid.Uint64().Draw(t, "id"), rapid.IntRange(1, gateway.MaxAttempt-1).Draw(t, "attempt")
 			p.nonce = fmt.Sprint(rapid.Uint64().Draw(t, "nonce"))
 			p.signature = d.Sign(p.address(), p.form, p.nonce)
 		})

@@ -16,7 +16,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -112,13 +111,3 @@ func New(o Options) (*Account, error) {
 // Senders returns a sender for each channel that the account can send over,
 // whether or not Options.Channels names it.
 func (a *Account) Senders() notify.Senders { return maps.Clone(a.senders) }
-
-// callback is a URL of ours that Plivo calls for the message. Empty: none. The
-// query identifies the message, and Plivo signs it. It has the one form that
-// readQuery accepts.
-func (a *Account) callback(path string, m notify.Message) string {
-	if a.publicURL == "" || m.Verification == "" || m.Attempt < 1 {
-		return ""
-	}
-	return a.publicURL + path + "?id=" + url.QueryEscape(string(m.Verification)) + "&attempt=" + strconv.Itoa(m.Attempt)
-}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
 	"twofa/internal/testing/plivotest"
 )
@@ -64,14 +65,14 @@ func TestAttack23_EveryCutOfAReport(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		params, _ := signedParams(genuine)
-		text := newSignedText("", verification, 1, params, "").body
+		params, _ := gateway.SignedParams(genuine)
+		text := newSignedText("", verification, 1, params, "").body.Text
 		tried, accepted := 0, 0
 		id, attempt, _ := readQuery(goodQuery)
 		cuts(text, message, func(form url.Values) {
 			// The signature is right for every cut, so that the test leaves out the HMAC.
 			tried++
-			p, ok := signedParams(form)
+			p, ok := gateway.SignedParams(form)
 			if !ok {
 				return
 			}
@@ -90,15 +91,15 @@ func TestAttack23_EveryCutOfAReport(t *testing.T) {
 	}
 	// The same for a call. Its last parameter is fixed, so that three are left to cut.
 	genuine := url.Values{"CallStatus": {"busy"}, "CallUUID": {call}, "Direction": {"outbound"}, "From": {plivotest.CallFrom[1:]}}
-	params, _ := signedParams(genuine)
-	text := newSignedText("", verification, 1, params, "").body
+	params, _ := gateway.SignedParams(genuine)
+	text := newSignedText("", verification, 1, params, "").body.Text
 	accepted := 0
 	cuts(strings.TrimSuffix(text, "From"+plivotest.CallFrom[1:]), call, func(form url.Values) {
 		form = maps.Clone(form)
 		form.Set("From", genuine.Get("From"))
-		p, ok := signedParams(form)
+		p, ok := gateway.SignedParams(form)
 		signed := newSignedText(ourURL+StatusPath, verification, 1, p, goodNonce)
-		if !ok || signed.body != text {
+		if !ok || signed.body.Text != text {
 			return // another signature
 		}
 		got, err := hooks.callReport(received{verification, 1, form, signed})
@@ -178,7 +179,7 @@ func FuzzReport(f *testing.F) {
 			}
 			return
 		}
-		if (got.Status == otp.Failed) != (got.Failure != nil) || got.Attempt < 1 || got.Attempt > maxAttempt || len(got.Verification) != 34 {
+		if (got.Status == otp.Failed) != (got.Failure != nil) || got.Attempt < 1 || got.Attempt > gateway.MaxAttempt || len(got.Verification) != 34 {
 			t.Errorf("got %+v", got)
 		}
 		if got.Failure != nil && (got.Failure.Code < 0 || got.Failure.Code > 9999) {

@@ -78,7 +78,7 @@ func (s *sender) refuse(m notify.Message) *notify.Failure {
 	}
 	isCall := s.channel == channel.Call
 	switch {
-	case isCall && (m.Alert || s.account.callback(AnswerPath, m) == ""):
+	case isCall && (m.Alert || gateway.Callback(s.account.publicURL, AnswerPath, m) == ""):
 		// Plivo asks later what the call says, and an alert has nothing by which it
 		// could be found then.
 		return unavailable("a call needs a verification and an attempt, which an alert lacks")
@@ -158,10 +158,10 @@ func (s *sender) request(m notify.Message, now time.Time) request {
 	if m.ValidFor > 0 {
 		r.expires = now.Add(m.ValidFor)
 	}
-	to, status := digitsOf(m.To), s.account.callback(StatusPath, m)
+	to, status := digitsOf(m.To), gateway.Callback(s.account.publicURL, StatusPath, m)
 	if s.channel == channel.Call {
 		r.call = &callBody{
-			From: s.from, To: to, AnswerURL: s.account.callback(AnswerPath, m), AnswerMethod: http.MethodPost,
+			From: s.from, To: to, AnswerURL: gateway.Callback(s.account.publicURL, AnswerPath, m), AnswerMethod: http.MethodPost,
 			HangupURL: status, HangupMethod: http.MethodPost, TimeLimit: int(maxCall / time.Second),
 		}
 		return r

@@ -5,13 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
-	"maps"
 	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
 )
 
@@ -30,8 +28,6 @@ const (
 	maxSignature = 1 << 10
 	// maxNonce is the longest nonce, in bytes. Plivo's have 20 digits.
 	maxNonce = 64
-	// maxAttempt is far more than the attempts of one verification.
-	maxAttempt = 9999
 )
 
 // isSigned reports whether one of the signatures of a header is that of the text.
@@ -66,92 +62,47 @@ func nonceOf(header http.Header) (nonce string, ok bool) {
 }
 
 // readQuery reads the query of our callbacks. It accepts only the exact form in
-// which Account.callback has written it. So the signed text, in which the query is
+// which gateway.Callback has written it. So the signed text, in which the query is
 // decoded, belongs to one query only.
 func readQuery(raw string) (id otp.ID, attempt int, ok bool) {
 	rest, hasID := strings.CutPrefix(raw, "id=")
 	given, number, hasAttempt := strings.Cut(rest, "&attempt=")
-	id, fault := otp.ParseID(given)
-	attempt, err := strconv.Atoi(number)
-	if !hasID || !hasAttempt || fault != nil || err != nil || attempt < 1 || attempt > maxAttempt || strconv.Itoa(attempt) != number {
-		return "", 0, false
-	}
-	return id, attempt, true
-}
-
-// signedParams returns the parameters of a body. ok is false if one is repeated,
-// because Plivo's libraries sign that in different ways, or if a name does not begin
-// with a letter.
-func signedParams(form url.Values) (params map[string]string, ok bool) {
-	params = make(map[string]string, len(form))
-	for name, values := range form {
-		if len(values) != 1 || name == "" || !isToken(name[:1]) || name[0] <= '9' {
-			return nil, false
-		}
-		params[name] = values[0]
-	}
-	return params, true
+	id, attempt, ok = gateway.ReadAttempt(given, number)
+	return id, attempt, ok && hasID && hasAttempt
 }
 
 // signedText is the text of a request that Plivo signs: the address with the
 // decoded query sorted by name, the body's names and values sorted and without
 // separators, and the nonce.
-//
-// Whoever has a signed request could cut the part of the body into other names and
-// values, for which the signature is right, too. So a parameter that decides what
-// the request means is accepted only if the body holds its name and a value of its
-// form nowhere else: neither in a value, nor in a name, nor across the border of two
-// parameters. Then the text has one reading.
 type signedText struct {
-	text   string
-	body   string
-	starts []int    // where each parameter of the body begins, in order
-	names  []string // their names
+	text string
+	body gateway.SignedText
 }
 
 func newSignedText(address string, id otp.ID, attempt int, params map[string]string, nonce string) signedText {
-	s := signedText{names: slices.Sorted(maps.Keys(params))}
-	var b strings.Builder
-	for _, name := range s.names {
-		s.starts = append(s.starts, b.Len())
-		b.WriteString(name)
-		b.WriteString(params[name])
-	}
-	s.body = b.String()
-	s.text = address + "?attempt=" + strconv.Itoa(attempt) + "&id=" + string(id) + "." + s.body + "." + nonce
-	return s
-}
-
-// deciding is a parameter that decides what a request means.
-type deciding struct {
-	name string
-	// length returns how many bytes at the beginning of s have the form of a value.
-	// 0: s does not begin with such a value.
-	length func(s string) int
-	// longer are the parameters whose names end with this name, and whose values may
-	// have the same form.
-	longer []string
+	body := gateway.NewSignedText("", params)
+	return signedText{address + "?attempt=" + strconv.Itoa(attempt) + "&id=" + string(id) + "." + body.Text + "." + nonce, body}
 }
 
 // reportParameters decide what a report on a message means, callParameters what a
 // request about a call does.
 var (
-	reportParameters = []deciding{
-		{"Status", oneOf("queued", "sent", "delivered", "undelivered", "failed", "rejected", "read"), []string{"CallStatus", "DialStatus", "TendlcRegistrationStatus"}},
-		{"CallStatus", callStatusLength, nil},
-		{"ErrorCode", digitsLength, nil},
-		{"PartInfo", partLength, nil},
-		{"MessageUUID", uuidLength, []string{"ParentMessageUUID"}},
-		{"ParentMessageUUID", uuidLength, nil},
-		{"Type", oneOf("sms", "mms", "whatsapp"), []string{"MessageType"}},
+	reportParameters = []gateway.Deciding{
+		{Name: "Status", Length: oneOf("queued", "sent", "delivered", "undelivered", "failed", "rejected", "read"), Longer: []string{"CallStatus", "DialStatus", "TendlcRegistrationStatus"}},
+		{Name: "CallStatus", Length: callStatusLength},
+		{Name: "ErrorCode", Length: gateway.DigitsLength},
+		{Name: "PartInfo", Length: partLength},
+		{Name: "MessageUUID", Length: uuidLength, Longer: []string{"ParentMessageUUID"}},
+		{Name: "ParentMessageUUID", Length: uuidLength},
+		{Name: "Type", Length: oneOf("sms", "mms", "whatsapp"), Longer: []string{"MessageType"}},
 	}
-	callParameters = []deciding{
-		{"CallStatus", callStatusLength, nil},
-		{"Status", oneOf("queued", "sent", "delivered", "undelivered", "failed", "rejected", "read"), []string{"CallStatus", "DialStatus"}},
-		{"Direction", oneOf("inbound", "outbound"), nil},
-		{"CallUUID", uuidLength, []string{"ParentCallUUID"}},
-		{"From", numberLength, []string{"ForwardedFrom", "SIP-H-From"}},
-		{"To", numberLength, []string{"SIP-H-To"}},
+	callParameters = []gateway.Deciding{
+		{Name: "CallStatus", Length: callStatusLength},
+		{Name: "Status", Length: oneOf("queued", "sent", "delivered", "undelivered", "failed", "rejected", "read"), Longer: []string{"CallStatus", "DialStatus"}},
+		{Name: "Direction", Length: oneOf("inbound", "outbound")},
+		{Name: "CallUUID", Length: uuidLength, Longer: []string{"ParentCallUUID"}},
+		{Name: "From", Length: numberLength, Longer: []string{"ForwardedFrom", "SIP-H-From"}},
+		{Name: "To", Length: numberLength, Longer: []string{"SIP-H-To"}},
 	}
 )
 
@@ -169,12 +120,10 @@ func oneOf(words ...string) func(string) int {
 	}
 }
 
-func digitsLength(s string) int { return len(s) - len(strings.TrimLeft(s, digits)) }
-
 // numberLength is for numbers with or without a plus.
 func numberLength(s string) int {
 	number := strings.TrimPrefix(s, "+")
-	if n := digitsLength(number); n > 0 {
+	if n := gateway.DigitsLength(number); n > 0 {
 		return len(s) - len(number) + n
 	}
 	return 0
@@ -188,47 +137,10 @@ func uuidLength(s string) int {
 }
 
 func partLength(s string) int {
-	number := digitsLength(s)
+	number := gateway.DigitsLength(s)
 	rest, ok := strings.CutPrefix(s[number:], " of ")
-	if count := digitsLength(rest); ok && number > 0 && count > 0 {
+	if count := gateway.DigitsLength(rest); ok && number > 0 && count > 0 {
 		return len(s) - len(rest) + count
 	}
 	return 0
-}
-
-// ambiguity looks for a deciding parameter at a place where it is not a parameter of
-// its own. It returns the parameter's name, "" if the text has one reading.
-func (s signedText) ambiguity(parameters []deciding) string {
-	for _, p := range parameters {
-		for from := 0; ; {
-			at := strings.Index(s.body[from:], p.name)
-			if at < 0 {
-				break
-			}
-			at += from
-			from = at + 1
-			value := at + len(p.name)
-			n := p.length(s.body[value:])
-			if n == 0 {
-				continue
-			}
-			i, end := s.holderOf(at)
-			isOwn := s.names[i] == p.name && s.starts[i] == at
-			isLonger := slices.Contains(p.longer, s.names[i]) && s.starts[i]+len(s.names[i]) == value
-			if !isOwn && !isLonger || value+n != end {
-				return p.name
-			}
-		}
-	}
-	return ""
-}
-
-// holderOf returns the index of the parameter that holds this byte of the body, and
-// where the parameter ends.
-func (s signedText) holderOf(at int) (i, end int) {
-	next, _ := slices.BinarySearch(s.starts, at+1)
-	if next < len(s.starts) {
-		return next - 1, s.starts[next]
-	}
-	return next - 1, len(s.body)
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/testing/plivotest"
@@ -281,7 +282,7 @@ func TestAttack29_LargeBodiesOfWebhooks(t *testing.T) {
 	defer d.Close()
 	hooks := webhooks(t)
 	good, form := goodStatus(d)
-	for size, tooLarge := range map[int]bool{maxWebhook: false, maxWebhook + 1: true, 1 << 20: true} {
+	for size, tooLarge := range map[int]bool{gateway.MaxWebhook: false, gateway.MaxWebhook + 1: true, 1 << 20: true} {
 		f := maps.Clone(form)
 		f.Set("Padding", strings.Repeat("x", size-len(good.body)-len("&Padding=")))
 		for _, isSigned := range []bool{true, false} {
@@ -300,7 +301,7 @@ func TestAttack29_LargeBodiesOfWebhooks(t *testing.T) {
 				case !tooLarge && isSigned != (err == nil):
 					t.Errorf("%d bytes, signed %t: %v", size, isSigned, err)
 				}
-				if read := size - body.Len(); read > maxWebhook+1 {
+				if read := size - body.Len(); read > gateway.MaxWebhook+1 {
 					t.Errorf("%d bytes were read", read)
 				}
 			}

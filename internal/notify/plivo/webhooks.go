@@ -3,9 +3,7 @@ package plivo
 import (
 	"cmp"
 	"errors"
-	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,11 +12,7 @@ import (
 	"twofa/internal/notify"
 	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
-	"twofa/internal/problem"
 )
-
-// maxWebhook is the longest body of a request, in bytes. Plivo's have about 1 KiB.
-const maxWebhook = 16 << 10
 
 // Webhooks reads Plivo's requests to this service. It accepts only requests that
 // Plivo has signed with the account's token and that have one reading (see
@@ -202,8 +196,8 @@ func digitsOf(number string) string { return strings.TrimPrefix(number, "+") }
 
 // hasOneReading returns [notify.ErrForged] for a signed text that can be cut into
 // other parameters.
-func (w *Webhooks) hasOneReading(got received, parameters []deciding) error {
-	name := got.signed.ambiguity(parameters)
+func (w *Webhooks) hasOneReading(got received, parameters []gateway.Deciding) error {
+	name, _ := got.signed.body.Ambiguity(parameters)
 	if name == "" {
 		return nil
 	}
@@ -222,28 +216,16 @@ type received struct {
 // read returns a request that Plivo has signed for this path. The errors are those
 // of Report, without [notify.ErrForeign].
 func (w *Webhooks) read(r *http.Request, path string) (received, error) {
-	tooLarge := &problem.Error{Kind: problem.PayloadTooLarge, Detail: "A body is at most 16 KiB."}
-	if r.ContentLength > maxWebhook {
-		return received{}, tooLarge
+	body, err := gateway.ReadWebhook(r, gateway.Form)
+	if err != nil {
+		return received{}, err
 	}
-	if r.Body == nil {
-		return received{}, notify.ErrForged
-	}
-	// The size comes first: a request that is too large is not called forged.
-	body, unread := io.ReadAll(io.LimitReader(r.Body, maxWebhook+1))
-	if len(body) > maxWebhook {
-		return received{}, tooLarge
-	}
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	nonce, hasNonce := nonceOf(r.Header)
-	if unread != nil || r.Method != http.MethodPost || err != nil || media != "application/x-www-form-urlencoded" || !hasNonce {
-		return received{}, notify.ErrForged
-	}
 	// A query that is not ours cannot be signed: Plivo calls only what we ask for.
 	id, attempt, isOurs := readQuery(r.URL.RawQuery)
 	form, formErr := url.ParseQuery(string(body))
-	params, isPlain := signedParams(form)
-	if !isOurs || formErr != nil || !isPlain {
+	params, isPlain := gateway.SignedParams(form)
+	if !hasNonce || !isOurs || formErr != nil || !isPlain {
 		return received{}, notify.ErrForged
 	}
 	// The URL comes from our own settings, not from the request's Host and path,

@@ -90,7 +90,7 @@ type created struct {
 
 // request makes the parameters that all tries have in common.
 func (s *sender) request(m notify.Message, now time.Time) request {
-	callback := s.account.callbackURL(m)
+	callback := gateway.Callback(s.account.publicURL, StatusPath, m)
 	r := request{names: s.names}
 	if m.Alert {
 		r.names.template = alertTemplateVariable

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"twofa/internal/notify"
+	"twofa/internal/notify/gateway"
 	"twofa/internal/problem"
 )
 
@@ -31,7 +32,7 @@ func TestALargeBodyIsNotCalledForged(t *testing.T) {
 			StatusPath:  func(r *http.Request) error { _, err := hooks.Report(r); return err },
 			InboundPath: func(r *http.Request) error { _, err := hooks.Inbound(r); return err },
 		} {
-			for size, tooLarge := range map[int]bool{maxWebhook: false, maxWebhook + 1: true, 20 << 10: true, 1 << 20: true} {
+			for size, tooLarge := range map[int]bool{gateway.MaxWebhook: false, gateway.MaxWebhook + 1: true, 20 << 10: true, 1 << 20: true} {
 				for _, length := range []int64{int64(size), -1} { // -1: not known before the body ends
 					body := "Body=" + strings.Repeat("x", size-len("Body="))
 					r := httptest.NewRequest("POST", path, io.NopCloser(strings.NewReader(body)))

@@ -16,7 +16,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -123,12 +122,3 @@ func (a *Account) newSenders(o Options, credentialsVariable string) notify.Sende
 // Senders returns a sender for each channel that the account can send over,
 // whether or not Options.Channels names it.
 func (a *Account) Senders() notify.Senders { return maps.Clone(a.senders) }
-
-// callbackURL is where Twilio reports on the message. Empty: no report. The
-// query identifies the message, and Twilio signs it.
-func (a *Account) callbackURL(m notify.Message) string {
-	if a.publicURL == "" || m.Verification == "" || m.Attempt < 1 {
-		return ""
-	}
-	return a.publicURL + StatusPath + "?id=" + url.QueryEscape(string(m.Verification)) + "&attempt=" + strconv.Itoa(m.Attempt)
-}

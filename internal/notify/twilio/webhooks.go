@@ -3,9 +3,7 @@ package twilio
 import (
 	"cmp"
 	"errors"
-	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -18,22 +16,16 @@ import (
 	"twofa/internal/notify"
 	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
-	"twofa/internal/problem"
 )
 
 const (
 	signatureHeader = "X-Twilio-Signature"
-	// maxWebhook is the longest body of a request, in bytes. Twilio's longest,
-	// with a text of 1,600 characters, has about 10 KiB.
-	maxWebhook = 16 << 10
 	// whatsAppPrefix is before the numbers of WhatsApp, rcsPrefix before those of RCS.
 	// The messaging service sends RCS in the place of SMS to phones that have it.
 	whatsAppPrefix = "whatsapp:"
 	rcsPrefix      = "rcs:"
 	// maxText is the longest text that Twilio carries, in characters.
 	maxText = 1600
-	// maxAttempt is far more than the attempts of one verification.
-	maxAttempt = 9999
 )
 
 // Webhooks reads Twilio's requests to this service. It accepts only requests that
@@ -51,7 +43,7 @@ type Webhooks struct {
 	// picks, from numbers that the settings do not name.
 	service   string
 	byService map[channel.Channel]bool
-	inbound   []parameter // the parameters that decide
+	inbound   []gateway.Deciding // the parameters that decide
 	log       *slog.Logger
 }
 
@@ -79,7 +71,7 @@ func NewWebhooks(o Options) (*Webhooks, error) {
 		w.senders[channel.WhatsApp] = []string{whatsAppPrefix + o.WhatsAppFrom}
 	}
 	shortCode := ""
-	if digitsLength(o.SMSFrom) == len(o.SMSFrom) {
+	if gateway.DigitsLength(o.SMSFrom) == len(o.SMSFrom) {
 		shortCode = o.SMSFrom
 	}
 	answerable := gateway.IsE164(o.SMSFrom) || shortCode != "" // nobody can write to a name
@@ -141,11 +133,9 @@ func (w *Webhooks) Report(r *http.Request) (notify.Report, error) {
 	if err != nil {
 		return notify.Report{}, err
 	}
-	id, fault := otp.ParseID(query.Get("id"))
-	attempt, err := strconv.Atoi(query.Get("attempt"))
+	id, attempt, ok := gateway.ReadAttempt(query.Get("id"), query.Get("attempt"))
 	isCall := form.Has("CallStatus")
-	if fault != nil || err != nil || attempt < 1 || attempt > maxAttempt || strconv.Itoa(attempt) != query.Get("attempt") ||
-		isCall == form.Has("MessageStatus") {
+	if !ok || isCall == form.Has("MessageStatus") {
 		return notify.Report{}, notify.ErrMalformed
 	}
 
@@ -275,22 +265,13 @@ func (w *Webhooks) Reply(text string) (contentType string, body []byte) {
 // has signed for this path and for our account. deciding are the parameters that
 // must stand in one place only. The errors are those of Report, without
 // [notify.ErrMalformed].
-func (w *Webhooks) read(r *http.Request, path string, deciding []parameter) (query, form url.Values, err error) {
-	tooLarge := &problem.Error{Kind: problem.PayloadTooLarge, Detail: "A body is at most 16 KiB."}
-	if r.ContentLength > maxWebhook {
-		return nil, nil, tooLarge
+func (w *Webhooks) read(r *http.Request, path string, deciding []gateway.Deciding) (query, form url.Values, err error) {
+	body, err := gateway.ReadWebhook(r, gateway.Form)
+	if err != nil {
+		return nil, nil, err
 	}
-	if r.Body == nil {
-		return nil, nil, notify.ErrForged
-	}
-	// The size comes first: a request that is too large is not called forged.
-	body, unread := io.ReadAll(io.LimitReader(r.Body, maxWebhook+1))
-	if len(body) > maxWebhook {
-		return nil, nil, tooLarge
-	}
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	signatures := r.Header[signatureHeader]
-	if unread != nil || r.Method != http.MethodPost || err != nil || media != "application/x-www-form-urlencoded" || len(signatures) != 1 {
+	if len(signatures) != 1 {
 		return nil, nil, notify.ErrForged
 	}
 	query, queryErr := url.ParseQuery(r.URL.RawQuery)
@@ -322,25 +303,15 @@ func (w *Webhooks) read(r *http.Request, path string, deciding []parameter) (que
 	return query, form, nil
 }
 
-// signedParams returns the parameters of the body. It refuses two forms that the
-// signature does not protect. One is a repeated parameter: the validator checks
-// the first value only. The other is a name that does not begin with a letter:
-// Twilio signs the URL, names and values without separators, so an attacker could
-// move the last digits of the query into such a name.
+// signedParams returns the parameters of the body. It refuses what [gateway.SignedParams]
+// refuses, and a parameter that is repeated in the query, or in both.
 func signedParams(query, form url.Values) (map[string]string, bool) {
 	for name, values := range query {
 		if len(values) != 1 || form.Has(name) {
 			return nil, false
 		}
 	}
-	params := make(map[string]string, len(form))
-	for name, values := range form {
-		if len(values) != 1 || name == "" || !isAlphanumeric(name[:1]) || name[0] <= '9' {
-			return nil, false
-		}
-		params[name] = values[0]
-	}
-	return params, true
+	return gateway.SignedParams(form)
 }
 
 // clean makes a text from outside valid UTF-8 of at most maxText characters.
