@@ -135,18 +135,8 @@ func openMessenger(s config.Settings, catalogue *texts.Catalogue, stdout io.Writ
 		}
 	}
 	accounts := make(map[string]notify.Senders)
-	if s.Twilio.AccountSID != "" {
-		if err := m.addTwilio(s, accounts, catalogue, log); err != nil {
-			return m, err
-		}
-	}
-	if s.Plivo.AuthID != "" {
-		if err := m.addPlivo(s, accounts, catalogue, log); err != nil {
-			return m, err
-		}
-	}
-	if s.Bird.APIKey != "" {
-		if err := m.addBird(s, accounts, catalogue, log); err != nil {
+	for _, add := range []func(config.Settings, map[string]notify.Senders, *texts.Catalogue, *slog.Logger) error{m.addTwilio, m.addPlivo, m.addBird} {
+		if err := add(s, accounts, catalogue, log); err != nil {
 			return m, err
 		}
 	}
@@ -175,9 +165,12 @@ func routed(accounts map[string]notify.Senders, routes []channel.Route) notify.S
 	return list
 }
 
-// addTwilio adds the account's senders, and if Twilio can reach the service, its requests and the
-// numbers that people can write to.
+// addTwilio adds the account's senders, if there is an account, and if Twilio can reach the service, its
+// requests and the numbers that people can write to.
 func (m *Messenger) addTwilio(s config.Settings, accounts map[string]notify.Senders, catalogue *texts.Catalogue, log *slog.Logger) error {
+	if s.Twilio.AccountSID == "" {
+		return nil
+	}
 	s.Twilio.Logger, s.Twilio.Texts = log, catalogue
 	account, err := twilio.New(s.Twilio)
 	if err != nil {
@@ -203,6 +196,9 @@ func (m *Messenger) addTwilio(s config.Settings, accounts map[string]notify.Send
 
 // addPlivo is addTwilio for Plivo, to whose numbers nobody can write.
 func (m *Messenger) addPlivo(s config.Settings, accounts map[string]notify.Senders, catalogue *texts.Catalogue, log *slog.Logger) error {
+	if s.Plivo.AuthID == "" {
+		return nil
+	}
 	s.Plivo.Logger, s.Plivo.Texts = log, catalogue
 	account, err := plivo.New(s.Plivo)
 	if err != nil {
@@ -218,6 +214,9 @@ func (m *Messenger) addPlivo(s config.Settings, accounts map[string]notify.Sende
 
 // addBird is addPlivo for Bird, whose reports need a secret of their own.
 func (m *Messenger) addBird(s config.Settings, accounts map[string]notify.Senders, catalogue *texts.Catalogue, log *slog.Logger) error {
+	if s.Bird.APIKey == "" {
+		return nil
+	}
 	s.Bird.Logger, s.Bird.Texts = log, catalogue
 	account, err := bird.New(s.Bird)
 	if err != nil {

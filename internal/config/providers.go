@@ -21,17 +21,7 @@ func (e environment) providers(s *Settings, r routed, faults *Faults) {
 		if !r.has(p.name) {
 			s.Unrouted = append(s.Unrouted, p.name)
 		}
-		switch p.name {
-		case channel.Twilio:
-			s.Twilio = e.twilio(s, channels)
-			*faults = append(*faults, s.Twilio.Faults()...)
-		case plivo.Name:
-			s.Plivo = e.plivo(s, channels)
-			*faults = append(*faults, s.Plivo.Faults()...)
-		case bird.Name:
-			s.Bird = e.bird(s, channels)
-			*faults = append(*faults, s.Bird.Faults()...)
-		}
+		*faults = append(*faults, p.read(e, s, channels)...)
 	}
 }
 
@@ -48,8 +38,8 @@ func (r routed) has(name string) bool {
 	return false
 }
 
-func (e environment) twilio(s *Settings, channels []channel.Channel) twilio.Options {
-	return twilio.Options{
+func (e environment) twilio(s *Settings, channels []channel.Channel) (faults []string) {
+	s.Twilio = twilio.Options{
 		AccountSID: e.TwilioAccountSID, AuthToken: e.TwilioAuthToken,
 		APIKey: e.TwilioAPIKey, APISecret: e.TwilioAPISecret,
 		WhatsAppFrom: strings.TrimPrefix(e.TwilioWhatsAppFrom, "whatsapp:"),
@@ -58,22 +48,25 @@ func (e environment) twilio(s *Settings, channels []channel.Channel) twilio.Opti
 		ContentSID:          e.TwilioContentSID, AlertContentSID: e.TwilioAlertContentSID,
 		PublicURL: s.PublicURL, BaseURL: e.TwilioBaseURL, AllowPlainHTTP: s.AllowPlainHTTP, Channels: channels,
 	}
+	return s.Twilio.Faults()
 }
 
-func (e environment) plivo(s *Settings, channels []channel.Channel) plivo.Options {
-	return plivo.Options{
+func (e environment) plivo(s *Settings, channels []channel.Channel) (faults []string) {
+	s.Plivo = plivo.Options{
 		AuthID: e.PlivoAuthID, AuthToken: e.PlivoAuthToken,
 		WhatsAppFrom: e.PlivoWhatsAppFrom, SMSFrom: e.PlivoSMSFrom, PowerpackUUID: e.PlivoPowerpackUUID, CallFrom: e.PlivoCallFrom,
 		WhatsAppTemplate: e.PlivoWhatsAppTemplate, WhatsAppAlertTemplate: e.PlivoWhatsAppAlertTemplate,
 		DLTEntityID: e.PlivoDLTEntityID, DLTTemplateID: e.PlivoDLTTemplateID, DLTTemplateCategory: e.PlivoDLTTemplateCategory,
 		PublicURL: s.PublicURL, BaseURL: e.PlivoBaseURL, AllowPlainHTTP: s.AllowPlainHTTP, Channels: channels,
 	}
+	return s.Plivo.Faults()
 }
 
-func (e environment) bird(s *Settings, channels []channel.Channel) bird.Options {
-	return bird.Options{
+func (e environment) bird(s *Settings, channels []channel.Channel) (faults []string) {
+	s.Bird = bird.Options{
 		APIKey: e.BirdAPIKey, WebhookSecret: e.BirdWebhookSecret, WhatsAppFrom: e.BirdWhatsAppFrom, SMSFrom: e.BirdSMSFrom,
 		WhatsAppTemplate: e.BirdWhatsAppTemplate, WhatsAppAlertTemplate: e.BirdWhatsAppAlertTemplate,
 		PublicURL: s.PublicURL, BaseURL: e.BirdBaseURL, AllowPlainHTTP: s.AllowPlainHTTP, Channels: channels,
 	}
+	return s.Bird.Faults()
 }

@@ -14,6 +14,8 @@ type provider struct {
 	name    string // as the operator writes it
 	has     []channel.Channel
 	account func(environment) string // the setting without which it is not in use
+	// read reads the settings, for the channels that need a sender, and returns their faults.
+	read func(environment, *Settings, []channel.Channel) []string
 }
 
 var byPhone = []channel.Channel{channel.WhatsApp, channel.SMS, channel.Call}
@@ -21,9 +23,9 @@ var byPhone = []channel.Channel{channel.WhatsApp, channel.SMS, channel.Call}
 // providers are all providers. A channel that TWOFA_ROUTES does not name goes over the first one
 // that has an account and this channel, over Twilio if none has an account.
 var providers = []provider{
-	{channel.Twilio, byPhone, func(e environment) string { return e.TwilioAccountSID }},
-	{plivo.Name, byPhone, func(e environment) string { return e.PlivoAuthID }},
-	{bird.Name, byPhone[:2], func(e environment) string { return e.BirdAPIKey }},
+	{channel.Twilio, byPhone, func(e environment) string { return e.TwilioAccountSID }, environment.twilio},
+	{plivo.Name, byPhone, func(e environment) string { return e.PlivoAuthID }, environment.plivo},
+	{bird.Name, byPhone[:2], func(e environment) string { return e.BirdAPIKey }, environment.bird},
 }
 
 const routesFault = "has to be channels with their providers in the order in which they are tried, like whatsapp=twilio,plivo; sms=plivo,twilio: each channel is one of whatsapp, sms and call, once; each provider is one of "

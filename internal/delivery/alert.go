@@ -119,7 +119,7 @@ func (s *Sender) alertOver(ctx context.Context, by channel.Channel, m notify.Mes
 		}
 		reqlog.Add(ctx, slog.String("alert", "failed over "+string(by)))
 		f, ok := asFailure(err)
-		s.log(ctx, by, over.Provider, f)
+		s.log(ctx, over, f)
 		switch {
 		case f.MayHaveSent && !ok:
 			return "", true

@@ -8,7 +8,6 @@
 package delivery
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -197,7 +196,7 @@ func (s *Sender) message(r otp.Recipient, v otp.Verification, n int, now time.Ti
 	}
 	return notify.Message{
 		To: r.AddressFor(v, a.Channel), Code: code, Provider: a.Provider, Brand: s.Brand(v.Client), Purpose: v.Purpose, Locale: v.Locale,
-		CanDeny: s.Deniable[channel.Route{Channel: a.Channel, Provider: a.Provider}], Amount: v.Transaction.Amount, Payee: v.Transaction.Payee, Verification: v.ID, Attempt: n,
+		CanDeny: s.Deniable[a.Route()], Amount: v.Transaction.Amount, Payee: v.Transaction.Payee, Verification: v.ID, Attempt: n,
 		// Both in whole seconds, so that ten minutes do not read as nine.
 		ValidFor: v.ExpiresAt.Sub(now.Truncate(time.Second)),
 	}, nil
@@ -211,7 +210,7 @@ func (s *Sender) give(ctx context.Context, by channel.Channel, m notify.Message)
 		s.Breaker.Begin(m.Provider, begun)
 	}
 	err := s.Senders[by].Send(ctx, m)
-	reqlog.Sent(ctx, cmp.Or(m.Provider, s.Senders.Provider(by)), s.Now().Sub(begun))
+	reqlog.Sent(ctx, s.providerOf(channel.Route{Channel: by, Provider: m.Provider}), s.Now().Sub(begun))
 	if err == nil && m.Code != "" {
 		reqlog.Add(ctx, slog.Bool("sent", true))
 	}
@@ -245,11 +244,11 @@ func asFailure(err error) (f *notify.Failure, ok bool) {
 
 // logAttempt tells the operator that attempt n (from 1) failed.
 func (s *Sender) logAttempt(ctx context.Context, v otp.Verification, n int, f *notify.Failure) {
-	s.log(ctx, v.Attempts[n-1].Channel, v.Attempts[n-1].Provider, f, slog.String("verification", string(v.ID)), slog.Int("attempt", n))
+	s.log(ctx, v.Attempts[n-1].Route(), f, slog.String("verification", string(v.ID)), slog.Int("attempt", n))
 }
 
 // log tells the operator that a message failed.
-func (s *Sender) log(ctx context.Context, by channel.Channel, provider string, f *notify.Failure, attrs ...slog.Attr) {
+func (s *Sender) log(ctx context.Context, by channel.Route, f *notify.Failure, attrs ...slog.Attr) {
 	level := slog.LevelWarn
 	switch {
 	case f.Outcome == otp.OutcomeMisconfigured:
@@ -257,7 +256,7 @@ func (s *Sender) log(ctx context.Context, by channel.Channel, provider string, f
 	case !f.Warn && (f.Outcome == otp.OutcomeUndeliverable || f.Outcome == otp.OutcomeInvalidAddress):
 		level = slog.LevelInfo
 	}
-	attrs = append(append(reqlog.Request(ctx), attrs...), slog.String("channel", string(by)),
+	attrs = append(append(reqlog.Request(ctx), attrs...), slog.String("channel", string(by.Channel)),
 		slog.String("reason", f.Outcome.String()), slog.Int("provider_error", f.Code), slog.String("detail", f.Detail))
 	if f.Word != "" {
 		attrs = append(attrs, slog.String("provider_word", f.Word))
@@ -265,7 +264,7 @@ func (s *Sender) log(ctx context.Context, by channel.Channel, provider string, f
 	if f.Setting != "" {
 		attrs = append(attrs, slog.String("setting", f.Setting))
 	}
-	if provider = cmp.Or(provider, s.Senders.Provider(by)); provider != "" {
+	if provider := s.providerOf(by); provider != "" {
 		attrs = append(attrs, slog.String("provider", provider))
 	}
 	if f.Code != 0 {

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -27,6 +28,11 @@ func (s *Sender) Down(channels []channel.Channel) []string {
 		return nil
 	}
 	return s.Breaker.Down(names, s.Now())
+}
+
+// providerOf is the name of a route's provider for the log, "" if nobody knows one.
+func (s *Sender) providerOf(by channel.Route) string {
+	return cmp.Or(by.Provider, s.Senders.Provider(by.Channel))
 }
 
 // noteSent notes what a message that was given to a provider says about the provider. A request

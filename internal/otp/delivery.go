@@ -118,7 +118,7 @@ func Follow(old Recipient, g Progress, p Policy, now time.Time) (r Recipient, v 
 	a.Status, a.Error, a.MayRecover, a.Refused = g.Status, 0, false, false
 	switch g.Status {
 	case Delivered, Read:
-		r.prefer(v, a.route(), now)
+		r.prefer(v, a.Route(), now)
 	case Failed:
 		a.Error, a.MayRecover = g.Error, g.MayRecover
 		a.Refused = g.MayRecover && g.Next == NextAddress && a.Provider != ""
@@ -190,8 +190,8 @@ func (a Attempt) wentOver(route channel.Route) bool {
 	return a.Channel == route.Channel && a.isOf(cmp.Or(route.Provider, channel.Twilio))
 }
 
-// route is the route of a message.
-func (a Attempt) route() channel.Route {
+// Route is the route of a message.
+func (a Attempt) Route() channel.Route {
 	return channel.Route{Channel: a.Channel, Provider: a.Provider}
 }
 
@@ -304,8 +304,8 @@ func (r Recipient) resendRoute(v Verification, asked channel.Channel, all channe
 			return other, nil
 		}
 	}
-	if last.Status != Failed && all.Has(last.route()) && !slices.Contains(down, last.Provider) {
-		return last.route(), nil
+	if last.Status != Failed && all.Has(last.Route()) && !slices.Contains(down, last.Provider) {
+		return last.Route(), nil
 	}
 	return r.first(v.Client, asked, all, down), nil
 }
@@ -400,12 +400,12 @@ func (r *Recipient) prefer(v Verification, by channel.Route, now time.Time) {
 func (v Verification) likelyRoute() (by channel.Route) {
 	for _, a := range v.Attempts {
 		if a.Status.rank() >= Delivered.rank() {
-			by = a.route()
+			by = a.Route()
 		}
 	}
 	for i := len(v.Attempts) - 1; by.Channel == "" && i >= 0; i-- {
 		if v.Attempts[i].Status != Failed {
-			by = v.Attempts[i].route()
+			by = v.Attempts[i].Route()
 		}
 	}
 	return by

@@ -95,7 +95,7 @@ func isError(body []byte) bool {
 // field is logged, so it must not be able to carry a phone number or a six-digit
 // code.
 func errorNumber(s string) int {
-	if len(s) > 4 || !consistsOf(s, digits) {
+	if len(s) > 4 || !gateway.ConsistsOf(s, gateway.Digits) {
 		return 0
 	}
 	n, _ := strconv.Atoi(s)

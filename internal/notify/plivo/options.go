@@ -98,21 +98,12 @@ type Texts interface {
 
 const defaultBaseURL = "https://api.plivo.com"
 
-// Sets of characters.
-const (
-	digits = gateway.Digits
-	upper  = gateway.Upper
-	lower  = gateway.Lower
-)
-
-func consistsOf(s, set string) bool { return gateway.ConsistsOf(s, set) }
-
 // isAuthID reports whether s names an account or a subaccount.
 func isAuthID(s string) bool {
-	return len(s) == 20 && (s[:2] == "MA" || s[:2] == "SA") && consistsOf(s, upper+digits)
+	return len(s) == 20 && (s[:2] == "MA" || s[:2] == "SA") && gateway.ConsistsOf(s, gateway.Upper+gateway.Digits)
 }
 
-func isToken(s string) bool { return consistsOf(s, upper+lower+digits) }
+func isToken(s string) bool { return gateway.ConsistsOf(s, gateway.Upper+gateway.Lower+gateway.Digits) }
 
 const uuidSize = 36
 
@@ -122,7 +113,7 @@ func isUUID(s string) bool {
 		return false
 	}
 	for i, c := range []byte(s) {
-		if dash := i == 8 || i == 13 || i == 18 || i == 23; dash != (c == '-') || !dash && strings.IndexByte(digits+"abcdefABCDEF", c) < 0 {
+		if dash := i == 8 || i == 13 || i == 18 || i == 23; dash != (c == '-') || !dash && strings.IndexByte(gateway.Digits+"abcdefABCDEF", c) < 0 {
 			return false
 		}
 	}
@@ -136,7 +127,9 @@ func isSenderName(s string) bool { return isToken(s) && len(s) <= 11 }
 func isSMSSender(s string) bool { return gateway.IsSMSSender(s, isSenderName) }
 
 // isTemplate reports whether s can be the name of a template of WhatsApp.
-func isTemplate(s string) bool { return consistsOf(s, lower+digits+"_") && len(s) <= 512 }
+func isTemplate(s string) bool {
+	return gateway.ConsistsOf(s, gateway.Lower+gateway.Digits+"_") && len(s) <= 512
+}
 
 // Faults returns everything that is wrong with the options. Each text begins with
 // the name of an environment variable, and none quotes a value.
@@ -226,7 +219,7 @@ func (o Options) dltFaults() (faults []string) {
 		}
 	}
 	slices.Sort(faults) // a map has no order
-	if c := o.DLTTemplateCategory; c != "" && (!consistsOf(c, lower+"_") || len(c) > 64) {
+	if c := o.DLTTemplateCategory; c != "" && (!gateway.ConsistsOf(c, gateway.Lower+"_") || len(c) > 64) {
 		faults = append(faults, "PLIVO_DLT_TEMPLATE_CATEGORY has to be lower-case letters and underscores, at most 64")
 	}
 	if (o.DLTEntityID == "") != (o.DLTTemplateID == "") || o.DLTTemplateCategory != "" && o.DLTEntityID == "" {

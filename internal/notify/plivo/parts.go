@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"twofa/internal/notify/gateway"
 	"twofa/internal/otp"
 )
 
@@ -22,7 +23,7 @@ type part struct{ number, count int }
 // or there is only one part.
 func parsePart(info string) (p part, ok bool) {
 	number, count, _ := strings.Cut(info, " of ")
-	if len(number) > 2 || len(count) > 2 || !consistsOf(number, digits) || !consistsOf(count, digits) {
+	if len(number) > 2 || len(count) > 2 || !gateway.ConsistsOf(number, gateway.Digits) || !gateway.ConsistsOf(count, gateway.Digits) {
 		return part{}, false
 	}
 	p.number, _ = strconv.Atoi(number)

@@ -55,7 +55,7 @@ func isSigned(header http.Header, token, text string) bool {
 // has another form. A dot must not be in it: a dot ends the body in the signed text.
 func nonceOf(header http.Header) (nonce string, ok bool) {
 	values := header[nonceHeader]
-	if len(values) != 1 || len(values[0]) > maxNonce || !consistsOf(values[0], digits+lower+upper+"-") {
+	if len(values) != 1 || len(values[0]) > maxNonce || !gateway.ConsistsOf(values[0], gateway.Digits+gateway.Lower+gateway.Upper+"-") {
 		return "", false
 	}
 	return values[0], true
