@@ -42,8 +42,31 @@ type Client struct {
 	// TestNumbers allows receipts of test numbers, which prove nothing.
 	TestNumbers bool
 
+	// RedirectURIs are where a sign-in may send a browser: see MayRedirect. PostLogoutRedirectURIs are
+	// those after signing out.
+	RedirectURIs, PostLogoutRedirectURIs []string
+	// Origins are those whose scripts may read the answers of the token endpoint and of userinfo.
+	Origins []string
+	// Sector is whose subjects the client sees: clients of one sector see the same ones.
+	Sector string
+	// Require are the kinds of address that a person needs to sign in: of "email" and "phone".
+	Require []string
+	// PKCE is false for a confidential client that cannot send a code challenge (RFC 7636).
+	PKCE bool
+	// Consent is ConsentOnce or ConsentImplied.
+	Consent Consent
+
 	everything bool // of Nameless alone, so that the zero Client may do nothing
 }
+
+// Consent is when a person is asked whether an app may have what it asks for.
+type Consent string
+
+// The consents.
+const (
+	ConsentOnce    Consent = "once"    // before the first sign-in with a scope
+	ConsentImplied Consent = "implied" // never: the app is the operator's own
+)
 
 // Scope is a part of the service that a client may use.
 type Scope string

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -16,18 +17,19 @@ import (
 type entry struct {
 	dir string // of logo
 
-	id, directory, brand, color, logo, sector, accountSID, consent string
-	secrets, scopes, countries, require, brands                    []string
-	returnURLs, redirectURIs, postLogoutRedirectURIs, origins      []string
-	maxSendsPerDay                                                 int
-	testNumbers, public, pkce, customCodes                         bool
-	logoFile                                                       []byte
-	verifyServices                                                 map[string]string // from the service's SID to its purpose
+	id, directory, brand, color, logo, sector, accountSID     string
+	consent                                                   Consent
+	secrets, scopes, countries, require, brands               []string
+	returnURLs, redirectURIs, postLogoutRedirectURIs, origins []string
+	maxSendsPerDay                                            int
+	testNumbers, public, pkce, customCodes                    bool
+	logoFile                                                  []byte
+	verifyServices                                            map[string]string // from the service's SID to its purpose
 }
 
 // newEntry returns the defaults of an entry.
 func newEntry(dir string) *entry {
-	return &entry{dir: dir, directory: MainDirectory, pkce: true, consent: "once"}
+	return &entry{dir: dir, directory: MainDirectory, pkce: true, consent: ConsentOnce}
 }
 
 // rule reads a field into an entry. It returns what the field has to be, "" if it is that.
@@ -72,7 +74,7 @@ var rules = map[string]rule{
 	"require": reading("a list of some of email and phone, each once", func(e *entry) *[]string { return &e.require }, among("email", "phone")),
 	"public":  reading("true or false", func(e *entry) *bool { return &e.public }, always),
 	"pkce":    reading("true or false", func(e *entry) *bool { return &e.pkce }, always),
-	"consent": reading("once or implied", func(e *entry) *string { return &e.consent }, func(s string) bool { return s == "once" || s == "implied" }),
+	"consent": reading("once or implied", func(e *entry) *Consent { return &e.consent }, func(c Consent) bool { return c == ConsentOnce || c == ConsentImplied }),
 
 	"account_sid":     reading("AC and 32 hexadecimal digits in lower case", func(e *entry) *string { return &e.accountSID }, isSID("AC")),
 	"verify_services": reading("an object from services, each VA and 32 hexadecimal digits in lower case, to purposes, each 1 to 32 characters of a-z 0-9 _ and -", func(e *entry) *map[string]string { return &e.verifyServices }, areServices),
@@ -117,6 +119,13 @@ func (e *entry) missing(seen, bad map[string]bool) (faults []string) {
 	if e.public && !e.pkce {
 		faults = append(faults, "pkce has to be true for a public client")
 	}
+	switch {
+	case bad["redirect_uris"]:
+	case len(e.redirectURIs) == 0 && slices.Contains(e.scopes, string(ScopeSignIn)):
+		faults = append(faults, "redirect_uris has to have at least one address, because the scope signin needs one")
+	case !e.public && !bad["public"] && slices.ContainsFunc(e.redirectURIs, hasOwnScheme):
+		faults = append(faults, "redirect_uris has to have web addresses alone: any app on a device can take the scheme of another one, so only a public client, which needs PKCE, may use one")
+	}
 	return faults
 }
 
@@ -137,7 +146,9 @@ func (e *entry) unique() (values []string) {
 // record returns the client of an entry without faults.
 func (e *entry) record() *record {
 	c := Client{ID: e.id, Directory: e.directory, Public: e.public, MaxSendsPerDay: e.maxSendsPerDay, TestNumbers: e.testNumbers,
-		ReturnURLs: e.returnURLs, Color: e.color, Logo: e.logoFile}
+		ReturnURLs: e.returnURLs, Color: e.color, Logo: e.logoFile,
+		RedirectURIs: e.redirectURIs, PostLogoutRedirectURIs: e.postLogoutRedirectURIs, Origins: e.origins,
+		Sector: cmp.Or(e.sector, e.id), Require: e.require, PKCE: e.pkce, Consent: e.consent}
 	c.Brand, _ = notify.ReadBrand(e.brand)
 	for _, s := range e.scopes {
 		c.Scopes = append(c.Scopes, Scope(s))

@@ -16,7 +16,7 @@ import (
 const everything = `{"id": "bank-web", "secrets": ["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "sha256:60303AE22B998861BCE3B28F33EEC1BE758A213C86C93C076DBE9F558C11C752"],
 	"scopes": ["send", "check", "users", "users:read", "alerts", "support", "signin", "verify", "entra"], "directory": "bank-2", "brand": "Acme\u00a0Bank", "color": "#0b5FFf", "logo": "@logo.svg",
 	"max_sends_per_day": 20000, "countries": ["IN", "US"], "test_numbers": true, "return_urls": ["https://bank.example/2fa/done?x=1", "http://127.0.0.1:8080/"],
-	"redirect_uris": ["https://app.example/callback", "http://[::1]:1/cb", "http://localhost/cb", "com.example.app:/cb", "com.example.app://cb"], "post_logout_redirect_uris": [],
+	"redirect_uris": ["https://app.example/callback", "http://[::1]:1/cb", "http://localhost/cb", "https://app.example/cb?x=%20y"], "post_logout_redirect_uris": ["com.example.app:/bye"],
 	"sector": "app.example", "require": ["email"], "origins": ["https://app.example", "https://app.example:8443", "http://localhost:3000"], "public": false, "pkce": false, "consent": "implied",
 	"verify_services": {"VA0123456789abcdef0123456789abcdef": "login", "VA1123456789abcdef0123456789abcdef": "pay_2-x"}, "account_sid": "AC0123456789abcdef0123456789abcdef",
 	"custom_codes": true, "brands": ["Acme", "Acme Two"]}`
@@ -48,7 +48,10 @@ func TestEveryFieldIsRead(t *testing.T) {
 	want := client.Client{
 		ID: "bank-web", Directory: "bank-2", Brand: "Acme Bank", Countries: map[string]bool{"IN": true, "US": true}, MaxSendsPerDay: 20000, TestNumbers: true,
 		ReturnURLs: []string{"https://bank.example/2fa/done?x=1", "http://127.0.0.1:8080/"}, Color: "#0b5FFf", Logo: []byte("<svg/>"),
-		Scopes: []client.Scope{"send", "check", "users", "users:read", "alerts", "support", "signin", "verify", "entra"},
+		Scopes:                 []client.Scope{"send", "check", "users", "users:read", "alerts", "support", "signin", "verify", "entra"},
+		RedirectURIs:           []string{"https://app.example/callback", "http://[::1]:1/cb", "http://localhost/cb", "https://app.example/cb?x=%20y"},
+		PostLogoutRedirectURIs: []string{"com.example.app:/bye"}, Sector: "app.example", Require: []string{"email"}, Consent: client.ConsentImplied,
+		Origins: []string{"https://app.example", "https://app.example:8443", "http://localhost:3000"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
@@ -63,7 +66,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 func TestDefaultsOfAClient(t *testing.T) {
 	t.Parallel()
 	c, ok := load(t, `[{"id": "a", "secrets": ["`+hash("x")+`"], "scopes": ["send"]}]`).Client("a")
-	if want := (client.Client{ID: "a", Directory: "main", Scopes: []client.Scope{"send"}}); !ok || !reflect.DeepEqual(c, want) {
+	if want := (client.Client{ID: "a", Directory: "main", Scopes: []client.Scope{"send"}, Sector: "a", PKCE: true, Consent: client.ConsentOnce}); !ok || !reflect.DeepEqual(c, want) {
 		t.Errorf("%+v", c)
 	}
 }
@@ -86,7 +89,7 @@ var values = map[string]struct{ valid, wrong []string }{
 		[]string{`["http://a.example/"]`, `["https://a.example/#x"]`, `["https://a.example/#"]`, `["https://u@a.example/"]`, `["https://u:p@a.example/"]`, `["/x"]`, `["//a.example/"]`, `["https:///x"]`,
 			`["https:a"]`, `["https://a.example\\@b.example/"]`, `["https://a b/"]`, `["https://*.example/"]`, `["https://a.example:99999/"]`, `["https://a.example:/"]`, `["HTTPS://a.example/"]`, `["javascript:alert(1)"]`,
 			`["com.example.app:/x"]`, `["https://bücher.example/"]`, `["https://a.example/\n"]`, `["https://a", "https://a"]`, `["http://localhost.evil.example/"]`, `[""]`, `"https://a"`, `["https://a.example/` + strings.Repeat("a", 2048) + `"]`}},
-	"redirect_uris":             {[]string{`["https://a/b"]`, `["http://127.0.0.1/b"]`, `["com.example.app:/b"]`, `["com.example.app://b"]`}, []string{`["http://a/b"]`, `["app:/b"]`, `["app://b"]`, `["javascript:alert(1)"]`, `["data:text/html,x"]`, `["com.example.x:"]`, `["com.example.app:/b#c"]`, `["com.example.app://u@b"]`, `["urn:ietf:wg:oauth:2.0:oob"]`, `["Com.example.app:/b"]`, `["file:///etc/passwd"]`, `[1]`}},
+	"redirect_uris":             {[]string{`["https://a/b"]`, `["http://127.0.0.1/b"]`}, []string{`["http://a/b"]`, `["com.example.app:/b"]`, `["com.example.app://b"]`, `["app:/b"]`, `["app://b"]`, `["javascript:alert(1)"]`, `["data:text/html,x"]`, `["com.example.x:"]`, `["com.example.app:/b#c"]`, `["com.example.app://u@b"]`, `["urn:ietf:wg:oauth:2.0:oob"]`, `["Com.example.app:/b"]`, `["file:///etc/passwd"]`, `[1]`}},
 	"post_logout_redirect_uris": {[]string{`[]`, `["com.example.app:/b"]`}, []string{`["http://a/b"]`, `["app:/b"]`, `["https://a/#b"]`, `null`}},
 	"origins": {[]string{`["https://a.example"]`, `["http://localhost:3000"]`, `["https://a.example:8443"]`, `["http://[::1]:1"]`},
 		[]string{`["https://a.example/"]`, `["http://a.example"]`, `["https://A.example"]`, `["https://a.example:443"]`, `["http://localhost:80"]`, `["https://a.example?x"]`, `["https://u@a.example"]`, `["*"]`, `["null"]`, `["com.example.app://b"]`, `["a.example"]`}},
@@ -177,10 +180,13 @@ func TestWrongLists(t *testing.T) {
 		`[` + a + `, "` + strings.Repeat("é", 100) + `": 1}]`:                                                               {`client "a": "` + strings.Repeat("é", 20) + `…" is not a field`},
 		`[` + a + `, "a\nb": 1}]`:                                                                                           {`client "a": "a\nb" is not a field`},
 		`[` + a + `, "public": true}]`:                                                                                      {`client "a": secrets has to be left out`},
-		`[{"id": "a", "scopes": ["signin"]}]`:                                                                               {`client "a": secrets is missing`},
-		`[{"id": "a", "scopes": ["signin"], "public": false}]`:                                                              {`client "a": secrets is missing`},
-		`[{"id": "a", "scopes": ["signin"], "public": 1}]`:                                                                  {`client "a": public has to be true or false`},
-		`[{"id": "a", "scopes": ["signin"], "public": true, "pkce": false}]`:                                                {`client "a": pkce has to be true`},
+		`[{"id": "a", "scopes": ["signin"]}]`:                                                                               {`client "a": secrets is missing`, `client "a": redirect_uris has to have at least one`},
+		`[{"id": "a", "scopes": ["signin"], "redirect_uris": [], "public": false}]`:                                         {`client "a": secrets is missing`, `client "a": redirect_uris has to have at least one`},
+		`[{"id": "a", "scopes": ["signin"], "redirect_uris": ["http://a/"], "public": true}]`:                               {`client "a": redirect_uris has to be a list`},
+		`[` + a + `, "redirect_uris": ["https://a/", "com.example.a:/b"]}]`:                                                 {`client "a": redirect_uris has to have web addresses alone`},
+		`[` + a + `, "redirect_uris": ["com.example.a:/b"], "public": 1}]`:                                                  {`client "a": public has to be`},
+		`[{"id": "a", "scopes": ["send"], "public": 1}]`:                                                                    {`client "a": public has to be true or false`},
+		`[{"id": "a", "scopes": ["send"], "public": true, "pkce": false}]`:                                                  {`client "a": pkce has to be true`},
 		`[` + a + `}, ` + a + `}]`:                                                                                          {`client "a": id is that of an earlier client`},
 		`[` + a + `, "account_sid": "AC` + sid + `}, ` + b + `, "account_sid": "AC` + sid + `}]`:                            {`client "b": account_sid is that of an earlier client`},
 		`[` + a + `, "verify_services": {"VA` + sid + `: "x"}}, ` + b + `, "verify_services": {"VA` + sid + `: "y"}}]`:      {`client "b": verify_services has a service or a purpose that was given before`},
@@ -253,7 +259,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"[" + strings.ReplaceAll(everything, `"logo": "@logo.svg",`, "") + "]", "", "[]", "{}", "[{}]", "[null]", "[[]]", `[{"id": "a", "id": "b"}]`, "[{\"\xff\": 1}]", "\ufeff[]",
-		`[{"id": "a", "public": true, "scopes": ["signin"]}]`, strings.Repeat("[", 20000), `[{"verify_services": {"a": {}, "a": 1}}]`, `[{"id": "\ud800"}]`, `[{"": 1, "\n": 2}]`,
+		`[{"id": "a", "public": true, "scopes": ["signin"], "redirect_uris": ["com.example.a:/b"]}]`, strings.Repeat("[", 20000), `[{"verify_services": {"a": {}, "a": 1}}]`, `[{"id": "\ud800"}]`, `[{"": 1, "\n": 2}]`,
 	} {
 		f.Add([]byte(seed))
 	}

@@ -66,6 +66,12 @@ func (r *Registry) Client(id string) (Client, bool) {
 	return found.client, true
 }
 
+// HasOrigin reports whether the origin is one of any client: the preflight of a browser (Fetch, 4.8) does
+// not name the client.
+func (r *Registry) HasOrigin(origin string) bool {
+	return slices.ContainsFunc(r.Clients(), func(c Client) bool { return slices.Contains(c.Origins, origin) })
+}
+
 // Clients returns all clients, in the order of the setting.
 func (r *Registry) Clients() []Client {
 	if r == nil {

@@ -36,7 +36,7 @@ func TestR17_OnlyTheClientsOwnSecretsAuthenticate(t *testing.T) {
 	t.Parallel()
 	r := load(t, `[{"id": "one", "secrets": ["`+hash("first")+`"], "scopes": ["send"]},
 		{"id": "two", "secrets": ["`+hash("old")+`", "`+hash("new")+`"], "scopes": ["check"], "directory": "bank"},
-		{"id": "app", "public": true, "scopes": ["signin"]}]`)
+		{"id": "app", "public": true, "scopes": ["signin"], "redirect_uris": ["com.example.app:/done"]}]`)
 	for _, tc := range []struct {
 		id, secret string
 		ok         bool
@@ -134,7 +134,7 @@ func TestANewSecretHas256BitsAndItsHash(t *testing.T) {
 //	go test ./internal/client -run '^$' -bench Authenticate -count 10
 func BenchmarkAuthenticate(b *testing.B) {
 	secret, _ := client.NewSecret()
-	r := load(b, `[{"id": "bank-web", "secrets": ["`+hash(secret)+`"], "scopes": ["send"]}, {"id": "spa", "public": true, "scopes": ["signin"]}]`)
+	r := load(b, `[{"id": "bank-web", "secrets": ["`+hash(secret)+`"], "scopes": ["send"]}, {"id": "spa", "public": true, "scopes": ["signin"], "redirect_uris": ["com.example.app:/done"]}]`)
 	other, _ := client.NewSecret()
 	for _, bench := range []struct{ name, id, secret string }{
 		{"unknown_id", "bank-app", secret}, {"wrong_secret", "bank-web", other}, {"public_client", "spa", secret}, {"right_secret", "bank-web", secret},

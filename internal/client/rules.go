@@ -139,6 +139,11 @@ func isRedirectURI(text string) bool {
 	return ok && (isWeb(u) || strings.Contains(u.Scheme, ".") && len(text) > len(u.Scheme)+1)
 }
 
+// hasOwnScheme reports whether a redirect address has a private-use scheme.
+func hasOwnScheme(text string) bool {
+	return !strings.HasPrefix(text, "https:") && !strings.HasPrefix(text, "http:")
+}
+
 // isOrigin accepts what browsers send in the header Origin: in lower case, without the
 // scheme's own port.
 func isOrigin(text string) bool {
