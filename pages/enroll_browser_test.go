@@ -104,9 +104,9 @@ func TestR9_Browser_EnrolFromTheQRCodeOnTheScreen(t *testing.T) {
 			b.Open(s.enroll("alice").PageURL)
 			b.Submit(mainButton)
 			sound(b, o)
-			b.Submit(".apps button")
+			b.Submit(".rows button")
 			sound(b, o)
-			b.Submit(".apps button")
+			b.Submit(".rows button")
 			b.Click(".save button")
 			b.WaitURL(s.app.URL + "/2fa/done")
 			if s.back().Get("error") != "canceled" {

@@ -9,6 +9,7 @@ import (
 	"twofa/internal/problem"
 	"twofa/internal/qr"
 	"twofa/internal/session"
+	"twofa/internal/visit"
 	"twofa/internal/web"
 )
 
@@ -22,21 +23,21 @@ var errLate = &problem.Error{Kind: problem.Expired, Err: errors.New("pages: the 
 // the session is bound to this browser. One storage round trip, none for a browser without the
 // session's cookie.
 func (s *Site) GetEnroll(screen string) func(*http.Request) Answer {
-	return s.get(enrollPlace, screen, func(v *visit) Answer {
-		if v.browser.IsZero() {
-			if !v.token.Opens(v.now) {
-				return v.end(http.StatusGone, endLink, errLate)
+	return s.get(enrollPlace, screen, func(v *page) Answer {
+		if v.Browser.IsZero() {
+			if !v.Token.Opens(v.Now) {
+				return v.End(http.StatusGone, visit.EndLink, errLate)
 			}
-			if err := v.giveSession(); err != nil {
-				return v.failed(err)
+			if err := v.GiveSession(); err != nil {
+				return v.Failed(err)
 			}
-			return v.intro(http.StatusOK, v.token.View.Fault)
+			return v.intro(http.StatusOK, v.Token.View.Fault)
 		}
 		_, d, err := v.draft()
-		o, isOver := errors.AsType[over](err)
+		o, isOver := errors.AsType[visit.Over](err)
 		switch {
 		case errors.Is(err, errNoDraft):
-			return v.intro(http.StatusOK, v.token.View.Fault)
+			return v.intro(http.StatusOK, v.Token.View.Fault)
 		case isOver:
 			a, _ := v.leave(o)
 			return a
@@ -44,27 +45,24 @@ func (s *Site) GetEnroll(screen string) func(*http.Request) Answer {
 			a := v.intro(http.StatusServiceUnavailable, &web.Fault{Key: "page_error_failure"})
 			a.Problem = err
 			return a
-		case screen == screenApp && d.Waits(v.now):
+		case screen == screenApp && d.Waits(v.Now):
 			return v.scan(d)
 		}
-		return v.answer(http.StatusOK, v.apps(d))
+		return v.Answer(http.StatusOK, v.apps(d))
 	})
 }
 
 // intro is the first screen.
-func (v *visit) intro(status int, fault *web.Fault) Answer {
-	return v.answer(status, web.IntroScreen{Form: v.form("begin"), Fault: fault, Cancel: v.form("cancel")})
+func (v *page) intro(status int, fault *web.Fault) Answer {
+	return v.Answer(status, web.IntroScreen{Form: v.Form("begin"), Fault: fault, Cancel: v.Form("cancel")})
 }
 
 // draft is what was done in the session until now. One storage round trip.
-func (v *visit) draft() (loaded session.Loaded, d enroll.Draft, err error) {
-	if loaded, err = v.Sessions.Load(v.ctx, v.token.Session); err != nil {
-		return loaded, d, err
-	}
-	rec, err := v.entered(loaded.Record)
+func (v *page) draft() (loaded session.Loaded, d enroll.Draft, err error) {
+	loaded, rec, err := v.Load()
 	switch {
 	case err != nil:
-		return loaded, d, refused(rec, err)
+		return loaded, d, err
 	case rec.Draft == nil:
 		return loaded, d, errNoDraft
 	}
@@ -75,36 +73,36 @@ func (v *visit) draft() (loaded session.Loaded, d enroll.Draft, err error) {
 }
 
 // scan is the screen with the QR code.
-func (v *visit) scan(d enroll.Draft) Answer {
+func (v *page) scan(d enroll.Draft) Answer {
 	uri := d.URI()
-	code, err := qr.SVG(uri, v.Renderer.Texts.Page(v.locale).Text("page_enroll_qr", nil))
+	code, err := qr.SVG(uri, v.Renderer.Texts.Page(v.Locale).Text("page_enroll_qr", nil))
 	if err != nil { // the name and the issuer are too long for a QR code: the key is enough
 		code = ""
 	}
-	name := v.token.View.Typed
+	name := v.Token.View.Typed
 	if name == "" {
 		name = d.FreeName()
 	}
-	return v.answer(http.StatusOK, web.ScanScreen{
-		Form: v.form(screenApp), QR: template.HTML(code), URI: uri, Key: d.Pending.Key(), Name: name, //nolint:gosec // made by us
-		Fault: v.token.View.Fault, Back: v.path(screenMain), Cancel: v.form("cancel"),
+	return v.Answer(http.StatusOK, web.ScanScreen{
+		Form: v.Form(screenApp), QR: template.HTML(code), URI: uri, Key: d.Pending.Key(), Name: name, //nolint:gosec // made by us
+		Fault: v.Token.View.Fault, Back: v.Path(screenMain), Cancel: v.Form("cancel"),
 	})
 }
 
 // apps is the screen with all apps and the recovery codes.
-func (v *visit) apps(d enroll.Draft) web.AppsScreen {
+func (v *page) apps(d enroll.Draft) web.AppsScreen {
 	s := web.AppsScreen{
-		CodesLeft: d.CodesLeft, NewCodes: d.Codes != nil, Codes: v.form("codes"), Changed: d.Changed(), Save: v.form("save"),
-		Fault: v.token.View.Fault, Notice: v.token.View.Notice, Cancel: v.form("cancel"),
+		CodesLeft: d.CodesLeft, NewCodes: d.Codes != nil, Codes: v.Form("codes"), Changed: d.Changed(), Save: v.Form("save"),
+		Fault: v.Token.View.Fault, Notice: v.Token.View.Notice, Cancel: v.Form("cancel"),
 	}
 	for _, a := range d.Apps {
-		s.Apps = append(s.Apps, web.App{ID: a.ID, Name: a.Name, Since: a.At, Removed: d.Goes(a.ID), Remove: v.form("remove"), Keep: v.form("keep")})
+		s.Apps = append(s.Apps, web.App{ID: a.ID, Name: a.Name, Since: a.At, Removed: d.Goes(a.ID), Remove: v.Form("remove"), Keep: v.Form("keep")})
 	}
 	for _, a := range d.Added {
-		s.Apps = append(s.Apps, web.App{ID: a.ID, Name: a.Name, Since: a.At, New: true, Remove: v.form("remove")})
+		s.Apps = append(s.Apps, web.App{ID: a.ID, Name: a.Name, Since: a.At, New: true, Remove: v.Form("remove")})
 	}
 	if !d.Full() {
-		add := v.form("add")
+		add := v.Form("add")
 		s.Add = &add
 	}
 	return s

@@ -12,6 +12,7 @@ import (
 	"twofa/internal/reqlog"
 	"twofa/internal/session"
 	"twofa/internal/totp"
+	"twofa/internal/visit"
 	"twofa/internal/web"
 	"twofa/otpverify"
 )
@@ -26,46 +27,46 @@ var enrollActions = map[string]action{
 // kept in the session's row until the app fetches it. One read and one write of that row; the
 // first form also reads the user's, and new recovery codes are counted there.
 func (s *Site) PostEnroll(name string) func(*http.Request) Answer {
-	return s.post(enrollPlace, inBrowser(enrollActions[name]))
+	return s.Post(enrollPlace, visit.InBrowser(s.on(enrollActions[name])))
 }
 
 // begin is the form that begins the enrolment, and binds the session to the browser. A person
 // without an app sees the QR code next.
-func begin(v *visit, _ url.Values) Answer {
+func begin(v *page, _ url.Values) Answer {
 	loaded, _, err := v.draft()
 	if !errors.Is(err, errNoDraft) {
 		if err != nil {
-			return v.refuseEnroll(err, view{})
+			return v.refuseEnroll(err, visit.View{})
 		}
-		return v.redirect(screenMain, view{}, nil)
+		return v.Redirect(screenMain, visit.View{}, nil)
 	}
-	d, err := v.Users.BeginDraft(v.ctx, v.token.Page)
+	d, err := v.Users.BeginDraft(v.Ctx, v.Token.Page)
 	if err != nil {
-		return v.refuseEnroll(err, view{})
+		return v.refuseEnroll(err, visit.View{})
 	}
-	if _, err := v.change(&loaded, v.edited(func(encoded []byte) ([]byte, error) {
+	if _, err := v.Change(&loaded, v.edited(func(encoded []byte) ([]byte, error) {
 		if encoded != nil { // the form was sent twice
 			return encoded, nil
 		}
 		return d.Encode()
 	})); err != nil {
-		return v.refuseEnroll(err, view{})
+		return v.refuseEnroll(err, visit.View{})
 	}
-	return v.redirect(screenApp, view{}, nil)
+	return v.Redirect(screenApp, visit.View{}, nil)
 }
 
 // edited is the transition of a session whose draft changes.
-func (v *visit) edited(edit func(draft []byte) ([]byte, error)) session.Transition {
+func (v *page) edited(edit func(draft []byte) ([]byte, error)) session.Transition {
 	return func(old session.Record) (session.Record, error) {
-		return session.Edit(old, v.token.Page, v.browser, edit, v.now)
+		return session.Edit(old, v.Token.Page, v.Browser, edit, v.Now)
 	}
 }
 
 // edit changes the draft. An error of f is returned after its draft was kept: a wrong code
 // counts.
-func (v *visit) edit(f func(enroll.Draft) (enroll.Draft, error)) (d enroll.Draft, err error) {
+func (v *page) edit(f func(enroll.Draft) (enroll.Draft, error)) (d enroll.Draft, err error) {
 	var failed error
-	_, err = v.change(nil, v.edited(func(encoded []byte) ([]byte, error) {
+	_, err = v.Change(nil, v.edited(func(encoded []byte) ([]byte, error) {
 		if encoded == nil {
 			return nil, errNoDraft
 		}
@@ -83,11 +84,11 @@ func (v *visit) edit(f func(enroll.Draft) (enroll.Draft, error)) (d enroll.Draft
 }
 
 // addApp is the form that shows a QR code for one more app.
-func addApp(v *visit, _ url.Values) Answer {
+func addApp(v *page, _ url.Values) Answer {
 	if _, err := v.edit(v.Users.AddToDraft); err != nil {
-		return v.refuseEnroll(err, view{})
+		return v.refuseEnroll(err, visit.View{})
 	}
-	return v.redirect(screenApp, view{}, nil)
+	return v.Redirect(screenApp, visit.View{}, nil)
 }
 
 // formOf names a form that was sent.
@@ -100,9 +101,9 @@ func formOf(form url.Values) enroll.Form {
 const maxShown = 4 * totp.MaxName
 
 // confirmApp is the form with the first code of an app, and its name.
-func confirmApp(v *visit, form url.Values) Answer {
+func confirmApp(v *page, form url.Values) Answer {
 	_, err := v.edit(func(old enroll.Draft) (enroll.Draft, error) {
-		d, err := enroll.Confirm(old, form.Get("code"), form.Get("name"), formOf(form), v.now)
+		d, err := enroll.Confirm(old, form.Get("code"), form.Get("name"), formOf(form), v.Now)
 		if err != nil && d.Pending == nil { // too late, or the last wrong code: go on with a new secret
 			if fresh, full := v.Users.AddToDraft(d); full == nil {
 				return fresh, enroll.ErrGone
@@ -112,55 +113,55 @@ func confirmApp(v *visit, form url.Values) Answer {
 		return d, err
 	})
 	if err != nil {
-		w := view{Typed: form.Get("name")}
+		w := visit.View{Typed: form.Get("name")}
 		if len(w.Typed) > maxShown {
 			w.Typed = ""
 		}
-		return v.refuseEnroll(wrong{err, otpverify.FactorTOTP}, w)
+		return v.refuseEnroll(visit.CodeError{Err: err, Factor: otpverify.FactorTOTP}, w)
 	}
-	return v.redirect(screenMain, view{Notice: "page_enroll_confirmed"}, nil)
+	return v.Redirect(screenMain, visit.View{Notice: "page_enroll_confirmed"}, nil)
 }
 
 // removeApp and keepApp are the forms beside an app.
-func removeApp(v *visit, form url.Values) Answer {
+func removeApp(v *page, form url.Values) Answer {
 	return v.changeApp(enroll.Remove, form)
 }
 
-func keepApp(v *visit, form url.Values) Answer {
+func keepApp(v *page, form url.Values) Answer {
 	return v.changeApp(enroll.Keep, form)
 }
 
-func (v *visit) changeApp(f func(enroll.Draft, string) (enroll.Draft, error), form url.Values) Answer {
+func (v *page) changeApp(f func(enroll.Draft, string) (enroll.Draft, error), form url.Values) Answer {
 	if _, err := v.edit(func(d enroll.Draft) (enroll.Draft, error) { return f(d, form.Get("id")) }); err != nil {
-		return v.refuseEnroll(err, view{})
+		return v.refuseEnroll(err, visit.View{})
 	}
-	return v.redirect(screenMain, view{Notice: "page_enroll_unsaved"}, nil)
+	return v.Redirect(screenMain, visit.View{Notice: "page_enroll_unsaved"}, nil)
 }
 
 // makeCodes is the form that shows new recovery codes, in the answer itself: no other page has
 // them again. One storage round trip, two for the user's row, and two for the draft.
-func makeCodes(v *visit, form url.Values) Answer {
+func makeCodes(v *page, form url.Values) Answer {
 	by := formOf(form)
 	_, d, err := v.draft()
 	if err == nil && d.ShownBy == by {
 		err = enroll.ErrShown
 	}
 	if err != nil {
-		return v.refuseEnroll(err, view{})
+		return v.refuseEnroll(err, visit.View{})
 	}
-	codes, fresh, err := v.Users.DraftCodes(v.ctx, d)
+	codes, fresh, err := v.Users.DraftCodes(v.Ctx, d)
 	if err == nil {
 		_, err = v.edit(func(d enroll.Draft) (enroll.Draft, error) { return enroll.ShowCodes(d, fresh, by) })
 	}
 	if err != nil {
-		return v.refuseEnroll(err, view{})
+		return v.refuseEnroll(err, visit.View{})
 	}
-	return v.answer(http.StatusOK, web.CodesScreen{Codes: codes, Set: hex.EncodeToString(by[:]), Keep: v.form("kept")})
+	return v.Answer(http.StatusOK, web.CodesScreen{Codes: codes, Set: hex.EncodeToString(by[:]), Keep: v.Form("kept")})
 }
 
 // keepCodes is the form below the recovery codes. Before it, nothing replaces the old ones: the
 // answer with the codes may not have arrived.
-func keepCodes(v *visit, form url.Values) Answer {
+func keepCodes(v *page, form url.Values) Answer {
 	_, err := v.edit(func(d enroll.Draft) (enroll.Draft, error) {
 		var by enroll.Form
 		if n, err := hex.Decode(by[:], []byte(form.Get("set"))); err != nil || n != len(by) {
@@ -169,65 +170,65 @@ func keepCodes(v *visit, form url.Values) Answer {
 		return enroll.KeepCodes(d, by)
 	})
 	if err != nil {
-		return v.refuseEnroll(err, view{})
+		return v.refuseEnroll(err, visit.View{})
 	}
-	return v.redirect(screenMain, view{}, nil)
+	return v.Redirect(screenMain, visit.View{}, nil)
 }
 
 // cancelEnroll is the form that ends the enrolment without a change.
-func cancelEnroll(v *visit, _ url.Values) Answer {
-	if _, err := v.change(nil, func(old session.Record) (session.Record, error) {
-		return session.Cancel(old, v.token.Page, v.browser, v.now)
+func cancelEnroll(v *page, _ url.Values) Answer {
+	if _, err := v.Change(nil, func(old session.Record) (session.Record, error) {
+		return session.Cancel(old, v.Token.Page, v.Browser, v.Now)
 	}); err != nil {
-		return v.refuseEnroll(err, view{})
+		return v.refuseEnroll(err, visit.View{})
 	}
-	return v.redirect(screenEnd, view{End: endUnchanged}, nil)
+	return v.Redirect(screenEnd, visit.View{End: endUnchanged}, nil)
 }
 
 // save is the form that ends the enrolment. Without a change, it is the same as cancel.
-func save(v *visit, form url.Values) Answer {
+func save(v *page, form url.Values) Answer {
 	loaded, d, err := v.draft()
 	if err != nil {
-		return v.refuseEnroll(err, view{})
+		return v.refuseEnroll(err, visit.View{})
 	}
 	if !d.Changed() {
 		return cancelEnroll(v, form)
 	}
 	result := session.NewResult()
-	rec, err := v.change(&loaded, func(old session.Record) (session.Record, error) {
-		return session.Save(old, v.token.Page, v.browser, result, v.now)
+	rec, err := v.Change(&loaded, func(old session.Record) (session.Record, error) {
+		return session.Save(old, v.Token.Page, v.Browser, result, v.Now)
 	})
 	if err != nil {
-		return v.refuseEnroll(err, view{})
+		return v.refuseEnroll(err, visit.View{})
 	}
 	return v.done(rec)
 }
 
 // contest ends an enrolment of which this browser is not the one that it is bound to: one of the
 // two is a stranger's, who must not finish it.
-func (v *visit) contest(o over) {
-	if !errors.Is(o.error, session.ErrBrowser) {
+func (v *page) contest(o visit.Over) {
+	if !errors.Is(o.Err, session.ErrBrowser) {
 		return
 	}
-	if _, err := v.change(nil, session.Contest); err != nil {
-		reqlog.Add(v.ctx, slog.String("not_contested", err.Error()))
+	if _, err := v.Change(nil, session.Contest); err != nil {
+		reqlog.Add(v.Ctx, slog.String("not_contested", err.Error()))
 	}
 }
 
 // refuseEnroll answers what could not be done on the enrolment page.
-func (v *visit) refuseEnroll(err error, w view) Answer {
-	if o, ok := errors.AsType[over](err); ok {
+func (v *page) refuseEnroll(err error, w visit.View) Answer {
+	if o, ok := errors.AsType[visit.Over](err); ok {
 		v.contest(o)
 		if a, left := v.leave(o); left {
 			return a
 		}
-		err = o.error
+		err = o.Err
 	}
 	screen := screenMain
-	logged := problemOf(err)
+	logged := visit.ProblemOf(err)
 	switch p, _ := errors.AsType[*problem.Error](err); {
 	case errors.Is(err, errNoDraft):
-		return v.redirect(screenMain, view{}, logged)
+		return v.Redirect(screenMain, visit.View{}, logged)
 	case errors.Is(err, enroll.ErrGone):
 		screen, w.Fault = screenApp, &web.Fault{Key: "page_error_old_qr"}
 	case errors.Is(err, enroll.ErrName):
@@ -238,16 +239,16 @@ func (v *visit) refuseEnroll(err error, w view) Answer {
 	case errors.Is(err, enroll.ErrShown):
 		w.Fault = &web.Fault{Key: "page_codes_shown"}
 	case p == nil:
-		return v.failed(err)
+		return v.Failed(err)
 	case p.Kind == problem.NotFound: // the user was erased
-		return v.redirect(screenEnd, view{End: endExpired}, p)
+		return v.Redirect(screenEnd, visit.View{End: visit.EndExpired}, p)
 	case p.Kind == problem.TooManyChanges:
-		logged, w.Fault = p, v.waitFault("page_error_codes", p)
+		logged, w.Fault = p, v.WaitFault("page_error_codes", p)
 	default:
-		if _, typed := errors.AsType[wrong](err); typed {
+		if _, typed := errors.AsType[visit.CodeError](err); typed {
 			screen = screenApp
 		}
-		logged, w.Fault = p, v.fault(err, p, w)
+		logged, w.Fault = p, v.Fault(err, "")
 	}
-	return v.redirect(screen, w, logged)
+	return v.Redirect(screen, w, logged)
 }

@@ -25,12 +25,28 @@ const (
 	Enroll  Kind = "enroll"        // the state of an enrolment page
 	Session Kind = "session"       // the cookie of a page session
 	Known   Kind = "known browser" // the cookie with the addresses that were proven in a browser
+
+	Authorize  Kind = "authorize"    // the request of an app, in the first form of a sign-in
+	SignIn     Kind = "sign-in"      // the state of a page of a sign-in
+	SignInLink Kind = "sign-in link" // a magic link of a sign-in
+	Account    Kind = "account"      // the cookie of a browser in which a person is signed in
+	Logout     Kind = "logout"       // the request of an app to sign out, in the form that asks the person
 )
 
 // Max is the greatest length of a capability in bytes. A page usually has some 600; with an
 // e-mail address of 254 characters and a payment of 100 characters of another script it has
 // 2,000.
 const Max = 2560
+
+// maxAuthorize is that of the request of an app, which is in a form: its state alone may have 4 KB.
+const maxAuthorize = 12 << 10
+
+func (k Kind) max() int {
+	if k == Authorize || k == Logout {
+		return maxAuthorize
+	}
+	return Max
+}
 
 // Errors of Seal and Open.
 var (
@@ -49,7 +65,7 @@ func Seal(keys *secret.Keyring, kind Kind, v any) (string, error) {
 		return "", err
 	}
 	text := base64.RawURLEncoding.EncodeToString(keys.SealCapability(plain, string(kind)))
-	if len(text) > Max {
+	if len(text) > kind.max() {
 		return "", ErrSize
 	}
 	return text, nil
@@ -57,7 +73,7 @@ func Seal(keys *secret.Keyring, kind Kind, v any) (string, error) {
 
 // Open reads into v what Seal was given. The error is ErrClosed.
 func Open(keys *secret.Keyring, kind Kind, text string, v any) error {
-	if len(text) > Max {
+	if len(text) > kind.max() {
 		return ErrClosed
 	}
 	box, err := base64.RawURLEncoding.Strict().DecodeString(text)

@@ -48,6 +48,9 @@ const (
 	CheckPath  = "/verify/check"
 	EnrollPath = "/verify/enroll"
 	LinkPath   = "/verify/link"
+	// SignInPath and SignInLinkPath are those of sign-in.
+	SignInPath     = "/oidc/signin"
+	SignInLinkPath = "/oidc/link"
 )
 
 // Site is where people reach the pages.
@@ -102,6 +105,10 @@ type Page struct {
 	Recovery  bool              `json:"b,omitzero"` // the user has recovery codes
 	ExpiresAt int64             `json:"e"`          // in Unix seconds
 	Sent      *Sent             `json:"n,omitzero"`
+	// SignIn is true for a sign-in. FormAction is where its forms lead in the end, beside this
+	// service: see web.Headers. "" for nowhere.
+	SignIn     bool   `json:"j,omitzero"`
+	FormAction string `json:"f,omitzero"`
 }
 
 // Sent is the last code of a session as the page shows it.
@@ -116,6 +123,7 @@ type Sent struct {
 	Length      int               `json:"l"`
 	Digits      bool              `json:"d,omitzero"`
 	Failed      bool              `json:"f,omitzero"` // a message was not delivered
+	Known       bool              `json:"k,omitzero"` // started in a browser in which the address was proven before
 }
 
 const pageVersion = 1
@@ -205,6 +213,12 @@ func Parse(text string) (s otp.Session, ok bool) {
 	}
 	_, err := hex.Decode(s[:], []byte(digits))
 	return s, err == nil && s != otp.Session{}
+}
+
+// Random draws a session.
+func Random() (s otp.Session) {
+	_, _ = rand.Read(s[:]) // never fails: crypto/rand ends the process instead
+	return s
 }
 
 // Of returns the session in which a verification was started. A repetition of the request

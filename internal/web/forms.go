@@ -4,23 +4,47 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
 
 // policy is the Content-Security-Policy of all pages. The icon is an empty data: address, so
-// that browsers ask for none. An app is reached by a link or a refresh, never by the redirect
-// of a form: form-action would forbid that.
+// that browsers ask for none. It ends with form-action, to which Headers adds: browsers hold the
+// redirects of a form to it too. Without more, an app is reached by a link or a refresh alone.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
 
 // permissions allows what the script uses, and nothing else that browsers know.
 const permissions = "otp-credentials=(self), accelerometer=(), autoplay=(), browsing-topics=(), camera=(), display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(), gyroscope=(), hid=(), identity-credentials-get=(), idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), publickey-credentials-create=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), storage-access=(), usb=(), window-management=(), xr-spatial-tracking=()"
 
+// Answer is what a browser gets.
+type Answer struct {
+	Status  int
+	Header  map[string]string
+	Cookies []*http.Cookie
+	Body    []byte
+	// Problem is why the person did not get what they asked for, for the log. nil: they did.
+	Problem error
+}
+
+// formSource is a source of form-action (CSP 3, 2.3.1): a scheme, or an origin. It has nothing
+// that ends the source or the directive.
+var formSource = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:(//[A-Za-z0-9.-]+(:[0-9]+)?)?$`)
+
 // Headers returns the headers of a page. The map is the caller's.
-func Headers() map[string]string {
+//
+// formActions are where the redirects of its forms may lead, beside this service: origins like
+// https://app.example, or schemes like com.example.app:. Others are left out, "" among them.
+func Headers(formActions ...string) map[string]string {
+	csp := policy
+	for _, source := range formActions {
+		if formSource.MatchString(source) {
+			csp += " " + source
+		}
+	}
 	return map[string]string{
 		"Content-Type":               "text/html; charset=utf-8",
-		"Content-Security-Policy":    policy,
+		"Content-Security-Policy":    csp,
 		"Cache-Control":              "no-store",
 		"Referrer-Policy":            "no-referrer",
 		"Cross-Origin-Opener-Policy": "same-origin",

@@ -114,3 +114,28 @@ func TestHeaders(t *testing.T) {
 		t.Error("the headers of two pages are one map")
 	}
 }
+
+// What a form may lead to is added to form-action, and nothing else of the policy can change.
+func TestHeaders_FormActions(t *testing.T) {
+	csp := func(sources ...string) string { return web.Headers(sources...)["Content-Security-Policy"] }
+	none := csp()
+	for _, source := range []string{"https://app.example", "http://127.0.0.1:8080", "com.example.app:", "http:"} {
+		if got := csp(source); got != none+" "+source {
+			t.Errorf("%s: %s", source, got)
+		}
+	}
+	if got := csp("https://a.example", "", "https://b.example"); got != none+" https://a.example https://b.example" {
+		t.Error(got)
+	}
+	for _, bad := range []string{
+		"", "*", "https:; script-src *", "https://a.example; script-src *", "https://a.example script-src", "https://a.example, default-src *", "https://a.example\r\nX: y", "https://a.example\n",
+		"'unsafe-inline'", "https://*.example", "https://a.example/path", "https://a.example:", "//a.example", "a.example", "https://\u00e9.example",
+	} {
+		if got := csp(bad); got != none {
+			t.Errorf("%q: %s", bad, got)
+		}
+	}
+	if !strings.HasSuffix(none, "; form-action 'self'") {
+		t.Errorf("the policy does not end with form-action: %s", none)
+	}
+}

@@ -1,4 +1,4 @@
-package pages
+package visit
 
 import (
 	"crypto/rand"
@@ -17,7 +17,7 @@ type sessionCookie struct {
 	Browser [16]byte    `json:"b"` // random
 }
 
-// knownCookie is what the cookie of a known browser holds.
+// knownCookie is what the cookie of a known browser holds. The zero one is of a browser without.
 type knownCookie struct {
 	ID     [8]byte  `json:"i"` // random
 	Proven []proven `json:"p"` // the oldest first
@@ -28,9 +28,6 @@ type proven struct {
 	Tag [16]byte `json:"t"` // a keyed hash of client and address
 	At  int64    `json:"a"` // in Unix milliseconds
 }
-
-// knownBrowser is a browser with its cookie. The zero one has none.
-type knownBrowser struct{ knownCookie }
 
 const (
 	maxProven     = 10
@@ -45,60 +42,64 @@ const (
 func sessionName(s otp.Session) string { return sessionPrefix + hex.EncodeToString(s[:4]) }
 
 // readCookies reads the cookies of the session and of the known browser.
-func (v *visit) readCookies() {
+func (v *Visit) readCookies() {
 	var c sessionCookie
-	text := v.Cookies.Value(v.request, sessionName(v.token.Session))
-	if capability.Open(v.Keys, capability.Session, text, &c) == nil && c.Session == v.token.Session {
-		v.browser = session.HashOf(string(c.Browser[:]))
+	text := v.Cookies.Value(v.Request, sessionName(v.Token.Session))
+	if capability.Open(v.Keys, capability.Session, text, &c) == nil && c.Session == v.Token.Session {
+		v.Browser = session.HashOf(string(c.Browser[:]))
 	}
 	var k knownCookie
-	if capability.Open(v.Keys, capability.Known, v.Cookies.Value(v.request, knownName), &k) == nil {
-		v.known = knownBrowser{k}
+	if capability.Open(v.Keys, capability.Known, v.Cookies.Value(v.Request, knownName), &k) == nil {
+		v.known = k
 	}
 }
 
-// giveSession sets the cookie of the session, unless the browser has it.
-func (v *visit) giveSession() error {
-	if !v.browser.IsZero() {
+// GiveSession sets the cookie of the session, unless the browser has it.
+func (v *Visit) GiveSession() error {
+	if !v.Browser.IsZero() {
 		return nil
 	}
-	c := sessionCookie{Session: v.token.Session}
+	c := sessionCookie{Session: v.Token.Session}
 	_, _ = rand.Read(c.Browser[:])
 	text, err := capability.Seal(v.Keys, capability.Session, c)
 	if err != nil {
 		return err
 	}
-	v.cookies = append(v.cookies, v.Cookies.New(sessionName(c.Session), text, keepSession))
+	v.NewCookies = append(v.NewCookies, v.Cookies.New(sessionName(c.Session), text, keepSession))
 	return nil
 }
 
 // tag is a keyed hash of the client and an address. Nothing else begins with browser and a
 // null byte in the index.
-func (v *visit) tag(address string) [16]byte {
-	sum := v.Keys.Index("browser\x00" + v.client.ID + "\x00" + address)
+func (v *Visit) tag(address string) [16]byte {
+	sum := v.Keys.Index("browser\x00" + v.Client.ID + "\x00" + address)
 	return [16]byte(sum[:16])
 }
 
-// proved returns when the address was proven in this browser, zero if it was not.
-func (v *visit) proved(address string) (b otp.Browser) {
+// Known is the id of the known browser, zero if the request has none.
+func (v *Visit) Known() [8]byte { return v.known.ID }
+
+// Proved returns when the address was proven in this browser for this client, zero if it was
+// not.
+func (v *Visit) Proved(address string) (b otp.Browser) {
 	tag := v.tag(address)
 	for _, p := range v.known.Proven {
-		if at := time.UnixMilli(p.At); p.Tag == tag && v.now.Sub(at) < otp.KnownFor {
+		if at := time.UnixMilli(p.At); p.Tag == tag && v.Now.Sub(at) < otp.KnownFor {
 			b = otp.Browser{ID: v.known.ID, ProvenAt: at}
 		}
 	}
 	return b
 }
 
-// remember adds the address to the cookie of the known browser.
-func (v *visit) remember(address string, at time.Time) error {
-	k := v.known.knownCookie
+// Remember adds an address that was proven at that time to the cookie of the known browser.
+func (v *Visit) Remember(address string, at time.Time) error {
+	k := v.known
 	if k.ID == ([8]byte{}) {
 		_, _ = rand.Read(k.ID[:])
 	}
 	tag := v.tag(address)
 	k.Proven = slices.DeleteFunc(slices.Clone(k.Proven), func(p proven) bool {
-		return p.Tag == tag || v.now.Sub(time.UnixMilli(p.At)) >= otp.KnownFor
+		return p.Tag == tag || v.Now.Sub(time.UnixMilli(p.At)) >= otp.KnownFor
 	})
 	k.Proven = append(k.Proven, proven{tag, at.UnixMilli()})
 	k.Proven = k.Proven[max(0, len(k.Proven)-maxProven):]
@@ -106,6 +107,6 @@ func (v *visit) remember(address string, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	v.cookies = append(v.cookies, v.Cookies.New(knownName, text, otp.KnownFor))
+	v.NewCookies = append(v.NewCookies, v.Cookies.New(knownName, text, otp.KnownFor))
 	return nil
 }
