@@ -66,6 +66,7 @@ func deliveryOf(v otp.Verification) *Delivery {
 
 func (s *Service) answer(st delivery.State) Answer {
 	r, v := st.Recipient, st.Verification
+	v.Conceal(st.Now)
 	a := Answer{
 		ID: v.ID, Status: v.Status, To: address.Mask(r.AddressFor(v, v.Channel())), Channel: v.Channel(), Purpose: v.Purpose,
 		ExpiresAt: v.ExpiresAt, ChecksLeft: r.ChecksLeft(v, s.Policy, st.Now),

@@ -22,11 +22,11 @@ const (
 
 // transition makes the stored transition of a start or resend that came at that time. It
 // sends a message only if the limits over many addresses admit it. send is what they need
-// to know of the message.
+// to know of the message, and request what its sender does.
 type transition struct {
-	send guard.Send
-	link delivery.Link // nil: the mail has none
-	make func(ctx context.Context, now time.Time, limits limits) (otp.Recipient, otp.Verification, error)
+	send    guard.Send
+	request delivery.Request
+	make    func(ctx context.Context, now time.Time, limits limits) (otp.Recipient, otp.Verification, error)
 }
 
 // limits are those over many addresses, for one message.
@@ -64,16 +64,16 @@ func (l limits) admit(old, next otp.Recipient, v otp.Verification, err error) (o
 // once makes the transition and sends its message, all within [deadline.Sending], so
 // that the request has ended when it no longer counts as under way. While another
 // delivery of the same call is under way, once waits.
-func (s *Service) once(ctx context.Context, idem otp.Idempotency, change transition) (sent, error) {
+func (s *Service) once(ctx context.Context, change transition) (sent, error) {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		done, err := s.try(ctx, idem, change)
+		done, err := s.try(ctx, change)
 		if errors.Is(err, errTyped) {
 			change.send.Typed = true
-			done, err = s.try(ctx, idem, change)
+			done, err = s.try(ctx, change)
 		}
 		if errors.Is(err, errProven) {
 			change.send.Typed, change.send.Proven = true, true
-			done, err = s.try(ctx, idem, change)
+			done, err = s.try(ctx, change)
 		}
 		other, waits := errors.AsType[*otp.UnderWayError](err)
 		if !waits {
@@ -92,7 +92,7 @@ func (s *Service) once(ctx context.Context, idem otp.Idempotency, change transit
 // try is once without waiting. What the limits over many addresses need of storage is
 // read beside the recipient's row, and written beside that row and the sending: at most
 // one more round trip in sequence.
-func (s *Service) try(ctx context.Context, idem otp.Idempotency, change transition) (sent, error) {
+func (s *Service) try(ctx context.Context, change transition) (sent, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline.Sending)
 	defer cancel()
 	now := s.Now()
@@ -101,7 +101,7 @@ func (s *Service) try(ctx context.Context, idem otp.Idempotency, change transiti
 	defer func() { ticket.End(counted) }()
 	r, v, err := change.make(ctx, now, limits{change.send, ticket})
 	counted = err == nil // as in the row: also a message that the provider then refuses
-	return s.send(ctx, idem, delivery.State{Recipient: r, Verification: v, Now: now}, change.link, err)
+	return s.send(ctx, delivery.State{Recipient: r, Verification: v, Now: now}, change.request, err)
 }
 
 func (s *Service) wait(ctx context.Context, d time.Duration) {

@@ -63,7 +63,7 @@ type Service struct {
 type Sender interface {
 	// Down returns the providers of the channels that fail for everybody at present.
 	Down(channels []channel.Channel) []string
-	Send(ctx context.Context, st delivery.State, i otp.Idempotency, link delivery.Link) (delivery.State, error)
+	Send(ctx context.Context, st delivery.State, req delivery.Request) (delivery.State, error)
 }
 
 // Channels knows what the channels of the service can do: see [notify.Senders].
@@ -144,6 +144,7 @@ func (s *Service) start(ctx context.Context, req Request, page *onPage, idempote
 	row := s.Recipients.Key(start.Address)
 	if page != nil && page.random != [8]byte{} {
 		random = page.random
+		random[0] ^= byte(start.Origin) // the same form is another start once its browser is known
 	}
 	start.ID, start.Key, start.Idempotency = s.Recipients.NewID(row, random), s.Recipients.Keys.Current(), idem
 	if page != nil {
@@ -151,9 +152,9 @@ func (s *Service) start(ctx context.Context, req Request, page *onPage, idempote
 			return none, err
 		}
 	}
-	start.Down = s.Sender.Down(start.Workflow)
+	start.Down, start.Silent = s.Sender.Down(start.Workflow), page != nil && page.silent
 	send := guarded(ctx, start.Origin, same.ClientIP)
-	return s.once(ctx, idem, transition{send, s.linkOf(page), func(ctx context.Context, now time.Time, l limits) (otp.Recipient, otp.Verification, error) {
+	return s.once(ctx, transition{send, s.requestOf(page, idem), func(ctx context.Context, now time.Time, l limits) (otp.Recipient, otp.Verification, error) {
 		return s.Recipients.Change(ctx, row, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 			r, v, err := otp.Start(old, start, s.Policy, now)
 			return l.admit(old, r, v, err)
@@ -196,9 +197,9 @@ func (s *Service) resendFrom(ctx context.Context, id string, req ResendRequest, 
 			return none, err
 		}
 	}
-	resend.Down = s.Sender.Down(s.Channels.Channels())
+	resend.Down, resend.Silent = s.Sender.Down(s.Channels.Channels()), page != nil && page.silent
 	send := guarded(ctx, resend.Origin, same.ClientIP)
-	return s.once(ctx, resend.Idempotency, transition{send, s.linkOf(page), func(ctx context.Context, now time.Time, l limits) (otp.Recipient, otp.Verification, error) {
+	return s.once(ctx, transition{send, s.requestOf(page, resend.Idempotency), func(ctx context.Context, now time.Time, l limits) (otp.Recipient, otp.Verification, error) {
 		return s.Recipients.ChangeID(ctx, resend.Owner, resend.ID, func(old otp.Recipient) (otp.Recipient, otp.Verification, error) {
 			r, v, err := s.resend(ctx, old, resend, now)
 			return l.admit(old, r, v, err)
@@ -246,13 +247,13 @@ func (s *Service) mayStillReach(ctx context.Context, r otp.Recipient, v otp.Veri
 // send sends the message of a transition that spent a send, which is stored. If the
 // transition's error is a *otp.Replay, send sends nothing and gives the first answer
 // again.
-func (s *Service) send(ctx context.Context, idem otp.Idempotency, st delivery.State, link delivery.Link, err error) (sent, error) {
+func (s *Service) send(ctx context.Context, st delivery.State, req delivery.Request, err error) (sent, error) {
 	if replay, ok := errors.AsType[*otp.Replay](err); ok {
 		a, err := s.replay(st, replay)
 		return sent{a, st, true}, err
 	}
 	if err == nil && !st.Verification.Inbound() {
-		st, err = s.Sender.Send(ctx, st, idem, link)
+		st, err = s.Sender.Send(ctx, st, req)
 	}
 	if err != nil {
 		return sent{}, err

@@ -40,6 +40,8 @@ type onPage struct {
 	browser otp.Browser
 	ip      netip.Addr
 	random  [8]byte // of the id, so that a repetition of the form makes the same one
+	silent  bool
+	signIn  bool
 	bind    Bind
 	// page is what the address of the page holds.
 	page func(v otp.Verification) session.Page
@@ -65,6 +67,9 @@ func (p *onPage) read(start *otp.StartRequest, same *sameStart) {
 		return
 	}
 	start.Session, start.Origin, start.Browser = p.session, p.origin, p.browser
+	if p.signIn {
+		start.Purpose = otp.SignInPurpose
+	}
 	same.ClientIP, same.Page = p.ip, session.HashOf(session.Name(p.session))
 }
 
@@ -104,7 +109,7 @@ func (s *Service) StartPage(ctx context.Context, req Request, idempotencyKey str
 	done, err := s.start(ctx, req, on, idempotencyKey)
 	if (on.app || on.recovery) && on.start.Transaction == (otp.Transaction{}) && problem.Is(err, usedUp...) {
 		page := on.page(otp.Verification{Purpose: on.start.Purpose, Locale: on.start.Locale, User: on.start.User, Caller: on.start.Caller})
-		_, _ = rand.Read(page.Session[:]) // never fails: crypto/rand ends the process instead
+		page.Session = session.Random()
 		a, err = s.pageAnswer(page)
 		return a, false, err
 	}
@@ -170,7 +175,7 @@ func (a sent) onPage() *session.Sent {
 	v, r := a.state.Verification, a.state.Recipient
 	shown := &session.Sent{
 		ID: a.ID, To: a.To, Channel: a.Channel, Workflow: v.Workflow, ExpiresAt: a.ExpiresAt.Unix(),
-		Length: v.Shape.Length, Digits: v.Shape.Alphabet == otp.Digits,
+		Length: v.Shape.Length, Digits: v.Shape.Alphabet == otp.Digits, Known: v.Origin == otp.OriginKnown,
 	}
 	if !a.ResendAfter.IsZero() {
 		shown.ResendAfter = a.ResendAfter.Unix()
@@ -193,14 +198,18 @@ type FromPage struct {
 	Addr netip.Addr
 	// Browser is zero unless the address was proven in this browser before.
 	Browser otp.Browser
-	Bind    Bind
+	// Silent: nothing is sent, because no account has the address. All that can be observed
+	// from outside is as if the message had been sent, and so are the counters of the address.
+	// The code must be checked with Silent of otpverify.PageCheck, too.
+	Silent bool
+	Bind   Bind
 }
 
 // with returns the context in which a repetition of the form waits for the first one, and
 // what the request has of the page.
 func (f FromPage) with(ctx context.Context) (context.Context, *onPage) {
 	p := &onPage{
-		session: f.Page.Session, user: f.Page.User, origin: f.Page.Origin, browser: f.Browser, ip: f.Addr, bind: f.Bind,
+		session: f.Page.Session, user: f.Page.User, origin: f.Page.Origin, browser: f.Browser, ip: f.Addr, silent: f.Silent, signIn: f.Page.SignIn, bind: f.Bind,
 		page: func(otp.Verification) session.Page { return f.Page },
 	}
 	once := session.HashOf(session.Name(f.Page.Session) + "\n" + f.Once)
@@ -257,6 +266,11 @@ func (s *Service) CancelOnPage(ctx context.Context, page session.Page, id otp.ID
 	return err
 }
 
+// requestOf is what the sender has to know of a request for a page, nil for the client's server.
+func (s *Service) requestOf(page *onPage, i otp.Idempotency) delivery.Request {
+	return delivery.Request{Idempotency: i, Link: s.linkOf(page), Silent: page != nil && page.silent}
+}
+
 // linkOf returns how the link of a mail is made, nil if mails have none.
 func (s *Service) linkOf(page *onPage) delivery.Link {
 	if page == nil || !s.MagicLinks || s.Pages.PublicURL == "" {
@@ -265,10 +279,14 @@ func (s *Service) linkOf(page *onPage) delivery.Link {
 	return func(v otp.Verification) string {
 		l := session.Link{Page: page.page(v), Verification: v.ID, Attempt: len(v.Attempts), Until: v.ExpiresAt.Unix()}
 		l.Sent = &session.Sent{ID: v.ID}
-		t, err := capability.Seal(s.Recipients.Keys, capability.Link, l)
+		kind, path := capability.Link, session.LinkPath
+		if l.SignIn {
+			kind, path = capability.SignInLink, session.SignInLinkPath
+		}
+		t, err := capability.Seal(s.Recipients.Keys, kind, l)
 		if err != nil { // too long: the mail has the code
 			return ""
 		}
-		return s.Pages.URL(session.LinkPath, t)
+		return s.Pages.URL(path, t)
 	}
 }

@@ -47,8 +47,8 @@ type Service struct {
 // Alerter warns people.
 type Alerter interface {
 	// Alert warns the person that wrong codes were tried until none were left,
-	// and reports whether the warning is on its way.
-	Alert(ctx context.Context, r otp.Recipient, v otp.Verification) bool
+	// and reports whether the warning is on its way. A silent one is counted and not sent.
+	Alert(ctx context.Context, r otp.Recipient, v otp.Verification, silent bool) bool
 	// AlertUser tells the user that a recovery code was used, and how many are
 	// left, and reports whether the message is on its way.
 	AlertUser(ctx context.Context, u user.User, codesLeft int) bool
@@ -231,7 +231,7 @@ func (s *Service) checkAny(ctx context.Context, check otp.CheckRequest, apps []t
 func (s *Service) checkMessage(ctx context.Context, check otp.CheckRequest) (Answer, error) {
 	r, v, err := s.checkIn(ctx, check)
 	if refused, ok := errors.AsType[*problem.Error](err); ok && refused.Alerted {
-		refused.Alerted = s.Alerts.Alert(ctx, r, v)
+		refused.Alerted = s.Alerts.Alert(ctx, r, v, check.Silent)
 	}
 	if err != nil {
 		return Answer{}, err

@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"twofa/internal/address"
+	"twofa/internal/channel"
 	"twofa/internal/client"
 	"twofa/internal/enroll"
 	"twofa/internal/otp"
@@ -29,14 +30,21 @@ type PageCheck struct {
 	// now on.
 	Browser, Proves [8]byte
 	Remember        bool
+	// Silent: the verification, of FactorMessage, was started so (otpsend.FromPage). Its code was
+	// never sent, and nothing is approved: a right code is answered and counted as a wrong one,
+	// and the warning after the last one is counted and not sent.
+	Silent bool
 }
 
 // PageApproval is the approval of a page.
 type PageApproval struct {
 	// Kept is what Check gives to the app when it fetches the approval.
 	Kept []byte
-	// Address is the one that a code reached, "" if none did.
+	// Address is the one that a code reached, "" if none did. Channel is how.
 	Address string
+	Channel channel.Channel
+	// Test is true for a test number: nobody has proven anything.
+	Test bool
 	// At is when the code was approved.
 	At time.Time
 }
@@ -56,7 +64,7 @@ type kept struct {
 func (s *Service) CheckOnPage(ctx context.Context, p PageCheck) (PageApproval, error) {
 	check := otp.CheckRequest{
 		Caller: otp.Caller{Client: p.Page.Client, Session: p.Page.Session}, AnyOrigin: true, ID: p.ID,
-		Code: p.Code, Link: p.Link, Transaction: p.Page.Context, Browser: p.Browser, Proves: p.Proves, Remember: p.Remember,
+		Code: p.Code, Link: p.Link, Transaction: p.Page.Context, Browser: p.Browser, Proves: p.Proves, Remember: p.Remember, Silent: p.Silent,
 	}
 	if p.Factor != FactorMessage {
 		check.User, check.ID = p.Page.User, ""
@@ -68,10 +76,12 @@ func (s *Service) CheckOnPage(ctx context.Context, p PageCheck) (PageApproval, e
 	}
 	var a Answer
 	var err error
-	switch p.Factor {
-	case FactorTOTP:
+	switch {
+	case p.Silent:
+		a, err = s.checkMessage(ctx, check)
+	case p.Factor == FactorTOTP:
 		a, err = s.checkTOTP(ctx, check)
-	case FactorRecovery:
+	case p.Factor == FactorRecovery:
 		a, err = s.checkRecovery(ctx, check)
 	default:
 		if a, err = s.checkMessage(ctx, check); problem.Is(err, problem.AlreadyUsed) {
@@ -89,7 +99,7 @@ func (s *Service) CheckOnPage(ctx context.Context, p PageCheck) (PageApproval, e
 	if err != nil {
 		return PageApproval{}, problem.Unexpected(err)
 	}
-	return PageApproval{Kept: text, Address: says.Address, At: a.ApprovedAt}, nil
+	return PageApproval{Kept: text, Address: says.Address, Channel: a.Channel, Test: a.Test, At: a.ApprovedAt}, nil
 }
 
 // ShowCode returns the code of a verification that is pending, for a person who holds the link

@@ -17,16 +17,21 @@ import (
 
 // Alert warns the person that wrong codes were tried until none were left. It
 // reports whether the warning is on its way. It counts and is limited at each address
-// that it goes to, as [otp.Alert] decides: two storage round trips for each.
-func (s *Sender) Alert(ctx context.Context, r otp.Recipient, v otp.Verification) bool {
+// that it goes to, as [otp.Alert] decides: two storage round trips for each. A silent
+// warning is counted and not sent, and reports what one that was accepted does.
+func (s *Sender) Alert(ctx context.Context, r otp.Recipient, v otp.Verification, silent bool) bool {
 	count := func(old otp.Recipient, address string, now time.Time) (otp.Recipient, error) {
 		return otp.Alert(old, address, v.Caller, now)
 	}
 	var routes []route
 	for _, by := range append([]channel.Channel{r.PreferredBy(v.Client), v.Channel()}, v.Workflow...) {
-		routes = append(routes, route{channel: by, to: r.AddressFor(v, by), count: count})
+		routes = append(routes, route{channel: by, to: r.AddressFor(v, by), count: count, silent: silent})
 	}
-	return alerted(ctx, s.alert(ctx, routes, notify.Message{Brand: s.Brand(v.Client), Purpose: v.Purpose, Locale: v.Locale}) != "")
+	onItsWay := s.alert(ctx, routes, notify.Message{Brand: s.Brand(v.Client), Purpose: v.TextPurpose(), Locale: v.Locale}) != ""
+	if silent {
+		return onItsWay
+	}
+	return alerted(ctx, onItsWay)
 }
 
 // AlertUser tells a user that a recovery code was used, and how many are left,
@@ -69,6 +74,7 @@ type route struct {
 	channel channel.Channel
 	to      string
 	count   counting
+	silent  bool // it is counted, and nothing is sent
 }
 
 // alert sends a warning over the first route that works. It stops at a sender that
@@ -91,6 +97,9 @@ func (s *Sender) alert(ctx context.Context, routes []route, m notify.Message) ch
 		if !may {
 			reqlog.Add(ctx, slog.String("alert", "held back over "+string(r.channel)))
 			continue
+		}
+		if r.silent {
+			return r.channel
 		}
 		m.To, m.Alert = r.to, true
 		if sent, ended := s.alertOver(ctx, r.channel, m); ended {

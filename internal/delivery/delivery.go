@@ -53,16 +53,27 @@ type State struct {
 // Link returns the address that a mail with the code of a verification leads to, "" for none.
 type Link func(v otp.Verification) string
 
+// Request is what [Sender.Send] needs to know of a start or resend.
+type Request struct {
+	// Idempotency is the key under which the outcome is stored for a repetition of the request.
+	Idempotency otp.Idempotency
+	Link        Link // of mails; nil: they have none
+	// Silent gives no message to a provider: no account has the address, and nobody may learn
+	// that. All else is as after a message that the provider accepted, counters and round trips
+	// included. Nothing of it is on the log line.
+	Silent bool
+}
+
 // Send sends the last attempt of a verification, which has to be stored, and the
 // attempts that follow it if a provider refuses. It returns the state that is
 // stored in the end. The error says why no provider accepted a message, or that
-// this is unknown. The outcome is stored for a repetition of the request with that
-// idempotency key. Mails have the link, unless it is nil.
+// this is unknown.
 //
 // At most two storage round trips for each message that a provider refuses, two for
 // each message to the second address, and two at the end if there is an idempotency
 // key and no refusal was stored last.
-func (s *Sender) Send(ctx context.Context, st State, i otp.Idempotency, link Link) (State, error) {
+func (s *Sender) Send(ctx context.Context, st State, req Request) (State, error) {
+	i := req.Idempotency
 	if st.Verification.TestCode != "" {
 		if st.Verification.Status == otp.Undeliverable {
 			return s.conclude(ctx, st, i, otp.OutcomeUndeliverable, &notify.Failure{})
@@ -71,7 +82,7 @@ func (s *Sender) Send(ctx context.Context, st State, i otp.Idempotency, link Lin
 	}
 	var failed failures
 	for {
-		err := s.sendLast(ctx, st, link)
+		err := s.sendLast(ctx, st, req)
 		if err == nil {
 			s.store(ctx, st, i, otp.OutcomeSent, 0)
 			return st, nil
@@ -162,8 +173,8 @@ func logNotKept(ctx context.Context, err error) {
 	reqlog.Add(ctx, slog.String("not_kept", err.Error()))
 }
 
-// sendLast gives the last attempt to the sender of its channel.
-func (s *Sender) sendLast(ctx context.Context, st State, link Link) error {
+// sendLast gives the last attempt to the sender of its channel, unless the request is silent.
+func (s *Sender) sendLast(ctx context.Context, st State, req Request) error {
 	v, by := st.Verification, st.Verification.Channel()
 	m, err := s.message(st.Recipient, v, len(v.Attempts), st.Now)
 	switch {
@@ -180,8 +191,11 @@ func (s *Sender) sendLast(ctx context.Context, st State, link Link) error {
 			return err
 		}
 	}
-	if link != nil && by.NeedsEmail() {
-		m.Link = link(v)
+	if req.Link != nil && by.NeedsEmail() {
+		m.Link = req.Link(v)
+	}
+	if req.Silent {
+		return nil
 	}
 	return s.give(ctx, by, m)
 }
@@ -195,7 +209,7 @@ func (s *Sender) message(r otp.Recipient, v otp.Verification, n int, now time.Ti
 		return notify.Message{}, &problem.Error{Kind: problem.Expired, ID: string(v.ID), Detail: "The secret that made this code is not in use any more. Start a new verification."}
 	}
 	return notify.Message{
-		To: r.AddressFor(v, a.Channel), Code: code, Provider: a.Provider, Brand: s.Brand(v.Client), Purpose: v.Purpose, Locale: v.Locale,
+		To: r.AddressFor(v, a.Channel), Code: code, Provider: a.Provider, Brand: s.Brand(v.Client), Purpose: v.TextPurpose(), Locale: v.Locale,
 		CanDeny: s.Deniable[a.Route()], Amount: v.Transaction.Amount, Payee: v.Transaction.Payee, Verification: v.ID, Attempt: n,
 		// Both in whole seconds, so that ten minutes do not read as nine.
 		ValidFor: v.ExpiresAt.Sub(now.Truncate(time.Second)),

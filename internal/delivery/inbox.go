@@ -94,7 +94,7 @@ func (b *Inbox) Receive(ctx context.Context, m notify.Inbound) (reply string, er
 		reqlog.Add(ctx, slog.String("inbound", "ignored"))
 		return "", nil
 	}
-	about := notify.Message{Brand: b.Brand(first.Client), Locale: first.Locale, Purpose: first.Purpose}
+	about := notify.Message{Brand: b.Brand(first.Client), Locale: first.Locale, Purpose: first.TextPurpose()}
 	switch {
 	case m.Answered:
 		return "", nil
@@ -191,7 +191,7 @@ func (b *Inbox) approved(vs []otp.Verification, text string) (codes []string) {
 func (b *Inbox) message(v otp.Verification) notify.Message {
 	code, _ := v.Code(b.Recipients.Keys)
 	return notify.Message{
-		Code: code, Brand: b.Brand(v.Client), Purpose: v.Purpose, Locale: v.Locale, Amount: v.Transaction.Amount, Payee: v.Transaction.Payee,
+		Code: code, Brand: b.Brand(v.Client), Purpose: v.TextPurpose(), Locale: v.Locale, Amount: v.Transaction.Amount, Payee: v.Transaction.Payee,
 	}
 }
 

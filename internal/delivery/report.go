@@ -40,7 +40,7 @@ func (s *Sender) Report(ctx context.Context, report notify.Report) error {
 	if !begun {
 		return nil
 	}
-	if _, err = s.Send(ctx, st, otp.Idempotency{}, nil); err != nil {
+	if _, err = s.Send(ctx, st, Request{}); err != nil {
 		// The provider that reports is not to blame and need not repeat it.
 		reqlog.Add(ctx, slog.String("fallback", err.Error()))
 	}

@@ -16,7 +16,7 @@ func benchRig(b *testing.B) (*rig, otp.Verification) {
 	r := newRig(b, quiet())
 	r.start("login")
 	v := r.start("login")
-	wantKind(b, r.check(v, "not it"), problem.WrongCode)
+	wantKind(b, r.wrong(v), problem.WrongCode)
 	return r, v
 }
 
@@ -51,7 +51,7 @@ func BenchmarkCheckRight(b *testing.B) {
 
 func BenchmarkCheckWrong(b *testing.B) {
 	r, v := benchRig(b)
-	req := otp.CheckRequest{ID: v.ID, Code: "WRQNG2"}
+	req := otp.CheckRequest{ID: v.ID, Code: wrongCode(codeOf(b, v))}
 	measure(b, func() bool {
 		_, _, err := otp.Check(r.kept, req, keyring, r.policy, r.now)
 		return err != nil

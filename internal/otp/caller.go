@@ -99,7 +99,7 @@ const (
 	MaxNetworkSendsPerDay  = 2  // of these, from one Network
 	MaxKnownFailuresPerDay = 10 // wrong codes, OriginKnown, all clients together
 	MaxKnownSendsPerDay    = 10 // messages, OriginKnown, all clients together
-	MaxUnlocksPerDay       = 3  // all clients together
+	MaxUnlocksPerDay       = 3  // all callers together
 
 	maxTotalFailures = 90
 )
@@ -177,10 +177,8 @@ func total(t Tally) bool { return t.Origin != OriginKnown }
 
 // failureLimits are the limits on wrong codes of a caller.
 func (r Recipient) failureLimits(c Caller, p Policy) []allowance {
-	a := allowance{counts: c.shares, most: p.MaxFailuresPerDay, window: window.Day}
+	a := allowance{counts: c.shares, most: p.MaxFailuresPerDay, window: window.Day, unlocked: r.unlocksOf(c)}
 	switch c.Origin {
-	case OriginServer:
-		a.unlocked = r.unlocksOf(c.Client)
 	case OriginTyped:
 		a.most, a.shared = min(a.most, MaxTypedFailuresPerDay), true
 	case OriginKnown:
@@ -192,11 +190,9 @@ func (r Recipient) failureLimits(c Caller, p Policy) []allowance {
 
 // sendLimits are the limits on messages of a caller.
 func (r Recipient) sendLimits(c Caller, p Policy) []allowance {
-	day := allowance{counts: c.shares, most: p.MaxSendsPerDay, window: window.Day}
+	day := allowance{counts: c.shares, most: p.MaxSendsPerDay, window: window.Day, unlocked: r.unlocksOf(c)}
 	soon := allowance{counts: c.shares, most: p.MaxSends, window: SendWindow}
 	switch c.Origin {
-	case OriginServer:
-		day.unlocked = r.unlocksOf(c.Client)
 	case OriginTyped:
 		day.most, day.shared, soon.shared = min(day.most, MaxTypedSendsPerDay), true, true
 	case OriginKnown:

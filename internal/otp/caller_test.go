@@ -333,7 +333,7 @@ func tallyOf(c otp.Caller, n int, now time.Time) otp.Tally {
 }
 
 func (r *rig) unlock(client string, call byte) (left int, err error) {
-	r.kept, left, err = otp.AddUnlock(r.kept, fixture.Alice, client, [16]byte{call}, r.now)
+	r.kept, left, err = otp.AddUnlock(r.kept, fixture.Alice, otp.Caller{Client: client}, [16]byte{call}, r.now)
 	return left, err
 }
 
@@ -395,6 +395,64 @@ func unlockFor(r *rig, clients []string) {
 	for _, c := range clients {
 		had[c]++
 		r.mustUnlock(c, otp.MaxUnlocksPerDay-had[c])
+	}
+}
+
+// The operator's unlock is for all who type the address, whatever the client and the network: the limits that
+// these share, and no other. A network that had its messages has no more.
+func TestR26_UnlockOfWhatIsTyped(t *testing.T) {
+	t.Parallel()
+	home, stranger := typedBy("shop", 1), typedBy("bank", 2)
+	unlock := func(r *rig, want int) {
+		t.Helper()
+		var err error
+		var left int
+		if r.kept, left, err = otp.AddUnlock(r.kept, fixture.Alice, typedBy("", 0), [16]byte{}, r.now); err != nil || left != want {
+			t.Fatalf("%d left, %v", left, err)
+		}
+	}
+	r := newRig(t, quiet())
+	r.kept = otp.Recipient{Address: fixture.Alice, Tallies: []otp.Tally{tallyOf(stranger, 10, r.now), tallyOf(bank, 10, r.now)}}
+	r.kept.Tallies[0].Sends = nil
+	wantKind(t, r.beginErrorAs(home), problem.TooManyChecks)
+	for want := 2; want >= 0; want-- {
+		unlock(r, want)
+	}
+	for c, want := range map[otp.Caller]int{home: 10, stranger: 10, bank: 0, shop: 10, knownTo("shop"): 10} { // 10 of the total of 30
+		if left, err := r.reserveAll(c); left != want {
+			t.Errorf("%+v has %d wrong codes left, want %d: %v", c, left, want, err)
+		}
+	}
+	if _, _, err := otp.AddUnlock(r.kept, fixture.Alice, bank, [16]byte{}, r.now); !problem.Is(err, problem.TooManyChanges) {
+		t.Errorf("a fourth unlock of a day: %v", err)
+	}
+
+	r = newRig(t, quiet())
+	for _, n := range []byte{1, 1, 2, 2, 3} {
+		r.now = r.now.Add(11 * time.Minute)
+		r.mustBeginAs(typedBy("shop", n))
+	}
+	r.now = r.now.Add(11 * time.Minute)
+	wantKind(t, r.beginErrorAs(typedBy("shop", 4)), problem.TooManySends)
+	unlock(r, 2)
+	wantKind(t, r.beginErrorAs(typedBy("bank", 1)), problem.TooManySends)
+	for _, n := range []byte{3, 4, 4, 5, 5} {
+		r.now = r.now.Add(11 * time.Minute)
+		r.mustBeginAs(typedBy("shop", n))
+	}
+	wantKind(t, r.beginErrorAs(typedBy("shop", 6)), problem.TooManySends)
+}
+
+// What a caller is told of its own wrong codes has the operator's unlock in it.
+func TestUnlock_OfWhatIsTypedShowsInTheCallersOwn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, quiet())
+	home := typedBy("shop", 1)
+	r.kept = otp.Recipient{Address: fixture.Alice, Tallies: []otp.Tally{tallyOf(home, 10, r.now)}}
+	r.kept, _, _ = otp.AddUnlock(r.kept, fixture.Alice, typedBy("", 0), [16]byte{}, r.now)
+	_, got, err := otp.Reserve(r.kept, fixture.Alice, home, r.policy, r.now)
+	if err != nil || got.Left != 9 || got.Wait != 0 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 
@@ -517,7 +575,7 @@ var unlocked = rapid.Custom(func(t *rapid.T) otp.Recipient {
 	r := otp.Recipient{Address: fixture.Alice}
 	for _, c := range callers[:rapid.IntRange(1, len(callers)).Draw(t, "callers")] {
 		tally := otp.Tally{Caller: c, Sends: times("sends", 12), Failures: times("failures", 12)}
-		if c.Origin == otp.OriginServer {
+		if c.Origin == otp.OriginServer || c == (otp.Caller{Origin: otp.OriginTyped}) {
 			for _, at := range rapid.SliceOfN(at, 0, otp.MaxUnlocksPerDay).Draw(t, "unlocks") {
 				tally.Unlocks = append(tally.Unlocks, otp.Unlock{At: at})
 			}

@@ -45,6 +45,9 @@ type CheckRequest struct {
 	// Remember lets the browser be known from now on, if the code is right and was sent to
 	// the recipient's address.
 	Remember bool
+	// Silent: no code is right, because the code was never sent (see Silent of
+	// otpsend.FromPage). Whoever knows it, as that of a test number, is answered as with a wrong one.
+	Silent bool
 }
 
 // ErrNeedsUser is returned by [Check] and [Claim] instead of an approval if
@@ -74,6 +77,7 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	if v.Inbound() {
 		return r, v, problem.Invalid("code", "This verification is approved by the person's own message. Give its id without a code.")
 	}
+	hidden, reveal := v.Conceal(now)
 	if err := r.unusable(v, p, now); err != nil {
 		return r, v, err
 	}
@@ -99,11 +103,13 @@ func Check(old Recipient, req CheckRequest, keys Keys, p Policy, now time.Time) 
 	}
 
 	right := req.Link > 0 || equal(typed, code)
-	right = sameTransaction(req.Transaction, v.Transaction) && right
+	right = sameTransaction(req.Transaction, v.Transaction) && right && !req.Silent && !hidden
 	switch {
 	case !right:
 		replaced := r.isReplaced(v, typed, req.Transaction, keys, now)
 		err := r.wrong(&v, req, p, now)
+		reveal(&v)
+		r.put(v)
 		if replaced {
 			err.Replaced = true
 			err.Detail = strings.Replace(err.Detail, notRight, "This code is out of an earlier message, and a newer code was sent since. Use that one.", 1)

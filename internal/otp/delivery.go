@@ -169,10 +169,12 @@ func (r *Recipient) fallBack(v *Verification, failed Attempt, g Progress, p Poli
 	if v.ExpiresAt.Sub(now) < MinResendLeft {
 		return false
 	}
-	if r.mayFollow(v.Caller, g.Unsent, p, now) != nil {
+	// What follows at a sign-in is not counted: the next start would tell that there was a message that failed.
+	free := g.Unsent || v.Purpose == SignInPurpose
+	if r.mayFollow(v.Caller, free, p, now) != nil {
 		return false
 	}
-	if !g.Unsent {
+	if !free {
 		r.countSend(v.Caller, now)
 	}
 	v.attempt(following, now)

@@ -120,7 +120,7 @@ func (a *player) step(t *rapid.T) step {
 			if a.caller.Origin != otp.OriginServer {
 				return ""
 			}
-			r, left, err := otp.AddUnlock(w.kept, fixture.Alice, a.caller.Client, [16]byte{}, now)
+			r, left, err := otp.AddUnlock(w.kept, fixture.Alice, a.caller, [16]byte{}, now)
 			return w.observe(r, otp.Verification{Caller: a.caller}, err, a.p, now) + fmt.Sprint(left)
 		}
 	case "cancel":

@@ -209,7 +209,7 @@ func anyTransition(t *rapid.T, now time.Time) transition {
 		"event":    func(r R) (R, V, error) { r, err := otp.AlertEvent(r, fixture.Alice, "0", "1", now); return r, V{}, err },
 		"continue": func(r R) (R, V, error) { return otp.Continue(r.Settle(now), idempotency, bySMS), bySMS, nil },
 		"unlock": func(r R) (R, V, error) {
-			r, _, err := otp.AddUnlock(r, fixture.Alice, c.Client, [16]byte{1}, now)
+			r, _, err := otp.AddUnlock(r, fixture.Alice, c, [16]byte{1}, now)
 			return r, V{}, err
 		},
 		"erase": func(r R) (R, V, error) {

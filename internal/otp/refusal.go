@@ -52,7 +52,12 @@ func (r Recipient) lockedFor(c Caller, p Policy, now time.Time) (allowance, time
 
 // lockedByOwn is lockedFor as if no other caller existed.
 func (r Recipient) lockedByOwn(c Caller, p Policy, now time.Time) time.Duration {
-	r.Tallies = slices.DeleteFunc(slices.Clone(r.Tallies), func(t Tally) bool { return !c.own(t) })
+	r.Tallies = slices.Clone(r.Tallies)
+	for i, t := range r.Tallies {
+		if !c.own(t) {
+			r.Tallies[i] = Tally{Caller: t.Caller, Unlocks: t.Unlocks} // perhaps one for all who type the address
+		}
+	}
 	_, wait := r.lockedFor(c, p, now)
 	return wait
 }

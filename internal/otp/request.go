@@ -10,6 +10,18 @@ import (
 // DefaultPurpose is the purpose of a request that names none.
 const DefaultPurpose = "login"
 
+// SignInPurpose is the purpose of the verifications of sign-in, which no client can name. Nobody may learn from
+// them what became of a message: a sign-in for an address without an account sends none.
+const SignInPurpose = "oidc.login"
+
+// TextPurpose is the purpose for which messages have texts.
+func (v Verification) TextPurpose() string {
+	if v.Purpose == SignInPurpose {
+		return DefaultPurpose
+	}
+	return v.Purpose
+}
+
 // MaxAmount and MaxPayee bound the texts of a [Transaction] in characters. A
 // character has at most 4 bytes, so that both fit in the 255 bytes that a row has
 // for a text.

@@ -118,7 +118,7 @@ func TestKnownBrowser_IsKnownOnlyAfterAProof(t *testing.T) {
 func TestKnownBrowser_EndsWithTheEpoch(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(r *rig){
-		"unlock": func(r *rig) { r.kept, _, _ = otp.AddUnlock(r.kept, fixture.Alice, "shop", [16]byte{}, r.now) },
+		"unlock": func(r *rig) { r.kept, _, _ = otp.AddUnlock(r.kept, fixture.Alice, shop, [16]byte{}, r.now) },
 		"erase":  func(r *rig) { r.kept = r.kept.Forgotten(func(string) bool { return true }, r.now) },
 	} {
 		r := newRig(t, quiet())

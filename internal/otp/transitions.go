@@ -28,6 +28,8 @@ type StartRequest struct {
 	Browser  Browser // for OriginKnown
 	// Down are providers that now fail for everybody.
 	Down []string
+	// Silent: nothing will be sent, so it does not matter what the provider said of earlier messages.
+	Silent bool
 }
 
 // Start makes a new verification and spends a send. It cancels a pending one of the
@@ -48,7 +50,7 @@ func Start(old Recipient, req StartRequest, p Policy, now time.Time) (Recipient,
 		return old, Verification{}, ErrNotKnown
 	}
 	r.Address = req.Address
-	if err := r.maySend(req.Caller, p, now); err != nil && !req.Scenario.set() {
+	if err := r.unblocked(req.Silent).maySend(req.Caller, p, now); err != nil && !req.Scenario.set() {
 		return r, Verification{}, err
 	}
 	if wait, full := r.otherPurposes(req.Caller, req.Purpose, now); full {
@@ -216,6 +218,8 @@ type ResendRequest struct {
 	Channel channel.Channel
 	// Down are providers that now fail for everybody.
 	Down []string
+	// Silent: nothing will be sent. See Silent of [StartRequest] and [Verification.Conceal].
+	Silent bool
 	Idempotency
 }
 
@@ -230,6 +234,16 @@ func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipien
 		}
 	}
 	r, v, err := pending(old, req.Owner, req.ID, now)
+	reveal := func(*Verification) {}
+	if req.Silent && v.ID != "" {
+		var hidden bool
+		if hidden, reveal = v.Conceal(now); hidden {
+			err = nil
+			if ended := v.mayUse(); ended != nil {
+				err = ended
+			}
+		}
+	}
 	if v.ID != "" && !req.AnyOrigin && v.Origin != req.Origin {
 		return r, Verification{}, errNotFound()
 	}
@@ -246,7 +260,7 @@ func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipien
 	if refused != nil {
 		return r, v, refused
 	}
-	limit := r.maySend(v.Caller, p, now)
+	limit := r.unblocked(req.Silent).maySend(v.Caller, p, now)
 	if v.TestCode != "" {
 		limit = v.mayPlay(now)
 	}
@@ -260,12 +274,40 @@ func Resend(old Recipient, req ResendRequest, p Policy, now time.Time) (Recipien
 	} else {
 		r.countSend(v.Caller, now)
 	}
+	reveal(&v)
 	r.put(v)
 	r.remember(req.Idempotency, v, p, now)
 	if wait, fits := r.makeRoom(v.ID, now); !fits {
 		return settled, before, errNoRoom(wait)
 	}
 	return r, v, nil
+}
+
+// unblocked is the recipient for a message that is not sent: what the provider said of earlier ones
+// does not count.
+func (r Recipient) unblocked(silent bool) Recipient {
+	if silent {
+		r.BlockedUntil = time.Time{}
+	}
+	return r
+}
+
+// Conceal makes a verification of SignInPurpose that ended because its message could not be delivered, or
+// because the person denied it, as it would be if no message had been sent. hidden is true if it did. reveal
+// takes that back, unless the verification has ended since in another way.
+func (v *Verification) Conceal(now time.Time) (hidden bool, reveal func(*Verification)) {
+	status, at := v.Status, v.EndedAt
+	if v.Purpose != SignInPurpose || status != Undeliverable && status != Denied {
+		return false, func(*Verification) {}
+	}
+	if v.Status, v.EndedAt = Pending, (time.Time{}); !now.Before(v.ExpiresAt) {
+		v.Status, v.EndedAt = Expired, v.ExpiresAt
+	}
+	return true, func(v *Verification) {
+		if v.Status == Pending {
+			v.Status, v.EndedAt = status, at
+		}
+	}
 }
 
 // callerOf returns the caller of an owner's verification, also of one that only an answer

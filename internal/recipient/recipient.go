@@ -151,11 +151,11 @@ func (s *Store) Erase(ctx context.Context, address, directory string, now time.T
 	})
 }
 
-// Unlock gives a client one allowance more at an address, as [otp.AddUnlock] decides. Two
+// Unlock gives a caller one allowance more at an address, as [otp.AddUnlock] decides. Two
 // round trips.
-func (s *Store) Unlock(ctx context.Context, address, client string, call [16]byte, now time.Time) (left int, err error) {
+func (s *Store) Unlock(ctx context.Context, address string, c otp.Caller, call [16]byte, now time.Time) (left int, err error) {
 	_, err = s.rows().Update(ctx, store.Key(s.Key(address)), func(old otp.Recipient) (r otp.Recipient, err error) {
-		r, left, err = otp.AddUnlock(old, address, client, call, now)
+		r, left, err = otp.AddUnlock(old, address, c, call, now)
 		return r, err
 	})
 	return left, err
