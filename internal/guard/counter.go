@@ -18,6 +18,7 @@ type counter struct {
 	refs int // tickets
 	// places is how many sends are under way and not written: at most maxUnwritten.
 	places int
+	held   uint32        // tickets that are admitted and not written before their end
 	freed  chan struct{} // closed, and replaced, when a place gets free
 
 	known []minutes // the newest state of each row that was seen
@@ -37,6 +38,7 @@ type batch struct {
 	now    time.Time       // the latest of these requests
 	counts minutes
 	places int
+	known  *row.Loaded   // the row as one of the requests has read it; nil: none has
 	done   chan struct{} // closed after the write
 	err    error         // of the write; read it after done
 }
@@ -97,7 +99,7 @@ func (c *counter) learn(i int, state minutes, now time.Time) {
 	c.known[i] = c.known[i].newest(state).visible(now)
 }
 
-// lists returns all that counts, each send once.
+// lists returns all that counts, each send once, but for what is held.
 func (c *counter) lists() []minutes {
 	lists := append([]minutes{c.owed}, c.known...)
 	for _, b := range []*batch{c.flight, c.next} {
@@ -167,11 +169,17 @@ func (g *Guard) write(c *counter) {
 func (g *Guard) put(b *batch, key store.Key) (minutes, error) {
 	rows := g.rows()
 	addBatch := func(old minutes) (minutes, error) { return old.plus(b.counts).settle(b.now), nil }
-	state, err := rows.Update(b.ctx, key, addBatch)
+	var state minutes
+	var err error
+	if b.known != nil {
+		state, err = rows.UpdateFrom(b.ctx, key, *b.known, addBatch)
+	} else {
+		state, err = rows.Update(b.ctx, key, addBatch)
+	}
 	if !errors.Is(err, row.ErrUnreadable) {
 		return state, err
 	}
-	g.Log.Warn("a counter of messages cannot be read, and begins at zero (docs/runbooks/damaged-rows.md)", "row", string(key), "error", err.Error())
+	g.Log.Warn("a counter over many addresses cannot be read, and begins at zero (docs/runbooks/damaged-rows.md)", "row", string(key), "error", err.Error())
 	if err := rows.Remove(b.ctx, key, b.now); err != nil {
 		return nil, err
 	}

@@ -1,11 +1,12 @@
 // Package guard limits how many messages are sent over many addresses: for one client
-// address, for one client, and to all addresses that people typed. Its counters are rows
-// of the service's table.
+// address, for one client, and to all addresses that people typed. It also limits how many
+// wrong codes strangers type at sign-ins from one client address. Its counters are rows of
+// the service's table.
 //
 // The counters are approximate over several processes; see [Guard]. They come in addition
 // to the exact limits of each recipient, and never loosen these. The package must never
-// put an address into a key, a log or an error, and must never fail a send because a
-// counter could not be written.
+// put an address into a key, a log or an error, and must never fail a send or a check because
+// a counter could not be written.
 package guard
 
 import (
@@ -91,8 +92,8 @@ type Guard struct {
 	Table  store.Table
 	Keys   *secret.Keyring
 	Limits Limits
-	// Log gets a warning when half and when all of AnonymousPerDay is used, and for each
-	// counter that cannot be read.
+	// Log gets a warning when half and when all of AnonymousPerDay is used, when AlarmWrong is
+	// reached, and for each counter that cannot be read.
 	Log *slog.Logger
 
 	once  sync.Once
@@ -102,15 +103,17 @@ type Guard struct {
 	counters map[store.Key]*counter
 	owed     list.List    // of *counter, the longest waiting first
 	warned   [2]time.Time // when half and all of AnonymousPerDay were last reported
+	alarmed  time.Time    // when AlarmWrong was last reported
 }
 
-// rule is one limit that a send has to keep.
+// rule is one limit that a send or a check has to keep.
 type rule struct {
 	rows   []store.Key // of the counter
 	limit  int
-	window int64  // in minutes
-	detail string // of the refusal; PERIOD stands for the window
-	warns  bool   // at half and all of the limit
+	window int64        // in minutes
+	kind   problem.Kind // of the refusal; "": the rule refuses nothing
+	detail string       // of the refusal; PERIOD stands for the window
+	warn   func(used, limit int, now time.Time)
 }
 
 // The details of refusals.
@@ -122,13 +125,17 @@ const (
 	byAll     = "The service has reached its limit of messages to addresses that people typed in PERIOD. The operator can raise it (TWOFA_MAX_ANONYMOUS_SENDS_PER_DAY)."
 )
 
-// logged says in the log which limit refused a message.
+// logged says in the log which limit refused a message or a check.
 var logged = map[string]error{
 	byAddress: errors.New("guard: the limit of a client address"),
 	byNetwork: errors.New("guard: the limit of a network of client addresses"),
 	byNobody:  errors.New("guard: the limit of requests without a client address"),
 	byClient:  errors.New("guard: the client's max_sends_per_day"),
 	byAll:     errors.New("guard: TWOFA_MAX_ANONYMOUS_SENDS_PER_DAY"),
+
+	wrongByAddress: errors.New("guard: the wrong codes of a client address"),
+	wrongByNetwork: errors.New("guard: the wrong codes of a network of client addresses"),
+	wrongByNobody:  errors.New("guard: the wrong codes of requests without a client address"),
 }
 
 // refusal is the error of a rule whose window is full for that time.
@@ -138,42 +145,58 @@ func (r rule) refusal(wait time.Duration) *problem.Error {
 		period = "one hour"
 	}
 	return &problem.Error{
-		Kind: problem.TooManySends, RetryAfter: wait, Err: logged[r.detail],
+		Kind: r.kind, RetryAfter: wait, Err: logged[r.detail],
 		Detail: strings.Replace(r.detail, "PERIOD", period, 1),
 	}
 }
 
 // rules returns the rules that the send has to keep.
 func (g *Guard) rules(s Send) (rules []rule) {
-	perHour, perDay, owner := g.Limits.PerIP, g.Limits.PerIPPerDay, "client\x00"+s.Client
+	l := perAddress{owner: "client\x00" + s.Client, hour: g.Limits.PerIP, day: g.Limits.PerIPPerDay, kind: problem.TooManySends, address: byAddress, network: byNetwork}
 	if s.Typed {
-		perHour, perDay, owner = g.Limits.PagePerIP, g.Limits.PagePerIPPerDay, "typed"
+		l.owner, l.hour, l.day, l.nobody = "typed", g.Limits.PagePerIP, g.Limits.PagePerIPPerDay, byNobody
 	}
-	add := func(detail string, times int, of string) {
-		rows := []store.Key{g.key("address", owner, of)}
-		if perHour > 0 {
-			rules = append(rules, rule{rows: rows, limit: times * perHour, window: hour, detail: detail})
-		}
-		if perDay > 0 {
-			rules = append(rules, rule{rows: rows, limit: times * perDay, window: day, detail: detail})
-		}
-	}
-	from := clientip.Client{Addr: s.Addr.Unmap()}
-	switch {
-	case perHour == 0 && perDay == 0:
-	case from.Addr.IsValid():
-		add(byAddress, 1, from.Subscriber().String())
-		if from.Addr.Is6() {
-			add(byNetwork, perNetwork, from.Network().String())
-		}
-	case s.Typed:
-		add(byNobody, 1, "")
-	}
+	rules = g.addressRules(l, s.Addr)
 	if s.MaxPerDay > 0 {
-		rules = append(rules, rule{rows: g.sharded("client", s.Client), limit: s.MaxPerDay, window: day, detail: byClient})
+		rules = append(rules, rule{rows: g.sharded("client", s.Client), limit: s.MaxPerDay, window: day, kind: problem.TooManySends, detail: byClient})
 	}
 	if s.Typed && !s.Proven && g.Limits.AnonymousPerDay > 0 {
-		rules = append(rules, rule{rows: g.sharded("typed"), limit: g.Limits.AnonymousPerDay, window: day, detail: byAll, warns: true})
+		rules = append(rules, rule{rows: g.sharded("typed"), limit: g.Limits.AnonymousPerDay, window: day, kind: problem.TooManySends, detail: byAll, warn: g.warn})
+	}
+	return rules
+}
+
+// perAddress is what is allowed for one client address, in an hour and in 24 hours (0: any
+// number), and how it is refused.
+type perAddress struct {
+	owner     string // with whom the address does not share what it has
+	hour, day int
+	kind      problem.Kind
+	// The details of refusals. Without nobody, requests without an address have no limit.
+	address, network, nobody string
+}
+
+// addressRules returns the rules that a request from a client address has to keep.
+func (g *Guard) addressRules(l perAddress, addr netip.Addr) (rules []rule) {
+	add := func(detail string, times int, of string) {
+		rows := []store.Key{g.key("address", l.owner, of)}
+		if l.hour > 0 {
+			rules = append(rules, rule{rows: rows, limit: times * l.hour, window: hour, kind: l.kind, detail: detail})
+		}
+		if l.day > 0 {
+			rules = append(rules, rule{rows: rows, limit: times * l.day, window: day, kind: l.kind, detail: detail})
+		}
+	}
+	from := clientip.Client{Addr: addr.Unmap()}
+	switch {
+	case l.hour == 0 && l.day == 0:
+	case from.Addr.IsValid():
+		add(l.address, 1, from.Subscriber().String())
+		if from.Addr.Is6() {
+			add(l.network, perNetwork, from.Network().String())
+		}
+	case l.nobody != "":
+		add(l.nobody, 1, "")
 	}
 	return rules
 }
@@ -211,12 +234,16 @@ func (g *Guard) Begin(ctx context.Context, s Send, now time.Time) *Ticket {
 	if g == nil {
 		return nil
 	}
-	rules := g.rules(s)
+	return g.begin(&Ticket{guard: g, ctx: ctx, now: now}, g.rules(s))
+}
+
+// begin begins a ticket under the rules, nil if there are none.
+func (g *Guard) begin(t *Ticket, rules []rule) *Ticket {
 	if len(rules) == 0 {
 		return nil
 	}
 	g.once.Do(g.setUp)
-	t := &Ticket{guard: g, ctx: ctx, now: now, cancel: func() {}}
+	t.cancel = func() {}
 	g.mu.Lock()
 	t.enter(rules)
 	g.mu.Unlock()

@@ -101,14 +101,27 @@ func (m *table) Get(ctx context.Context, key store.Key) (store.Row, error) {
 }
 
 func (m *table) Update(ctx context.Context, key store.Key, fn func([]byte) (store.Row, error)) error {
+	return m.update(ctx, key, nil, fn)
+}
+
+func (m *table) UpdateFrom(ctx context.Context, key store.Key, known store.Row, fn func([]byte) (store.Row, error)) error {
+	return m.update(ctx, key, &known, fn)
+}
+
+func (m *table) update(ctx context.Context, key store.Key, known *store.Row, fn func([]byte) (store.Row, error)) error {
 	if err := m.begin(ctx, "Update", key); err != nil {
 		return err
 	}
-	for {
+	for ; ; known = nil {
 		m.mu.Lock()
 		old, seen := m.rows[key].Data, m.writes[key]
 		m.mu.Unlock()
-		if err := m.trip(ctx, m.latency); err != nil {
+		if known != nil {
+			if !bytes.Equal(known.Data, old) {
+				seen = -1 // the write will be refused
+			}
+			old = known.Data
+		} else if err := m.trip(ctx, m.latency); err != nil {
 			return err
 		}
 		row, err := fn(old)
@@ -136,10 +149,6 @@ func (m *table) Update(ctx context.Context, key store.Key, fn func([]byte) (stor
 			return nil
 		}
 	}
-}
-
-func (m *table) UpdateFrom(context.Context, store.Key, store.Row, func([]byte) (store.Row, error)) error {
-	panic("not used")
 }
 
 func (m *table) Expired(context.Context, time.Time, string) (store.Page, error) {

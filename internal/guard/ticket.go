@@ -16,10 +16,12 @@ import (
 // retryAfter is the pause that a client is told if the counters did not answer in time.
 const retryAfter = 2 * time.Second
 
-// Ticket is one send under the limits, from [Guard.Begin] to End. A nil Ticket is a send
-// that no limit concerns. Its methods must not be called at the same time.
+// Ticket is one send under the limits, from [Guard.Begin] to End, or one check of a code from
+// [Guard.BeginCheck] on. A nil Ticket is one that no limit concerns. Its methods must not be
+// called at the same time.
 type Ticket struct {
 	guard  *Guard
+	late   bool            // it is written at its end, if it counts, and not when it is admitted
 	ctx    context.Context // of the request
 	now    time.Time
 	cancel func() // ends the reads
@@ -32,11 +34,12 @@ type Ticket struct {
 	err     error // before the decision: why there cannot be one
 }
 
-// use is one counter that concerns a send.
+// use is one counter that concerns a send or a check.
 type use struct {
 	*counter
 	rules []rule
-	batch *batch // in which the send, or its return, is written; nil: none
+	known *row.Loaded // the row that this process writes, as the ticket has read it; nil: not yet
+	batch *batch      // in which the send, or its return, is written; nil: none
 }
 
 // enter finds the counters of the rules. Guard.mu is held.
@@ -78,7 +81,7 @@ func (t *Ticket) takePlaces() error {
 		case <-t.ctx.Done():
 			return &problem.Error{
 				Kind: problem.StorageUnavailable, RetryAfter: retryAfter, Err: errors.New("guard: other sends of a counter were not written in time"),
-				Detail: "Storage did not answer in time. Nothing was sent; try again.",
+				Detail: "Storage did not answer in time. Nothing was done; try again.",
 			}
 		}
 	}
@@ -89,15 +92,18 @@ func (t *Ticket) takePlaces() error {
 func (t *Ticket) read() {
 	ctx, cancel := context.WithCancel(t.ctx)
 	t.cancel = cancel
-	for _, u := range t.uses {
+	for j := range t.uses {
+		u := &t.uses[j]
 		for i, key := range u.rows {
 			t.reads.Go(func() {
-				state, err := t.guard.rows().Load(ctx, key)
+				state, loaded, err := t.guard.rows().LoadFor(ctx, key)
 				t.guard.mu.Lock()
 				defer t.guard.mu.Unlock()
 				switch {
 				case err == nil:
-					u.learn(i, state, t.now)
+					if u.learn(i, state, t.now); i == u.own {
+						u.known = &loaded
+					}
 				case errors.Is(err, row.ErrUnreadable): // the next write makes it anew
 				case t.err == nil:
 					t.err = err
@@ -107,12 +113,12 @@ func (t *Ticket) read() {
 	}
 }
 
-// Admit waits for the reads, and reserves the send in this process. It then starts to
-// write the counters. It may be called again, as in a compare-and-swap transition that
-// runs several times, and then gives the same answer. It waits for no write.
+// Admit waits for the reads, and reserves the send or the wrong code in this process. It then
+// starts to write the counters of a send. It may be called again, as in a compare-and-swap
+// transition that runs several times, and then gives the same answer. It waits for no write.
 //
-// The error is of kind TooManySends, with RetryAfter and the rule in its detail, or
-// StorageUnavailable if a counter did not answer.
+// The error is of kind TooManySends, or TooManyChecks for a check, with RetryAfter and the rule
+// in its detail, or StorageUnavailable if a counter did not answer.
 func (t *Ticket) Admit() error {
 	if t == nil {
 		return nil
@@ -127,13 +133,24 @@ func (t *Ticket) Admit() error {
 	if t.err == nil {
 		t.err = t.check()
 	}
-	if t.err == nil {
-		for i := range t.uses {
-			u := &t.uses[i]
-			u.batch = t.guard.add(t.ctx, u.counter, count{minute: minuteOf(t.now), sent: 1}, 1, t.now)
+	for i := range t.uses {
+		switch u := &t.uses[i]; {
+		case t.err != nil:
+		case t.late:
+			u.held++
+		default:
+			t.count(u)
 		}
 	}
 	return t.err
+}
+
+// count puts the ticket into the next write of a counter, which frees its place.
+func (t *Ticket) count(u *use) {
+	u.batch = t.guard.add(t.ctx, u.counter, count{minute: minuteOf(t.now), sent: 1}, 1, t.now)
+	if t.late {
+		u.batch.known = u.known // nothing is beside this write, so it is not to read the row again
+	}
 }
 
 // check returns the refusal that lasts longest, nil if every rule allows the send.
@@ -141,56 +158,71 @@ func (t *Ticket) check() error {
 	var longest time.Duration
 	var reached rule
 	for _, u := range t.uses {
-		lists := u.lists()
+		lists := append(u.lists(), minutes{{minute: minuteOf(t.now), sent: u.held}})
 		for _, r := range u.rules {
+			if r.kind == "" {
+				continue
+			}
 			if wait := fullFor(r.limit, r.window, t.now, lists...); wait > longest {
 				longest, reached = wait, r
 			}
 		}
 	}
-	t.warn(longest == 0)
+	if !t.late {
+		t.warn(longest == 0)
+	}
 	if longest == 0 {
 		return nil
 	}
 	return reached.refusal(longest)
 }
 
-// warn tells the operator how much of a limit is used, with this send if it is admitted.
+// warn tells the operator how much of a limit is used, with one more if it is to be admitted.
 func (t *Ticket) warn(admitted bool) {
 	for _, u := range t.uses {
 		for _, r := range u.rules {
-			if !r.warns {
+			if r.warn == nil {
 				continue
 			}
 			n := used(r.window, t.now, u.lists()...)
 			if admitted {
 				n++
 			}
-			t.guard.warn(n, r.limit, t.now)
+			r.warn(n, r.limit, t.now)
 		}
 	}
 }
 
-// End waits until the counters are written if the message was sent, or else gives the
-// reservation back. It has to be called once, also after a refusal or a panic. It never fails: if a
-// counter could not be written, the request's log line says so (not_counted), and the send
-// is kept in memory for the next write of that counter.
+// End waits until the counters are written if the message was sent or the code was wrong, or
+// else gives the reservation back. It has to be called once, also after a refusal or a panic. It
+// never fails: if a counter could not be written, the request's log line says so (not_counted), and
+// the send or the wrong code is kept in memory for the next write of that counter.
 //
 // End waits at most until the context of Begin ends. The write goes on then.
-func (t *Ticket) End(sent bool) {
+func (t *Ticket) End(counts bool) {
 	if t == nil {
 		return
 	}
 	t.cancel()
 	t.reads.Wait()
 	t.guard.mu.Lock()
+	held := t.late && t.decided && t.err == nil
 	for i := range t.uses {
-		switch u := &t.uses[i]; {
-		case u.batch == nil && t.places: // not admitted
+		u := &t.uses[i]
+		if held {
+			u.held--
+		}
+		switch {
+		case held && counts:
+			t.count(u)
+		case u.batch == nil && t.places: // nothing is written
 			u.free(1)
-		case u.batch != nil && !sent:
+		case u.batch != nil && !counts:
 			u.batch = t.guard.add(t.ctx, u.counter, count{minute: minuteOf(t.now), returned: 1}, 0, t.now)
 		}
+	}
+	if held && counts {
+		t.warn(false)
 	}
 	t.guard.mu.Unlock()
 	for _, u := range t.uses {
