@@ -6,6 +6,7 @@ import (
 	"twofa/internal/address"
 	"twofa/internal/client"
 	"twofa/internal/hostcall"
+	"twofa/internal/otp"
 	"twofa/internal/problem"
 )
 
@@ -46,7 +47,7 @@ func (s *Service) Unlock(ctx context.Context, name string) (Unlocked, error) {
 	now, done := s.Now(), Unlocked{}
 	var refused error
 	for _, a := range proven {
-		left, err := s.Recipients.Unlock(ctx, a, client.From(ctx).ID, hostcall.From(ctx), now)
+		left, err := s.Recipients.Unlock(ctx, a, otp.Caller{Client: client.From(ctx).ID}, hostcall.From(ctx), now)
 		switch {
 		case problem.Is(err, problem.TooManyChanges):
 			refused = err

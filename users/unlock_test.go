@@ -86,7 +86,7 @@ func TestUnlock_EachProvenAddress(t *testing.T) {
 	t.Parallel()
 	r := telling(t, number, mail)
 	for range otp.MaxUnlocksPerDay {
-		if _, err := r.Recipients.Unlock(r.Ctx(), number, "", [16]byte{}, r.Now()); err != nil {
+		if _, err := r.Recipients.Unlock(r.Ctx(), number, otp.Caller{}, [16]byte{}, r.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}

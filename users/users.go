@@ -34,8 +34,8 @@ type Recipients interface {
 	// Erase removes what the clients of a directory keep of an address, at the time now. An
 	// unknown address is no error.
 	Erase(ctx context.Context, address, directory string, now time.Time) error
-	// Unlock gives a client one allowance more at an address: see [otp.AddUnlock].
-	Unlock(ctx context.Context, address, client string, call [16]byte, now time.Time) (left int, err error)
+	// Unlock gives a caller one allowance more at an address: see [otp.AddUnlock].
+	Unlock(ctx context.Context, address string, c otp.Caller, call [16]byte, now time.Time) (left int, err error)
 	// CancelUser cancels the pending verifications of a user at an address.
 	CancelUser(ctx context.Context, address string, user otp.UserKey, now time.Time) error
 }
@@ -239,11 +239,19 @@ func (s *Service) Delete(ctx context.Context, name string, cond Conditions) erro
 	if err != nil {
 		return err
 	}
+	return s.erase(ctx, key, u, now, met.check, s.Users.Erase)
+}
+
+// eraser removes a user, if agree has no objection: see user.Store.Erase.
+type eraser func(ctx context.Context, key otp.UserKey, now time.Time, agree func(user.User) error) error
+
+// erase erases what is kept of the addresses of a user who was loaded, and then the user.
+func (s *Service) erase(ctx context.Context, key otp.UserKey, u user.User, now time.Time, agree func(user.User) error, remove eraser) error {
 	n := s.notices(ctx, now)
 	var erased []string
 	isKept := func(a string) bool { return !slices.Contains(erased, a) }
 	for range maxRounds {
-		if err := met.check(u); err != nil {
+		if err := agree(u); err != nil {
 			return err
 		}
 		if _, err := n.count(ctx, n.mayTell(u, notify.NoticeAddress)); err != nil {
@@ -255,9 +263,9 @@ func (s *Service) Delete(ctx context.Context, name string, cond Conditions) erro
 			}
 			erased = append(erased, a)
 		}
-		err := s.Users.Erase(ctx, key, now, func(current user.User) error {
+		err := remove(ctx, key, now, func(current user.User) error {
 			u = current
-			if err := met.check(u); err != nil {
+			if err := agree(u); err != nil {
 				return err
 			}
 			if slices.ContainsFunc(u.Addresses(), isKept) || n.mayTell(u, notify.NoticeAddress) != nil {

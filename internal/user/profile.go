@@ -81,7 +81,7 @@ func (p Profile) checkChannels(available []channel.Channel, faults *problem.Faul
 func (u User) Update(want User, now time.Time) User {
 	if u.Name == "" {
 		want.CreatedAt, want.UpdatedAt = now, now
-		want.TOTP, want.Recovery, want.Changes, want.Call = u.TOTP, u.Recovery, u.Changes, u.Call
+		want.TOTP, want.Recovery, want.Changes, want.Call, want.Account = u.TOTP, u.Recovery, u.Changes, u.Call, u.Account
 		return want
 	}
 	if want.Phone == u.Phone && want.Email == u.Email && want.Locale == u.Locale && slices.Equal(want.Channels, u.Channels) {
@@ -90,7 +90,7 @@ func (u User) Update(want User, now time.Time) User {
 	want.PhoneVerified = u.PhoneVerified && want.Phone == u.Phone
 	want.EmailVerified = u.EmailVerified && want.Email == u.Email
 	want.CreatedAt, want.UpdatedAt = u.CreatedAt, now
-	want.TOTP, want.Recovery, want.Changes, want.Call = u.TOTP, u.Recovery, u.Changes, u.Call
+	want.TOTP, want.Recovery, want.Changes, want.Call, want.Account = u.TOTP, u.Recovery, u.Changes, u.Call, u.Account
 	return want.Revised()
 }
 

@@ -19,7 +19,8 @@ const (
 	rowVersion1 = 1 // without the lists of addDay
 	rowVersion2 = 2 // without the call
 	rowVersion3 = 3 // without the directory
-	rowVersion4 = 4
+	rowVersion4 = 4 // without the account
+	rowVersion5 = 5
 )
 
 // Bits of the flags.
@@ -39,8 +40,8 @@ var (
 // Encode writes the user as bytes that Decode reads: texts and lists after their
 // length (two bytes for the name, one for all others), numbers in big-endian
 // order, times in Unix milliseconds. The factors, addDay, the directory and addCall come
-// last. A user of the main directory is written as version 3, or as version 2 without a
-// call, so that the release before can read the row. It fails for a user without a name
+// and the account come last. A user without an account is written as version 4, one of the main
+// directory as version 3, or as version 2 without a call, so that the release before can read the row. It fails for a user without a name
 // or a directory, for a text or a list that is too long for its length, and for factors
 // that are not valid.
 func (u User) Encode() ([]byte, error) {
@@ -53,6 +54,8 @@ func (u User) Encode() ([]byte, error) {
 	b := cryptobyte.NewBuilder(make([]byte, 0, 128+len(u.Name)))
 	version := uint8(rowVersion2)
 	switch {
+	case !u.Account.IsZero():
+		version = rowVersion5
 	case u.Directory != client.MainDirectory:
 		version = rowVersion4
 	case u.Call != (Call{}):
@@ -84,6 +87,9 @@ func (u User) Encode() ([]byte, error) {
 	if version >= rowVersion3 {
 		addCall(b, u.Call)
 	}
+	if version >= rowVersion5 {
+		addAccount(b, u.Account)
+	}
 	encoded, err := b.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnkept, err)
@@ -97,7 +103,7 @@ func (u User) Encode() ([]byte, error) {
 func Decode(encoded []byte) (User, error) {
 	s := cryptobyte.String(encoded)
 	var version, flags uint8
-	if !s.ReadUint8(&version) || version < rowVersion1 || version > rowVersion4 {
+	if !s.ReadUint8(&version) || version < rowVersion1 || version > rowVersion5 {
 		return User{}, fmt.Errorf("%w: version %d", errRow, version)
 	}
 	u := User{Directory: client.MainDirectory}
@@ -121,10 +127,13 @@ func Decode(encoded []byte) (User, error) {
 		ok = readDay(&s, &u)
 	}
 	if ok && version >= rowVersion4 {
-		ok = row.ReadText(&s, &u.Directory) && u.Directory != "" && u.Directory != client.MainDirectory
+		ok = row.ReadText(&s, &u.Directory) && u.Directory != "" && (u.Directory != client.MainDirectory || version > rowVersion4)
 	}
 	if ok && version >= rowVersion3 {
 		ok = readCall(&s, &u.Call) && (u.Call != Call{} || version > rowVersion3)
+	}
+	if ok && version >= rowVersion5 {
+		ok = readAccount(&s, &u.Account)
 	}
 	if !ok || !s.Empty() {
 		return User{}, errRow

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"twofa/internal/account"
 	"twofa/internal/channel"
 	"twofa/internal/problem"
 	"twofa/internal/recovery"
@@ -42,6 +43,8 @@ type User struct {
 	// TOTP and Recovery are the factors that need no message.
 	TOTP     totp.State
 	Recovery recovery.State
+	// Account is what sign-in knows of the person, zero for a user that an app registered.
+	Account account.State `json:",omitzero"`
 	// Changes are those of factors and addresses within window.Day, oldest first.
 	Changes []time.Time `json:",omitempty"`
 	// Call is the last call of the Functions host that is counted in Changes.
@@ -82,10 +85,17 @@ func (u User) Forgotten(now time.Time) User {
 	return forgotten
 }
 
-// keepUntil is from when on the user's row is not needed, zero if no row is needed.
+// keepUntil is from when on the row is not needed, zero if no row is needed.
 func (u User) keepUntil() time.Time {
-	if u.Name != "" {
+	given := time.Time{} // an account that nobody has signed in to ends
+	if !u.Account.IsZero() {
+		given = u.Account.KeepUntil()
+	}
+	switch {
+	case u.Name != "" && given.IsZero():
 		return keptUntil
+	case u.Name != "":
+		return given
 	}
 	until := window.Later(u.TOTP.KeepUntil(), u.Recovery.KeepUntil())
 	for _, t := range u.Changes {
