@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -18,10 +16,8 @@ import (
 	"time"
 
 	"twofa/internal/app"
-	"twofa/internal/client"
 	"twofa/internal/config"
 	"twofa/internal/problem"
-	"twofa/internal/user"
 )
 
 const usage = `twofa is a one-time-code service. Without a command it serves.
@@ -34,26 +30,19 @@ usage:
   twofa clients new ID [--verify]             make a secret for a client, and its entry for TWOFA_CLIENTS
   twofa clients list                          print the clients of TWOFA_CLIENTS
   twofa clients check ID                      read a secret, and say whether it is this client's
+  twofa accounts add ADDRESS [ADDRESS] [--name NAME] [--locale LOCALE]
+                                              give a person an account of sign-in, or a further address
+  twofa accounts import FILE                  give accounts to the people of a CSV file
+  twofa accounts show ADDRESS [--full]        say what the account of an address has
+  twofa accounts unlock ADDRESS               let its person sign in with an address alone for an hour
+  twofa accounts erase ADDRESS --yes ADDRESS  erase the account of an address
+  twofa keys list                             print the keys that sign ID tokens, without their private parts
+  twofa keys rotate [--now]                   let the next key sign
   twofa check [--json]                        check the settings, storage and providers; sends nothing
   twofa version                               print version, commit and Go version
   twofa help                                  print this text
 
 All settings are environment variables: see docs/settings.md.
-`
-
-const importUsage = `usage: twofa users import [-directory D] FILE
-Imports users from a CSV file; - reads standard input.
-  -directory D   import into the directory D; without it: main
-See docs/migrating-users.md.
-`
-
-const exportUsage = `usage: twofa users export [-directory D] [-o FILE] [-force]
-Exports the users of a directory as CSV to standard output, whole addresses and
-secrets included.
-  -directory D   export the directory D; without it: main
-  -o FILE        write to FILE instead; only its owner can read it
-  -force         write even to a terminal
-See docs/migrating-users.md.
 `
 
 // Exit codes of the commands.
@@ -64,7 +53,7 @@ const (
 )
 
 // command is a run of the program that does not serve. Except in the output of an
-// export, it must never print a name, an address or a secret.
+// export and of accounts show --full, it must never print a name, an address or a secret.
 type command struct {
 	stdin  io.Reader
 	stdout *os.File
@@ -91,11 +80,15 @@ func (c *command) run(ctx context.Context, args []string) int {
 		return c.exportUsers(ctx, args[2:])
 	case name == "clients new", name == "clients list", name == "clients check":
 		return c.clients(args[1], args[2:])
+	case strings.HasPrefix(name, "accounts ") && slices.Contains([]string{"add", "import", "show", "unlock", "erase"}, args[1]):
+		return c.accounts(ctx, args[1], args[2:])
+	case name == "keys list", name == "keys rotate":
+		return c.keys(ctx, args[1], args[2:])
 	case args[0] == "check":
 		return c.check(ctx, args[1:])
 	case name == "version":
 		return c.print(version())
-	case isHelp(args[0]), (args[0] == "users" || args[0] == "clients") && len(args) == 2 && isHelp(args[1]):
+	case isHelp(args[0]), slices.Contains([]string{"users", "clients", "accounts", "keys"}, args[0]) && len(args) == 2 && isHelp(args[1]):
 		return c.print(usage)
 	}
 	c.say("twofa has no command %q\n\n%s", strings.Join(args, " "), strings.TrimSuffix(usage, "\n"))
@@ -129,9 +122,9 @@ func version() string {
 	return fmt.Sprintf("twofa %s\n%s\n%s\n", app.Version(), commit, info.GoVersion)
 }
 
-// parse reads the flags of a command, which takes n arguments. It returns false
-// and the exit code if the command must not run.
-func (c *command) parse(flags *flag.FlagSet, usage string, args []string, n int) (code int, ok bool) {
+// parse reads the flags of a command, which takes as many arguments as one of n says. It
+// returns false and the exit code if the command must not run.
+func (c *command) parse(flags *flag.FlagSet, usage string, args []string, n ...int) (code int, ok bool) {
 	flags.SetOutput(io.Discard)
 	if len(args) == 1 && args[0] == "help" {
 		args = []string{"-h"}
@@ -140,7 +133,7 @@ func (c *command) parse(flags *flag.FlagSet, usage string, args []string, n int)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return c.print(usage), false
-	case err == nil && flags.NArg() == n:
+	case err == nil && slices.Contains(n, flags.NArg()):
 		return exitDone, true
 	case err != nil:
 		c.say("%v", err)
@@ -149,14 +142,37 @@ func (c *command) parse(flags *flag.FlagSet, usage string, args []string, n int)
 	return exitStopped, false
 }
 
-// directoryFlag adds the flag -directory, whose default is the main directory.
-func directoryFlag(flags *flag.FlagSet) *user.Directory {
-	directory := user.Directory(client.MainDirectory)
-	flags.Func("directory", "", func(text string) (err error) {
-		directory, err = user.ParseDirectory(text)
-		return err
-	})
-	return &directory
+// flagsFirst returns the arguments with the flags in front, where package flag looks for
+// them, each with its value.
+func flagsFirst(flags *flag.FlagSet, args []string) []string {
+	var first, texts []string
+	for len(args) > 0 && args[0] != "--" {
+		arg, n := args[0], 1
+		if !strings.HasPrefix(arg, "-") || arg == "-" {
+			texts = append(texts, arg)
+			args = args[1:]
+			continue
+		}
+		f := flags.Lookup(strings.TrimLeft(arg, "-"))
+		switch {
+		case f == nil || isSwitch(f):
+		case len(args) == 1:
+			return append(first, arg) // its value is missing
+		default:
+			n = 2
+		}
+		first, args = append(first, args[:n]...), args[n:]
+	}
+	if len(args) > 0 { // what follows has no flags
+		first, args = append(first, "--"), args[1:]
+	}
+	return slices.Concat(first, texts, args)
+}
+
+// isSwitch reports whether a flag has no value.
+func isSwitch(f *flag.Flag) bool {
+	b, ok := f.Value.(interface{ IsBoolFlag() bool })
+	return ok && b.IsBoolFlag()
 }
 
 // say prints a line on stderr.
@@ -164,146 +180,6 @@ func (c *command) say(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, _ = fmt.Fprintf(c.stderr, format+"\n", args...)
-}
-
-// importUsers imports the file that args name, "-" for standard input.
-func (c *command) importUsers(ctx context.Context, args []string) int {
-	flags := flag.NewFlagSet("users import", flag.ContinueOnError)
-	directory := directoryFlag(flags)
-	if code, ok := c.parse(flags, importUsage, args, 1); !ok {
-		return code
-	}
-	file := c.stdin
-	if path := flags.Arg(0); path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			c.say("%v", err)
-			return exitStopped
-		}
-		defer f.Close()
-		file = f
-	}
-	settings, parts, err := c.open()
-	if err != nil {
-		c.say("%v", err)
-		return exitStopped
-	}
-	im := app.Import(settings, parts, *directory)
-	im.Report = func(line int, text string) { c.say("line %d: %s", line, text) }
-	err = c.withProgress(func() error { return im.Run(ctx, file) }, func() string {
-		t := im.Tally()
-		return fmt.Sprintf("read %d, skipped %d, %s", t.Read, t.Skipped, c.rate(t.Read))
-	})
-	memory := peakMemory()
-	err = errors.Join(err, parts.Table.Close())
-
-	t := im.Tally()
-	c.say("read %d, created %d, changed %d, unchanged %d, skipped %d; %s, %s",
-		t.Read, t.Created, t.Changed, t.Unchanged, t.Skipped, c.rate(t.Read), memory)
-	if t.Contradictions > 0 {
-		c.say("%d lines contradict an earlier line about the same user: of each such user the last line counts", t.Contradictions)
-	}
-	switch {
-	case err != nil && t.Line == 0:
-		c.say("nothing was taken in: %s", why(ctx, err))
-		return exitStopped
-	case err != nil:
-		c.say("stopped after line %d: %s. All lines up to it are done. It is safe to import the same file again.", t.Line, why(ctx, err))
-		return exitStopped
-	case t.Skipped > 0:
-		c.say("the skipped lines were not taken in: mend them, and import the same file again; the others will be unchanged")
-		return exitSkipped
-	}
-	return exitDone
-}
-
-// exportUsers exports to standard output, or to the file that args name.
-func (c *command) exportUsers(ctx context.Context, args []string) int {
-	flags := flag.NewFlagSet("users export", flag.ContinueOnError)
-	directory := directoryFlag(flags)
-	path := flags.String("o", "", "")
-	force := flags.Bool("force", false, "")
-	if code, ok := c.parse(flags, exportUsage, args, 0); !ok {
-		return code
-	}
-	if *path == "" && !*force && isTerminal(c.stdout) {
-		c.say("not written: the export holds whole addresses and secrets, and this is a terminal. Write to a file with -o FILE, or give -force.")
-		return exitStopped
-	}
-	c.say("The output holds whole addresses and the secrets of authenticator apps: whoever has it can make their codes. Keep it as you keep passwords, and delete it when it is moved.")
-	out, err := c.output(*path)
-	if err != nil {
-		c.say("%v", err)
-		return exitStopped
-	}
-	defer out.discard()
-	settings, parts, err := c.open()
-	if err != nil {
-		c.say("%v", err)
-		return exitStopped
-	}
-	ex := app.Export(settings, parts, *directory)
-	ex.Report = func(text string) { c.say("%s", text) }
-	err = c.withProgress(func() error { return ex.Run(ctx, out) }, func() string {
-		t := ex.Tally()
-		return fmt.Sprintf("wrote %d, %s", t.Users, c.rate(t.Users))
-	})
-	memory := peakMemory()
-	err = errors.Join(err, parts.Table.Close())
-	if err == nil {
-		err = out.keep()
-	}
-	t := ex.Tally()
-	c.say("wrote %d users in %d lines, skipped %d; %s, %s", t.Users, t.Lines, t.Skipped, c.rate(t.Users), memory)
-	for _, d := range slices.Sorted(maps.Keys(t.Others)) {
-		c.say("left out %d users of the directory %s: export them with -directory %s", t.Others[d], d, d)
-	}
-	switch {
-	case err != nil && *path != "":
-		c.say("stopped: %s. The file was not written.", why(ctx, err))
-		return exitStopped
-	case err != nil:
-		c.say("stopped: %s. The output is not complete.", why(ctx, err))
-		return exitStopped
-	case t.Skipped > 0:
-		return exitSkipped
-	}
-	return exitDone
-}
-
-// output is standard output, or a file that gets its name when it is complete.
-type output struct {
-	*os.File
-	name string // "" for standard output
-}
-
-// output opens a temporary file beside path, which only its owner can read, or
-// standard output if path is "".
-func (c *command) output(path string) (output, error) {
-	if path == "" {
-		return output{c.stdout, ""}, nil
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	return output{f, path}, err
-}
-
-// keep gives a complete file its name.
-func (o output) keep() error {
-	if o.name == "" {
-		return nil
-	}
-	if err := errors.Join(o.Sync(), o.Close()); err != nil {
-		return err
-	}
-	return os.Rename(o.Name(), o.name)
-}
-
-// discard removes a file without its name. It does nothing after keep.
-func (o output) discard() {
-	if o.name != "" {
-		_ = o.Close()
-		_ = os.Remove(o.Name()) // fails after keep
-	}
 }
 
 // open opens the parts of the service, for a run that sends no messages.
@@ -328,6 +204,22 @@ func (c *command) open() (config.Settings, app.Parts, error) {
 		c.say("store: embedded, in %s", settings.DataDir)
 	}
 	return settings, parts, nil
+}
+
+// onStore runs the work on the store of the settings.
+func (c *command) onStore(work func(s config.Settings, p app.Parts) int) (code int) {
+	settings, parts, err := c.open()
+	if err != nil {
+		c.say("%v", err)
+		return exitStopped
+	}
+	defer func() {
+		if err := parts.Table.Close(); err != nil {
+			c.say("the store cannot be closed: %v", err)
+			code = exitStopped
+		}
+	}()
+	return work(settings, parts)
 }
 
 // withProgress runs the work, and prints the progress about every second.
@@ -360,16 +252,6 @@ func why(ctx context.Context, err error) string {
 		return e.Err.Error()
 	}
 	return err.Error()
-}
-
-// isTerminal reports whether f is a terminal, or another device but /dev/null.
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-	return err != nil || !os.SameFile(info, null)
 }
 
 // peakMemory returns the largest resident memory so far (VmHWM), and how much of

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -34,7 +33,7 @@ func (c *command) clients(name string, args []string) int {
 	switch name {
 	case "new":
 		verify = flags.Bool("verify", false, "")
-		args = flagsFirst(args)
+		args = flagsFirst(flags, args)
 	case "list":
 		n = 0
 	}
@@ -56,20 +55,6 @@ func (c *command) clients(name string, args []string) int {
 		return c.listClients(registry)
 	}
 	return c.checkClient(registry, flags.Arg(0))
-}
-
-// flagsFirst returns the arguments with the flags in front, where package flag looks for
-// them. They have no values.
-func flagsFirst(args []string) []string {
-	isText := func(arg string) int {
-		if strings.HasPrefix(arg, "-") {
-			return 0
-		}
-		return 1
-	}
-	args = slices.Clone(args)
-	slices.SortStableFunc(args, func(a, b string) int { return isText(a) - isText(b) })
-	return args
 }
 
 // newEntry is the entry of a new client.

@@ -69,7 +69,7 @@ func TestListClients(t *testing.T) {
 	t.Setenv("TWOFA_CLIENTS", `[
 		{"id": "bank-web", "secrets": ["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"], "scopes": ["send", "users:read"], "directory": "bank"},
 		{"id": "a", "secrets": ["sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"], "scopes": ["check"]},
-		{"id": "spa", "public": true, "scopes": ["signin"]}]`)
+		{"id": "spa", "public": true, "scopes": ["signin"], "redirect_uris": ["https://app.example/callback"]}]`)
 	res := runIn(t, t.TempDir(), "", "clients", "list")
 	const want = `ID        DIRECTORY  SECRETS  SCOPES
 bank-web  bank       2        send users:read

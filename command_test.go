@@ -91,7 +91,7 @@ func TestCommandsAndTheirHelp(t *testing.T) {
 	unknown := func(args string) string {
 		return regexp.QuoteMeta(`twofa has no command "` + args + `"` + "\n\n" + usage)
 	}
-	help, imports, exports, clients := regexp.QuoteMeta(usage), regexp.QuoteMeta(importUsage), regexp.QuoteMeta(exportUsage), regexp.QuoteMeta(clientsUsage)
+	help, imports, exports, clients, keys, accounts := regexp.QuoteMeta(usage), regexp.QuoteMeta(importUsage), regexp.QuoteMeta(exportUsage), regexp.QuoteMeta(clientsUsage), regexp.QuoteMeta(keysUsage), regexp.QuoteMeta(accountsUsage)
 	for args, want := range map[string]result{ // stdout and stderr are regular expressions
 		"help":                        {help, "", 0},
 		"-h":                          {help, "", 0},
@@ -135,6 +135,34 @@ func TestCommandsAndTheirHelp(t *testing.T) {
 		"clients new a -x":            {"", "flag provided but not defined: -x\n" + clients, 1},
 		"clients list a":              {"", clients, 1},
 		"clients check":               {"", clients, 1},
+		"accounts help":               {help, "", 0},
+		"accounts add help":           {accounts, "", 0},
+		"accounts show a --full -h":   {accounts, "", 0},
+		"accounts erase -h":           {accounts, "", 0},
+		"accounts":                    {"", unknown("accounts"), 1},
+		"accounts list":               {"", unknown("accounts list"), 1},
+		"accounts add":                {"", accounts, 1},
+		"accounts add a b c":          {"", accounts, 1},
+		"accounts add a --name":       {"", "flag needs an argument: -name\n" + accounts, 1},
+		"accounts add --name x":       {"", accounts, 1},
+		"accounts add a -- b --name":  {"", accounts, 1},
+		"accounts import":             {"", accounts, 1},
+		"accounts import a b":         {"", accounts, 1},
+		"accounts import a --full":    {"", "flag provided but not defined: -full\n" + accounts, 1},
+		"accounts show a b":           {"", accounts, 1},
+		"accounts show --full":        {"", accounts, 1},
+		"accounts unlock a b":         {"", accounts, 1},
+		"accounts erase --yes a":      {"", accounts, 1},
+		"accounts erase a --yes":      {"", "flag needs an argument: -yes\n" + accounts, 1},
+		"keys help":                   {help, "", 0},
+		"keys list help":              {keys, "", 0},
+		"keys rotate -h":              {keys, "", 0},
+		"keys":                        {"", unknown("keys"), 1},
+		"keys new":                    {"", unknown("keys new"), 1},
+		"keys list a":                 {"", keys, 1},
+		"keys list --now":             {"", "flag provided but not defined: -now\n" + keys, 1},
+		"keys rotate now":             {"", keys, 1},
+		"keys rotate --force":         {"", "flag provided but not defined: -force\n" + keys, 1},
 	} {
 		dir := filepath.Join(t.TempDir(), "data")
 		got := runIn(t, dir, "", strings.Fields(args)...)

@@ -16,7 +16,8 @@ import (
 func TestAFileIsOfOneDirectory(t *testing.T) {
 	eachWay(t, func(t *testing.T, r *rig) {
 		imports := func(d user.Directory, file string) userfile.Tally {
-			im := &userfile.Import{Users: r.users, Directory: d, Channels: channels, Now: fixture.NewClock().Now, Workers: 1, Report: func(line int, text string) { t.Errorf("line %d: %s", line, text) }}
+			im := &userfile.Import{Users: r.users, Directory: d, Channels: channels, Now: fixture.NewClock().Now}
+			im.Workers, im.Report = 1, func(line int, text string) { t.Errorf("line %d: %s", line, text) }
 			if r.batches {
 				im.Batch, im.BatchSize = r.batch, 16
 			}

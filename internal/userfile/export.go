@@ -58,7 +58,7 @@ func (ex *Export) Tally() Exported {
 // is of kind StorageUnavailable, or wraps an error of the store.
 func (ex *Export) Run(ctx context.Context, w io.Writer) error {
 	out := csv.NewWriter(w)
-	if err := out.Write(columns); err != nil {
+	if err := out.Write(columns.Names); err != nil {
 		return err
 	}
 	err := ex.Users.Each(ctx, ex.Workers, func(key otp.UserKey, u user.User, err error) error {

@@ -152,9 +152,9 @@ func (r *rig) read(file string) imported {
 func (r *rig) readFrom(ctx context.Context, file io.Reader) (got imported) {
 	im := &userfile.Import{
 		Users: r.users, Directory: "main", Channels: channels, Countries: map[string]bool{"US": true, "IN": true},
-		Now: func() time.Time { return fixture.Noon }, Workers: 4,
-		Report: func(line int, text string) { got.reports = append(got.reports, fmt.Sprintf("%d %s", line, text)) },
+		Now: func() time.Time { return fixture.Noon },
 	}
+	im.Workers, im.Report = 4, func(line int, text string) { got.reports = append(got.reports, fmt.Sprintf("%d %s", line, text)) }
 	if r.batches {
 		im.Workers, im.Batch, im.BatchSize = 1, r.batch, 16
 	}

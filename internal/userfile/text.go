@@ -76,7 +76,7 @@ var (
 
 // misread returns what a first line is that is not the names of columns between commas,
 // nil if it is not known. The error quotes nothing.
-func misread(header []string) error {
+func misread(header, columns []string) error {
 	first := strings.ToLower(strings.TrimSpace(header[0]))
 	switch {
 	case strings.HasPrefix(first, "sep="):
