@@ -77,6 +77,9 @@ type environment struct {
 	MaxSends          string `envconfig:"TWOFA_MAX_SENDS"`
 	MaxSendsPerDay    string `envconfig:"TWOFA_MAX_SENDS_PER_DAY"`
 	ResendAfter       string `envconfig:"TWOFA_RESEND_AFTER"`
+	Session           string `envconfig:"TWOFA_SESSION"`
+	StaleAddress      string `envconfig:"TWOFA_STALE_ADDRESS"`
+	SignUp            string `envconfig:"TWOFA_SIGNUP"`
 
 	MaxSendsPerIP           string `envconfig:"TWOFA_MAX_SENDS_PER_IP"`
 	MaxSendsPerIPPerDay     string `envconfig:"TWOFA_MAX_SENDS_PER_IP_PER_DAY"`
@@ -179,6 +182,7 @@ type Settings struct {
 	TestNumbers otp.TestNumbers
 	Policy      otp.Policy
 	Limits      guard.Limits // over many addresses
+	SignIn      SignIn
 	LogLevel    slog.Level
 	// Unknown are the variables that begin as our settings do and that this version does
 	// not know: most likely they are misspelled.

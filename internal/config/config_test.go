@@ -132,6 +132,7 @@ var working = map[string]struct {
 			MaxSends: 1, MaxSendsPerDay: 7, ResendAfter: 0,
 		},
 		Limits: guard.Limits{PerIP: 30, PerIPPerDay: 200, PagePerIP: 10, PagePerIPPerDay: 50, AnonymousPerDay: 5000},
+		SignIn: config.SignIn{Session: 30 * 24 * time.Hour, StaleAddress: 43800 * time.Hour},
 	}},
 	"own_connection": {secret1, ownDefaults(func(s *config.Settings) {
 		s.Store, s.Tables = "azure", azuretable.Options{ConnectionString: "UseDevelopmentStorage=true", Setting: "TWOFA_TABLES_CONNECTION", TablePrefix: "twofa"}
@@ -141,6 +142,7 @@ var working = map[string]struct {
 			MaxSends: 100, MaxSendsPerDay: 100, ResendAfter: time.Hour,
 		}
 		s.Limits = guard.Limits{PerIP: 1_000_000, PerIPPerDay: 1_000_000}
+		s.SignIn = config.SignIn{StaleAddress: 24 * time.Hour}
 	})},
 	"own_open": {"", ownDefaults(func(s *config.Settings) {
 		s.Addr, s.Unprotected, s.AllowPlainHTTP, s.MagicLinks, s.NotifyChanges = "0.0.0.0:80", true, true, false, false
@@ -251,6 +253,7 @@ func ownDefaults(change func(*config.Settings)) config.Settings {
 			MaxSends: 5, MaxSendsPerDay: 20, ResendAfter: 30 * time.Second,
 		},
 		Limits: guard.Limits{PagePerIP: 20, PagePerIPPerDay: 100, AnonymousPerDay: 1000},
+		SignIn: config.SignIn{Session: time.Hour, StaleAddress: 90 * 24 * time.Hour},
 	}
 	change(&s)
 	return s

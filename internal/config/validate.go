@@ -97,6 +97,7 @@ func (e environment) settings(host hostStorage, now time.Time) (Settings, Faults
 	s.NotifyChanges = yes(&faults, "TWOFA_NOTIFY_CHANGES", e.NotifyChanges, true)
 	s.Policy = e.policy(&faults)
 	s.Limits = e.limits(&faults)
+	s.SignIn = e.signIn(&faults)
 	e.channels(&s, now, &faults)
 	s.LogLevel = logLevels[choice(&faults, "TWOFA_LOG_LEVEL", strings.ToLower(cmp.Or(e.LogLevel, "info")), "debug", "info", "warn", "error")]
 	return s, faults
