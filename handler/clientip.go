@@ -14,7 +14,7 @@ import (
 
 // anonymous are the functions that anybody may call without a key. Only they have limits
 // by client address.
-var anonymous = map[string]bool{"pages": true, "hooks": true, "health": true}
+var anonymous = map[string]bool{"pages": true, "oidc": true, "hooks": true, "health": true}
 
 // warnEvery is how often at most the log says that client addresses are not usable.
 const warnEvery = time.Hour

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -29,7 +30,7 @@ func secretOf(id string) string { return "canary-secret-of-" + id }
 // entry is a client with that secret and those scopes.
 func entry(id string, scopes ...string) string {
 	sum := sha256.Sum256([]byte(secretOf(id)))
-	return fmt.Sprintf(`{"id": %q, "secrets": ["sha256:%s"], "scopes": ["%s"]}`, id, hex.EncodeToString(sum[:]), strings.Join(scopes, `", "`))
+	return fmt.Sprintf(`{"id": %q, "secrets": ["sha256:%s"], "scopes": ["%s"], "redirect_uris": ["https://app.example/callback"]}`, id, hex.EncodeToString(sum[:]), strings.Join(scopes, `", "`))
 }
 
 // withClients gives the service these clients.
@@ -85,7 +86,7 @@ var matrix = map[string]struct {
 	"DELETE /api/users/{name}/locks":        {[]string{"users"}, "/api/users/nobody/locks", 404},
 }
 
-// open has every other route, and its status for a request without credentials.
+// open has every other route, and its status for a request without credentials. signInRoutes has those of sign-in.
 var open = map[string]int{
 	"GET /{$}": 200, "GET /health": 200, "GET /verify/jwks": 404, "POST /hooks/{provider}/status": 404, "POST /hooks/{provider}/inbound": 404, "POST /hooks/{provider}/answer": 404, "POST /purge": 400,
 	"GET /verify/openapi": 200, "GET /verify/docs": 200,
@@ -102,21 +103,23 @@ var open = map[string]int{
 // The tests of this file hold for every route, because the mux has no other.
 func TestR17_EveryRouteIsInTheMatrix(t *testing.T) {
 	t.Parallel()
-	routes := newRig(t).API.Routes()
+	routes := withSignIn(t).API.Routes()
+	others := maps.Clone(open)
+	maps.Copy(others, signInRoutes)
 	for route, scope := range routes {
 		m, ok := matrix[route]
-		_, isOpen := open[route]
+		_, isOpen := others[route]
 		switch {
 		case ok == isOpen:
-			t.Errorf("%s is not in exactly one of matrix and open", route)
+			t.Errorf("%s is not in exactly one of matrix, open and signInRoutes", route)
 		case ok && (scope == "" || m.scopes[len(m.scopes)-1] != scope):
 			t.Errorf("%s has the scope %q, want one of %q", route, scope, m.scopes)
 		case isOpen && (scope != "" || strings.Contains(route, " /api/")):
 			t.Errorf("%s has the scope %q, and asks for no client", route, scope)
 		}
 	}
-	if len(routes) != len(matrix)+len(open) {
-		t.Errorf("%d routes, the test has %d", len(routes), len(matrix)+len(open))
+	if len(routes) != len(matrix)+len(others) {
+		t.Errorf("%d routes, the test has %d", len(routes), len(matrix)+len(others))
 	}
 	handles := 0
 	files, _ := filepath.Glob("*.go")
@@ -163,7 +166,7 @@ func TestR17_ClientMatrix(t *testing.T) {
 				if where == "on its own" {
 					r.API.Guard = &handler.Guard{Hosts: []string{"example.com"}}
 				}
-				spa := `{"id": "spa", "public": true, "scopes": ["` + strings.Join(allScopes, `", "`) + `"]}`
+				spa := `{"id": "spa", "public": true, "scopes": ["` + strings.Join(allScopes, `", "`) + `"], "redirect_uris": ["https://app.example/callback"]}`
 				entries := []string{entry("right", m.scopes[len(m.scopes)-1]), entry("other", allScopes...), spa}
 				var outside []string
 				for _, s := range allScopes {

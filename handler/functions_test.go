@@ -41,11 +41,18 @@ func functions(t *testing.T) (all []function) {
 }
 
 // What a segment of a route may be: a literal, or a parameter that cannot begin with a
-// dot. The last form also takes the literal .well-known.
+// dot. The one exception is wellKnown, which also takes .well-known, whole: clients of OpenID
+// Connect look there.
 var (
 	literal   = regexp.MustCompile(`^[a-z0-9-]+$`)
-	parameter = regexp.MustCompile(`^\{[a-z]+:(alpha|regex\(\^\[\^\.\]\)|regex\(\^\(\[\^\.\]\|\[\.\]well-known\$\)\))\??\}$`)
+	parameter = regexp.MustCompile(`^\{[a-z]+:(alpha|regex\(\^\[\^\.\]\))\??\}$`)
+	wellKnown = regexp.MustCompile(`^\{[a-z]+:regex\(\^\(\[\^\.\]\|\[\.\]well-known\$\)\)\??\}$`)
 )
+
+// holdsTheRule reports whether a function may have the segment in its route.
+func holdsTheRule(function, segment string) bool {
+	return literal.MatchString(segment) || parameter.MatchString(segment) || function == "oidc" && wellKnown.MatchString(segment)
+}
 
 // Out of such a route nothing climbs: an absolute-form request target climbs out of a
 // catch-all, past the key of the function
@@ -57,16 +64,22 @@ func TestR24_NoSegmentOfARouteBeginsWithADot(t *testing.T) {
 				continue
 			}
 			for segment := range strings.SplitSeq(b.Route, "/") {
-				if !literal.MatchString(segment) && !parameter.MatchString(segment) {
+				if !holdsTheRule(f.name, segment) {
 					t.Errorf("%s: the segment %s of %s may begin with a dot, or takes more than one segment", f.name, segment, b.Route)
 				}
 			}
 		}
 	}
-	for _, bad := range []string{"{*path}", "{id}", "{id?}", "{id:length(3)}", "{id:regex(^[^/])}", "{id:regex([^.])}", "..", ".x", "{a:alpha}{b}"} {
-		if literal.MatchString(bad) || parameter.MatchString(bad) {
+	for _, bad := range []string{
+		"{*path}", "{id}", "{id?}", "{id:length(3)}", "{id:regex(^[^/])}", "{id:regex([^.])}", "..", ".x", ".well-known", "{a:alpha}{b}",
+		"{*a:regex(^([^.]|[.]well-known$))}", "{a:regex(^([^.]|[.]well-known))}", "{a:regex(^[^.]|[.]well-known$)}", "{a:regex(^([^.]|.well-known$))}", "{a:regex(([^.]|[.]well-known$))}",
+	} {
+		if holdsTheRule("oidc", bad) {
 			t.Errorf("the rule accepts %s", bad)
 		}
+	}
+	if holdsTheRule("pages", "{a:regex(^([^.]|[.]well-known$))}") {
+		t.Error("the exception is not for oidc alone")
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 //   - a request that the browser says comes from another site, or from another port
 //     of this one ([http.CrossOriginProtection]).
 //
-// Programs other than browsers are not affected: they send neither Origin nor
+// The exceptions are crossSite. Programs other than browsers are not affected: they send neither Origin nor
 // Sec-Fetch-Site.
 type Guard struct {
 	// PublicURL is the origin under which the internet reaches the service, "" if it
@@ -28,6 +28,11 @@ type Guard struct {
 	// Hosts are further host names, with a port or for all ports.
 	Hosts []string
 }
+
+// crossSite are what pages of other sites send to sign-in: a script of an app calls the first two,
+// and a form of an app leads the browser to the others (OpenID Connect Core 1.0, 3.1.2.1;
+// RP-Initiated Logout 1.0, 2). Package oidc decides which ones it takes.
+var crossSite = []string{"POST /oidc/token", "POST /oidc/userinfo", "POST /oidc/authorize", "POST /oidc/end-session"}
 
 var errForeignHost = &problem.Error{
 	Kind: problem.Forbidden, Err: errors.New("the Host header names a host that is not in TWOFA_HOSTS"),
@@ -55,6 +60,9 @@ func (a *API) protect(next http.Handler) http.Handler {
 		if err := sites.AddTrustedOrigin(origin(u)); err != nil {
 			panic(err) // config checks it
 		}
+	}
+	for _, pattern := range crossSite {
+		sites.AddInsecureBypassPattern(pattern)
 	}
 	refuse := func(e *problem.Error) http.Handler {
 		return a.serve("", func(*http.Request) (answer, error) { return answer{}, e })

@@ -47,6 +47,16 @@ type rig struct {
 // newRig makes a service that can send over WhatsApp, SMS and e-mail.
 func newRig(t *testing.T, change ...func(*app.Parts)) *rig {
 	t.Helper()
+	return newRigWith(t, func(_ *config.Settings, p *app.Parts) {
+		for _, f := range change {
+			f(p)
+		}
+	})
+}
+
+// newRigWith is newRig after a change of the settings and of the service's parts.
+func newRigWith(t *testing.T, change func(*config.Settings, *app.Parts)) *rig {
+	t.Helper()
 	r := &rig{provider: new(fakeProvider), log: new(bytes.Buffer)}
 	r.Rig = testrig.With(t, func(s *config.Settings, p *app.Parts) {
 		s.Channels = []channel.Channel{channel.WhatsApp}
@@ -54,9 +64,7 @@ func newRig(t *testing.T, change ...func(*app.Parts)) *rig {
 		p.Providers = map[string]hooks.Provider{channel.Twilio: r.provider}
 		toJSON := slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})
 		p.Log = slog.New(slog.NewMultiHandler(p.Log.Handler(), toJSON))
-		for _, f := range change {
-			f(p)
-		}
+		change(s, p)
 	}, channel.WhatsApp, channel.SMS, channel.Email)
 	r.handler, r.sender = r.API.Handler(), r.Sender(channel.WhatsApp)
 	return r

@@ -45,7 +45,7 @@ const textOldHost = "This Azure Functions host is too old for twofa: it does not
 
 // httpFunctions are the functions that the host calls over HTTP: the folders with a
 // function.json that has an httpTrigger.
-var httpFunctions = []string{"otpsend", "otpverify", "users", "pages", "hooks", "health"}
+var httpFunctions = []string{"otpsend", "otpverify", "users", "pages", "oidc", "hooks", "health"}
 
 // refuseOldHost answers a host that does not know the setting enableProxyingHttpRequest.
 // Such a host wraps each request of a client into a JSON envelope, and posts it to

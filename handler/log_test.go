@@ -30,7 +30,7 @@ var (
 // of, and returns the lines of the log.
 func loggedEverything(t *testing.T) (lines []map[string]any) {
 	t.Helper()
-	for _, drive := range []func(*testing.T) *rig{logMessages, logReports, logUsers, logPages, logEnrolments, logFaults} {
+	for _, drive := range []func(*testing.T) *rig{logMessages, logReports, logUsers, logPages, logEnrolments, logSignIn, logFaults} {
 		lines = append(lines, drive(t).lines()...)
 	}
 	return lines

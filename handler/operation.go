@@ -49,12 +49,25 @@ const (
 	opPageCodes   = "page.codes"
 	opPageKept    = "page.kept"
 	opPageSave    = "page.save"
-	opStartPage   = "user.page"
-	opKeys        = "keys"
-	opReport      = "hook.status"
-	opMessage     = "hook.inbound"
-	opQuestion    = "hook.answer"
-	opPurge       = "purge"
+
+	opAuthorize    = "signin.authorize" // an app sends a person
+	opToken        = "signin.token"     //nolint:gosec // an app exchanges a code
+	opUserinfo     = "signin.userinfo"
+	opEndSession   = "signin.logout"
+	opSignInStart  = "signin.start"
+	opSignInResend = "signin.resend"
+	opSignInCheck  = "signin.check"
+	opSignInHelp   = "signin.help"
+	opSignInCancel = "signin.cancel"
+	opSignInLink   = "signin.link"
+	opConsent      = "signin.consent"
+	opAccount      = "signin.account" // a form of the page of an account
+	opStartPage    = "user.page"
+	opKeys         = "keys"
+	opReport       = "hook.status"
+	opMessage      = "hook.inbound"
+	opQuestion     = "hook.answer"
+	opPurge        = "purge"
 )
 
 // logReplay changes the operation of a start or resend that got the answer of an earlier

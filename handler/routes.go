@@ -22,6 +22,7 @@ import (
 	"twofa/internal/problem"
 	"twofa/internal/reqlog"
 	"twofa/internal/session"
+	"twofa/oidc"
 	"twofa/otpsend"
 	"twofa/otpverify"
 	"twofa/pages"
@@ -41,6 +42,8 @@ type API struct {
 	Docs   *pages.Docs
 	Site   *pages.Site
 	Look   *pages.Look
+	// SignIn is nil without clients or without a public address.
+	SignIn *oidc.SignIn
 	// Clients are the apps that may call /api/. nil: everybody who reaches it may.
 	Clients *client.Registry
 	// Guard is nil behind the Functions host: it checks keys, and gives each request
@@ -68,7 +71,9 @@ type route struct {
 	methods  byMethod
 }
 
-// byMethod never has HEAD, which is answered as GET.
+// byMethod never has HEAD, which is answered as GET. It has OPTIONS only where browsers ask before
+// they send a request for a page of another origin (CORS); elsewhere OPTIONS is refused as any
+// method without an endpoint.
 type byMethod map[string]access
 
 // access is an endpoint, the scope that a client needs for it, and the operation that the
@@ -124,7 +129,7 @@ func (a *API) routes() []route {
 		{"/hooks/{provider}/inbound", "hooks", byMethod{"POST": {anybody, opMessage, hook(a.Hooks.Inbound)}}},
 		{"/hooks/{provider}/answer", "hooks", byMethod{"POST": {anybody, opQuestion, hook(a.Hooks.Answer)}}},
 	}
-	all = append(all, a.pageRoutes()...)
+	all = append(append(all, a.pageRoutes()...), a.signInRoutes()...)
 	if a.underHost() { // The host fires the timer as POST /{function}. On its own, anybody could
 		all = append(all, route{"/purge", "purge", byMethod{"POST": {anybody, opPurge, fromTheHost(a.timer)}}})
 	}
@@ -358,7 +363,8 @@ func hook(f func(provider string, r *http.Request) (hooks.Reply, error)) endpoin
 // host forwards the path as the client wrote it. So that [http.ServeMux] finds
 // the route, foldRoute changes two things:
 //   - the fixed part of the path becomes lower case: its first two segments, or
-//     all of a hook's path;
+//     all of a hook's path. So /oidc/.well-known/ is found in any case, and
+//     openid-configuration behind it as it is written here only;
 //   - one slash at the end is removed, but not for DELETE: there a path whose id
 //     is missing by mistake would delete all.
 //

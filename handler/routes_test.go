@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -115,7 +116,7 @@ func TestAttack26_ANameThatNoPathCanHoldIsReachedInItsTildeForm(t *testing.T) {
 // client has to learn what is wrong.
 func TestAnOldHostIsToldToUpdate(t *testing.T) {
 	r := newRig(t)
-	for _, function := range []string{"otpsend", "otpverify", "users", "pages", "hooks", "health"} {
+	for _, function := range []string{"otpsend", "otpverify", "users", "pages", "oidc", "hooks", "health"} {
 		envelope := `{"Data": {"req": {"Url": "http://localhost:7071/api/otpsend", "Method": "POST", "Body": "{}"}}, "Metadata": {}}`
 		var got struct {
 			Outputs struct {
@@ -140,6 +141,26 @@ func TestAnOldHostIsToldToUpdate(t *testing.T) {
 	}
 	// A request that came through a route is no envelope.
 	r.do("POST", "/otpsend", typeJSON, "{}", "x-ms-invocation-id", "1").problem(404, problem.NotFound)
+}
+
+// Some libraries look for metadata at several well-known paths, and take 404 alone for "not there"
+// (Spring Security tries three). On its own and under the host, none of these is an error of ours.
+func TestAnUnknownWellKnownPathIsNotFound(t *testing.T) {
+	for name, r := range map[string]*rig{"under the host": newRig(t), "on its own": ownRig(t, ""), "with sign-in": withSignIn(t)} {
+		for _, path := range []string{
+			"/oidc/.well-known/oauth-authorization-server", "/oidc/.well-known/webfinger", "/oidc/.well-known/", "/oidc/.well-known", "/oidc/.well-known/..",
+			"/oidc/.well-known/openid-configuration/oidc", "/oidc/.well-known/%2e%2e/token", "/oidc/.well-known/x%2Fy", "/oidc/..%2f.well-known/openid-configuration",
+			"/.well-known/openid-configuration/oidc", "/.well-known/oauth-authorization-server/oidc", "/.well-known/openid-configuration",
+		} {
+			for _, method := range []string{"GET", "HEAD", "POST", "OPTIONS"} {
+				req := httptest.NewRequest(method, path, nil)
+				req.Host = "localhost:7071"
+				if got := r.serve(req); got.status != http.StatusNotFound {
+					t.Errorf("%s: %s %s: %d", name, method, path, got.status)
+				}
+			}
+		}
+	}
 }
 
 func TestCallbacksOverHTTP(t *testing.T) {

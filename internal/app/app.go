@@ -19,18 +19,23 @@ import (
 	"twofa/internal/config"
 	"twofa/internal/deadline"
 	"twofa/internal/delivery"
+	"twofa/internal/grant"
 	"twofa/internal/guard"
 	"twofa/internal/notify"
+	"twofa/internal/oidckeys"
 	"twofa/internal/receipt"
 	"twofa/internal/recipient"
 	"twofa/internal/secret"
 	"twofa/internal/session"
+	"twofa/internal/signin"
 	"twofa/internal/store"
 	"twofa/internal/texts"
 	"twofa/internal/turn"
 	"twofa/internal/user"
 	"twofa/internal/userfile"
+	"twofa/internal/visit"
 	"twofa/internal/web"
+	"twofa/oidc"
 	"twofa/otpsend"
 	"twofa/otpverify"
 	"twofa/pages"
@@ -79,7 +84,7 @@ const mayWait = 8
 
 // New builds the use cases and their HTTP API.
 func New(s config.Settings, p Parts) *handler.API {
-	recipients := &recipient.Store{Table: p.Table, Keys: p.Keys}
+	recipients := Recipients(p)
 	registered := &user.Store{Table: p.Table, Keys: p.Keys}
 	brand := func(id string) string {
 		c, _ := s.Clients.Client(id)
@@ -124,9 +129,13 @@ func New(s config.Settings, p Parts) *handler.API {
 	}
 	api.Verify.Enrollments = api.Users
 	api.Look = &pages.Look{LogoOf: look.logo}
-	api.Site = &pages.Site{
-		Keys: p.Keys, Clients: s.Clients, Sessions: sessions, Send: api.Send, Verify: api.Verify, Users: api.Users, Renderer: &web.Renderer{Texts: p.Catalogue},
+	visits := visit.Site{
+		Keys: p.Keys, Clients: s.Clients, Sessions: sessions, Send: api.Send, Verify: api.Verify, Renderer: &web.Renderer{Texts: p.Catalogue},
 		Look: look.of, Forms: web.SameOrigin(s.PublicURL), Cookies: web.Cookies{Plain: strings.HasPrefix(s.PublicURL, "http:")}, Now: p.Now,
+	}
+	api.Site = &pages.Site{Site: visits, Users: api.Users}
+	if s.Clients != nil && s.PublicURL != "" {
+		api.SignIn = newSignIn(s, p, visits, api.Users, registered)
 	}
 	if !s.UnderHost {
 		api.Guard = &handler.Guard{PublicURL: s.PublicURL, Hosts: s.Hosts}
@@ -140,6 +149,31 @@ func New(s config.Settings, p Parts) *handler.API {
 	}
 	return api
 }
+
+// newSignIn builds the provider of sign-in and its pages.
+func newSignIn(s config.Settings, p Parts, visits visit.Site, people *users.Service, registered *user.Store) *oidc.SignIn {
+	accounts := &signin.Accounts{Table: p.Table, Keys: p.Keys, Users: registered}
+	return &oidc.SignIn{
+		Site: visits, Accounts: accounts, Users: people, Guard: visits.Send.Guard, Session: s.SignIn.Session, Stale: s.SignIn.StaleAddress,
+		Provider: &oidc.Provider{
+			Issuer: s.PublicURL + oidc.Path, Clients: s.Clients, Keys: SigningKeys(p), Grants: &grant.Store{Table: p.Table, Keys: p.Keys, Now: p.Now},
+			People: accounts, TestNumbers: s.TestNumbers, Renderer: visits.Renderer, Look: visits.Look, Now: p.Now,
+		},
+	}
+}
+
+// SigningKeys returns the store of the keys that sign ID tokens.
+func SigningKeys(p Parts) *oidckeys.Store {
+	return &oidckeys.Store{Table: p.Table, Keys: p.Keys, Now: p.Now}
+}
+
+// Accounts returns the accounts of sign-in.
+func Accounts(p Parts) *signin.Accounts {
+	return &signin.Accounts{Table: p.Table, Keys: p.Keys, Users: &user.Store{Table: p.Table, Keys: p.Keys}}
+}
+
+// Recipients returns the addresses and what is counted at them, without the directories of clients.
+func Recipients(p Parts) *recipient.Store { return &recipient.Store{Table: p.Table, Keys: p.Keys} }
 
 // How much an import or an export does at the same time. Azure Table Storage answers
 // one request of a connection after the other, so it gets several connections. The
@@ -157,12 +191,25 @@ const firstRetry = time.Second
 func Import(s config.Settings, p Parts, directory user.Directory) *userfile.Import {
 	im := &userfile.Import{
 		Users: &user.Store{Table: p.Table, Keys: p.Keys}, Directory: directory, Channels: p.Senders.Channels(), Countries: s.Countries,
-		Now: p.Now, Workers: azureWorkers, RetryAfter: firstRetry,
+		Now: p.Now,
 	}
-	if b, ok := p.Table.(batcher); ok {
-		im.Batch, im.BatchSize, im.Workers = b.Batch, boltBatch, 1
-	}
+	tune(&im.Writer, p.Table)
 	return im
+}
+
+// ImportAccounts returns an import of accounts of sign-in, without a Report.
+func ImportAccounts(s config.Settings, p Parts) *userfile.AccountImport {
+	im := &userfile.AccountImport{Accounts: Accounts(p), Countries: s.Countries, Now: p.Now}
+	tune(&im.Writer, p.Table)
+	return im
+}
+
+// tune makes an import write as the table does it fastest.
+func tune(w *userfile.Writer, t store.Table) {
+	w.Workers, w.RetryAfter = azureWorkers, firstRetry
+	if b, ok := t.(batcher); ok {
+		w.Batch, w.BatchSize, w.Workers = b.Batch, boltBatch, 1
+	}
 }
 
 // Export returns an export of the users of the directory, without a Report.

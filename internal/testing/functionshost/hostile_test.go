@@ -1,7 +1,12 @@
 package functionshost
 
 import (
+	"bytes"
+	"encoding/json"
 	"math/rand/v2"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -51,12 +56,60 @@ func climbs(t *testing.T, templates, paths []string) (found []string) {
 	return found
 }
 
+// segments are the parameters of oidc/function.json.
+const segments = "{a:regex(^([^.]|[.]well-known$))}/{b:regex(^([^.]|[.]well-known$))?}/{c:regex(^([^.]|[.]well-known$))?}"
+
+// No target that was sent to the real parts leaves a route of such segments, wherever that
+// route begins. Many of them leave a catch-all there.
+func TestAttack26_RecordedTargetsDoNotLeaveSegments(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/proxying-targets.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	matched, climbed := 0, 0
+	for decoder := json.NewDecoder(bytes.NewReader(text)); decoder.More(); {
+		var target struct {
+			Target, Path, Arrives string
+			Status                int
+		}
+		if err := decoder.Decode(&target); err != nil {
+			t.Fatal(err)
+		}
+		first, _, _ := strings.Cut(strings.TrimPrefix(target.Path, "/"), "/")
+		if target.Status != 0 || !regexp.MustCompile("^[a-z]+$").MatchString(first) {
+			continue
+		}
+		arrived, _ := cutQuery(target.Arrives)
+		leaves := func(template string) (matches, leaves bool) {
+			r, err := parseRoute(first + "/" + template)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.match(target.Path), r.match(target.Path) && !r.match(unescape(arrived, false))
+		}
+		matches, left := leaves(segments)
+		if left {
+			t.Errorf("%q was matched as %q and arrives as %q", target.Target, target.Path, target.Arrives)
+		}
+		if matches {
+			matched++
+		}
+		if _, left := leaves("{*path}"); left {
+			climbed++
+		}
+	}
+	if matched < 500 || climbed < 5 {
+		t.Errorf("only %d targets were matched, and %d climbed out of a catch-all", matched, climbed)
+	}
+}
+
 func TestHostileTargets(t *testing.T) {
 	t.Parallel()
-	paths := []string{"/api/otpsend/VE01", "/api/otpverify", "/api/users/bob/totp", "/hooks/twilio/status", "/oidc/.well-known/jwks", "/verify/p/code", "/purge"}
+	paths := []string{"/api/otpsend/VE01", "/api/otpverify", "/api/users/bob/totp", "/hooks/twilio/status", "/oidc/.well-known/openid-configuration", "/oidc/token", "/oidc/account/app/add", "/verify/p/code", "/purge"}
 	shut := []string{
 		"api/otpsend/{id:regex(^[^.])?}", "api/otpverify", "api/users/{name:regex(^[^.])?}/{part:regex(^[^.])?}/{item:regex(^[^.])?}",
-		"oidc/{a:regex(^([^.]|[.]well-known$))}/{b:regex(^([^.]|[.]well-known$))?}", "verify/{page:alpha}/{step:alpha?}",
+		"oidc/" + segments, "verify/{page:alpha}/{step:alpha?}",
 	}
 	for _, climb := range climbs(t, append(shut, "hooks/{provider:alpha}/{kind:alpha}"), paths) {
 		t.Errorf("climbed: %s", climb)

@@ -1,0 +1,37 @@
+package oidc_test
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
+
+	"twofa/internal/totp"
+)
+
+// anApp is a confirmed authenticator app, whose codes are those of appCode.
+func anApp(s *service, n byte) totp.State {
+	s.TB.Helper()
+	a := totp.Authenticator{ID: totp.NewID([8]byte{n}), Name: "Canary phone", Secret: fmt.Appendf(nil, "app-canary-number-%03d", n), Options: totp.Options{Algorithm: totp.SHA1, Digits: 6, Period: 30}}
+	s.Secret("the secret of an app", string(a.Secret))
+	s.Secret("the secret of an app", a.Base32())
+	state, err := totp.Import(totp.State{}, a, s.Now())
+	if err != nil {
+		s.TB.Fatal(err)
+	}
+	return state
+}
+
+// appCode is the code that an app shows now.
+func (s *service) appCode(n byte) string {
+	s.TB.Helper()
+	a := anApp(s, n).Authenticators[0]
+	code, err := hotp.GenerateCodeCustom(a.Base32(), uint64(s.Now().Unix()/30), hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+	if err != nil {
+		s.TB.Fatal(err)
+	}
+	return code
+}
+
+const day = 24 * time.Hour
