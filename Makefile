@@ -17,9 +17,11 @@ run: ## serve on 127.0.0.1:7071, rows in .twofa/, messages on the console (needs
 	@exec bin/twofa
 
 .PHONY: demo
-demo: ## twofa and the example bank together; messages with codes in this terminal (needs Go alone)
+demo: ## twofa and the example bank together; messages with codes in this terminal (needs Go alone). With ACCOUNT=+..., an app to sign in to as well
 	@go build -o bin/demo ./examples/demo
-	@exec bin/demo
+	@[ -z '$(ACCOUNT)' ] || $(MAKE) -s bin/oauth2-proxy || \
+	  { echo "make demo ACCOUNT=... needs oauth2-proxy, which is not there and cannot be built. Without ACCOUNT, the demo does not need it."; exit 1; }
+	@exec bin/demo -account '$(ACCOUNT)'
 
 .PHONY: test
 test: tools ## all tests, with the race detector, in random order
@@ -54,7 +56,7 @@ fuzz: ## fuzz every target for FUZZTIME (default 5m) each
 	done
 
 .PHONY: tools
-tools: tools/node_modules/.package-lock.json ## what the tests need: a C compiler, Azurite, chromium, readers of codes, QR codes and receipts, judges of requests
+tools: tools/node_modules/.package-lock.json bin/oauth2-proxy ## what the tests need: a C compiler, Azurite, chromium, readers of codes, QR codes and receipts, judges of requests, apps to sign in to
 	@go -C tools mod download
 	@missing=; \
 	  command -v cc > /dev/null || missing="$$missing gcc libc6-dev"; \
@@ -69,6 +71,11 @@ tools: tools/node_modules/.package-lock.json ## what the tests need: a C compile
 
 tools/node_modules/.package-lock.json: tools/package.json tools/package-lock.json
 	@npm --prefix tools ci --silent --no-audit --no-fund
+	@touch $@
+
+# A relying party that the tests sign in to.
+bin/oauth2-proxy: tools/go.mod tools/go.sum
+	@CGO_ENABLED=0 go -C tools build -trimpath -ldflags "-s -w" -o ../$@ github.com/oauth2-proxy/oauth2-proxy/v7
 	@touch $@
 
 .PHONY: package

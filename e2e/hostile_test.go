@@ -76,7 +76,7 @@ func foreign(t *testing.T, h *functionshost.Host, targets map[string]string) (fo
 // attackedPaths has a path of each route, and those that no route leads to.
 var attackedPaths = []string{
 	"/api/otpsend", "/api/otpsend/" + someID, "/api/otpverify", "/api/users/bob", "/api/users/bob/totp", "/api/users/bob/totp/confirm",
-	"/hooks/twilio/status", "/hooks/twilio/inbound", "/verify/jwks", "/health", "/purge", "/otpsend",
+	"/hooks/twilio/status", "/hooks/twilio/inbound", "/verify/jwks", "/oidc/.well-known/openid-configuration", "/oidc/token", "/oidc/account/app", "/health", "/purge", "/otpsend",
 }
 
 // attack sends n hostile targets, in absolute form or in origin form, on every route,
@@ -202,7 +202,7 @@ func TestR24_AKeyOpensItsOwnFunctionOnly(t *testing.T) {
 					t.Errorf("%s: answered %d", target, got.status)
 				}
 			}
-			for _, from := range []string{"api/users/x", "api/users/x/y", "api/otpsend", "hooks/twilio", "hooks/twilio/status", "hooks"} {
+			for _, from := range []string{"api/users/x", "api/users/x/y", "api/otpsend", "hooks/twilio", "hooks/twilio/status", "hooks", "oidc", "oidc/token", "oidc/.well-known"} {
 				function := map[string]string{"api/users/x": "users", "api/users/x/y": "users", "api/otpsend": "otpsend"}[from]
 				for _, to := range []string{"api/otpverify", "api/otpsend", "api/users/x", "purge", "otpsend"} {
 					for _, up := range []string{"..%2f", "..%2F", "..%5C", "%2e%2e%2f", "%252e%252e%252f", "%252e%252e/", "..%252f", "..;/", "..%20/", "..%00/"} {
@@ -238,7 +238,7 @@ func TestAttack33_NoRouteLeadsToTheTimer(t *testing.T) {
 			for _, target := range []string{
 				"/purge", "//purge", "/purge/", "/PURGE", "http://h.example/purge", "/./purge", "/api/../purge", "/hooks/../purge", "/%70urge", "/purge%0A",
 				"/hooks/..%2fpurge", "http://h.example/hooks/..%2fpurge", "http://h.example/hooks/twilio/..%2f..%2fpurge", "http://h.example/api/users/..%2f..%2fpurge",
-				"/api/users/..%5C..%5Cpurge", "/api/otpsend/%252e%252e%252f%252e%252e%252fpurge", "http://h.example/api/otpsend/..%2f..%2fpurge", "/admin/functions/purge",
+				"/api/users/..%5C..%5Cpurge", "/api/otpsend/%252e%252e%252f%252e%252e%252fpurge", "http://h.example/api/otpsend/..%2f..%2fpurge", "http://h.example/oidc/..%2fpurge", "http://h.example/oidc/.well-known/..%2f..%2fpurge", "/admin/functions/purge",
 			} {
 				for _, key := range []string{"", "x-functions-key: " + h.Keys().Host + "\r\n", "x-functions-key: " + h.Keys().Master + "\r\n"} {
 					got, err := raw(h, "POST", target, "Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n"+key+"\r\n{}")

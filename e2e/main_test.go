@@ -14,6 +14,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"twofa/internal/testing/browser"
 )
 
 var (
@@ -37,6 +39,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	defer browser.Close()
 	return m.Run()
 }
 
