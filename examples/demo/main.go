@@ -1,6 +1,7 @@
 // Command demo starts twofa and the example bank together on loopback: see make demo. It makes
 // a client for the bank, keeps all rows in a temporary folder, and shows the messages with the
-// codes in its terminal. It must never send a real message.
+// codes in its terminal. With an account, it also starts an app of somebody else, oauth2-proxy, to
+// which the account's person signs in with twofa. It must never send a real message.
 package main
 
 import (
@@ -9,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -26,7 +28,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	d := demo{root: ".", servicePort: 7071, bankPort: 7080, out: os.Stdout}
+	d := demo{root: ".", servicePort: 7071, bankPort: 7080, appPort: 4180, out: os.Stdout}
+	flag.StringVar(&d.account, "account", "", "the number or e-mail address of a person who can sign in to an app")
+	flag.Parse()
 	if err := d.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
@@ -35,10 +39,11 @@ func main() {
 
 // demo is one run. A port that is in use is replaced by the next free one; 0 is any free port.
 type demo struct {
-	root                  string // of the repository
-	servicePort, bankPort int
-	out                   io.Writer
-	settings              []string // more of twofa's
+	root                           string // of the repository
+	servicePort, bankPort, appPort int
+	out                            io.Writer
+	settings                       []string // more of twofa's
+	account                        string   // an address, "" for a demo without sign-in
 }
 
 const (
@@ -48,8 +53,8 @@ const (
 	stopTimeout = 10 * time.Second
 )
 
-// run builds and starts both programs, and waits until ctx ends or one of them does. When it
-// returns, both have ended. It returns nil if ctx ended.
+// run builds and starts the programs, and waits until ctx ends or one of them does. When it
+// returns, all have ended. It returns nil if ctx ended.
 func (d demo) run(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "twofa-demo-")
 	if err != nil {
@@ -71,6 +76,13 @@ func (d demo) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	var app intranet
+	if d.account != "" {
+		if app, err = d.prepare(ctx, dir, service); err != nil {
+			return err
+		}
+		defer func() { _ = app.page.Close() }() // serve closes it, too
+	}
 	log, err := os.CreateTemp("", "twofa-demo-*.log") // a name that nobody can have prepared
 	if err != nil {
 		return err
@@ -84,20 +96,25 @@ func (d demo) run(ctx context.Context) (err error) {
 		}
 	}()
 
-	p := programs{ended: make(chan error, 2), out: d.out, log: log}
+	p := programs{ended: make(chan error, 3), out: d.out, log: log}
 	running, end := context.WithCancel(ctx)
 	defer p.all.Wait()
 	defer end()
 	secret := rand.Text() + rand.Text()
 	p.start(running, filepath.Join(dir, "twofa"), nil, append([]string{
-		"TWOFA_MESSENGER=console", "TWOFA_CHANNELS=whatsapp,sms,email", "TWOFA_STORE=bolt", "TWOFA_DATA_DIR=" + filepath.Join(dir, "data"),
-		"TWOFA_ADDR=" + service, "TWOFA_PUBLIC_URL=http://" + service, "TWOFA_CLIENTS=" + client(secret, bank),
+		"TWOFA_MESSENGER=console", "TWOFA_CHANNELS=whatsapp,sms,email", "TWOFA_STORE=bolt", "TWOFA_DATA_DIR=" + dataDir(dir),
+		"TWOFA_ADDR=" + service, "TWOFA_PUBLIC_URL=http://" + service, "TWOFA_CLIENTS=[" + strings.Join(append(app.entry, client(secret, bank)), ", ") + "]",
 	}, d.settings...)...)
 	p.start(running, filepath.Join(dir, "bank"), []string{"-demo", "-addr", bank, "-twofa", "http://" + service},
 		"BANK_CLIENT_ID=bank", "BANK_CLIENT_SECRET="+secret)
 	err = p.answer(running, "http://"+service+"/health", "http://"+bank+"/")
 	if err == nil {
 		_, _ = fmt.Fprintf(d.out, welcome, bank, log.Name()) // if the terminal is gone, the demo ends soon
+		if d.account != "" {
+			err = app.serve(running, &p, d.account)
+		}
+	}
+	if err == nil {
 		err = <-p.ended
 	}
 	if ctx.Err() != nil {
@@ -116,10 +133,13 @@ const welcome = `
 
 `
 
+// dataDir is where twofa has its rows, in the demo's own folder.
+func dataDir(dir string) string { return filepath.Join(dir, "data") }
+
 // client is the entry of the bank in TWOFA_CLIENTS.
 func client(secret, bank string) string {
-	return fmt.Sprintf(`[{"id": "bank", "secrets": ["sha256:%x"], "scopes": ["send", "check", "users", "alerts"], "brand": "Acme Bank", "color": "#0b5fff",
-		"return_urls": ["http://%[2]s/2fa/done", "http://%[2]s/pay/done", "http://%[2]s/security/proven", "http://%[2]s/security/done"]}]`,
+	return fmt.Sprintf(`{"id": "bank", "secrets": ["sha256:%x"], "scopes": ["send", "check", "users", "alerts"], "brand": "Acme Bank", "color": "#0b5fff",
+		"return_urls": ["http://%[2]s/2fa/done", "http://%[2]s/pay/done", "http://%[2]s/security/proven", "http://%[2]s/security/done"]}`,
 		sha256.Sum256([]byte(secret)), bank)
 }
 
@@ -143,15 +163,20 @@ type programs struct {
 	mu    sync.Mutex // of out and log
 }
 
-// start runs a program until ctx ends.
+// start runs a program until ctx ends, and shows what it prints.
 func (p *programs) start(ctx context.Context, path string, args []string, settings ...string) {
+	p.run(ctx, p.out, path, args, settings...)
+}
+
+// run runs a program until ctx ends. Its lines go to out, those of JSON to the log.
+func (p *programs) run(ctx context.Context, out io.Writer, path string, args []string, settings ...string) {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = stopTimeout
 	cmd.Env = append(cleanEnvironment(os.Environ()), settings...)
 	reader, writer := io.Pipe()
 	cmd.Stdout, cmd.Stderr = writer, writer
-	p.all.Go(func() { p.print(reader) })
+	p.all.Go(func() { p.print(reader, out) })
 	p.all.Go(func() {
 		err := cmd.Run()
 		_ = writer.Close()
@@ -167,7 +192,7 @@ func (p *programs) start(ctx context.Context, path string, args []string, settin
 func cleanEnvironment(all []string) (clean []string) {
 	for _, entry := range all {
 		keep := true
-		for _, prefix := range []string{"TWOFA_", "TWILIO_", "AzureWebJobsStorage", "FUNCTIONS_", "BANK_"} {
+		for _, prefix := range []string{"TWOFA_", "TWILIO_", "AzureWebJobsStorage", "FUNCTIONS_", "BANK_", "OAUTH2_PROXY_"} {
 			keep = keep && !strings.HasPrefix(entry, prefix)
 		}
 		if keep {
@@ -177,13 +202,13 @@ func cleanEnvironment(all []string) (clean []string) {
 	return clean
 }
 
-// print shows messages and errors, and keeps lines of JSON in the log.
-func (p *programs) print(from io.Reader) {
+// print writes messages and errors to out, and keeps lines of JSON in the log.
+func (p *programs) print(from io.Reader, out io.Writer) {
 	lines := bufio.NewScanner(from)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		p.mu.Lock()
-		to := p.out
+		to := out
 		if strings.HasPrefix(lines.Text(), "{") {
 			to = p.log
 		}

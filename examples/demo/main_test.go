@@ -158,7 +158,7 @@ func TestFreePort(t *testing.T) {
 }
 
 func TestCleanEnvironment(t *testing.T) {
-	got := cleanEnvironment([]string{"PATH=x", "TWOFA_SECRET=x", "TWILIO_AUTH_TOKEN=x", "AzureWebJobsStorage__accountName=x", "FUNCTIONS_CUSTOMHANDLER_PORT=1", "BANK_HOST_KEY=x", "HOME=x"})
+	got := cleanEnvironment([]string{"PATH=x", "TWOFA_SECRET=x", "TWILIO_AUTH_TOKEN=x", "AzureWebJobsStorage__accountName=x", "FUNCTIONS_CUSTOMHANDLER_PORT=1", "BANK_HOST_KEY=x", "OAUTH2_PROXY_UPSTREAMS=x", "HOME=x"})
 	if !slices.Equal(got, []string{"PATH=x", "HOME=x"}) {
 		t.Error(got)
 	}
