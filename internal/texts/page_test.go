@@ -1,6 +1,7 @@
 package texts
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -53,7 +54,8 @@ func TestPageTextsAreShort(t *testing.T) {
 			switch {
 			case strings.Contains(key, "_title"):
 				most = 45
-			case strings.HasPrefix(key, "page_by_"), strings.HasPrefix(key, "page_use_"), key == "page_send", key == "page_continue", key == "page_resend", key == "page_new_code", key == "page_change_address":
+			case strings.HasPrefix(key, "page_by_"), strings.HasPrefix(key, "page_use_"), strings.HasPrefix(key, "page_add_"), strings.HasPrefix(key, "page_change_"),
+				slices.Contains([]string{"page_send", "page_continue", "page_resend", "page_new_code", "page_second_send", "page_consent_allow", "page_signout", "page_signout_all", "page_erase"}, key):
 				most = 40
 			}
 			text := w.texts[key]

@@ -24,11 +24,12 @@ import (
 // "no" count in every language.
 const English = "en"
 
-// catalogue holds one file per language. A file is read when its language is used
-// for the first time.
+// packed holds one file per language, which gen has made of catalogue/*.json. A file is
+// read when its language is used for the first time.
 //
-//go:embed catalogue/*.json
-var catalogue embed.FS
+//go:generate go run ./gen
+//go:embed packed/*.json.gz
+var packed embed.FS
 
 // Options name the operator's own texts and the last lines of an SMS.
 type Options struct {
@@ -98,6 +99,9 @@ func (c *Catalogue) Language(locale string) string {
 	}
 	return cmp.Or(c.match(tag), English)
 }
+
+// Languages returns the tags of the languages that there are texts for, sorted.
+func (c *Catalogue) Languages() []string { return slices.Sorted(maps.Keys(c.wordings)) }
 
 // Has reports whether there are texts for a locale: in its language, or in one that its readers
 // can read.

@@ -1,6 +1,7 @@
 package texts
 
 import (
+	"compress/gzip"
 	"fmt"
 	"io"
 	"io/fs"
@@ -174,19 +175,32 @@ func (w *wording) chat(key string) string {
 
 // embeddedTags are the languages of the embedded files.
 func embeddedTags() []string {
-	entries, _ := catalogue.ReadDir("catalogue") // cannot fail: it is embedded
+	entries, _ := packed.ReadDir("packed") // cannot fail: it is embedded
 	tags := make([]string, len(entries))
 	for i, entry := range entries {
-		tags[i] = strings.TrimSuffix(entry.Name(), ".json")
+		tags[i] = strings.TrimSuffix(entry.Name(), ".json.gz")
 	}
 	return tags
+}
+
+// unpack returns the contents of an embedded file.
+func unpack(path string) ([]byte, error) {
+	file, err := packed.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
 }
 
 // embedded reads an embedded file.
 func embedded(tag string) (*wording, Faults) {
 	var faults Faults
 	w := &wording{tag: tag, texts: make(map[string]string)}
-	data, err := catalogue.ReadFile("catalogue/" + tag + ".json")
+	data, err := unpack("packed/" + tag + ".json.gz")
 	if err != nil {
 		faults.add(tag+".json", "", "is not embedded")
 		return w, faults

@@ -45,7 +45,7 @@ func TestEveryLanguageFits(t *testing.T) {
 	url := serve(t)
 	b := browser.New(t, browser.Options{Width: 320})
 	for _, tag := range languages(t) {
-		for _, name := range []string{"address", "code-wrong", "help"} {
+		for _, name := range []string{"address", "code-wrong", "help", "second", "consent", "account"} {
 			b.Open(url + "/" + name + "?locale=" + tag)
 			b.NoHorizontalScroll()
 		}

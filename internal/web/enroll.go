@@ -9,7 +9,7 @@ import (
 // nameFault is the key of the only fault of a ScanScreen that is one of the name.
 const nameFault = "page_error_name"
 
-// describeMore is describe for links and enrolments.
+// describeMore is describe for links, enrolments and answers to other sites.
 func (s *screen) describeMore(of any) string {
 	switch v := of.(type) {
 	case LinkScreen:
@@ -30,11 +30,14 @@ func (s *screen) describeMore(of any) string {
 			s.Lead = s.T("page_enroll_none")
 		}
 		return "apps"
+	case PostScreen:
+		s.Title = s.T("page_return")
+		return "post"
 	case CodesScreen:
 		s.Title, s.Lead = s.T("page_codes_new_title"), s.T("page_codes_new_lead")
 		return "codes"
 	}
-	return ""
+	return s.describeSignIn(of)
 }
 
 // Link is the address that opens an authenticator app. html/template knows no addresses of

@@ -34,7 +34,7 @@ func outline(doc *html.Node) string {
 }
 
 func hostile(text string) (web.Look, map[string]any) {
-	f := web.Form{Action: "/verify/check/x", Token: text, Once: text}
+	f := web.Form{Action: "/verify/check/x", Token: text, Once: text, Request: text}
 	fault := &web.Fault{Key: "page_error_wrong", Values: map[string]string{"left": text}, Field: true}
 	payment := web.Payment{Amount: text, Payee: text}
 	return web.Look{Brand: "B" + text, Color: text, Logo: text, Privacy: text, Terms: text, Support: text}, map[string]any{
@@ -46,7 +46,17 @@ func hostile(text string) (web.Look, map[string]any) {
 			Resend: &f, ResendAfter: now.Add(time.Minute), To: text, NewCode: &f, Others: []web.ChannelForm{{Channel: channel.Channel(text), Form: f}},
 			App: text, Recovery: text, Address: text, Back: text, Fault: fault, Cancel: f,
 		},
-		"end": web.EndScreen{Reason: "done", Good: true, Return: text, Auto: true, Again: text},
+		"end":     web.EndScreen{Reason: "done", Good: true, Return: text, Auto: true, Again: text},
+		"quiet":   web.CodeScreen{Form: f, Way: web.WayQuiet, To: text, Fault: fault, HelpForm: &f, Cancel: f},
+		"second":  web.SecondScreen{App: text, Recovery: text, Messages: []web.MessageForm{{ID: text, To: text, Form: f}, {ID: text, To: text, Email: true, Form: f}}, Fault: fault, Cancel: f},
+		"consent": web.ConsentScreen{Phone: true, Email: true, Profile: true, PhoneNumber: text, EmailAddress: text, Name: text, Allow: f, Deny: f, Fault: fault},
+		"account": web.AccountScreen{
+			Name: text, AddPhone: &f, AddEmail: &f, SignOut: f, SignOutAll: f, Erase: f, Apps: []string{text}, Sessions: 1, Fault: fault,
+			Addresses: []web.AccountAddress{{ID: text, Text: text, Remove: &f}, {ID: text, Text: text, Email: true, Undo: &f, Until: now.Add(time.Hour)}},
+		},
+		"erase":    web.EraseScreen{Erase: f, Back: text, Fault: fault},
+		"sign-out": web.SignOutScreen{SignOut: f, Fault: fault},
+		"post":     web.PostScreen{Action: "https://app.example/" + text, Fields: []web.Field{{Name: text, Value: text}}},
 	}
 }
 

@@ -89,7 +89,7 @@ func isWebAddress(address string) bool {
 func (s *screen) describe(of any) string {
 	switch v := of.(type) {
 	case AddressScreen:
-		s.Title, s.Lead, s.Fault = s.T("page_address_title"), s.Kind("page_address_lead"), v.Fault
+		s.Title, s.Lead, s.Fault = s.addressTitle(v), s.Kind("page_address_lead"), v.Fault
 		return "address"
 	case CodeScreen:
 		s.Fault = v.Fault
@@ -122,12 +122,25 @@ func (s *screen) describeCode(v CodeScreen) {
 		}
 	case v.Way == WayMessage:
 		s.Title = s.T("page_code_title_" + string(v.Channel))
-		lead := s.texts.Text("page_code_lead_"+string(v.Channel), map[string]string{"to": toMark})
-		s.Lead, s.LeadEnd, _ = strings.Cut(lead, toMark)
+		s.Lead, s.LeadEnd = s.cut("page_code_lead_" + string(v.Channel))
+		s.To = v.To
+	case v.Way == WayQuiet:
+		lead := "page_quiet_lead"
+		if v.Email {
+			lead += "_email"
+		}
+		s.Title = s.T("page_quiet_title")
+		s.Lead, s.LeadEnd = s.cut(lead)
 		s.To = v.To
 	default:
 		s.Title, s.Lead = s.T("page_"+string(v.Way)+"_title"), s.T("page_"+string(v.Way)+"_lead")
 	}
+}
+
+// cut returns what a text has before and after a masked address.
+func (s screen) cut(key string) (before, after string) {
+	before, after, _ = strings.Cut(s.texts.Text(key, map[string]string{"to": toMark}), toMark)
+	return before, after
 }
 
 // Initial is the first letter or digit of the brand, which stands in the place of a logo.
@@ -297,7 +310,7 @@ func (s screen) CodeClass() string {
 // SMS is true if the browser may read the code out of a text message.
 func (s screen) SMS() bool {
 	v, _ := s.S.(CodeScreen)
-	return v.Way == WayMessage && v.Channel == channel.SMS
+	return v.Way == WayMessage && v.Channel == channel.SMS || v.Way == WayQuiet && !v.Email
 }
 
 // Left is for how many seconds the code can still be used, 0 if that is not shown.
@@ -344,7 +357,10 @@ func (s screen) WaitNow() string {
 
 // Wait returns a pause in words, rounded up: minutes, or hours from two on.
 func (r *Renderer) Wait(locale string, d time.Duration) string {
-	t := r.Texts.Page(locale)
+	return wait(r.Texts.Page(locale), d)
+}
+
+func wait(t texts.PageTexts, d time.Duration) string {
 	if d > 2*time.Hour {
 		return t.Text("page_wait_hours", map[string]string{"hours": strconv.Itoa(Ceil(d, time.Hour))})
 	}

@@ -36,6 +36,8 @@ type Form struct {
 	Token string
 	// Once names this form, the field once: a form that is sent twice has one effect.
 	Once string
+	// Request is the sealed request of an app, the field request, "" if the token has all.
+	Request string
 }
 
 // Fault is an error that a screen shows: the key of a text of the catalogue, and the values of
@@ -63,6 +65,9 @@ type AddressScreen struct {
 	Cancel  Form
 	// Back is the path of the screen before, "" if there is none.
 	Back string
+	// SignIn is true if the address is the one of an account that the person signs in to. Add is true if
+	// it becomes one of the account of a person who is signed in.
+	SignIn, Add bool
 }
 
 // Way is where the code of a CodeScreen comes from.
@@ -73,13 +78,17 @@ const (
 	WayMessage  Way = "message"
 	WayApp      Way = "app"
 	WayRecovery Way = "recovery"
+	// WayQuiet is that of a code that was perhaps not sent, because nobody may learn whether To, which is
+	// masked, has an account.
+	WayQuiet Way = "quiet"
 )
 
 // CodeScreen asks for a code.
 type CodeScreen struct {
 	Form Form
 	Way  Way
-	// Channel and To, a masked address, are of WayMessage.
+	// Channel and To, a masked address, are of WayMessage. WayQuiet has To, and Email for a mail.
+	Email   bool
 	Channel channel.Channel
 	To      string
 	// Digits is true if the code has digits only. Length is how many characters it has, 0 if
@@ -139,6 +148,17 @@ type EndScreen struct {
 	Auto   bool
 	// Again is the path of the screen with which the person can go on, "" if there is none.
 	Again string
+}
+
+// Field is a hidden field of a PostScreen.
+type Field struct{ Name, Value string }
+
+// PostScreen passes fields on to another site: the script sends them at once, and without script a
+// person does, with the button.
+type PostScreen struct {
+	// Action is the site's address, https or http.
+	Action string
+	Fields []Field
 }
 
 // LinkScreen has the button of a magic link.

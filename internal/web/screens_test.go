@@ -86,12 +86,13 @@ func screens() map[string]any {
 		"app": app, "recovery": recovery, "help": help, "help-new": helpNew,
 	}
 	maps.Copy(all, enrollScreens(payment))
-	for _, reason := range []string{"saved", "unchanged", "link_shown", "link_expired", "done", "canceled", "denied", "failed", "expired", "browser", "cookies", "link"} {
-		end := web.EndScreen{Reason: reason, Good: reason == "done" || reason == "saved"}
+	maps.Copy(all, signInScreens())
+	for _, reason := range []string{"saved", "unchanged", "link_shown", "link_expired", "done", "canceled", "denied", "failed", "expired", "browser", "cookies", "link", "signin_request", "signin_expired", "signed_out", "account_erased", "signin_none"} {
+		end := web.EndScreen{Reason: reason, Good: reason == "done" || reason == "saved" || reason == "signed_out" || reason == "account_erased"}
 		switch reason {
 		case "cookies":
 			end.Again = "/verify/check?t=x"
-		case "browser", "link", "link_shown", "link_expired":
+		case "browser", "link", "link_shown", "link_expired", "signin_request", "signin_expired", "signed_out", "account_erased", "signin_none":
 		default:
 			end.Return = "https://bank.example/2fa/done?session=PS1&result=abc"
 		}
@@ -140,6 +141,62 @@ func enrollScreens(payment web.Payment) map[string]any {
 		"link": link, "link-failed": failed, "shown": web.ShownScreen{Code: "482913", Payment: payment}, "shown-letters": web.ShownScreen{Code: "ABCDEFGHJK"},
 		"intro": web.IntroScreen{Form: of("begin"), Cancel: of("cancel")}, "intro-failed": web.IntroScreen{Form: of("begin"), Cancel: of("cancel"), Fault: failed.Fault},
 		"scan": scan, "scan-wrong": wrong, "scan-name": name, "scan-long": long, "apps-none": none, "apps": apps, "apps-full": full, "codes": codes,
+	}
+}
+
+// signInScreens are those of sign-in and of accounts.
+func signInScreens() map[string]any {
+	of := func(action string) web.Form {
+		return web.Form{Action: "/verify/oidc/" + action, Token: "sealed-token", Once: "once-" + action, Request: "sealed-request"}
+	}
+	to := func(action string) *web.Form {
+		f := of(action)
+		return &f
+	}
+	failure := &web.Fault{Key: "page_error_failure"}
+	signIn := web.AddressScreen{Form: of("send"), Phones: true, Emails: true, Country: "DE", SignIn: true, Cancel: of("cancel")}
+	signInPhones, signInWrong, addPhone := signIn, signIn, signIn
+	signInPhones.Emails = false
+	signInWrong.Value, signInWrong.Fault = "alice@", &web.Fault{Key: "page_error_email", Field: true}
+	addPhone.SignIn, addPhone.Add, addPhone.Emails, addPhone.Back = false, true, false, "/verify/oidc/account?t=x"
+	addEmail := addPhone
+	addEmail.Phones, addEmail.Emails, addEmail.Fault = false, true, &web.Fault{Key: "page_error_taken", Field: true}
+	quiet := web.CodeScreen{
+		Form: of("code"), Way: web.WayQuiet, To: "+49******4567", Digits: true, Length: 6,
+		ExpiresAt: now.Add(10 * time.Minute), AskShared: true, HelpForm: to("help"), Cancel: of("cancel"),
+	}
+	quietMail, quietOver := quiet, quiet
+	quietMail.Email, quietMail.To, quietMail.Fault = true, "a******@a-rather-long-name-of-a-department.example.com", &web.Fault{Key: "page_error_wrong", Values: map[string]string{"left": "4"}, Field: true}
+	quietOver.NewCode = to("new")
+	second := web.SecondScreen{
+		App: "/verify/oidc/app?t=x", Recovery: "/verify/oidc/recovery?t=x", Cancel: of("cancel"),
+		Messages: []web.MessageForm{{ID: "A0", To: "+49******4567", Form: of("send")}, {ID: "A1", To: quietMail.To, Email: true, Form: of("send")}},
+	}
+	secondOne := web.SecondScreen{Messages: second.Messages[:1], Fault: &web.Fault{Key: "page_error_fresh"}}
+	consent := web.ConsentScreen{
+		Phone: true, Email: true, Profile: true, PhoneNumber: "+49******4567", EmailAddress: quietMail.To, Name: "أليس", Allow: of("allow"), Deny: of("deny"),
+	}
+	consentNone := web.ConsentScreen{Phone: true, Email: true, Profile: true, Allow: of("allow"), Deny: of("deny"), Fault: failure}
+	account := web.AccountScreen{
+		Name: "Alice Example", AddPhone: to("phone"), AddEmail: to("email"), SignOut: of("sign-out"), SignOutAll: of("sign-out-all"), Erase: of("erase"),
+		Apps: []string{"Acme Bank", strings.Repeat("W", 64), "متجر"}, Sessions: 3, Notice: "page_account_saved",
+		Addresses: []web.AccountAddress{
+			{ID: "A0", Text: "+491711234567", New: true, Remove: to("remove")},
+			{ID: "A1", Text: "+491709876543", Undo: to("undo"), Until: now.Add(23 * time.Hour)},
+			{ID: "A2", Text: quietMail.To, Email: true, Remove: to("remove")},
+		},
+	}
+	accountOne := web.AccountScreen{
+		AddPhone: to("phone"), AddEmail: to("email"), SignOut: of("sign-out"), SignOutAll: of("sign-out-all"), Erase: of("erase"), Sessions: 1,
+		Addresses: []web.AccountAddress{{ID: "A0", Text: "+491711234567"}}, Fault: &web.Fault{Key: "page_error_changes", Values: map[string]string{"wait": "7 h"}},
+	}
+	return map[string]any{
+		"sign-in": signIn, "sign-in-phones": signInPhones, "sign-in-wrong": signInWrong, "add-phone": addPhone, "add-email": addEmail,
+		"quiet": quiet, "quiet-mail": quietMail, "quiet-over": quietOver, "second": second, "second-one": secondOne,
+		"consent": consent, "consent-none": consentNone, "consent-id": web.ConsentScreen{Allow: of("allow"), Deny: of("deny")},
+		"account": account, "account-one": accountOne,
+		"erase": web.EraseScreen{Erase: of("erase"), Back: "/verify/oidc/account?t=x"}, "erase-failed": web.EraseScreen{Erase: of("erase"), Back: "/verify/oidc/account?t=x", Fault: failure},
+		"sign-out": web.SignOutScreen{SignOut: of("sign-out")}, "sign-out-failed": web.SignOutScreen{SignOut: of("sign-out"), Fault: failure},
 	}
 }
 
