@@ -9,7 +9,7 @@ import (
 )
 
 // benchmarked are the packages with benchmarks that need no other process.
-var benchmarked = []string{"./internal/otp", "./internal/secret", "./internal/phone", "./handler", "./pages"}
+var benchmarked = []string{"./internal/otp", "./internal/secret", "./internal/phone", "./handler", "./pages", "./oidc"}
 
 // goBenchmarks runs go test -bench and reports the results as a table.
 func (m *measurement) goBenchmarks(ctx context.Context) error {
@@ -53,10 +53,14 @@ func (m *measurement) goBenchmarks(ctx context.Context) error {
 	rows := [][]string{}
 	for _, k := range order {
 		v := values[k]
+		trips := ""
+		if n := v["trips"]; n != nil {
+			trips = fmt.Sprintf("%.0f", median(n))
+		}
 		rows = append(rows, []string{k.pkg, k.name, fmt.Sprintf("%.0f", median(v["ns/op"])),
-			fmt.Sprintf("%.0f", median(v["B/op"])), fmt.Sprintf("%.0f", median(v["allocs/op"]))})
+			fmt.Sprintf("%.0f", median(v["B/op"])), fmt.Sprintf("%.0f", median(v["allocs/op"])), trips})
 	}
-	m.say("`go %s`, medians. The benchmarks of package handler measure the whole service in process, without HTTP connections, over a table in memory. Those of package pages measure it over the embedded store.", strings.Join(args, " "))
-	m.table([]string{"package", "benchmark", "ns/op", "B/op", "allocs/op"}, rows)
+	m.say("`go %s`, medians. The benchmarks of package handler measure the whole service in process, without HTTP connections, over a table in memory. Those of package pages measure it over the embedded store. Those of package oidc are of a whole sign-in, over a table in memory: the app's request, the number, the code, the consent, the token and userinfo, and of the next sign-in in the same browser. Trips are those of the storage.", strings.Join(args, " "))
+	m.table([]string{"package", "benchmark", "ns/op", "B/op", "allocs/op", "storage trips"}, rows)
 	return nil
 }
