@@ -11,11 +11,13 @@ import (
 
 // layers are the product's, from the lowest to the highest. A package imports
 // lower layers only; those in internal/ also import each other. Pages are above the use
-// cases, which they call.
+// cases, which they call. What all pages share is between the two, and pages do not import
+// each other.
 var layers = []*regexp.Regexp{
 	regexp.MustCompile(`^twofa/internal/`),
 	regexp.MustCompile(`^twofa/(health|hooks|otpsend|otpverify|purge|users)$`),
-	regexp.MustCompile(`^twofa/pages$`),
+	regexp.MustCompile(`^twofa/internal/visit$`),
+	regexp.MustCompile(`^twofa/(oidc|pages)$`),
 	regexp.MustCompile(`^twofa/handler$`),
 	regexp.MustCompile(`^twofa/internal/app$`),
 	regexp.MustCompile(`^twofa$`),
@@ -33,7 +35,7 @@ func layer(path string) (n int) {
 
 var (
 	// support is no part of the product.
-	support = regexp.MustCompile(`^twofa/(bench|e2e|examples|internal/(testing|pack|phone/gen|web/gen))\b`)
+	support = regexp.MustCompile(`^twofa/(bench|e2e|examples|internal/(testing|pack|phone/gen|texts/gen|web/gen))\b`)
 	// concrete stores and messengers are known to internal/app alone. config has
 	// their options.
 	concrete = regexp.MustCompile(`^twofa/internal/(store|notify)/`)
