@@ -42,6 +42,7 @@ func (s *SignIn) enterAccount(r *http.Request) (o owner, a *web.Answer) {
 		return o, &end
 	}
 	v.Locale = s.Renderer.Locale(r.URL.RawQuery, p.cookie.Locale, r.Header.Get("Accept-Language"))
+	note(r, c)
 	v.Client = c
 	v.Ctx = client.With(v.Ctx, c)
 	return owner{v, p}, nil

@@ -104,7 +104,7 @@ func TestAttack22_AStrangerLocksNoKnownBrowser(t *testing.T) {
 // link is the address of the page's link that has such a path.
 func (p *person) link(path string) string {
 	p.TB.Helper()
-	for n := range p.page.Descendants() {
+	for n := range p.page().Descendants() {
 		if n.Data == "a" && strings.Contains(attr(n, "href"), path) {
 			return attr(n, "href")
 		}

@@ -172,7 +172,6 @@ type person struct {
 	status int
 	header http.Header
 	body   string
-	page   *html.Node
 	// app is where the browser left the service to, nil if it did not.
 	app *url.URL
 	// networks is the header X-Forwarded-For: everybody is in a network of their own.
@@ -212,9 +211,6 @@ func (p *person) do(r *http.Request) *person {
 		if p.each != nil {
 			p.each(r, res, p.body)
 		}
-		if p.page, err = html.Parse(strings.NewReader(string(body))); err != nil {
-			p.TB.Fatal(err)
-		}
 		to := res.Header.Get("Location")
 		if res.StatusCode != http.StatusSeeOther {
 			return p
@@ -247,6 +243,16 @@ func (p *person) hide(r *http.Request, res *http.Response) {
 		p.Secret("a page token", u.Query().Get("t"))
 		p.Secret("an authorization code", u.Query().Get("code"))
 	}
+}
+
+// page is the page that the browser shows.
+func (p *person) page() *html.Node {
+	p.TB.Helper()
+	page, err := html.Parse(strings.NewReader(p.body))
+	if err != nil {
+		p.TB.Fatal(err)
+	}
+	return page
 }
 
 func (p *person) open(path string) *person {
@@ -284,7 +290,7 @@ func (p *person) authorize(id string, changes ...string) *person {
 // form returns the action and the fields of the form whose action ends so.
 func (p *person) form(action string) (string, url.Values) {
 	p.TB.Helper()
-	for n := range p.page.Descendants() {
+	for n := range p.page().Descendants() {
 		if n.Data == "form" && strings.HasSuffix(attr(n, "action"), "/"+action) {
 			fields := url.Values{}
 			for i := range n.Descendants() {
@@ -338,7 +344,7 @@ func (p *person) post(action string, fields ...string) *person {
 // text is what the page says.
 func (p *person) text() string {
 	var words []string
-	for n := range p.page.Descendants() {
+	for n := range p.page().Descendants() {
 		if n.Type == html.TextNode && n.Parent.Data != "script" && n.Parent.Data != "option" {
 			words = append(words, strings.Fields(n.Data)...)
 		}

@@ -203,6 +203,5 @@ func TestSignIn_Hints(t *testing.T) {
 	}
 	p.post("send", "address", stranger).sees("Geben Sie den Code ein")
 	q := s.person()
-	q.page = p.page
 	q.do(q.posted("/oidc/authorize", asks("web", "ui_locales", "de"))).sees("Anmelden").post("send", "address", annasNumber).sees("Geben Sie den Code ein")
 }

@@ -97,11 +97,15 @@ func (s *Service) replay(st delivery.State, p *otp.Replay) (Answer, error) {
 		return Answer{}, delivery.Refusal(p.Outcome, p.ID, p.Channel, p.RetryAfter, p.ExpiresAt.Sub(p.At))
 	}
 	v := st.Verification // zero if the row no longer has it
-	return Answer{
+	a := Answer{
 		ID: p.ID, Status: otp.Pending, To: address.Mask(st.Recipient.AddressFor(v, p.Channel)), Channel: p.Channel, Purpose: p.Purpose,
 		ExpiresAt: p.ExpiresAt, ResendAfter: upToSecond(p.ResendAfter), SendsLeft: p.SendsLeft, ChecksLeft: p.ChecksLeft,
 		Inbound: s.offer(v),
-	}, nil
+	}
+	if v.Purpose == otp.SignInPurpose { // as if the first message had failed, of which nobody may learn
+		a.ResendAfter = upToSecond(st.Recipient.ResendAfter(v.Caller, s.Policy))
+	}
+	return a, nil
 }
 
 // Inbound is how people write to the service.
