@@ -267,12 +267,12 @@ func (s *SignIn) signOut(o owner, _ url.Values) web.Answer {
 	return o.End(http.StatusOK, endSignedOut, nil)
 }
 
-// forget ends the session of a browser. If storage fails, the browser forgets it all the same.
+// forget ends the session of a browser, if it has one. If storage fails, the browser forgets it all the same.
 func (s *SignIn) forget(v *visit.Visit, p signedIn) {
-	v.NewCookies = append(v.NewCookies, s.endSession())
 	if p.isNobody() {
 		return
 	}
+	v.NewCookies = append(v.NewCookies, s.endSession())
 	_, err := s.Accounts.Change(v.Ctx, s.Accounts.Key(p.user.Name), v.Now, func(old user.User) (user.User, error) {
 		old.Account = old.Account.End(p.cookie.ID)
 		return old, nil

@@ -20,6 +20,9 @@ func (s *SignIn) EndSession(r *http.Request) web.Answer {
 	if err != nil {
 		return s.shown(r, http.StatusBadRequest, visit.EndLink, err)
 	}
+	if r.Method == http.MethodPost { // browsers send no cookie with another site's POST: without it, nobody seems signed in
+		return redirect(Path + endSessionPath + "?" + form.Encode())
+	}
 	l, err := s.Provider.ReadLogout(r.Context(), form)
 	if err != nil {
 		return s.shown(r, http.StatusServiceUnavailable, endFailed, err)

@@ -471,3 +471,32 @@ func TestAttack30_AnAddressThatTheClientHasNoMore(t *testing.T) {
 		}
 	}
 }
+
+// Another site signs nobody out without their will: a form that it sends comes without cookies, and must not end a
+// session that it does not show.
+func TestAttack30_LogoutByAnotherSite(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.give(annasNumber)
+	anna := s.signedIn(annasNumber)
+	for _, form := range []url.Values{{}, {"client_id": {"own"}}, {"client_id": {"web"}, "post_logout_redirect_uri": {"https://app.example/bye"}, "state": {theState}}} {
+		r := anna.posted("/oidc/end-session", form)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		without := s.person().do(r)
+		if without.header.Get("Set-Cookie") != "" {
+			t.Errorf("%v: ends a session that the browser has not shown", form)
+		}
+		if !strings.Contains(without.at, "/oidc/end-session?") {
+			t.Errorf("%v: answered without the cookie", form)
+		}
+		r = anna.posted("/oidc/end-session", form)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		r.Header.Set("Origin", "https://evil.example")
+		if anna.do(r).sees("Sign out?"); !anna.asSame().in() {
+			t.Errorf("%v: signed out without a question", form)
+		}
+	}
+	if anna.post("confirm"); anna.app == nil || anna.app.Query().Get("state") != theState || anna.in() {
+		t.Errorf("the person's own click: %d, to %v", anna.status, anna.app)
+	}
+}
