@@ -163,8 +163,15 @@ func TestStore_KeysAreMadeOnce(t *testing.T) {
 	t.Parallel()
 	table, clock := rig.Open(t), fixture.NewClock()
 	var stores []*oidckeys.Store
-	for i := range 15 { // each makes four keys at most, less than the pool has
-		stores = append(stores, keystore(t, table, i, clock))
+	var made atomic.Int64
+	for i := range 3 {
+		s := keystore(t, table, 2*i, clock)
+		generate := s.Generate
+		s.Generate = func() (*rsa.PrivateKey, error) {
+			made.Add(1)
+			return generate()
+		}
+		stores = append(stores, s)
 	}
 	var wg sync.WaitGroup
 	found := make([]oidckeys.Set, 30)
@@ -182,6 +189,9 @@ func TestStore_KeysAreMadeOnce(t *testing.T) {
 		if !slices.Equal(ids(set.Keys), ids(found[0].Keys)) || len(set.Keys) != 2 {
 			t.Fatalf("%v and %v", ids(set.Keys), ids(found[0].Keys))
 		}
+	}
+	if n := made.Load(); n > 2*int64(len(stores)) {
+		t.Errorf("%d processes make %d keys", len(stores), n)
 	}
 	clock.Advance(oidckeys.Lead)
 	load := func(wait time.Duration) string {

@@ -40,6 +40,8 @@ type Store struct {
 	// Generate makes a key. nil: of crypto/rand.
 	Generate func() (*rsa.PrivateKey, error)
 
+	making sync.Mutex // so that one request of a process makes the keys, and the others wait for them
+
 	mu     sync.Mutex
 	set    Set
 	readAt time.Time
@@ -68,16 +70,20 @@ func (s *Store) Load(ctx context.Context) (Set, error) {
 		return set, nil
 	}
 	set, err := s.Read(ctx)
-	if err == nil && set.IsZero() {
-		set, err = s.make(ctx, now)
-	}
 	if err != nil {
 		return Set{}, err
 	}
+	if set.IsZero() {
+		return s.make(ctx, now)
+	}
+	s.keep(set, now)
+	return set, nil
+}
+
+func (s *Store) keep(set Set, readAt time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.set, s.readAt = set, now
-	return set, nil
+	s.set, s.readAt = set, readAt
 }
 
 // cached returns the set if it was read within MaxAge. Nobody waits for storage here.
@@ -88,8 +94,13 @@ func (s *Store) cached(now time.Time) (Set, bool) {
 	return s.set, !s.set.IsZero() && age >= 0 && age < MaxAge
 }
 
-// make makes the first set. If another process has done so, its set is returned.
+// make makes the first set. If another request or process has done so, its set is returned.
 func (s *Store) make(ctx context.Context, now time.Time) (Set, error) {
+	s.making.Lock()
+	defer s.making.Unlock()
+	if set, ok := s.cached(now); ok {
+		return set, nil
+	}
 	first, err := s.generate()
 	if err != nil {
 		return Set{}, err
@@ -102,12 +113,17 @@ func (s *Store) make(ctx context.Context, now time.Time) (Set, error) {
 	if err != nil {
 		return Set{}, problem.Unexpected(err)
 	}
-	return s.rows().Update(ctx, rowKey, func(old Set) (Set, error) {
+	set, err := s.rows().Update(ctx, rowKey, func(old Set) (Set, error) {
 		if !old.IsZero() {
 			return old, nil
 		}
 		return fresh, nil
 	})
+	if err != nil {
+		return Set{}, err
+	}
+	s.keep(set, now)
+	return set, nil
 }
 
 func (s *Store) generate() (*rsa.PrivateKey, error) {
