@@ -69,6 +69,15 @@ var documented = map[string][]struct{ method, path, body, answer string }{
 		{"GET", "/Verify/JWKS/", "", "404 not_found"},
 		{"POST", "/verify/jwks", "{}", "405 method_not_allowed"},
 	},
+	"oidc oidc/{a:regex(^([^.]|[.]well-known$))}/{b:regex(^([^.]|[.]well-known$))?}/{c:regex(^([^.]|[.]well-known$))?}": {
+		{"GET", "/oidc/.well-known/openid-configuration", "", "200"},
+		{"GET", "/oidc/jwks", "", "200"},
+		{"GET", "/OIDC/Authorize", "", "400"},
+		{"POST", "/oidc/token", "{}", "400"},
+		{"POST", "/oidc/end-session/confirm", "{}", "400"},
+		{"GET", "/oidc/account", "", "403"},
+		{"POST", "/oidc/signin/send", "{}", "400"},
+	},
 	"hooks hooks/{provider:alpha}/{kind:alpha}": {
 		{"POST", "/hooks/twilio/status", "{}", "404 not_found"}, // callbacks are off
 		{"POST", "/hooks/twilio/inbound", "{}", "404 not_found"},
@@ -102,9 +111,16 @@ func TestRoutesOfHostAndHandlerAgree(t *testing.T) {
 	}
 
 	rig := newRig(t)
+	signsIn := newPublicParty("spa", `"redirect_uris": ["https://app.example/callback"]`)
 	for _, reverse := range []bool{false, true} {
-		_, c := rig.host(func(o *functionshost.Options) { o.ReverseRoutes = reverse })
+		reversed := func(o *functionshost.Options) { o.ReverseRoutes = reverse }
+		_, plain := rig.host(reversed)
+		_, idp := rig.host(reversed, "TWOFA_PUBLIC_URL=https://twofa.example", "TWOFA_CLIENTS=["+signsIn.entry+"]")
 		for function, requests := range documented {
+			c := plain
+			if strings.HasPrefix(function, "oidc ") {
+				c = idp
+			}
 			for _, r := range requests {
 				t.Run(fmt.Sprintf("%s %s, reverse %t", r.method, r.path[1:], reverse), func(t *testing.T) {
 					answer := want(t, c.do(r.method, r.path, "application/json", r.body), r.answer)
@@ -116,7 +132,7 @@ func TestRoutesOfHostAndHandlerAgree(t *testing.T) {
 			}
 		}
 		for _, path := range []string{"/", "/api", "/api/otpverify/x", "/api/otpsend/x/y", "/purge", "/otpsend"} {
-			if r := c.do("POST", path, "application/json", "{}"); r.status != 404 || r.header.Get("X-Request-Id") != "" {
+			if r := plain.do("POST", path, "application/json", "{}"); r.status != 404 || r.header.Get("X-Request-Id") != "" {
 				t.Errorf("%s is reachable: %v", path, r)
 			}
 		}
