@@ -8,8 +8,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"twofa/internal/problem"
 	"twofa/internal/row"
 	"twofa/internal/secret"
@@ -37,25 +35,11 @@ type Store struct {
 }
 
 func (s *Store) rows() row.Store[Grant] {
-	return row.Store[Grant]{Table: s.Table, Keys: s.Keys, Codec: row.Codec[Grant]{Encode: encode, Decode: decode, KeepUntil: Grant.KeepUntil}}
+	return row.Store[Grant]{Table: s.Table, Keys: s.Keys, Codec: row.JSON(version, Grant.IsZero, Grant.KeepUntil)}
 }
 
 // version is the first byte of an encoded grant.
 const version = 1
-
-var errRow = errors.New("grant: not an encoded grant")
-
-func encode(g Grant) ([]byte, error) {
-	text, err := json.Marshal(g)
-	return append([]byte{version}, text...), err
-}
-
-func decode(encoded []byte) (g Grant, err error) {
-	if len(encoded) == 0 || encoded[0] != version || json.Unmarshal(encoded[1:], &g) != nil || g.IsZero() {
-		return Grant{}, errRow
-	}
-	return g, nil
-}
 
 // newText draws a code or a token of the grant with that id.
 func newText(id []byte, size int) string {

@@ -15,6 +15,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"twofa/internal/problem"
 	"twofa/internal/reqlog"
 	"twofa/internal/secret"
@@ -30,6 +32,27 @@ type Codec[T any] struct {
 	// KeepUntil is from when on the value is not needed. Zero: it needs no row, and
 	// none is written.
 	KeepUntil func(T) time.Time
+}
+
+var errEncoded = errors.New("row: not an encoded value")
+
+// JSON is the codec of values that are encoded as a version in one byte, and JSON after it. Decode refuses
+// other versions, and a value that is zero; with a nil isZero it does not.
+func JSON[T any](version byte, isZero func(T) bool, keepUntil func(T) time.Time) Codec[T] {
+	return Codec[T]{
+		Encode: func(value T) ([]byte, error) {
+			text, err := json.Marshal(value)
+			return append([]byte{version}, text...), err
+		},
+		Decode: func(encoded []byte) (value T, err error) {
+			if len(encoded) == 0 || encoded[0] != version || json.Unmarshal(encoded[1:], &value) != nil || isZero != nil && isZero(value) {
+				var none T
+				return none, errEncoded
+			}
+			return value, nil
+		},
+		KeepUntil: keepUntil,
+	}
 }
 
 // Store is a table of values that are sealed with a keyring.

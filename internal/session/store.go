@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 
-	"github.com/go-json-experiment/json"
-
 	"twofa/internal/otp"
 	"twofa/internal/problem"
 	"twofa/internal/row"
@@ -25,25 +23,11 @@ type Store struct {
 }
 
 func (s *Store) rows() row.Store[Record] {
-	return row.Store[Record]{Table: s.Table, Keys: s.Keys, Codec: row.Codec[Record]{Encode: encode, Decode: decode, KeepUntil: Record.keepUntil}}
+	return row.Store[Record]{Table: s.Table, Keys: s.Keys, Codec: row.JSON(version, Record.IsZero, Record.keepUntil)}
 }
 
 // version is the first byte of an encoded record.
 const version = 1
-
-var errRow = errors.New("session: not an encoded record")
-
-func encode(r Record) ([]byte, error) {
-	text, err := json.Marshal(r)
-	return append([]byte{version}, text...), err
-}
-
-func decode(encoded []byte) (r Record, err error) {
-	if len(encoded) == 0 || encoded[0] != version || json.Unmarshal(encoded[1:], &r) != nil || r.IsZero() {
-		return Record{}, errRow
-	}
-	return r, nil
-}
 
 func (s *Store) key(id otp.Session) store.Key {
 	index := derived(s.Keys, "row", string(id[:]))

@@ -12,8 +12,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"twofa/internal/account"
 	"twofa/internal/otp"
 	"twofa/internal/problem"
@@ -56,20 +54,6 @@ type entry struct {
 
 const entryVersion = 1
 
-var errEntry = errors.New("signin: not an encoded index row")
-
-func encodeEntry(e entry) ([]byte, error) {
-	text, err := json.Marshal(e)
-	return append([]byte{entryVersion}, text...), err
-}
-
-func decodeEntry(encoded []byte) (e entry, err error) {
-	if len(encoded) == 0 || encoded[0] != entryVersion || json.Unmarshal(encoded[1:], &e) != nil {
-		return entry{}, errEntry
-	}
-	return e, nil
-}
-
 // keepUntil is a time that does not come, unless nobody has proven the address.
 func (e entry) keepUntil() time.Time {
 	switch {
@@ -82,7 +66,7 @@ func (e entry) keepUntil() time.Time {
 }
 
 func (s *Accounts) index() row.Store[entry] {
-	return row.Store[entry]{Table: s.Table, Keys: s.Keys, Codec: row.Codec[entry]{Encode: encodeEntry, Decode: decodeEntry, KeepUntil: entry.keepUntil}}
+	return row.Store[entry]{Table: s.Table, Keys: s.Keys, Codec: row.JSON(entryVersion, nil, entry.keepUntil)}
 }
 
 // indexKey is 128 bits of a keyed hash. Nothing else begins with account of and a null byte in the index.
