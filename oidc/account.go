@@ -62,9 +62,7 @@ var errNobody = &problem.Error{Kind: problem.Forbidden, Err: errors.New("oidc: n
 
 // signInAgain is the first screen of a sign-in that leads to the page of the account.
 func (s *SignIn) signInAgain(v *visit.Visit) web.Answer {
-	return s.begin(v.Request, begun{Request: ownRequest(v), Goal: signin.ToAccount}, "", app{client: v.Client, locale: v.Locale}, func(v *visit.Visit, sealed string) web.Answer {
-		return firstScreen(v, "", sealed)
-	})
+	return s.begin(v.Request, begun{Request: ownRequest(v), Goal: signin.ToAccount}, "", app{client: v.Client, locale: v.Locale}, firstScreen(""))
 }
 
 // ownRequest is the request of a sign-in that no app has asked for.
@@ -150,10 +148,7 @@ func (s *SignIn) accountActions() map[string]func(o owner, form url.Values) web.
 func (s *SignIn) PostAccount(name string) func(*http.Request) web.Answer {
 	f := s.accountActions()[name]
 	return func(r *http.Request) web.Answer {
-		form, err := visit.ReadForm(r)
-		if err == nil && s.Forms(r) != nil {
-			err = &problem.Error{Kind: problem.Forbidden, Err: web.ErrCrossSite}
-		}
+		form, err := s.OwnForm(r)
 		if err != nil {
 			return s.shown(r, http.StatusBadRequest, visit.EndLink, err)
 		}
@@ -187,9 +182,7 @@ func (s *SignIn) adding(o owner, kind account.Kind) web.Answer {
 		return s.signInAgain(o.Visit)
 	}
 	b := begun{Request: ownRequest(o.Visit), Goal: signin.ToAdd, For: o.person.user.Name}
-	return s.begin(o.Request, b, kind, app{client: o.Client, locale: o.Locale}, func(v *visit.Visit, sealed string) web.Answer {
-		return firstScreen(v, "", sealed)
-	})
+	return s.begin(o.Request, b, kind, app{client: o.Client, locale: o.Locale}, firstScreen(""))
 }
 
 // add adds an address that was proven to the account of the person who is signed in, if it is still who began it.

@@ -88,7 +88,7 @@ func (s *SignIn) Authorize(r *http.Request) web.Answer {
 		return s.shown(r, http.StatusBadRequest, endRequest, err)
 	}
 	req, c, err := ReadRequest(form, s.Clients)
-	to := app{req, c, s.Renderer.Locale(url.Values{"ui_locales": {req.Locales}}.Encode(), "", r.Header.Get("Accept-Language"))}
+	to := app{req, c, s.localeOf(r, req.Locales)}
 	if refused, ok := errors.AsType[*RedirectError](err); ok {
 		return s.refuseApp(to, refused, invalidRequest(err))
 	}
@@ -112,9 +112,12 @@ func (s *SignIn) Authorize(r *http.Request) web.Answer {
 			return v.Answer(http.StatusOK, consentScreen(v, req, person.user.Account, sealed))
 		})
 	}
-	return s.begin(r, begun{Request: req}, "", to, func(v *visit.Visit, sealed string) web.Answer {
-		return firstScreen(v, req.LoginHint, sealed)
-	})
+	return s.begin(r, begun{Request: req}, "", to, firstScreen(req.LoginHint))
+}
+
+// localeOf is the language of a page for an app that asks with ui_locales, by GET or by POST.
+func (s *SignIn) localeOf(r *http.Request, locales string) string {
+	return s.Renderer.Locale(url.Values{"ui_locales": {locales}}.Encode(), "", r.Header.Get("Accept-Language"))
 }
 
 // expected is who is signed in, as the app may see it, and whom the app means, "" for anybody. A hint that another
@@ -139,11 +142,13 @@ func (s *SignIn) expected(r *http.Request, req Request, c client.Client) (p sign
 	return p, "", err
 }
 
-// firstScreen is the screen of a sign-in that asks for an address.
-func firstScreen(v *visit.Visit, value, sealed string) web.Answer {
-	screen := addressScreen(v)
-	screen.Value, screen.Form.Request, screen.Cancel.Request = value, sealed, sealed
-	return v.Answer(http.StatusOK, screen)
+// firstScreen shows the screen of a sign-in that asks for an address. The value is in its field.
+func firstScreen(value string) func(v *visit.Visit, sealed string) web.Answer {
+	return func(v *visit.Visit, sealed string) web.Answer {
+		screen := addressScreen(v)
+		screen.Value, screen.Form.Request, screen.Cancel.Request = value, sealed, sealed
+		return v.Answer(http.StatusOK, screen)
+	}
 }
 
 // invalidRequest is the fault of a request for the log.

@@ -1,32 +1,28 @@
 package oidc
 
 import (
-	"mime"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"twofa/internal/client"
+	"twofa/internal/web"
 )
-
-// maxForm is the greatest length of a form in bytes.
-const maxForm = 16 << 10
 
 // readForm returns the form in a request's body. Parameters of the query do not count: logs keep them (RFC 6749,
 // 2.3.1).
 func readForm(r *http.Request) (url.Values, *failure) {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" {
+	form, err := web.ParseForm(r)
+	switch {
+	case errors.Is(err, web.ErrFormType):
 		return nil, refused("invalid_request", "Send the parameters as application/x-www-form-urlencoded.")
-	}
-	r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil { // its text may quote the form
+	case err != nil:
 		return nil, refused("invalid_request", "The form cannot be read, or is too long.")
-	}
-	if isRepeated(r.PostForm) {
+	case isRepeated(form):
 		return nil, refused("invalid_request", "A parameter is repeated.")
 	}
-	return r.PostForm, nil
+	return form, nil
 }
 
 // credentials are how a client authenticates at the token endpoint (RFC 6749, 2.3.1).

@@ -2,12 +2,10 @@ package oidc
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
 	"twofa/internal/capability"
-	"twofa/internal/problem"
 	"twofa/internal/visit"
 	"twofa/internal/web"
 )
@@ -48,7 +46,7 @@ func (s *SignIn) EndSession(r *http.Request) web.Answer {
 // leaving is the visit of a person who signs out, in the look of the app that asks.
 func (s *SignIn) leaving(r *http.Request, l Logout) (*visit.Visit, signedIn, error) {
 	v, _ := s.Enter(r, place, "") // only its language counts
-	v.Locale = s.Renderer.Locale(url.Values{"ui_locales": {l.Locales}}.Encode(), "", r.Header.Get("Accept-Language"))
+	v.Locale = s.localeOf(r, l.Locales)
 	v.Client, _ = s.Clients.Client(l.Client)
 	if l.RedirectURI != "" {
 		v.Token.FormAction = FormAction(l.RedirectURI)
@@ -59,13 +57,9 @@ func (s *SignIn) leaving(r *http.Request, l Logout) (*visit.Visit, signedIn, err
 
 // ConfirmEndSession answers the form of a person who wants to sign out.
 func (s *SignIn) ConfirmEndSession(r *http.Request) web.Answer {
-	form, err := visit.ReadForm(r)
+	form, err := s.OwnForm(r)
 	var l Logout
-	switch {
-	case err != nil:
-	case s.Forms(r) != nil:
-		err = &problem.Error{Kind: problem.Forbidden, Err: web.ErrCrossSite}
-	case capability.Open(s.Keys, capability.Logout, form.Get("t"), &l) != nil || !s.mayLeave(l):
+	if err == nil && (capability.Open(s.Keys, capability.Logout, form.Get("t"), &l) != nil || !s.mayLeave(l)) {
 		err = errRequest
 	}
 	if err != nil {

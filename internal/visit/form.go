@@ -3,7 +3,6 @@ package visit
 import (
 	"crypto/rand"
 	"errors"
-	"mime"
 	"net/http"
 	"net/url"
 
@@ -13,9 +12,6 @@ import (
 
 // Action answers a form.
 type Action func(v *Visit, form url.Values) web.Answer
-
-// maxForm is the greatest length of a form in bytes.
-const maxForm = 16 << 10
 
 // minOnce is the shortest name of a form. A form has 26 random characters.
 const minOnce = 16
@@ -52,7 +48,7 @@ func (s *Site) Get(at Place, screen string, show func(v *Visit) web.Answer) func
 // broken link.
 func (s *Site) Post(at Place, f Action) func(*http.Request) web.Answer {
 	return func(r *http.Request) web.Answer {
-		form, err := ReadForm(r)
+		form, err := readForm(r)
 		v, bad := s.Enter(r, at, form.Get("t"))
 		if err == nil {
 			err = bad
@@ -67,17 +63,23 @@ func (s *Site) Post(at Place, f Action) func(*http.Request) web.Answer {
 	}
 }
 
-// ReadForm reads a form of a page. The error is of kind InvalidRequest.
-func ReadForm(r *http.Request) (url.Values, error) {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" {
+// readForm reads a form of a page. The error is of kind InvalidRequest.
+func readForm(r *http.Request) (url.Values, error) {
+	form, err := web.ParseForm(r)
+	if err != nil || len(form.Get("once")) < minOnce {
 		return nil, errForm
 	}
-	r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil || len(r.PostForm.Get("once")) < minOnce { // its text may quote the form
-		return nil, errForm
+	return form, nil
+}
+
+// OwnForm reads a form that is on no page of a Place. The error of a form that another site sent is of kind
+// Forbidden.
+func (s *Site) OwnForm(r *http.Request) (url.Values, error) {
+	form, err := readForm(r)
+	if err == nil && s.Forms(r) != nil {
+		err = errCrossSite
 	}
-	return r.PostForm, nil
+	return form, err
 }
 
 // InBrowser is an action that needs the cookie of the session.

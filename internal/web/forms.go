@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -53,6 +54,28 @@ func Headers(formActions ...string) map[string]string {
 		"X-Content-Type-Options":     "nosniff",
 		"Vary":                       "Accept-Language",
 	}
+}
+
+// maxForm is the greatest length of a form in bytes.
+const maxForm = 16 << 10
+
+// The errors of ParseForm. They quote nothing of the form.
+var (
+	ErrFormType = errors.New("web: not a form")
+	ErrFormRead = errors.New("web: the form cannot be read, or is too long")
+)
+
+// ParseForm returns the form in the body of a request, of at most 16 KiB. Parameters of the query do not count.
+func ParseForm(r *http.Request) (url.Values, error) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return nil, ErrFormType
+	}
+	r.Body = http.MaxBytesReader(nil, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil { // its text may quote the form
+		return nil, ErrFormRead
+	}
+	return r.PostForm, nil
 }
 
 // ErrCrossSite is the error of a form that another site sent.
