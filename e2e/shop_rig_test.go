@@ -201,28 +201,15 @@ func warehousePrograms(t *testing.T) map[string][]string {
 	if err := os.Symlink(absolute(t, "tools/node_modules"), filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
-	check := func(language string) string { return codeBlock(t, "docs/receipts.md", language, "") }
-	order := func(language string) string { return codeBlock(t, "docs/integrate.md", language, "WAREHOUSE_ADDR") }
+	check := func(language string) string { return tooltest.CodeBlock(t, "docs/receipts.md", language, "") }
+	order := func(language string) string {
+		return tooltest.CodeBlock(t, "docs/integrate.md", language, "WAREHOUSE_ADDR")
+	}
 	return map[string][]string{
 		"go":     {goProgram(t, write("receipts.go", strings.Replace(check("go"), "package receipts", "package main", 1)), write("warehouse.go", order("go")))},
 		"node":   {tooltest.Path(t, "node"), write("warehouse.mjs", check("js")+order("js"))},
 		"python": {python(t), write("warehouse.py", check("python")+order("python"))},
 	}
-}
-
-// codeBlock returns the one code block of a document that is in a language and has a text.
-func codeBlock(t *testing.T, document, language, text string) string {
-	t.Helper()
-	var found []string
-	for _, block := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(string(readFile(t, absolute(t, document))), -1) {
-		if strings.Contains(block[1], text) {
-			found = append(found, block[1])
-		}
-	}
-	if len(found) != 1 {
-		t.Fatalf("%s has %d blocks of %s with %q", document, len(found), language, text)
-	}
-	return found[0]
 }
 
 // visitor is a browser without a screen. Its cookies are those of shop and service together,

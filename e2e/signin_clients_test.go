@@ -290,7 +290,7 @@ func TestSignIn_OAuth2Proxy(t *testing.T) {
 			t.Parallel()
 			secret, hash := newSecret()
 			own := "http://" + freeAddressOf(t, 15+len(by.name)%2)
-			entry := strings.NewReplacer("https://intranet.example.com", own, "sha256:…", hash).Replace(codeBlock(t, "docs/signin.md", "json", `"intranet"`))
+			entry := strings.NewReplacer("https://intranet.example.com", own, "sha256:…", hash).Replace(tooltest.CodeBlock(t, "docs/signin.md", "json", `"intranet"`))
 			p := newIDP(t, []string{by.person}, relyingParty{"intranet", secret, entry})
 			upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.WriteString(w, strings.Join([]string{r.Header.Get("X-Forwarded-User"), r.Header.Get("X-Forwarded-Email"), r.Header.Get("X-Forwarded-Preferred-Username")}, "\n"))
@@ -298,7 +298,7 @@ func TestSignIn_OAuth2Proxy(t *testing.T) {
 			t.Cleanup(upstream.Close)
 			config := strings.NewReplacer("https://twofa.example.com/oidc", p.issuer, "https://intranet.example.com", own, "http://127.0.0.1:8080", upstream.URL,
 				"THE-SECRET", secret, "COOKIE-SECRET", randomHex(16), "openid profile phone", by.scope, `oidc_email_claim = "sub"`, `oidc_email_claim = "`+by.claim+`"`,
-			).Replace(codeBlock(t, "docs/signin.md", "toml", "oidc_issuer_url"))
+			).Replace(tooltest.CodeBlock(t, "docs/signin.md", "toml", "oidc_issuer_url"))
 			path := filepath.Join(t.TempDir(), "oauth2-proxy.cfg")
 			writeFile(t, path, config)
 			serveAt(t, own+"/ping", nil, []string{absolute(t, "bin/oauth2-proxy"), "--config=" + path, "--http-address=" + strings.TrimPrefix(own, "http://"), "--cookie-secure=false"})

@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -165,7 +164,7 @@ func (s *service) backEnds(t *testing.T) map[string]backEnd {
 	dir := t.TempDir()
 	write := func(language, name string) string {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(documented(t, language)), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(tooltest.CodeBlock(t, "docs/id-tokens.md", language, "")), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return path
@@ -183,20 +182,6 @@ func (s *service) backEnds(t *testing.T) map[string]backEnd {
 		"Node":   s.backEnd(t, "127.0.9.2", tooltest.Path(t, "node"), write("js", "main.mjs")),
 		"Python": s.backEnd(t, "127.0.9.3", tooltest.Path(t, "/usr/bin/python3"), write("python", "main.py")),
 	}
-}
-
-// documented returns the one code block of docs/id-tokens.md in a language.
-func documented(t *testing.T, language string) string {
-	t.Helper()
-	text, err := os.ReadFile("../docs/id-tokens.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(string(text), -1)
-	if len(blocks) != 1 {
-		t.Fatalf("%d examples in %s", len(blocks), language)
-	}
-	return blocks[0][1]
 }
 
 // backEnd starts a program at a host of loopback that it alone uses, and waits until it answers.

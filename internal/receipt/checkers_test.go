@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -137,20 +136,6 @@ func (c checker) refuses(t *testing.T, what, text, purpose string, now time.Time
 	}
 }
 
-// example returns the one code block of docs/receipts.md in a language.
-func example(t *testing.T, language string) string {
-	t.Helper()
-	text, err := os.ReadFile("../../docs/receipts.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(string(text), -1)
-	if len(blocks) != 1 {
-		t.Fatalf("%d examples in %s", len(blocks), language)
-	}
-	return blocks[0][1]
-}
-
 // What the tests add to the examples: a clock, and the loop over questions.
 const (
 	goLoop = `package main
@@ -251,14 +236,14 @@ func checkers(t *testing.T) []checker {
 	}
 	program := filepath.Join(dir, "checker")
 	build := exec.Command("go", "build", "-o", program, write("main.go", goLoop),
-		write("receipts.go", strings.Replace(example(t, "go"), "package receipts", "package main", 1)))
+		write("receipts.go", strings.Replace(tooltest.CodeBlock(t, "docs/receipts.md", "go", ""), "package receipts", "package main", 1)))
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("the example in Go: %v\n%s", err, out)
 	}
 	return []checker{
 		start(t, "Go", program),
-		start(t, "Node", tooltest.Path(t, "node"), write("check.mjs", example(t, "js")+nodeLoop)),
-		start(t, "Python", "/usr/bin/python3", write("check.py", example(t, "python")+pythonLoop)),
+		start(t, "Node", tooltest.Path(t, "node"), write("check.mjs", tooltest.CodeBlock(t, "docs/receipts.md", "js", "")+nodeLoop)),
+		start(t, "Python", "/usr/bin/python3", write("check.py", tooltest.CodeBlock(t, "docs/receipts.md", "python", "")+pythonLoop)),
 	}
 }
 

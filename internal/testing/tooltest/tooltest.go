@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -84,6 +85,25 @@ func Root(t testing.TB) string {
 		}
 		dir = parent
 	}
+}
+
+// CodeBlock returns the one code block of a document of this module that is in a language and has a text.
+func CodeBlock(t testing.TB, document, language, text string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(Root(t), document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, block := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(string(content), -1) {
+		if strings.Contains(block[1], text) {
+			found = append(found, block[1])
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%s has %d blocks of %s with %q", document, len(found), language, text)
+	}
+	return found[0]
 }
 
 // SharedData returns a file of the folder shared/data, which stands beside the repository. The
