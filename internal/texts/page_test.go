@@ -55,7 +55,8 @@ func TestPageTextsAreShort(t *testing.T) {
 			case strings.Contains(key, "_title"):
 				most = 45
 			case strings.HasPrefix(key, "page_by_"), strings.HasPrefix(key, "page_use_"), strings.HasPrefix(key, "page_add_"), strings.HasPrefix(key, "page_change_"),
-				slices.Contains([]string{"page_send", "page_continue", "page_resend", "page_new_code", "page_second_send", "page_consent_allow", "page_signout", "page_signout_all", "page_erase"}, key):
+				slices.Contains([]string{"page_send", "page_continue", "page_resend", "page_new_code", "page_second_send", "page_consent_allow", "page_signout", "page_signout_all", "page_erase",
+					"page_signup_link", "page_signup_instead", "page_details_change", "page_details_create", "page_save"}, key):
 				most = 40
 			}
 			text := w.texts[key]
