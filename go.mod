@@ -2,6 +2,8 @@ module twofa
 
 go 1.26.0
 
+ignore ./examples/spa/node_modules // packages of npm may hold Go files
+
 require (
 	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.3
 	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.15.0
