@@ -7,7 +7,7 @@ import { Notes } from "./pages/Notes";
 import { Profile } from "./pages/Profile";
 import { SignedOut } from "./pages/SignedOut";
 import { go, Link, ours, usePath, type Path } from "./router";
-import { Busy, Page, ProblemBox } from "./ui";
+import { Busy, Moment, Page, ProblemBox } from "./ui";
 import { apiProblem, type Problem } from "./words";
 
 interface Props {
@@ -26,6 +26,7 @@ export function App({ api, newManager }: Props) {
   const [person, setPerson] = useState<Person | null>(null);
   const [draft, setDraft] = useState<Draft>(empty);
   const [problem, setProblem] = useState<Problem>();
+  const [leaving, setLeaving] = useState(false);
   const path = usePath();
 
   const load = useCallback(async () => {
@@ -82,12 +83,15 @@ export function App({ api, newManager }: Props) {
   const signOut = async () => {
     try {
       await end(api, manager, () => {
+        setLeaving(true);
         setPerson(null);
         setDraft(empty);
         go("/signed-out", { replace: true });
       });
     } catch (error) {
       setProblem(error as Problem);
+    } finally {
+      setLeaving(false); // also if the person comes back with the browser's button
     }
   };
 
@@ -98,7 +102,7 @@ export function App({ api, newManager }: Props) {
       case "/":
         return <Home signIn={signIn} />;
       case "/signed-out":
-        return <SignedOut problem={problem} signIn={signIn} />;
+        return leaving ? <Moment title="Signing you out" /> : <SignedOut problem={problem} signIn={signIn} />;
       case "/notes":
         return person ? <Notes api={api} draft={draft} setDraft={setDraft} signIn={signIn} /> : <Home signIn={signIn} to={path} />;
       case "/profile":

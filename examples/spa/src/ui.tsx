@@ -26,6 +26,15 @@ export function Page({ title, children }: { title: string; children?: ReactNode 
   );
 }
 
+/** The page of a step that takes a moment, and needs nothing of the person. */
+export function Moment({ title }: { title: string }) {
+  return (
+    <Page title={title}>
+      <p role="status">One moment…</p>
+    </Page>
+  );
+}
+
 /** Text that a screen reader says when it changes. It is in the page from the beginning, and empty. */
 export function Status({ children }: { children?: ReactNode }) {
   return (

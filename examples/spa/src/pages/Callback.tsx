@@ -2,7 +2,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import type { Api, Person } from "../api";
 import { handOver, receive, type Manager, type Return } from "../auth";
 import { go, Link } from "../router";
-import { Busy, nextText, Page, ProblemBox } from "../ui";
+import { Busy, Moment, nextText, Page, ProblemBox } from "../ui";
 import type { Problem } from "../words";
 import type { SignIn } from "./Home";
 
@@ -50,13 +50,7 @@ export function Callback({ api, manager, person, signIn, signedIn }: Props) {
     if (stale) go("/notes", { replace: true });
   }, [stale]);
 
-  if (!problem || stale) {
-    return (
-      <Page title="Signing you in">
-        <p role="status">One moment…</p>
-      </Page>
-    );
-  }
+  if (!problem || stale) return <Moment title="Signing you in" />;
   const goOn = problem.next === "retry" ? finish : () => signIn().catch(setAgain);
   return (
     <Page title={problem.title}>
