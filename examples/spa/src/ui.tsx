@@ -38,7 +38,7 @@ export function Moment({ title }: { title: string }) {
 /** Text that a screen reader says when it changes. It is in the page from the beginning, and empty. */
 export function Status({ children }: { children?: ReactNode }) {
   return (
-    <div role="status" className={children ? "box good" : "box-empty"}>
+    <div role="status" className={children ? "box good" : undefined}>
       {children}
     </div>
   );

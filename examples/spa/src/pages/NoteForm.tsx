@@ -21,6 +21,8 @@ interface Props {
   /** What is typed. It outlives the form: a person who has to sign in again finds it as it was. */
   draft: Draft;
   setDraft: (draft: Draft) => void;
+  /** The person has asked to save. */
+  began: () => void;
   saved: (note: Note) => void;
   signIn: () => Promise<void>;
 }
@@ -29,7 +31,7 @@ interface Props {
  * The form of a new note. If fields are wrong, a summary lists them, each has its sentence, and the first one gets
  * the focus. A problem with the API keeps what was typed.
  */
-export function NoteForm({ api, draft, setDraft, saved, signIn }: Props) {
+export function NoteForm({ api, draft, setDraft, began, saved, signIn }: Props) {
   const [faults, setFaults] = useState<Faults>({});
   const [problem, setProblem] = useState<Problem>();
   const [saving, setSaving] = useState(false);
@@ -44,6 +46,7 @@ export function NoteForm({ api, draft, setDraft, saved, signIn }: Props) {
   const focus = (field: keyof Draft) => (form.current?.elements.namedItem(field) as HTMLElement | null)?.focus();
 
   const save = async () => {
+    began();
     setProblem(undefined);
     const found = check(draft);
     setFaults(found);

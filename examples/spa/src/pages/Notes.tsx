@@ -33,18 +33,37 @@ export function Notes({ api, draft, setDraft, signIn }: Props) {
     setNotes((before) => [note, ...(before ?? [])]);
     setDone(`“${note.title}” was saved.`);
   };
-  const remove = async (note: Note) => {
+  /** Runs a change of the list, and says what was done. The button that had the focus is gone then. */
+  const change = async (act: () => Promise<ReactNode>) => {
     setDone(undefined);
     try {
-      await api.deleteNote(note.id);
-      setNotes((before) => before?.filter((other) => other.id !== note.id));
+      const text = await act();
       setProblem(undefined);
-      setDone(`“${note.title}” was deleted.`);
-      list.current?.focus(); // the button that had the focus is gone
+      setDone(text);
+      list.current?.focus();
     } catch (error) {
       setProblem(apiProblem(error, "save"));
     }
   };
+  const remove = (note: Note) =>
+    change(async () => {
+      await api.deleteNote(note.id);
+      setNotes((before) => before?.filter((other) => other.id !== note.id));
+      return (
+        <>
+          “{note.title}” was deleted.{" "}
+          <Busy className="plain" action={() => restore(note)} busy="One moment…">
+            Undo
+          </Busy>
+        </>
+      );
+    });
+  const restore = (note: Note) =>
+    change(async () => {
+      const made = await api.addNote({ title: note.title, text: note.text });
+      setNotes((before) => [made, ...(before ?? [])]);
+      return `“${note.title}” is back.`;
+    });
 
   return (
     <Page title="Your notes">
@@ -59,7 +78,7 @@ export function Notes({ api, draft, setDraft, signIn }: Props) {
           }
         />
       )}
-      <NoteForm api={api} draft={draft} setDraft={setDraft} saved={saved} signIn={signIn} />
+      <NoteForm api={api} draft={draft} setDraft={setDraft} began={() => setDone(undefined)} saved={saved} signIn={signIn} />
       <section aria-labelledby="saved">
         <h2 id="saved" ref={list} tabIndex={-1}>
           Saved notes

@@ -14,10 +14,10 @@ export function Profile({ person }: { person: Person }) {
         <Fact name="Phone number">{person.phone_number && <Address text={person.phone_number} verified={person.phone_number_verified === true} />}</Fact>
         <Fact name="E-mail address">{person.email && <Address text={person.email} verified={person.email_verified === true} />}</Fact>
         <Fact name="Signed in">{person.auth_time && <When seconds={person.auth_time} />}</Fact>
-        <Fact name="With">
+        <Fact name="How">
           {howText(person.amr)} ({strengthText(person.acr)})
         </Fact>
-        <Fact name="Id of you at Acme Notes">
+        <Fact name="Your id at Acme Notes">
           <code>{person.sub}</code>
         </Fact>
       </dl>
