@@ -26,11 +26,12 @@ type running struct {
 	bank     string
 }
 
-func start(t *testing.T, settings ...string) *running {
+func start(t *testing.T, d demo) *running {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	shown, ended := new(terminal), make(chan error, 1)
-	go func() { ended <- demo{root: "../..", out: shown, settings: settings}.run(ctx) }()
+	d.root, d.out = "../..", shown
+	go func() { ended <- d.run(ctx) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -76,7 +77,7 @@ func (r *running) logOut() {
 // A person opens the address that the terminal shows, opens an account, and logs in with the
 // code that the terminal shows.
 func TestDemo_APersonLogsIn(t *testing.T) {
-	r := start(t)
+	r := start(t, demo{})
 	r.signUp("+14155550123")
 	r.logIn()
 	if h1 := r.Text("h1"); h1 != "Check WhatsApp" {
@@ -93,7 +94,7 @@ func TestDemo_APersonLogsIn(t *testing.T) {
 // with it, signs in by the link in a mail that the terminal shows, approves a payment whose
 // amount and payee the message names, and is warned when somebody guesses.
 func TestDemo_TheMainJob(t *testing.T) {
-	r := start(t, "TWOFA_RESEND_AFTER=0s")
+	r := start(t, demo{settings: []string{"TWOFA_RESEND_AFTER=0s"}})
 	r.signUp("alice@example.com")
 	r.logIn()
 	r.Type("#code", r.terminal.last(t, `(\d{6}) is your Acme Bank sign-in code`, 1))

@@ -1,11 +1,13 @@
-// Command demo starts twofa and the example bank together on loopback: see make demo. It makes
-// a client for the bank, keeps all rows in a temporary folder, and shows the messages with the
-// codes in its terminal. With an account, it also starts an app of somebody else, oauth2-proxy, to
-// which the account's person signs in with twofa. It must never send a real message.
+// Command demo starts twofa and the example apps together on loopback: see make demo. The apps are
+// the bank and, if there is Node to build it, the page of React. It makes a client for each, keeps all
+// rows in a temporary folder, and shows the messages with the codes in its terminal. With an account, it
+// also starts an app of somebody else, oauth2-proxy, to which the account's person signs in with twofa.
+// It must never send a real message.
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -28,8 +30,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	d := demo{root: ".", servicePort: 7071, bankPort: 7080, appPort: 4180, out: os.Stdout}
-	flag.StringVar(&d.account, "account", "", "the number or e-mail address of a person who can sign in to an app")
+	d := demo{root: ".", servicePort: 7071, bankPort: 7080, notesPort: 7090, appPort: 4180, npm: "npm", out: os.Stdout}
+	flag.StringVar(&d.account, "account", "", "the number or e-mail address of a person who can sign in; also starts an intranet behind oauth2-proxy")
 	flag.Parse()
 	if err := d.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -39,11 +41,12 @@ func main() {
 
 // demo is one run. A port that is in use is replaced by the next free one; 0 is any free port.
 type demo struct {
-	root                           string // of the repository
-	servicePort, bankPort, appPort int
-	out                            io.Writer
-	settings                       []string // more of twofa's
-	account                        string   // an address, "" for a demo without sign-in
+	root                                      string // of the repository
+	servicePort, bankPort, notesPort, appPort int
+	out                                       io.Writer
+	settings                                  []string // more of twofa's
+	npm                                       string   // the program that builds the page of Acme Notes, "" for a demo without it
+	account                                   string   // an address, "" for a demo without oauth2-proxy
 }
 
 const (
@@ -62,27 +65,15 @@ func (d demo) run(ctx context.Context) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	for name, source := range map[string]string{"twofa": ".", "bank": "./examples/bank"} {
-		build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, name), source)
-		build.Dir = d.root
-		if out, err := build.CombinedOutput(); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("building %s: %w\n%s", name, err, out)
-		}
-	}
-	service, err := freePort(d.servicePort)
-	if err != nil {
-		return err
-	}
-	bank, err := freePort(d.bankPort)
-	if err != nil {
-		return err
-	}
-	var app intranet
-	if d.account != "" {
-		if app, err = d.prepare(ctx, dir, service); err != nil {
+		if err := d.build(ctx, dir, name, source); err != nil {
 			return err
 		}
-		defer func() { _ = app.page.Close() }() // serve closes it, too
 	}
+	all, err := d.plan(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer all.close()
 	log, err := os.CreateTemp("", "twofa-demo-*.log") // a name that nobody can have prepared
 	if err != nil {
 		return err
@@ -96,31 +87,101 @@ func (d demo) run(ctx context.Context) (err error) {
 		}
 	}()
 
-	p := programs{ended: make(chan error, 3), out: d.out, log: log}
+	p := programs{ended: make(chan error, 4), out: d.out, log: log}
 	running, end := context.WithCancel(ctx)
 	defer p.all.Wait()
 	defer end()
-	secret := rand.Text() + rand.Text()
-	p.start(running, filepath.Join(dir, "twofa"), nil, append([]string{
-		"TWOFA_MESSENGER=console", "TWOFA_CHANNELS=whatsapp,sms,email", "TWOFA_STORE=bolt", "TWOFA_DATA_DIR=" + dataDir(dir),
-		"TWOFA_ADDR=" + service, "TWOFA_PUBLIC_URL=http://" + service, "TWOFA_CLIENTS=[" + strings.Join(append(app.entry, client(secret, bank)), ", ") + "]",
-	}, d.settings...)...)
-	p.start(running, filepath.Join(dir, "bank"), []string{"-demo", "-addr", bank, "-twofa", "http://" + service},
-		"BANK_CLIENT_ID=bank", "BANK_CLIENT_SECRET="+secret)
-	err = p.answer(running, "http://"+service+"/health", "http://"+bank+"/")
-	if err == nil {
-		_, _ = fmt.Fprintf(d.out, welcome, bank, log.Name()) // if the terminal is gone, the demo ends soon
-		if d.account != "" {
-			err = app.serve(running, &p, d.account)
-		}
-	}
-	if err == nil {
+	if err = d.start(running, &p, dir, all, log.Name()); err == nil {
 		err = <-p.ended
 	}
 	if ctx.Err() != nil {
 		return nil
 	}
 	return err
+}
+
+// plan is what a demo will start.
+type plan struct {
+	service, bank string   // addresses
+	secret        string   // of the bank
+	clients       []string // entries of TWOFA_CLIENTS
+	person        string   // who has an account, "" for nobody
+	notes         *notes   // nil without
+	noNotes       error    // why there is no page
+	intranet      *intranet
+}
+
+// plan finds addresses, makes the clients and the account, and builds what only some demos have.
+func (d demo) plan(ctx context.Context, dir string) (all plan, err error) {
+	if all.service, err = freePort(d.servicePort); err != nil {
+		return all, err
+	}
+	if all.bank, err = freePort(d.bankPort); err != nil {
+		return all, err
+	}
+	all.secret, all.person = rand.Text()+rand.Text(), d.account
+	all.clients = []string{client(all.secret, all.bank)}
+	if d.npm != "" {
+		if all.noNotes = d.buildPage(ctx, pageDir(dir)); all.noNotes == nil {
+			if all.notes, err = d.prepareNotes(ctx, dir, all.service); err != nil {
+				return all, err
+			}
+			all.clients, all.person = append(all.clients, all.notes.entry), cmp.Or(all.person, notesAccount)
+		}
+	}
+	if d.account != "" {
+		if all.intranet, err = d.prepare(dir, all.service); err != nil {
+			return all, err
+		}
+		all.clients = append(all.clients, all.intranet.entry)
+	}
+	if all.person != "" {
+		err = give(ctx, dataDir(dir), all.person)
+	}
+	return all, err
+}
+
+// close frees what the plan holds.
+func (all plan) close() {
+	if all.intranet != nil {
+		_ = all.intranet.page.Close() // serve closes it, too
+	}
+}
+
+// start starts everything, and says where it is.
+func (d demo) start(ctx context.Context, p *programs, dir string, all plan, log string) error {
+	p.start(ctx, filepath.Join(dir, "twofa"), nil, append([]string{
+		"TWOFA_MESSENGER=console", "TWOFA_CHANNELS=whatsapp,sms,email", "TWOFA_STORE=bolt", "TWOFA_DATA_DIR=" + dataDir(dir),
+		"TWOFA_ADDR=" + all.service, "TWOFA_PUBLIC_URL=http://" + all.service, "TWOFA_CLIENTS=[" + strings.Join(all.clients, ", ") + "]",
+	}, d.settings...)...)
+	p.start(ctx, filepath.Join(dir, "bank"), []string{"-demo", "-addr", all.bank, "-twofa", "http://" + all.service},
+		"BANK_CLIENT_ID=bank", "BANK_CLIENT_SECRET="+all.secret)
+	if err := p.answer(ctx, "http://"+all.service+"/health", "http://"+all.bank+"/"); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(d.out, welcome, all.bank, log) // if the terminal is gone, the demo ends soon
+	if all.noNotes != nil {
+		_, _ = fmt.Fprintf(d.out, "  Acme Notes is not started: %v.\n\n", all.noNotes)
+	}
+	if all.notes != nil {
+		if err := all.notes.serve(ctx, p, dir, all.person); err != nil {
+			return err
+		}
+	}
+	if all.intranet != nil {
+		return all.intranet.serve(ctx, p, d.account)
+	}
+	return nil
+}
+
+// build builds one program of the repository into a folder.
+func (d demo) build(ctx context.Context, dir, name, source string) error {
+	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, name), source)
+	build.Dir = d.root
+	if out, err := build.CombinedOutput(); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("building %s: %w\n%s", name, err, out)
+	}
+	return nil
 }
 
 const welcome = `

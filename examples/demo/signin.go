@@ -30,45 +30,43 @@ import (
 // intranet is an app that people sign in to with twofa: a page that knows nothing of sign-in, behind
 // oauth2-proxy, which nobody here wrote.
 type intranet struct {
-	entry           []string // of the client, in TWOFA_CLIENTS
-	program, config string   // paths
-	at              string   // the address of oauth2-proxy
+	entry           string // of the client, in TWOFA_CLIENTS
+	program, config string // paths
+	at              string // the address of oauth2-proxy
 	service         string
 	page            net.Listener
 }
 
-// prepare gives the account and configures oauth2-proxy, both before twofa runs: the embedded store has one
-// process at a time. The settings are those of docs/signin.md, on loopback.
-func (d demo) prepare(ctx context.Context, dir, service string) (a intranet, err error) {
-	a.service = service
-	if a.program, err = filepath.Abs(filepath.Join(d.root, "bin", "oauth2-proxy")); err != nil {
-		return a, err
+// prepare configures oauth2-proxy. The settings are those of docs/signin.md, on loopback.
+func (d demo) prepare(dir, service string) (*intranet, error) {
+	program, err := filepath.Abs(filepath.Join(d.root, "bin", "oauth2-proxy"))
+	if err != nil {
+		return nil, err
 	}
-	if _, err := os.Stat(a.program); err != nil {
-		return a, errors.New("oauth2-proxy is not at bin/oauth2-proxy, and sign-in needs it: make bin/oauth2-proxy builds it")
-	}
-	if a.at, err = freePort(d.appPort); err != nil {
-		return a, err
-	}
-	if a.page, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		return a, err
+	if _, err := os.Stat(program); err != nil {
+		return nil, errors.New("oauth2-proxy is not at bin/oauth2-proxy, and sign-in needs it: make bin/oauth2-proxy builds it")
 	}
 	text, err := os.ReadFile(filepath.Join(d.root, "docs", "signin.md"))
 	if err != nil {
-		return a, err
+		return nil, err
 	}
-	secret := random(32)
-	on := strings.NewReplacer("https://twofa.example.com", "http://"+service, "https://intranet.example.com", "http://"+a.at, "http://127.0.0.1:8080", "http://"+a.page.Addr().String(),
-		"sha256:…", fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(secret))), "THE-SECRET", secret, "COOKIE-SECRET", random(16))
 	entry, settings := block(text, "json", `"intranet"`), block(text, "toml", "oidc_issuer_url")
 	if entry == "" || settings == "" {
-		return a, errors.New("docs/signin.md does not have the settings of oauth2-proxy and of its client")
+		return nil, errors.New("docs/signin.md does not have the settings of oauth2-proxy and of its client")
 	}
-	a.entry, a.config = []string{on.Replace(entry)}, filepath.Join(dir, "oauth2-proxy.cfg")
-	if err := os.WriteFile(a.config, []byte(on.Replace(settings)), 0o600); err != nil {
-		return a, err
+	at, err := freePort(d.appPort)
+	if err != nil {
+		return nil, err
 	}
-	return a, give(ctx, dataDir(dir), d.account)
+	page, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	secret := random(32)
+	on := strings.NewReplacer("https://twofa.example.com", "http://"+service, "https://intranet.example.com", "http://"+at, "http://127.0.0.1:8080", "http://"+page.Addr().String(),
+		"sha256:…", fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(secret))), "THE-SECRET", secret, "COOKIE-SECRET", random(16))
+	a := &intranet{entry: on.Replace(entry), program: program, config: filepath.Join(dir, "oauth2-proxy.cfg"), at: at, service: service, page: page}
+	return a, os.WriteFile(a.config, []byte(on.Replace(settings)), 0o600)
 }
 
 // block is the block of code in a document that has a text, "" if there is none.
@@ -88,7 +86,8 @@ func random(n int) string {
 	return hex.EncodeToString(b)
 }
 
-// give adds the account of an address to the store in a folder, as the operator does.
+// give adds the account of an address to the store in a folder, as the operator does. It has to be done before twofa
+// runs: the embedded store has one process at a time.
 func give(ctx context.Context, dir, text string) error {
 	to, err := address.Parse(text)
 	if err != nil {
@@ -117,7 +116,7 @@ const welcomeApp = `
 `
 
 // serve runs the app until ctx ends, and says where it is. twofa has to run: oauth2-proxy asks it at once.
-func (a intranet) serve(ctx context.Context, p *programs, account string) error {
+func (a *intranet) serve(ctx context.Context, p *programs, account string) error {
 	server := &http.Server{Handler: http.HandlerFunc(a.who), ReadHeaderTimeout: time.Second}
 	p.all.Go(func() { _ = server.Serve(a.page) }) // ends with the listener
 	p.all.Go(func() {
@@ -144,7 +143,7 @@ var whoPage = template.Must(template.New("").Parse(`<!doctype html>
 `))
 
 // who is the page behind oauth2-proxy. It shows what that says of the person.
-func (a intranet) who(w http.ResponseWriter, r *http.Request) {
+func (a *intranet) who(w http.ResponseWriter, r *http.Request) {
 	type header struct{ Name, Value string }
 	shown := struct {
 		Headers []header
