@@ -17,7 +17,7 @@ run: ## serve on 127.0.0.1:7071, rows in .twofa/, messages on the console (needs
 	@exec bin/twofa
 
 .PHONY: demo
-demo: ## twofa and the example bank together; messages with codes in this terminal (needs Go alone). With ACCOUNT=+..., an app to sign in to as well
+demo: ## twofa, the example bank and, if there is Node, Acme Notes; messages with codes in this terminal. With ACCOUNT=+..., an intranet behind oauth2-proxy as well
 	@go build -o bin/demo ./examples/demo
 	@[ -z '$(ACCOUNT)' ] || $(MAKE) -s bin/oauth2-proxy || \
 	  { echo "make demo ACCOUNT=... needs oauth2-proxy, which is not there and cannot be built. Without ACCOUNT, the demo does not need it."; exit 1; }
@@ -55,8 +55,15 @@ fuzz: ## fuzz every target for FUZZTIME (default 5m) each
 	  done; \
 	done
 
+.PHONY: spa
+spa: examples/spa/dist/index.html ## the page of the example Acme Notes, in examples/spa/dist (needs Node 20)
+
+examples/spa/dist/index.html: examples/spa/node_modules/.package-lock.json $(shell find examples/spa/src examples/spa/public -type f) $(addprefix examples/spa/,index.html package.json tsconfig.json vite.config.ts)
+	@npm --prefix examples/spa run --silent build -- --logLevel warn
+	@touch $@
+
 .PHONY: tools
-tools: tools/node_modules/.package-lock.json bin/oauth2-proxy ## what the tests need: a C compiler, Azurite, chromium, readers of codes, QR codes and receipts, judges of requests, apps to sign in to
+tools: tools/node_modules/.package-lock.json examples/spa/node_modules/.package-lock.json bin/oauth2-proxy ## what the tests need: a C compiler, Azurite, chromium, readers of codes, QR codes and receipts, judges of requests, apps to sign in to
 	@go -C tools mod download
 	@missing=; \
 	  command -v cc > /dev/null || missing="$$missing gcc libc6-dev"; \
@@ -69,8 +76,8 @@ tools: tools/node_modules/.package-lock.json bin/oauth2-proxy ## what the tests 
 	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	  [ -z "$$missing" ] || { $$sudo apt-get -qq update && $$sudo apt-get -qq install -y --no-install-recommends $$missing; } > /dev/null
 
-tools/node_modules/.package-lock.json: tools/package.json tools/package-lock.json
-	@npm --prefix tools ci --silent --no-audit --no-fund
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	@npm --prefix $* ci --silent --no-audit --no-fund
 	@touch $@
 
 # A relying party that the tests sign in to.
