@@ -105,8 +105,10 @@ func TestSignIn_ReadsNewKeys(t *testing.T) {
 	if a.signs(fresh()) == "" {
 		t.Error("a known key does not work while the issuer is down")
 	}
-	w := a.call(http.MethodPost, "/api/session", "", "Authorization", "Bearer "+a.issuer.sign(jwt.SigningMethodRS256, pool()[1], "three", a.issuer.claims(), nil))
-	a.wants(w, http.StatusServiceUnavailable, "try again")
+	for range 2 {
+		w := a.call(http.MethodPost, "/api/session", "", "Authorization", "Bearer "+a.issuer.sign(jwt.SigningMethodRS256, pool()[1], "three", a.issuer.claims(), nil))
+		a.wants(w, http.StatusServiceUnavailable, "try again")
+	}
 }
 
 func TestNewTokens_Refuses(t *testing.T) {

@@ -308,24 +308,24 @@ func TestSpa_Errors(t *testing.T) {
 	v.looks("1-over", "This sign-in is over")
 
 	// The API refuses the ID token: its clock says that it came too late.
-	w.api.tokens.now = func() time.Time { return time.Now().Add(10 * time.Minute) }
+	w.tokensAhead.Store(int64(10 * time.Minute))
 	v.press("Sign in")
 	v.proves(fixture.Alice)
 	v.looks("2-refused", "Acme Notes did not accept the sign-in")
-	w.api.tokens.now = time.Now
+	w.tokensAhead.Store(0)
 	v.leaves("Sign in") // the provider has a session: no code
 	v.WaitText("Your notes")
 	v.Open(w.app + "/callback?code=old&state=unknown") // from the history
 	v.WaitText("Your notes")
 
 	// The session of the API is over while the person types.
-	w.api.now = func() time.Time { return time.Now().Add(lifetime) }
+	w.sessionsAhead.Store(int64(lifetime))
 	v.Type("[name=title]", "Groceries")
 	v.Type("[name=text]", "Bread")
 	v.press("Save the note")
 	v.WaitText("Your session has ended")
 	v.looks("3-ended", "Your notes")
-	w.api.now = time.Now
+	w.sessionsAhead.Store(0)
 	v.leaves("Sign in")
 	v.WaitUntil("what was typed", `(document.querySelector("[name=text]") || {}).value === "Bread"`)
 	v.press("Save the note")

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -16,6 +15,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -109,10 +109,11 @@ type world struct {
 	app     string // the app's origin
 	service string // the service's origin
 	console *output
-	api     *server
 	log     *output // of the API
 	env     []string
 	process *exec.Cmd
+	// How far the clocks of the API go ahead: for tokens, and for sessions.
+	tokensAhead, sessionsAhead atomic.Int64
 }
 
 // newWorld adds an account for each address, as an operator does, and then starts the service and the API.
@@ -154,11 +155,13 @@ func newWorld(t *testing.T, accounts ...string) *world {
 	if err != nil {
 		t.Fatalf("%v; the service says %s", err, w.console)
 	}
-	w.api, err = newServer(w.app, tok, os.DirFS(filepath.Join(dir, "page")), slog.New(slog.NewTextHandler(w.log, nil)))
+	api, err := newServer(w.app, tok, os.DirFS(filepath.Join(dir, "page")), slog.New(slog.NewTextHandler(w.log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler = w.api.handler()
+	tok.now = func() time.Time { return time.Now().Add(time.Duration(w.tokensAhead.Load())) }
+	api.now = func() time.Time { return time.Now().Add(time.Duration(w.sessionsAhead.Load())) }
+	handler = api.handler()
 	return w
 }
 
@@ -208,15 +211,4 @@ func cutLast(text, separator string) (before, after string, found bool) {
 		return text[:i], text[i+len(separator):], true
 	}
 	return text, "", false
-}
-
-// body reads an answer whole.
-func body(t *testing.T, r io.ReadCloser) string {
-	t.Helper()
-	defer r.Close()
-	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

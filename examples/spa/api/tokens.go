@@ -30,7 +30,10 @@ type tokens struct {
 
 	mu   sync.Mutex
 	keys map[string]*rsa.PublicKey // by their id
-	read time.Time                 // when the keys were asked for last
+
+	reading sync.Mutex // held while the keys are read: known keys need not wait
+	read    time.Time  // when they were asked for last
+	readErr error      // of the last time
 }
 
 // idToken is the claims of an ID token that was checked (OpenID Connect Core, 2 and 5.1).
@@ -116,29 +119,40 @@ func (t *tokens) Verify(ctx context.Context, text string) (*idToken, error) {
 	return claims, nil
 }
 
-// key returns the key with that id. If it is not known, the keys are read again: the provider may have new ones.
+// key returns the key with that id. If it is not known, the keys are read again: the issuer may have new ones.
 func (t *tokens) key(ctx context.Context, id string) (*rsa.PublicKey, error) {
+	if known := t.known(id); known != nil {
+		return known, nil
+	}
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	if known := t.known(id); known != nil { // another request has read the keys meanwhile
+		return known, nil
+	}
+	if t.now().Sub(t.read) >= readAgain {
+		t.read, t.readErr = t.now(), t.readKeys(ctx)
+	}
+	switch known := t.known(id); {
+	case known != nil:
+		return known, nil
+	case t.readErr != nil:
+		return nil, t.readErr
+	}
+	return nil, errors.New("the key is not one of the issuer's")
+}
+
+// known returns a key that was read before, nil if there is none with that id.
+func (t *tokens) known(id string) *rsa.PublicKey {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.keys[id] == nil && t.now().Sub(t.read) >= readAgain {
-		t.read = t.now()
-		keys, err := t.fetchKeys(ctx)
-		if err != nil {
-			return nil, err
-		}
-		t.keys = keys
-	}
-	if t.keys[id] == nil {
-		return nil, errors.New("the key is not one of the issuer's")
-	}
-	return t.keys[id], nil
+	return t.keys[id]
 }
 
 // errKeys says that the provider is at fault, not the token.
 var errKeys = errors.New("the keys of the issuer cannot be read")
 
-// fetchKeys reads the key set (RFC 7517). Keys of other kinds than RSA are left out.
-func (t *tokens) fetchKeys(ctx context.Context) (map[string]*rsa.PublicKey, error) {
+// readKeys reads the key set (RFC 7517). Keys of other kinds than RSA are left out. After an error, the keys are as before.
+func (t *tokens) readKeys(ctx context.Context) error {
 	var set struct {
 		Keys []struct {
 			Type     string `json:"kty"`
@@ -149,7 +163,7 @@ func (t *tokens) fetchKeys(ctx context.Context) (map[string]*rsa.PublicKey, erro
 		} `json:"keys"`
 	}
 	if err := t.fetch(ctx, t.keysURL, &set); err != nil {
-		return nil, fmt.Errorf("%w: %w", errKeys, err)
+		return fmt.Errorf("%w: %w", errKeys, err)
 	}
 	keys := make(map[string]*rsa.PublicKey)
 	for _, k := range set.Keys {
@@ -160,7 +174,10 @@ func (t *tokens) fetchKeys(ctx context.Context) (map[string]*rsa.PublicKey, erro
 		}
 		keys[k.ID] = &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
 	}
-	return keys, nil
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.keys = keys
+	return nil
 }
 
 // fetch reads a JSON document.

@@ -23,7 +23,7 @@ export function Profile({ person }: { person: Person }) {
       </dl>
       <details>
         <summary>The answer of the API</summary>
-        <pre tabIndex={0} aria-label="The answer of the API">
+        <pre tabIndex={0} role="region" aria-label="The answer of the API">
           {JSON.stringify(person, null, 2)}
         </pre>
       </details>
