@@ -27,6 +27,8 @@ export function newManager(config: Config): Manager {
     // State, nonce and PKCE verifier of a sign-in that is under way. They are no tokens, and go when it ends. They
     // are in localStorage because the link in a mail opens a tab of its own: sessionStorage would be empty there.
     stateStore: new WebStorageStateStore({ store: localStorage }),
+    // A later sign-in removes what is older. The provider's pages live 30 minutes.
+    staleStateAgeInSeconds: 30 * 60,
     // The provider has no refresh tokens. The session of the API is what lasts.
     automaticSilentRenew: false,
     // The ID token has all claims.
