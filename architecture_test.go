@@ -17,6 +17,7 @@ var layers = []*regexp.Regexp{
 	regexp.MustCompile(`^twofa/internal/`),
 	regexp.MustCompile(`^twofa/(health|hooks|otpsend|otpverify|purge|users)$`),
 	regexp.MustCompile(`^twofa/internal/visit$`),
+	regexp.MustCompile(`^twofa/internal/enrollpage$`),
 	regexp.MustCompile(`^twofa/(oidc|pages)$`),
 	regexp.MustCompile(`^twofa/handler$`),
 	regexp.MustCompile(`^twofa/internal/app$`),

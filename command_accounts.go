@@ -231,7 +231,7 @@ func (d accountDesk) show(ctx context.Context, text string, full bool) int {
 		}
 		state, ends := d.state(u.Account, a)
 		alone := "no"
-		if u.Account.Suffices([]account.Proof{{Kind: account.KindOf(a.Text), Address: a.Text, At: d.now}}, signin.Has(u), false, d.settings.SignIn.StaleAddress, d.now) {
+		if u.Account.Suffices([]account.Proof{{Kind: account.KindOf(a.Text), Address: a.Text, At: d.now}}, signin.Has(u), account.Seen{}, d.settings.SignIn.StaleAddress, d.now) {
 			alone = "yes"
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", shown, state, inUTC(a.AddedAt), whenOrNever(a.ProvenAt), whenOrNever(ends), alone)
@@ -260,8 +260,8 @@ func (d accountDesk) summary(u user.User, full bool) []string {
 		}
 	}
 	sessions := 0
-	for _, s := range u.Account.Sessions {
-		if d.now.Sub(s.At) < d.settings.SignIn.Session {
+	for _, b := range u.Account.Browsers {
+		if b.SignedIn(d.settings.SignIn.Session, d.now) {
 			sessions++
 		}
 	}
@@ -272,7 +272,7 @@ func (d accountDesk) summary(u user.User, full bool) []string {
 	return []string{
 		"made\t" + made, "name\t" + name, "locale\t" + cmp.Or(u.Locale, "-"), "unlocked\t" + unlocked,
 		fmt.Sprintf("factors\tauthenticator apps: %d, recovery codes: %d", len(u.TOTP.Confirmed()), u.Recovery.Left()),
-		fmt.Sprintf("sessions\t%d", sessions), "consents\t" + cmp.Or(strings.Join(consents, " "), "-"),
+		fmt.Sprintf("browsers\t%d, of which %d are signed in", len(u.Account.Browsers), sessions), "consents\t" + cmp.Or(strings.Join(consents, " "), "-"),
 	}
 }
 

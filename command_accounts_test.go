@@ -112,7 +112,7 @@ func proofOf(text string, at time.Time) []account.Proof {
 func (r *deskRig) signIn(address string) {
 	r.Helper()
 	r.change(address, func(u *user.User) {
-		u.Account = u.Account.SignIn(proofOf(address, r.now), account.NewSessionID(), "shop", r.now)
+		u.Account = u.Account.SignIn(account.Entry{Proofs: proofOf(address, r.now), ID: account.NewSessionID(), Client: "shop"}, r.now)
 	})
 }
 
@@ -179,7 +179,7 @@ func TestR23_MistypedNumberOfTheOperator(t *testing.T) {
 	if r.opened(otherNumber).Name != "" || mine.Phone != "" || mine.Account.Phone() != "" {
 		t.Error("a number that nobody has proven opens the account, or is told")
 	}
-	if mine.Account.Suffices(proofOf(otherNumber, r.now), account.Has{}, true, 24*time.Hour, r.now) || mine.Account.Relies(proofOf(otherNumber, r.now), r.now) {
+	if mine.Account.Suffices(proofOf(otherNumber, r.now), account.Has{}, account.Seen{Known: true}, 24*time.Hour, r.now) || mine.Account.Relies(proofOf(otherNumber, r.now), r.now) {
 		t.Error("a number that nobody has proven counts at the account")
 	}
 	// The owner of that number calls the help desk.
@@ -223,7 +223,7 @@ func TestAccounts_ShowSaysWhatAnAddressIs(t *testing.T) {
 		}
 		return text
 	}
-	text := shows(accountOptions{}, row("made", "not yet: nobody has signed in"), row("name", "known"), row("locale", "-"), row("unlocked", "no"), row("sessions", "0"), row("consents", "-"),
+	text := shows(accountOptions{}, row("made", "not yet: nobody has signed in"), row("name", "known"), row("locale", "-"), row("unlocked", "no"), row("browsers", "0, of which 0 are signed in"), row("consents", "-"),
 		row(`\+1\*{6}0177`, "given", "2026-03-01T12:00:00Z", "never", "2026-03-31T12:00:00Z", "yes"),
 		row(`c\*{6}@example.com`, "given", "2026-03-01T12:00:00Z", "never", "2026-03-31T12:00:00Z", "yes"))
 	if strings.Contains(strings.ToLower(text), "canary") || strings.Contains(text, canaryNumber) {
@@ -235,7 +235,7 @@ func TestAccounts_ShowSaysWhatAnAddressIs(t *testing.T) {
 		u.Recovery.Codes = []recovery.Code{{MAC: [32]byte{1}}, {MAC: [32]byte{2}, UsedAt: r.now}, {MAC: [32]byte{3}}}
 		u.Account = u.Account.Consent("shop", []string{"openid"}, r.now).Consent("bank", []string{"openid"}, r.now)
 	})
-	shows(accountOptions{full: true}, row("made", "2026-03-01T13:00:00Z"), row("name", `Canary K\.`), row("factors", "authenticator apps: 0, recovery codes: 2"), row("sessions", "1"), row("consents", "shop bank"),
+	shows(accountOptions{full: true}, row("made", "2026-03-01T13:00:00Z"), row("name", `Canary K\.`), row("factors", "authenticator apps: 0, recovery codes: 2"), row("browsers", "1, of which 1 are signed in"), row("consents", "shop bank"),
 		row(`\+14155550177`, "given", "2026-03-01T12:00:00Z", "never", "2026-03-31T12:00:00Z", "no"),
 		row(canaryMail, "proven", "2026-03-01T13:00:00Z", "2026-03-01T13:00:00Z", "never", "yes"))
 
@@ -244,12 +244,12 @@ func TestAccounts_ShowSaysWhatAnAddressIs(t *testing.T) {
 		r.now = r.now.Add(day)
 		r.change(canaryMail, func(u *user.User) {
 			var err error
-			if u.Account, err = u.Account.Add(number, proofOf(canaryMail, r.now), r.now); err != nil {
+			if u.Account, err = u.Account.Add(proofOf(number, r.now)[0], proofOf(canaryMail, r.now), r.now, r.now); err != nil {
 				t.Fatal(err)
 			}
 		})
 	}
-	shows(accountOptions{}, row("sessions", "0"), row(`\+1\*{6}0199`, "replaced", "2026-03-03T13:00:00Z", "2026-03-03T13:00:00Z", "2026-03-05T13:00:00Z", "yes"),
+	shows(accountOptions{}, row("browsers", "0, of which 0 are signed in"), row(`\+1\*{6}0199`, "replaced", "2026-03-03T13:00:00Z", "2026-03-03T13:00:00Z", "2026-03-05T13:00:00Z", "yes"),
 		row(`\+1\*{6}0177`, "new", "2026-03-04T13:00:00Z", "2026-03-04T13:00:00Z", "2026-03-05T13:00:00Z", "no"))
 	r.now = r.now.Add(day)
 	text = shows(accountOptions{}, row(`\+1\*{6}0177`, "proven", "2026-03-04T13:00:00Z", "2026-03-04T13:00:00Z", "never", "yes"))

@@ -27,7 +27,9 @@ func (a *API) signInRoutes() []route {
 	authorize, end := do(opAuthorize, s.Authorize), do(opEndSession, s.EndSession)
 	userinfo := do(opUserinfo, p.Userinfo)
 	preflight := do(opNone, p.Preflight)
-	return []route{
+	factors := enrollRoutes("/oidc/account/factors", "oidc", s.Factors())
+	factors[0].methods = byMethod{"GET": do(opPage, s.GetFactors), "POST": do(opAccount, s.PostAccount("factors"))}
+	return append(factors, []route{
 		{"/oidc/.well-known/openid-configuration", "oidc", byMethod{"GET": do(opNone, p.Discovery)}},
 		{"/oidc/jwks", "oidc", byMethod{"GET": do(opKeys, p.KeySet)}},
 		{"/oidc/authorize", "oidc", byMethod{"GET": authorize, "POST": authorize}},
@@ -52,6 +54,9 @@ func (a *API) signInRoutes() []route {
 		{"/oidc/signin/allow", "oidc", sent(opConsent, "allow")},
 		{"/oidc/signin/deny", "oidc", sent(opConsent, "deny")},
 		{"/oidc/signin/cancel", "oidc", sent(opSignInCancel, "cancel")},
+		{"/oidc/signin/join", "oidc", sent(opSignUp, "join")},
+		{"/oidc/signin/signup", "oidc", byMethod{"GET": look("signup"), "POST": do(opSignUp, s.Post("signup"))}},
+		{"/oidc/signin/details", "oidc", byMethod{"GET": look("details"), "POST": do(opSignInStart, s.Post("details"))}},
 
 		{"/oidc/link", "oidc", byMethod{"GET": do(opPage, s.GetLink()), "POST": do(opSignInLink, s.PostLink())}},
 
@@ -64,5 +69,9 @@ func (a *API) signInRoutes() []route {
 		{"/oidc/account/everywhere", "oidc", own("everywhere")},
 		{"/oidc/account/erase", "oidc", own("erase")},
 		{"/oidc/account/erased", "oidc", own("erased")},
-	}
+		{"/oidc/account/name", "oidc", own("name")},
+		{"/oidc/account/named", "oidc", own("named")},
+		{"/oidc/account/forget", "oidc", own("forget")},
+		{"/oidc/account/withdraw", "oidc", own("withdraw")},
+	}...)
 }

@@ -60,6 +60,7 @@ const (
 	opSignInHelp   = "signin.help"
 	opSignInCancel = "signin.cancel"
 	opSignInLink   = "signin.link"
+	opSignUp       = "signin.signup" // the link, name and address of a new person
 	opConsent      = "signin.consent"
 	opAccount      = "signin.account" // a form of the page of an account
 	opStartPage    = "user.page"

@@ -3,6 +3,7 @@ package handler
 import (
 	"net/http"
 
+	"twofa/internal/enrollpage"
 	"twofa/pages"
 )
 
@@ -12,9 +13,8 @@ func (a *API) pageRoutes() []route {
 		return access{anybody, operation, page(f)}
 	}
 	look := func(f func(*http.Request) pages.Answer) access { return do(opPage, f) }
-	check, enroll := a.Site.GetCheck, a.Site.GetEnroll
-	sent, done := a.Site.PostCheck, a.Site.PostEnroll
-	return []route{
+	check, sent := a.Site.GetCheck, a.Site.PostCheck
+	return append(enrollRoutes("/verify/enroll", "pages", a.Site.Enrollment()), []route{
 		{"/verify/check", "pages", byMethod{"GET": look(check(""))}},
 		{"/verify/check/address", "pages", byMethod{"GET": look(check("address"))}},
 		{"/verify/check/help", "pages", byMethod{"GET": look(check("help")), "POST": do(opPageHelp, sent("help"))}},
@@ -29,21 +29,33 @@ func (a *API) pageRoutes() []route {
 
 		{"/verify/link", "pages", byMethod{"GET": look(a.Site.GetLink()), "POST": do(opPageLink, a.Site.PostLink())}},
 
-		{"/verify/enroll", "pages", byMethod{"GET": look(enroll(""))}},
-		{"/verify/enroll/app", "pages", byMethod{"GET": look(enroll("app")), "POST": do(opPageConfirm, done("app"))}},
-		{"/verify/enroll/end", "pages", byMethod{"GET": look(enroll("end"))}},
-		{"/verify/enroll/begin", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageBegin, done("begin"))}},
-		{"/verify/enroll/add", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageAdd, done("add"))}},
-		{"/verify/enroll/remove", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageRemove, done("remove"))}},
-		{"/verify/enroll/keep", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageKeep, done("keep"))}},
-		{"/verify/enroll/codes", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageCodes, done("codes"))}},
-		{"/verify/enroll/kept", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageKept, done("kept"))}},
-		{"/verify/enroll/save", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageSave, done("save"))}},
-		{"/verify/enroll/cancel", "pages", byMethod{"GET": look(enroll("none")), "POST": do(opPageCancel, done("cancel"))}},
-
 		{"/verify/style", "pages", byMethod{"GET": {anybody, opNone, file(a.Look.Style)}}},
 		{"/verify/script", "pages", byMethod{"GET": {anybody, opNone, file(a.Look.Script)}}},
 		{"/verify/logo", "pages", byMethod{"GET": {anybody, opNone, file(a.Look.Logo)}}},
+	}...)
+}
+
+// enrollRoutes returns the routes below a path on which a person sets up authenticator apps and recovery codes.
+func enrollRoutes(path, function string, p *enrollpage.Pages) []route {
+	do := func(operation string, f func(*http.Request) pages.Answer) access {
+		return access{anybody, operation, page(f)}
+	}
+	look := func(screen string) access { return do(opPage, p.Get(screen)) }
+	form := func(operation, name string) byMethod {
+		return byMethod{"GET": look("none"), "POST": do(operation, p.Post(name))}
+	}
+	return []route{
+		{path, function, byMethod{"GET": look("")}},
+		{path + "/app", function, byMethod{"GET": look("app"), "POST": do(opPageConfirm, p.Post("app"))}},
+		{path + "/end", function, byMethod{"GET": look("end")}},
+		{path + "/begin", function, form(opPageBegin, "begin")},
+		{path + "/add", function, form(opPageAdd, "add")},
+		{path + "/remove", function, form(opPageRemove, "remove")},
+		{path + "/keep", function, form(opPageKeep, "keep")},
+		{path + "/codes", function, form(opPageCodes, "codes")},
+		{path + "/kept", function, form(opPageKept, "kept")},
+		{path + "/save", function, form(opPageSave, "save")},
+		{path + "/cancel", function, form(opPageCancel, "cancel")},
 	}
 }
 

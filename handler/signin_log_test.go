@@ -7,16 +7,19 @@ import (
 	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/config"
 	"twofa/internal/testing/fixture"
 	testrig "twofa/internal/testing/rig"
 )
 
 // logSignIn makes the requests of a sign-in: of an app, of the browsers of a person, and of one who has no account.
 func logSignIn(t *testing.T) *rig {
-	r := withSignIn(t)
+	r := withSignIn(t, withSignUp)
 	r.signInEverywhere()
 	return r
 }
+
+func withSignUp(s *config.Settings) { s.SignIn.SignUp = true }
 
 // signInEverywhere makes a request of each operation of sign-in. It returns all that the log must have nothing of.
 func (r *rig) signInEverywhere() (secrets []string) {
@@ -43,6 +46,12 @@ func (r *rig) signInEverywhere() (secrets []string) {
 	other.open(link).submit("link")
 	keep(other.cookie(), link)
 	r.tab().authorize().submit("send", "address", bob).submit("cancel") // has no account
+	newcomer := r.tab().authorize().submit("join").submit("signup", "name", canaryName, "address", canaryMail).submit("details")
+	newcomer.submit("code", "code", r.Sender(channel.Email).Last().Code).submit("allow")
+	newcomer.open("/oidc/account").submit("name").submit("named", "name", canaryName+" of Acme")
+	newcomer.open("/oidc/account").submit("factors")
+	keep(canaryName, canaryMail, newcomer.cookie())
+	newcomer.open("/oidc/account").submit("forget")
 
 	b = r.tab().authorize().submit("send", "address", alice)
 	b.submit("code", "code", r.sender.Last().Code).code()
@@ -55,10 +64,16 @@ func (r *rig) signInEverywhere() (secrets []string) {
 	return secrets
 }
 
+// A new person's.
+const (
+	canaryName = "Canary of a new person"
+	canaryMail = "canary-of-a-new-person@example.com"
+)
+
 // Neither codes, tokens, links and cookies nor what an app sends reach the log, in any form.
 func TestR10_SignInLogsNoSecrets(t *testing.T) {
 	t.Parallel()
-	r := withSignIn(t)
+	r := withSignIn(t, withSignUp)
 	secrets := r.signInEverywhere()
 	for i, s := range secrets {
 		if _, query, ok := strings.Cut(s, "?"); ok { // of a link

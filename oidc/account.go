@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"twofa/internal/account"
@@ -32,7 +33,7 @@ type owner struct {
 func (s *SignIn) enterAccount(r *http.Request) (o owner, a *web.Answer) {
 	v, _ := s.Enter(r, place, "") // only its language counts
 	p, err := s.current(r.Context(), r)
-	c, known := s.Clients.Client(p.client)
+	c, known := s.Clients.Client(p.browser.Client)
 	switch {
 	case err != nil:
 		end := v.End(http.StatusServiceUnavailable, endFailed, err)
@@ -62,7 +63,7 @@ var errNobody = &problem.Error{Kind: problem.Forbidden, Err: errors.New("oidc: n
 
 // signInAgain is the first screen of a sign-in that leads to the page of the account.
 func (s *SignIn) signInAgain(v *visit.Visit) web.Answer {
-	return s.begin(v.Request, begun{Request: ownRequest(v), Goal: signin.ToAccount}, "", app{client: v.Client, locale: v.Locale}, firstScreen(""))
+	return s.begin(v.Request, begun{Request: ownRequest(v), Goal: signin.ToAccount}, "", app{client: v.Client, locale: v.Locale}, s.firstScreen(""))
 }
 
 // ownRequest is the request of a sign-in that no app has asked for.
@@ -93,12 +94,24 @@ func accountForm(o owner, name string) web.Form {
 
 // accountScreen shows the account.
 func (s *SignIn) accountScreen(o owner) web.AccountScreen {
-	a := o.person.user.Account
-	screen := web.AccountScreen{Name: a.Name, SignOut: accountForm(o, "signout"), SignOutAll: accountForm(o, "everywhere"), Erase: accountForm(o, "erase")}
-	for _, b := range a.Sessions {
-		if o.Now.Sub(b.At) < s.Session {
-			screen.Sessions++
+	u := o.person.user
+	a := u.Account
+	screen := web.AccountScreen{
+		Name: a.Name, Rename: accountForm(o, "name"), Authenticators: len(u.TOTP.Confirmed()), Factors: accountForm(o, "factors"),
+		SignOut: accountForm(o, "signout"), SignOutAll: accountForm(o, "everywhere"), Erase: accountForm(o, "erase"),
+	}
+	if u.Recovery.Alive(s.Keys) {
+		screen.CodesLeft = u.Recovery.Left()
+	}
+	for _, b := range slices.Backward(a.Browsers) {
+		shown := web.AccountBrowser{
+			ID: a.BrowserRef(b), Forget: accountForm(o, "forget"), Label: b.Label, App: s.brandOf(b.Client), Seen: b.At,
+			Here: b.ID == o.person.browser.ID, SignedIn: b.SignedIn(s.Session, o.Now),
 		}
+		if b.Trusted(s.TrustFor, o.Now) {
+			shown.TrustedUntil = b.TrustedAt.Add(s.TrustFor)
+		}
+		screen.Browsers = append(screen.Browsers, shown)
 	}
 	phones, emails := o.Kinds()
 	if phones {
@@ -115,11 +128,19 @@ func (s *SignIn) accountScreen(o owner) web.AccountScreen {
 		}
 	}
 	for _, c := range a.Consents {
-		if known, ok := s.Clients.Client(c.Client); ok && s.Look != nil {
-			screen.Apps = append(screen.Apps, s.Look(known).Brand)
+		if brand := s.brandOf(c.Client); brand != "" {
+			screen.Apps = append(screen.Apps, web.AccountApp{ID: a.Ref(c.Client), Brand: brand, Withdraw: accountForm(o, "withdraw")})
 		}
 	}
 	return screen
+}
+
+// brandOf is how people know a client, "" if it is there no more.
+func (s *SignIn) brandOf(id string) string {
+	if known, ok := s.Clients.Client(id); ok && s.Look != nil {
+		return s.Look(known).Brand
+	}
+	return ""
 }
 
 // addressOf shows an address of the account.
@@ -140,6 +161,7 @@ func addressOf(o owner, a account.State, b account.Address) web.AccountAddress {
 func (s *SignIn) accountActions() map[string]func(o owner, form url.Values) web.Answer {
 	return map[string]func(o owner, form url.Values) web.Answer{
 		string(account.Phone): s.addForm(account.Phone), string(account.Email): s.addForm(account.Email), "remove": s.change(account.State.Remove), "undo": s.change(account.State.Undo),
+		"name": s.nameForm, "named": s.rename, "factors": s.factorsForm, "forget": s.forgetBrowser, "withdraw": s.withdraw,
 		"signout": s.signOut, "everywhere": s.signOutAll, "erase": s.eraseForm, "erased": s.erase,
 	}
 }
@@ -160,6 +182,9 @@ func (s *SignIn) PostAccount(name string) func(*http.Request) web.Answer {
 	}
 }
 
+// relies reports whether the person has lately proven something on which a change of the account may rely.
+func (o owner) relies() bool { return o.person.user.Account.Relies(o.person.proofs, o.Now) }
+
 // addForm begins to add an address of a kind: the person types it, and then its code.
 func (s *SignIn) addForm(kind account.Kind) func(o owner, form url.Values) web.Answer {
 	return func(o owner, _ url.Values) web.Answer { return s.adding(o, kind) }
@@ -178,24 +203,34 @@ func (o owner) named(form url.Values) string {
 
 // adding shows the screen for a new address, or the sign-in, if the person has proven nothing lately.
 func (s *SignIn) adding(o owner, kind account.Kind) web.Answer {
-	if !o.person.user.Account.Relies(o.person.proofs, o.Now) {
+	if !o.relies() {
 		return s.signInAgain(o.Visit)
 	}
 	b := begun{Request: ownRequest(o.Visit), Goal: signin.ToAdd, For: o.person.user.Name}
-	return s.begin(o.Request, b, kind, app{client: o.Client, locale: o.Locale}, firstScreen(""))
+	return s.begin(o.Request, b, kind, app{client: o.Client, locale: o.Locale}, s.firstScreen(""))
+}
+
+// adder is who adds an address: who is signed in, if it is still who began it. It is nobody if that has ended.
+func (s *SignIn) adder(v *visit.Visit, at progress) (p signedIn, err error) {
+	if at.draft.Goal != signin.ToAdd {
+		return s.signedInHere(v, at)
+	}
+	if p, err = s.current(v.Ctx, v.Request); p.user.Name != at.draft.For {
+		return signedIn{}, err
+	}
+	return p, err
 }
 
 // add adds an address that was proven to the account of the person who is signed in, if it is still who began it.
 func (s *SignIn) add(v *visit.Visit, at progress, proof account.Proof) web.Answer {
-	p, err := s.current(v.Ctx, v.Request)
-	switch {
-	case err != nil:
+	p, err := s.adder(v, at)
+	if err != nil {
 		return s.refuse(v, err, visit.ScreenMain, visit.View{})
-	case p.isNobody() || p.user.Name != at.draft.For:
-		return s.refuse(v, errGone, visit.ScreenMain, visit.View{})
-	case !p.user.Account.Relies(p.proofs, v.Now):
-		return s.signInAgain(v)
 	}
+	if p.isNobody() {
+		return s.notAdded(v, at, p, errGone)
+	}
+	_, had := p.user.Account.Find(proof.Address)
 	err = s.Accounts.Claim(v.Ctx, proof.Address, p.user.Name, false, v.Now)
 	if errors.Is(err, signin.ErrTaken) {
 		return v.Redirect(screenAddress, visit.View{Fault: &web.Fault{Key: "page_error_taken", Field: true}}, visit.ProblemOf(err))
@@ -203,43 +238,106 @@ func (s *SignIn) add(v *visit.Visit, at progress, proof account.Proof) web.Answe
 	if err != nil {
 		return s.refuse(v, err, visit.ScreenMain, visit.View{})
 	}
-	return s.changed(v, p, func(a account.State) (account.State, error) { return a.Add(proof.Address, p.proofs, v.Now) })
+	u, err := s.changed(v, p, func(a account.State) (account.State, error) {
+		return a.Add(proof, p.proofs, at.draft.AskedAt, v.Now)
+	})
+	if err != nil {
+		if !had && !problem.Is(err, problem.StorageUnavailable, problem.Internal) { // else it may be the account's
+			s.Accounts.Release(v.Ctx, proof.Address, p.user.Name, v.Now)
+		}
+		return s.notAdded(v, at, p, err)
+	}
+	if at.draft.Goal == signin.ToAdd {
+		return s.saved(v)
+	}
+	if at, err = s.keep(v, at, func(d signin.Draft) (signin.Draft, error) { return d.Added(u.Account.Epoch), nil }); err != nil {
+		return s.refuse(v, err, visit.ScreenMain, visit.View{})
+	}
+	p.user, p.cookie.Epoch = u, u.Account.Epoch
+	v.Token.Sent, v.Token.More = nil, nil
+	return s.goOn(v, at, p)
+}
+
+// notAdded answers for an address that could not be added. In a sign-in, the person signs in once more if that has ended,
+// or if what they have proven is old. If it is not, the account can have no other address yet.
+func (s *SignIn) notAdded(v *visit.Visit, at progress, p signedIn, err error) web.Answer {
+	old := errors.Is(err, account.ErrNotFresh)
+	switch {
+	case at.draft.Goal == signin.ToAdd && p.isNobody():
+		return v.End(http.StatusForbidden, endNone, err)
+	case at.draft.Goal == signin.ToAdd && old:
+		return s.signInAgain(v)
+	case at.draft.Goal == signin.ToAdd:
+		return s.refuseAccount(v, p, err)
+	case old && at.draft.AskedAt.Sub(account.Newest(p.proofs)) < account.Fresh:
+		return withCookies(v, s.refuseApp(appOf(v, at), &RedirectError{"access_denied", "The account cannot get another address yet."}, errAlone))
+	case old, errors.Is(err, errGone), errors.Is(err, errNobody):
+		return s.restart(v, at, errGone)
+	}
+	if q, ok := errors.AsType[*problem.Error](err); ok && q.Kind == problem.TooManyChanges {
+		return v.Redirect(screenAddress, visit.View{Fault: v.WaitFault("page_error_changes", q)}, err)
+	}
+	return s.refuse(v, err, visit.ScreenMain, visit.View{})
 }
 
 // change is the form that removes an address, or puts one back.
 func (s *SignIn) change(t func(a account.State, text string, fresh []account.Proof, now time.Time) (account.State, error)) func(o owner, form url.Values) web.Answer {
 	return func(o owner, form url.Values) web.Answer {
 		text := o.named(form)
-		return s.changed(o.Visit, o.person, func(a account.State) (account.State, error) { return t(a, text, o.person.proofs, o.Now) })
+		_, err := s.changed(o.Visit, o.person, func(a account.State) (account.State, error) {
+			return t(a, text, o.person.proofs, o.Now)
+		})
+		switch {
+		case errors.Is(err, account.ErrNotFresh):
+			return s.signInAgain(o.Visit)
+		case errors.Is(err, account.ErrNone), errors.Is(err, account.ErrLast):
+			return redirect(accountPath)
+		case err != nil:
+			return s.refuseAccount(o.Visit, o.person, err)
+		}
+		return s.saved(o.Visit)
 	}
 }
 
-// changed makes a change of the account, tells the person, and keeps this browser signed in.
-func (s *SignIn) changed(v *visit.Visit, p signedIn, t func(account.State) (account.State, error)) web.Answer {
+// saved goes back to the account after a change.
+func (s *SignIn) saved(v *visit.Visit) web.Answer {
+	return withCookies(v, redirect(accountPath+"?saved"))
+}
+
+// changed makes a change of the account's addresses, tells the person, and keeps this browser signed in.
+func (s *SignIn) changed(v *visit.Visit, p signedIn, t func(account.State) (account.State, error)) (user.User, error) {
 	var before account.State
 	u, err := s.Users.ChangeAccount(v.Ctx, s.Accounts.Key(p.user.Name), func(old user.User) (user.User, error) {
 		before = old.Account
-		b, ok := old.Account.Session(p.cookie.ID, p.cookie.Epoch, s.Session, v.Now)
-		if !ok {
-			return old, errNobody
-		}
-		next, err := t(old.Account)
-		old.Account = next.Stay(b)
-		return old, err
+		return s.staying(old, p, v.Now, func() (account.State, error) { return t(old.Account) })
 	})
-	switch {
-	case errors.Is(err, account.ErrNotFresh):
-		return s.signInAgain(v)
-	case errors.Is(err, account.ErrNone), errors.Is(err, account.ErrLast):
-		return redirect(accountPath)
-	case err != nil:
-		return s.refuseAccount(v, p, err)
+	if err != nil {
+		return u, err
 	}
 	s.Accounts.Tidy(v.Ctx, before, u, v.Now)
-	if err := s.giveSession(v, u, p.cookie.ID); err != nil {
-		return v.Failed(err)
+	if p.cookie.ID == (account.SessionID{}) {
+		return u, nil
 	}
-	return withCookies(v, redirect(accountPath+"?saved"))
+	if err := s.giveSession(v, u, p.cookie.ID); err != nil {
+		return u, problem.Unexpected(err)
+	}
+	return u, nil
+}
+
+// staying is the user of an account after a change that ends all sessions but the person's own. It is an error if that
+// has ended. A person without one has just signed in: the epoch is still the same.
+func (s *SignIn) staying(old user.User, p signedIn, now time.Time, change func() (account.State, error)) (user.User, error) {
+	hasSession := p.cookie.ID != (account.SessionID{})
+	if hasSession && s.stays(old.Account, p, now) != nil || old.Account.Epoch != p.user.Account.Epoch {
+		return old, errNobody
+	}
+	b, _ := old.Account.Browser(p.cookie.ID, p.cookie.Epoch, now)
+	next, err := change()
+	if hasSession && next.Epoch != old.Account.Epoch {
+		next = next.Stay(b)
+	}
+	old.Account = next
+	return old, err
 }
 
 // refuseAccount shows the account with an error.
@@ -265,7 +363,9 @@ func (s *SignIn) forget(v *visit.Visit, p signedIn) {
 	if p.isNobody() {
 		return
 	}
-	v.NewCookies = append(v.NewCookies, s.endSession())
+	if err := s.signOutHere(v, p.cookie); err != nil {
+		reqlog.Add(v.Ctx, slog.String("not_signed_out", err.Error()))
+	}
 	_, err := s.Accounts.Change(v.Ctx, s.Accounts.Key(p.user.Name), v.Now, func(old user.User) (user.User, error) {
 		old.Account = old.Account.End(p.cookie.ID)
 		return old, nil
@@ -284,13 +384,15 @@ func (s *SignIn) signOutAll(o owner, _ url.Values) web.Answer {
 	if err != nil {
 		return s.refuseAccount(o.Visit, o.person, err)
 	}
-	o.NewCookies = append(o.NewCookies, s.endSession())
+	if err := s.giveSession(o.Visit, o.person.user, account.SessionID{}); err != nil {
+		return o.Failed(err)
+	}
 	return o.End(http.StatusOK, endSignedOut, nil)
 }
 
 // eraseForm asks whether the account is to be erased.
 func (s *SignIn) eraseForm(o owner, _ url.Values) web.Answer {
-	if !o.person.user.Account.Relies(o.person.proofs, o.Now) {
+	if !o.relies() {
 		return s.signInAgain(o.Visit)
 	}
 	return o.Answer(http.StatusOK, web.EraseScreen{Erase: accountForm(o, "erased"), Back: accountPath})
@@ -299,10 +401,11 @@ func (s *SignIn) eraseForm(o owner, _ url.Values) web.Answer {
 // erase erases the account.
 func (s *SignIn) erase(o owner, _ url.Values) web.Answer {
 	err := s.Users.EraseAccount(o.Ctx, s.Accounts, s.Accounts.Key(o.person.user.Name), func(u user.User) error {
-		if _, ok := u.Account.Session(o.person.cookie.ID, o.person.cookie.Epoch, s.Session, o.Now); !ok {
-			return errNobody
+		u.Account = u.Account.Settle(o.Now)
+		if err := s.stays(u.Account, o.person, o.Now); err != nil {
+			return err
 		}
-		if !u.Account.Settle(o.Now).Relies(o.person.proofs, o.Now) {
+		if !u.Account.Relies(o.person.proofs, o.Now) {
 			return account.ErrNotFresh
 		}
 		return nil
@@ -313,6 +416,8 @@ func (s *SignIn) erase(o owner, _ url.Values) web.Answer {
 	case err != nil:
 		return s.refuseAccount(o.Visit, o.person, err)
 	}
-	o.NewCookies = append(o.NewCookies, s.endSession())
+	if err := s.giveSession(o.Visit, o.person.user, account.SessionID{}); err != nil {
+		return o.Failed(err)
+	}
 	return o.End(http.StatusOK, endErased, nil)
 }

@@ -26,31 +26,41 @@ type step int
 const (
 	stepCode    step = iota // nothing
 	stepLogin               // the person signs in
+	stepAddress             // the person adds an address that the app requires
 	stepConsent             // the person consents
 )
 
-// next decides what a valid request needs of a person who is signed in, or of nobody. With prompt=none,
-// what would need a page is an error (OpenID Connect Core, 3.1.2.6). It is pure.
-func next(req Request, c client.Client, p signedIn, now time.Time) (step, *RedirectError) {
+// next decides what a valid request needs of a person who is signed in, or of nobody. a is the account as the app may
+// see it. With prompt=none, what would need a page is an error (OpenID Connect Core, 3.1.2.6). It is pure.
+func next(req Request, c client.Client, p signedIn, a account.State, now time.Time) (s step, refused *RedirectError) {
 	switch {
-	case p.isNobody(), req.Login, !fits(req, c, p.user), req.MaxAge >= 0 && now.Sub(p.at) >= time.Duration(req.MaxAge)*time.Second,
-		req.Strong && !account.Strong(p.proofs) && len(p.user.Account.Others(signin.Has(p.user), p.proofs)) > 0:
-		if req.None {
-			return stepLogin, &RedirectError{"login_required", "The person has to sign in."}
-		}
-		return stepLogin, nil
-	case needsConsent(req, c, p.user.Account):
-		if req.None {
-			return stepConsent, &RedirectError{"consent_required", "The person has to consent."}
-		}
-		return stepConsent, nil
+	case p.isNobody(), req.Login, req.Create, !fits(req, c, p.user), req.MaxAge >= 0 && now.Sub(p.at) >= time.Duration(req.MaxAge)*time.Second,
+		req.Strong && !p.strong && p.user.Account.CanBeStronger(p.proofs, signin.Has(p.user), now):
+		s, refused = stepLogin, &RedirectError{"login_required", "The person has to sign in."}
+	case missing(c, a) != "":
+		s, refused = stepAddress, &RedirectError{"interaction_required", "The person has to add an address."}
+	case needsConsent(req, c, a):
+		s, refused = stepConsent, &RedirectError{"consent_required", "The person has to consent."}
 	}
-	return stepCode, nil
+	if !req.None {
+		refused = nil
+	}
+	return s, refused
 }
 
 // fits reports whether the app may be told of a person, if it has said whom it means (OpenID Connect Core, 3.1.2.1).
 func fits(req Request, c client.Client, u user.User) bool {
 	return req.Subject == "" || u.Account.Subject(c.Sector) == req.Subject
+}
+
+// missing is the kind of an address that a client requires and the account does not have, "" if there is none.
+func missing(c client.Client, a account.State) account.Kind {
+	for _, required := range c.Require {
+		if kind := account.Kind(required); a.Of(kind) == "" {
+			return kind
+		}
+	}
+	return ""
 }
 
 // needsConsent reports whether the person has to be asked before a client gets what it asks for.
@@ -100,8 +110,9 @@ func (s *SignIn) Authorize(r *http.Request) web.Answer {
 	if err != nil {
 		return s.refuseApp(to, unavailable, err)
 	}
-	req.Subject, to.req = subject, req
-	step, refused := next(req, c, person, s.Now())
+	req.Subject, req.Create = subject, req.Create && s.Provider.SignUp
+	to.req = req
+	step, refused := next(req, c, person, s.Provider.seenBy(c, person.user.Account), s.Now())
 	switch {
 	case refused != nil:
 		return s.refuseApp(to, refused, nil)
@@ -109,10 +120,13 @@ func (s *SignIn) Authorize(r *http.Request) web.Answer {
 		return s.grant(r.Context(), to, person)
 	case step == stepConsent:
 		return s.begin(r, begun{Request: req, For: person.user.Name}, "", to, func(v *visit.Visit, sealed string) web.Answer {
-			return v.Answer(http.StatusOK, consentScreen(v, req, person.user.Account, sealed))
+			return v.Answer(http.StatusOK, consentScreen(v, req, s.Provider.seenBy(c, person.user.Account), sealed))
 		})
 	}
-	return s.begin(r, begun{Request: req}, "", to, firstScreen(req.LoginHint))
+	if req.Create {
+		return s.begin(r, begun{Request: req}, "", to, firstSignUp(req.LoginHint))
+	}
+	return s.begin(r, begun{Request: req}, "", to, s.firstScreen(req.LoginHint))
 }
 
 // localeOf is the language of a page for an app that asks with ui_locales, by GET or by POST.
@@ -126,7 +140,7 @@ func (s *SignIn) expected(r *http.Request, req Request, c client.Client) (p sign
 	if p, err = s.current(r.Context(), r); err != nil {
 		return p, "", err
 	}
-	if slices.ContainsFunc(p.proofs, func(proof account.Proof) bool { return s.isTest(c, proof.Address) }) {
+	if slices.ContainsFunc(p.proofs, func(proof account.Proof) bool { return proof.Test && !c.TestNumbers || s.isTest(c, proof.Address) }) {
 		p = signedIn{}
 	}
 	if req.Hint == "" {
@@ -143,12 +157,20 @@ func (s *SignIn) expected(r *http.Request, req Request, c client.Client) (p sign
 }
 
 // firstScreen shows the screen of a sign-in that asks for an address. The value is in its field.
-func firstScreen(value string) func(v *visit.Visit, sealed string) web.Answer {
+func (s *SignIn) firstScreen(value string) func(v *visit.Visit, sealed string) web.Answer {
 	return func(v *visit.Visit, sealed string) web.Answer {
-		screen := addressScreen(v)
-		screen.Value, screen.Form.Request, screen.Cancel.Request = value, sealed, sealed
-		return v.Answer(http.StatusOK, screen)
+		return v.Answer(http.StatusOK, s.firstAddress(v, sealed, value, nil))
 	}
+}
+
+// firstAddress is the screen of the first form, which carries the request.
+func (s *SignIn) firstAddress(v *visit.Visit, sealed, value string, fault *web.Fault) web.AddressScreen {
+	screen := s.addressScreen(v)
+	screen.Value, screen.Fault, screen.Form.Request, screen.Cancel.Request = value, fault, sealed, sealed
+	if screen.Join != nil {
+		screen.Join.Request = sealed
+	}
+	return screen
 }
 
 // invalidRequest is the fault of a request for the log.
@@ -181,8 +203,8 @@ func (s *SignIn) shown(r *http.Request, status int, reason string, fault error) 
 // grant gives the app a code for a person who has signed in.
 func (s *SignIn) grant(ctx context.Context, to app, p signedIn) web.Answer {
 	g := to.req.Grant()
-	g.Account, g.AuthTime, g.AMR, g.ACR = s.Accounts.Key(p.user.Name), p.at, account.Methods(p.proofs), ACR1
-	if account.Strong(p.proofs) {
+	g.Account, g.AuthTime, g.AMR, g.ACR = s.Accounts.Key(p.user.Name), p.at, account.Methods(p.proofs, p.strong && !p.byTrust), ACR1
+	if p.strong {
 		g.ACR = ACR2
 	}
 	code, err := s.Provider.Grants.Issue(ctx, g)
@@ -198,17 +220,58 @@ func appOf(v *visit.Visit, at progress) app { return app{at.req, v.Client, v.Loc
 // errOther is what an app gets that has said whom it means, if somebody else has signed in.
 var errOther = &RedirectError{"login_required", "Another person has signed in."}
 
-// goOn goes on to the app once the person has signed in, or asks for consent before.
+// wanted is what the app asks for, as it counts for a person who has signed in in this sign-in: that is what some of it
+// asks for.
+func (at progress) wanted() Request {
+	req := at.req
+	if !at.draft.SignedIn {
+		return req
+	}
+	req.Login, req.Create = false, false
+	if req.MaxAge == 0 {
+		req.MaxAge = -1
+	}
+	return req
+}
+
+// goOn goes on to the app once the person has signed in, or asks for what the app needs besides.
 func (s *SignIn) goOn(v *visit.Visit, at progress, p signedIn) web.Answer {
-	switch {
-	case at.draft.Goal != signin.ToApp:
+	if at.draft.Goal != signin.ToApp {
 		return withCookies(v, redirect(accountPath))
-	case !fits(at.req, v.Client, p.user):
+	}
+	if !fits(at.req, v.Client, p.user) {
 		return withCookies(v, s.refuseApp(appOf(v, at), errOther, nil))
-	case needsConsent(at.req, v.Client, p.user.Account):
+	}
+	a := s.Provider.seenBy(v.Client, p.user.Account)
+	switch step, _ := next(at.wanted(), v.Client, p, a, v.Now); step {
+	case stepLogin: // it took longer than the app allows
+		return s.restart(v, at, errGone)
+	case stepAddress:
+		return s.require(v, at, missing(v.Client, a))
+	case stepConsent:
 		return v.Redirect(screenConsent, visit.View{}, nil)
 	}
+	return s.finish(v, at, p)
+}
+
+// finish gives the app its code. Where there is no session, nobody gets another one by going back.
+func (s *SignIn) finish(v *visit.Visit, at progress, p signedIn) web.Answer {
+	if at.draft.SignedIn && !at.draft.Session {
+		var err error
+		if at, err = s.keep(v, at, func(d signin.Draft) (signin.Draft, error) { return d.Grant(), nil }); err != nil {
+			return s.refuse(v, err, visit.ScreenMain, visit.View{})
+		}
+	}
 	return withCookies(v, s.grant(v.Ctx, appOf(v, at), p))
+}
+
+// restart begins the sign-in anew in the same session, for the reason why it cannot go on.
+func (s *SignIn) restart(v *visit.Visit, at progress, why error) web.Answer {
+	if _, err := s.keep(v, at, func(d signin.Draft) (signin.Draft, error) { return d.Restart(), nil }); err != nil {
+		return s.refuse(v, err, screenAddress, visit.View{})
+	}
+	v.Token.Sent, v.Token.More = nil, nil
+	return v.Redirect(screenAddress, visit.View{Fault: v.Fault(why, "")}, why)
 }
 
 // withCookies adds the cookies of a visit to an answer that was made elsewhere.

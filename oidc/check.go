@@ -26,10 +26,14 @@ var factors = map[account.Kind]string{"": otpverify.FactorMessage, account.App: 
 func (s *SignIn) check(kind account.Kind, screen string) action {
 	return func(v *visit.Visit, at progress, form url.Values) web.Answer {
 		switch {
-		case at.try == nil, kind != "" && at.draft.Goal == signin.ToAdd:
+		case at.try == nil:
 			return v.End(http.StatusBadRequest, visit.EndLink, errPlace)
-		case at.draft.SignedIn: // the form was sent twice, or the person came back
+		case at.draft.SignedIn && (kind != "" || !at.draft.Adding()): // the form was sent twice, or the person came back
 			return s.again(v, at)
+		case kind != "" && at.draft.Adding():
+			return v.End(http.StatusBadRequest, visit.EndLink, errPlace)
+		case kind == "" && at.draft.Verification != at.record.Verification:
+			return v.Redirect(screenAddress, visit.View{Fault: &web.Fault{Key: "page_error_failure"}}, errNewer)
 		}
 		check := otpverify.PageCheck{
 			Page: v.Token.Page, ID: at.record.Verification, Factor: factors[kind], Code: form.Get("code"),
@@ -53,9 +57,12 @@ func (s *SignIn) check(kind account.Kind, screen string) action {
 			}
 			return a
 		}
-		return s.approved(v, at, kind, approval, !check.Remember)
+		return s.approved(v, at, kind, approval, device{shared: !check.Remember, trust: form.Get("remember") != ""})
 	}
 }
+
+// device is what a person has said of the device: other people use it, too, or it is to be remembered.
+type device struct{ shared, trust bool }
 
 // mayGoOn reports whether the code may be typed again. The answer to any other refusal waits: the warning that goes
 // out after the last wrong code must not tell, and a code that cannot be used any more may cost a write for one
@@ -116,8 +123,8 @@ func (s *SignIn) tried(v *visit.Visit, at progress, check otpverify.PageCheck) (
 	return a, err
 }
 
-// approved goes on after a code was right. shared is true if other people use the device.
-func (s *SignIn) approved(v *visit.Visit, at progress, kind account.Kind, approval otpverify.PageApproval, shared bool) web.Answer {
+// approved goes on after a code was right.
+func (s *SignIn) approved(v *visit.Visit, at progress, kind account.Kind, approval otpverify.PageApproval, on device) web.Answer {
 	if approval.Test && !v.Client.TestNumbers {
 		return s.refuse(v, errGone, visit.ScreenMain, visit.View{})
 	}
@@ -126,22 +133,40 @@ func (s *SignIn) approved(v *visit.Visit, at progress, kind account.Kind, approv
 	}
 	proof := account.Proof{Kind: kind, At: approval.At}
 	if kind == "" {
-		proof = account.Proof{Kind: account.KindOf(approval.Address), Address: approval.Address, Channel: approval.Channel, At: approval.At}
-		if !shared {
+		proof = account.Proof{Kind: account.KindOf(approval.Address), Address: approval.Address, Channel: approval.Channel, At: approval.At, Test: approval.Test}
+		if !on.shared && !at.draft.Shared {
 			if err := v.Remember(approval.Address, approval.At); err != nil {
 				reqlog.Add(v.Ctx, slog.String("not_remembered", err.Error()))
 			}
 		}
-		if at.draft.Goal == signin.ToAdd {
+		if at.draft.Adding() {
 			return s.add(v, at, proof)
 		}
 	}
 	u, err := s.proven(v, at, proof)
+	switch kind {
+	case account.App:
+		for _, a := range u.TOTP.Confirmed() {
+			if a.ID == approval.App {
+				proof.Since = a.ConfirmedAt
+			}
+		}
+	case account.Recovery:
+		proof.Since = u.Recovery.MadeAt
+	}
+	if errors.Is(err, errNoAccount) && s.Provider.SignUp {
+		return s.own(v, at, proof, on)
+	}
 	if err != nil {
 		return s.refuse(v, err, visit.ScreenMain, visit.View{})
 	}
+	return s.prove(v, at, proof, u, on)
+}
+
+// prove goes on after something was proven of an account: the person is in, or needs more.
+func (s *SignIn) prove(v *visit.Visit, at progress, proof account.Proof, u user.User, on device) web.Answer {
 	prove := func(d signin.Draft) (signin.Draft, error) {
-		d.Shared = d.Shared || shared
+		d.Shared, d.Trust = d.Shared || on.shared, d.Trust || on.trust
 		return d.Prove(u.Name, u.Account.Epoch, proof)
 	}
 	d, err := prove(at.draft)
@@ -162,8 +187,10 @@ func (s *SignIn) approved(v *visit.Visit, at progress, kind account.Kind, approv
 
 // The refusals of proofs.
 var (
-	errGone  = &problem.Error{Kind: problem.Expired, Err: errors.New("oidc: the address opens another account than before, or none")}
-	errAlone = &problem.Error{Kind: problem.Forbidden, Err: errors.New("oidc: the address does not suffice alone, and the account has nothing else")}
+	errGone      = &problem.Error{Kind: problem.Expired, Err: errors.New("oidc: the address opens another account than before, or none")}
+	errNoAccount = &problem.Error{Kind: problem.Expired, Err: errors.New("oidc: the address opens no account")}
+	errNewer     = &problem.Error{Kind: problem.Expired, Err: errors.New("oidc: the session has a newer code than its draft")}
+	errAlone     = &problem.Error{Kind: problem.Forbidden, Err: errors.New("oidc: the address does not suffice alone, and the account has nothing else")}
 )
 
 // gone turns a refusal of package signin into a problem.
@@ -185,7 +212,7 @@ func (s *SignIn) proven(v *visit.Visit, at progress, proof account.Proof) (user.
 	}
 	u, ok, err := s.Accounts.Find(v.Ctx, proof.Address, v.Now)
 	if err == nil && !ok {
-		err = errGone
+		err = errNoAccount
 	}
 	return u, err
 }
@@ -193,13 +220,13 @@ func (s *SignIn) proven(v *visit.Visit, at progress, proof account.Proof) (user.
 // enough reports whether proofs sign in to an account as it is now, and whether they are as strong as the app
 // asks, where the account can be.
 func (s *SignIn) enough(v *visit.Visit, req Request, d signin.Draft, u user.User) bool {
-	has := signin.Has(u)
-	return u.Account.Epoch == d.Epoch && u.Account.Suffices(d.Proofs, has, d.Known, s.Stale, v.Now) &&
-		(!req.Strong || account.Strong(d.Proofs) || len(u.Account.Others(has, d.Proofs)) == 0)
+	has, seen := signin.Has(u), s.seen(v, u, req, d.Known)
+	return u.Account.Epoch == d.Epoch && u.Account.Suffices(d.Proofs, has, seen, s.Stale, v.Now) &&
+		(!req.Strong || seen.Trusted || u.Account.Strong(d.Proofs, v.Now) || !u.Account.CanBeStronger(d.Proofs, has, v.Now))
 }
 
-// signIn signs the person in to the account of a draft, and goes on to the app. A session that this browser had is
-// replaced.
+// signIn signs the person in to the account of a draft, and goes on to the app. The browser gets another id, so that
+// a copy of its cookie is worth nothing.
 func (s *SignIn) signIn(v *visit.Visit, at progress, d signin.Draft, was user.User) web.Answer {
 	for _, p := range d.Proofs {
 		if a, ok := was.Account.Find(p.Address); ok && a.ProvenAt.IsZero() { // the index row of a given address would end
@@ -208,34 +235,37 @@ func (s *SignIn) signIn(v *visit.Visit, at progress, d signin.Draft, was user.Us
 			}
 		}
 	}
-	before, err := s.current(v.Ctx, v.Request)
-	if err != nil {
-		return s.refuse(v, err, visit.ScreenMain, visit.View{})
-	}
-	var id account.SessionID
-	if s.Session > 0 && !d.Shared {
-		id = account.NewSessionID()
+	in := account.Entry{Proofs: d.Proofs, Client: v.Client.ID, Label: browserLabel(v.Request), Before: s.cookie(v.Request).of(d.Account).ID, Trust: d.Trust && s.TrustFor > 0}
+	if !d.Shared {
+		in.ID = account.NewSessionID()
 	}
 	u, err := s.Accounts.Change(v.Ctx, s.Accounts.Key(d.Account), v.Now, func(old user.User) (user.User, error) {
 		if !s.enough(v, at.req, d, old) { // changed since it was read
 			return old, errGone
 		}
-		old.Account = old.Account.End(before.cookie.ID).SignIn(d.Proofs, id, v.Client.ID, v.Now)
+		in.Strong = old.Account.Strong(d.Proofs, v.Now)
+		in.ByTrust = !in.Strong && s.seen(v, old, at.req, d.Known).Trusted
+		in.Strong = in.Strong || in.ByTrust
+		old.Account = old.Account.SignIn(in, v.Now)
 		return old, nil
 	})
 	if err != nil {
 		return s.refuse(v, err, visit.ScreenMain, visit.View{})
 	}
-	if id != (account.SessionID{}) {
-		if err := s.giveSession(v, u, id); err != nil {
-			return v.Failed(err)
-		}
+	if err := s.giveSession(v, u, in.ID); err != nil {
+		return v.Failed(err)
 	}
-	hasSession, goesOn := id != account.SessionID{}, !needsConsent(at.req, v.Client, u.Account)
-	if at, err = s.keep(v, at, func(now signin.Draft) (signin.Draft, error) { return now.SignIn(d, hasSession, goesOn) }); err != nil {
+	d.Strong, d.ByTrust = in.Strong, in.ByTrust
+	hasSession := s.Session > 0 && !d.Shared
+	if at, err = s.keep(v, at, func(now signin.Draft) (signin.Draft, error) { return now.SignIn(d, hasSession) }); err != nil {
 		return s.refuse(v, err, visit.ScreenMain, visit.View{})
 	}
-	return s.goOn(v, at, signedIn{user: u, at: account.Newest(d.Proofs), proofs: d.Proofs})
+	p := signedIn{user: u, at: account.Newest(d.Proofs), proofs: d.Proofs, strong: d.Strong, byTrust: d.ByTrust}
+	if hasSession {
+		p.cookie = accountEntry{Account: u.Name, ID: in.ID, Epoch: u.Account.Epoch}
+		p.browser, _ = u.Account.Browser(in.ID, u.Account.Epoch, v.Now)
+	}
+	return s.goOn(v, at, p)
 }
 
 // refuse answers what could not be done: the session is over, or the person can go on from a screen with an

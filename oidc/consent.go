@@ -51,13 +51,8 @@ func (s *SignIn) allow(v *visit.Visit, at progress, _ url.Values) web.Answer {
 	if err != nil {
 		return s.refuse(v, err, screenConsent, visit.View{})
 	}
-	if at.draft.SignedIn && !at.draft.Session {
-		at, err = s.keep(v, at, func(d signin.Draft) (signin.Draft, error) { return d.Grant(true), nil })
-		if err != nil {
-			return s.refuse(v, err, screenConsent, visit.View{})
-		}
-	}
-	return withCookies(v, s.grant(v.Ctx, appOf(v, at), p))
+	at.req.Consent = false // which the person has just done
+	return s.goOn(v, at, p)
 }
 
 // deny is the form with which a person does not consent.

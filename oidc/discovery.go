@@ -36,18 +36,23 @@ type metadata struct {
 	ClaimsParam   bool     `json:"claims_parameter_supported"`
 	RequestParam  bool     `json:"request_parameter_supported"`
 	RequestURI    bool     `json:"request_uri_parameter_supported"`
+	Prompts       []string `json:"prompt_values_supported,omitzero"`
 	Iss           bool     `json:"authorization_response_iss_parameter_supported"`
 }
 
 // Discovery answers what the provider supports.
 func (p *Provider) Discovery(*http.Request) web.Answer {
+	var prompts []string
+	if p.SignUp { // else nobody needs to know
+		prompts = []string{"none", "login", "consent", "select_account", "create"}
+	}
 	a := answerJSON(http.StatusOK, metadata{
 		Issuer: p.Issuer, Authorization: p.Issuer + authorizePath, Token: p.Issuer + tokenPath, Userinfo: p.Issuer + userinfoPath,
 		EndSession: p.Issuer + endSessionPath, Keys: p.Issuer + keysPath,
 		Scopes: scopes, ResponseTypes: []string{"code"}, ResponseModes: []string{"query", "form_post"}, GrantTypes: []string{"authorization_code"},
 		ACRs: []string{ACR1, ACR2}, SubjectTypes: []string{"pairwise"}, Algorithms: []string{"RS256"},
 		AuthMethods: []string{"client_secret_basic", "client_secret_post", "none"}, Challenges: []string{"S256"},
-		Claims: claimNames, Locales: p.Renderer.Texts.Languages(), Iss: true,
+		Claims: claimNames, Locales: p.Renderer.Texts.Languages(), Prompts: prompts, Iss: true,
 	})
 	return published(a, discoveryMaxAge)
 }

@@ -43,8 +43,11 @@ func (s *SignIn) follow(v *visit.Visit) (web.Answer, error) {
 	if at.record.Verification != v.Token.Verification {
 		return web.Answer{}, visit.Over{Record: at.record, Err: session.ErrOldLink}
 	}
-	if at.draft.SignedIn {
+	if at.draft.SignedIn && !at.draft.Adding() {
 		return s.again(v.OfPage(), at), nil
+	}
+	if at.draft.Verification != at.record.Verification {
+		return web.Answer{}, visit.Over{Record: at.record, Err: session.ErrOldLink}
 	}
 	approval, err := s.tried(v, at, otpverify.PageCheck{
 		Page: v.Token.Page, ID: v.Token.Verification, Factor: otpverify.FactorMessage, Link: v.Token.Attempt,
@@ -55,5 +58,5 @@ func (s *SignIn) follow(v *visit.Visit) (web.Answer, error) {
 	}
 	page := v.OfPage()
 	page.Token.Sent = nil // the link has only the id of the verification
-	return s.approved(page, at, "", approval, false), nil
+	return s.approved(page, at, "", approval, device{}), nil
 }

@@ -64,6 +64,8 @@ type Provider struct {
 	Renderer *web.Renderer
 	// Look is how the pages of a client look.
 	Look func(client.Client) web.Look
+	// SignUp is true if a new person can make an account.
+	SignUp bool
 	// TestNumbers are no claims, but for a client that takes them.
 	TestNumbers otp.TestNumbers
 	Now         func() time.Time
@@ -72,10 +74,17 @@ type Provider struct {
 // person returns the account of a grant as its client may see it. Errors are those of People.
 func (p *Provider) person(ctx context.Context, g grant.Grant, c client.Client) (account.State, error) {
 	person, err := p.People.Person(ctx, g.Account)
-	if err != nil || c.TestNumbers {
-		return person, err
+	return p.seenBy(c, person), err
+}
+
+// seenBy is an account as a client may see it: without test numbers, unless it takes them.
+func (p *Provider) seenBy(c client.Client, a account.State) account.State {
+	if c.TestNumbers {
+		return a
 	}
-	return person.Without(func(text string) bool { return p.TestNumbers.Scenario(text, p.Now()) != otp.Scenario{} }), nil
+	return a.Without(func(b account.Address) bool {
+		return b.Test || p.TestNumbers.Scenario(b.Text, p.Now()) != otp.Scenario{}
+	})
 }
 
 // failure is an error as relying parties get it (RFC 6749, 5.2). Its texts are ours.

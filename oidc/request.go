@@ -29,6 +29,9 @@ type Request struct {
 	None    bool `json:"z,omitzero"`
 	Login   bool `json:"l,omitzero"`
 	Consent bool `json:"q,omitzero"`
+	// Create is true if the app would like the person to make an account (Initiating User Registration via OpenID
+	// Connect 1.0).
+	Create bool `json:"k,omitzero"`
 	// MaxAge is how long ago the last proof may be, in seconds, -1 for any time.
 	MaxAge    int    `json:"m"`
 	LoginHint string `json:"h,omitzero"`
@@ -189,6 +192,7 @@ func (r *Request) readChallenge(form url.Values, c client.Client) error {
 // readWishes reads how the person should be asked.
 func (r *Request) readWishes(form url.Values) error {
 	prompts := strings.Fields(form.Get("prompt"))
+	r.Create = slices.Contains(prompts, "create")
 	r.None, r.Login, r.Consent = slices.Contains(prompts, "none"), slices.Contains(prompts, "login") || slices.Contains(prompts, "select_account"), slices.Contains(prompts, "consent")
 	if r.None && len(prompts) > 1 {
 		return invalid("prompt has none beside other values.")

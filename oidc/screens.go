@@ -3,6 +3,7 @@ package oidc
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"twofa/internal/account"
@@ -27,38 +28,47 @@ func (s *SignIn) show(v *visit.Visit, name string) web.Answer {
 		return v.Failed(err)
 	}
 	switch {
-	case name == screenConsent || name == screenSecond:
+	case name == screenConsent || name == screenSecond || name == screenSignUp || name == screenDetails:
 		return s.getStored(v, name)
 	case name == screenApp || name == screenRecovery:
-		return v.Answer(http.StatusOK, factorScreen(v, name))
+		return v.Answer(http.StatusOK, s.factorScreen(v, name))
 	case v.Token.Sent == nil || name == screenAddress:
-		return v.Answer(http.StatusOK, addressScreen(v))
+		return v.Answer(http.StatusOK, s.addressScreen(v))
 	case name == screenHelp:
 		return v.Answer(http.StatusOK, s.helpScreen(v))
 	}
-	return v.Answer(http.StatusOK, codeScreen(v))
+	return v.Answer(http.StatusOK, s.codeScreen(v))
 }
 
 // addressScreen asks for an address: to sign in, or one of a kind that is added to an account.
-func addressScreen(v *visit.Visit) web.AddressScreen {
+func (s *SignIn) addressScreen(v *visit.Visit) web.AddressScreen {
 	screen := v.AddressScreen()
 	if kind := adds(v); kind != "" {
 		screen.Add, screen.Phones, screen.Emails = true, kind == account.Phone, kind == account.Email
+		screen.Required = slices.Contains(v.Client.Require, string(kind)) && v.Token.FormAction != "" // to the app
 	}
 	screen.SignIn = !screen.Add
+	if screen.SignIn && s.Provider.SignUp {
+		form := v.Form("join")
+		screen.Join = &form
+	}
 	return screen
 }
 
 // codeScreen asks for the code of a message.
-func codeScreen(v *visit.Visit) web.CodeScreen {
+func (s *SignIn) codeScreen(v *visit.Visit) web.CodeScreen {
 	sent, help := v.Token.Sent, v.Form("help")
 	screen := web.CodeScreen{
 		Form: v.Form("code"), Way: web.WayQuiet, To: sent.To, Email: address.IsEmail(sent.Address), Digits: sent.Digits, Length: sent.Length,
-		ExpiresAt: time.Unix(sent.ExpiresAt, 0), Fault: v.Token.View.Fault, Notice: v.Token.View.Notice, AskShared: true, HelpForm: &help, Cancel: v.Form("cancel"),
+		ExpiresAt: time.Unix(sent.ExpiresAt, 0), Fault: v.Token.View.Fault, Notice: v.Token.View.Notice, AskShared: adds(v) == "", HelpForm: &help, Cancel: v.Form("cancel"),
 	}
-	if adds(v) != "" { // a new address of an account: there is nothing to hide
+	switch {
+	case adds(v) != "": // a new address of an account: there is nothing to hide
 		screen.Way, screen.Channel = web.WayMessage, sent.Channel
+	case s.Provider.SignUp: // a code is sent to everybody
+		screen.Way = web.WayOpen
 	}
+	screen.AskTrust = s.askTrust(v)
 	if v.Token.View.Dead || v.Now.Unix() >= sent.ExpiresAt {
 		form := v.Form("new")
 		screen.NewCode = &form
@@ -92,8 +102,17 @@ func (s *SignIn) helpScreen(v *visit.Visit) web.HelpScreen {
 	return screen
 }
 
+// askTrust is until when the device would be remembered, zero if the person is not asked: only a second thing is
+// left out later.
+func (s *SignIn) askTrust(v *visit.Visit) (until time.Time) {
+	if s.TrustFor > 0 && moreOf(v) == second {
+		until = v.Now.Add(s.TrustFor)
+	}
+	return until
+}
+
 // factorScreen asks for the code of an app, or for a recovery code.
-func factorScreen(v *visit.Visit, name string) web.CodeScreen {
+func (s *SignIn) factorScreen(v *visit.Visit, name string) web.CodeScreen {
 	way, others := web.WayApp, screenHelp
 	if name == screenRecovery {
 		way = web.WayRecovery
@@ -101,7 +120,7 @@ func factorScreen(v *visit.Visit, name string) web.CodeScreen {
 	if moreOf(v) == second {
 		others = screenSecond
 	}
-	return web.CodeScreen{Form: v.Form(name), Way: way, Digits: way == web.WayApp, Fault: v.Token.View.Fault, Help: v.Path(others), Cancel: v.Form("cancel")}
+	return web.CodeScreen{Form: v.Form(name), Way: way, Digits: way == web.WayApp, Fault: v.Token.View.Fault, Help: v.Path(others), Cancel: v.Form("cancel"), AskTrust: s.askTrust(v)}
 }
 
 // getStored answers with a screen that shows something of the account of this session. Two round trips.
@@ -115,7 +134,10 @@ func (s *SignIn) getStored(v *visit.Visit, name string) web.Answer {
 		if err != nil || p.isNobody() || at.draft.Goal != signin.ToApp {
 			return s.stored(v, errors.Join(err, errGone))
 		}
-		return v.Answer(http.StatusOK, consentScreen(v, at.req, p.user.Account, ""))
+		return v.Answer(http.StatusOK, consentScreen(v, at.req, s.Provider.seenBy(v.Client, p.user.Account), ""))
+	}
+	if name == screenSignUp || name == screenDetails {
+		return s.showSignUp(v, at, name)
 	}
 	if len(at.draft.Proofs) == 0 || at.draft.SignedIn {
 		return s.stored(v, errGone)

@@ -16,6 +16,7 @@ import (
 	"twofa/internal/problem"
 	"twofa/internal/session"
 	"twofa/internal/signin"
+	"twofa/internal/user"
 	"twofa/internal/visit"
 	"twofa/internal/web"
 	"twofa/otpsend"
@@ -54,11 +55,21 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // send is the form with an address.
 func (s *SignIn) send(v *visit.Visit, at progress, form url.Values) web.Answer {
+	adding := adds(v) != "" && (at.draft.Goal == signin.ToAdd || at.draft.Adds == adds(v))
+	if !adding { // an older page may say so
+		v.Token.More = nil
+	}
 	to, w, err := v.ReadAddress(form)
+	if err == nil && adding && account.KindOf(to) != adds(v) {
+		w.Fault, err = &web.Fault{Key: "page_error_" + string(adds(v)), Field: true}, errKind
+	}
 	if err != nil {
 		return v.Redirect(screenAddress, w, err)
 	}
-	shown, err := s.ask(v, at, form.Get("once"), to)
+	shown, err := s.ask(v, at, form.Get("once"), to, adding, func(d signin.Draft) signin.Draft {
+		d.Join.Confirmed = false
+		return d
+	})
 	if err != nil {
 		return s.refuse(v, err, screenAddress, w)
 	}
@@ -72,36 +83,50 @@ func (s *SignIn) isTest(c client.Client, to string) bool {
 }
 
 // ask starts a verification for an address that somebody typed, hides what became of its message, and keeps it in the
-// draft. If the address opens no account, no message is sent; to become one of an account, it need not.
-func (s *SignIn) ask(v *visit.Visit, at progress, once, to string) (*session.Sent, error) {
-	silent, epoch := s.isTest(v.Client, to), int64(0)
-	if !silent && at.draft.Goal != signin.ToAdd {
-		u, opens, err := s.Accounts.Find(v.Ctx, to, v.Now)
-		if err != nil {
+// draft, after an edit. If the address opens no account, no message is sent, unless a new person may make one. One that
+// becomes one of an account, because of adding, need not open any.
+func (s *SignIn) ask(v *visit.Visit, at progress, once, to string, adding bool, edit func(signin.Draft) signin.Draft) (*session.Sent, error) {
+	silent := s.isTest(v.Client, to)
+	var u user.User
+	if !silent && !adding {
+		var opens bool
+		var err error
+		if u, opens, err = s.Accounts.Find(v.Ctx, to, v.Now); err != nil {
 			return nil, err
 		}
-		silent, epoch = !opens, u.Account.Epoch
+		silent = !opens && !s.Provider.SignUp
 	}
-	shown, silent, err := s.start(v, once, to, silent)
-	if err == nil {
-		at.loaded = nil // Start has changed the row
-		_, err = s.keep(v, at, func(d signin.Draft) (signin.Draft, error) { return d.Ask(to, silent, shown.Known, epoch), nil })
+	sent, asked, err := s.start(v, once, to, silent, adding)
+	if err != nil {
+		return sent, err
 	}
-	return shown, err
+	asked.Known = asked.Known && s.seen(v, u, at.req, true).Known
+	sent.Known = asked.Known
+	at.loaded = nil // Start has changed the row
+	_, err = s.keep(v, at, func(d signin.Draft) (signin.Draft, error) {
+		if d = edit(d); adding {
+			return d.AskToAdd(asked), nil
+		}
+		return d.Ask(asked, u.Account.Epoch), nil
+	})
+	return sent, err
 }
 
-// start starts a verification, and hides what became of its message. sentNone is true if it is one that sends nothing.
-func (s *SignIn) start(v *visit.Visit, once, to string, silent bool) (shown *session.Sent, sentNone bool, err error) {
+// start starts a verification, and hides what became of its message, unless its address is being added.
+func (s *SignIn) start(v *visit.Visit, once, to string, silent, adding bool) (*session.Sent, signin.Asked, error) {
 	from := v.From(once)
 	from.Browser, from.Silent = v.Proved(to), silent
-	shown, err = s.hide(v, &from, func() (*session.Sent, error) { return v.Start(from, to) })
-	return shown, from.Silent, err
+	sent, err := s.hide(v, &from, adding, func() (*session.Sent, error) { return v.Start(from, to) })
+	if err != nil {
+		return sent, signin.Asked{}, err
+	}
+	return sent, signin.Asked{Address: to, Silent: from.Silent, Known: sent.Known, ID: sent.ID, At: v.Now}, nil
 }
 
 // hide makes a request for a message, and returns the verification as it would be if the message were on its
 // way. What only a message to somebody can meet, the block of a provider or the person's NO, ends no request:
-// it is made again as one that sends nothing.
-func (s *SignIn) hide(v *visit.Visit, from *otpsend.FromPage, request func() (*session.Sent, error)) (*session.Sent, error) {
+// it is made again as one that sends nothing. Of an address that is being added there is nothing to hide.
+func (s *SignIn) hide(v *visit.Visit, from *otpsend.FromPage, adding bool, request func() (*session.Sent, error)) (*session.Sent, error) {
 	shown, err := request()
 	p, ok := errors.AsType[*problem.Error](err)
 	if ok && p.ID == "" && problem.Is(p, problem.DestinationRefused, problem.Undeliverable, problem.Denied) && !from.Silent {
@@ -112,7 +137,7 @@ func (s *SignIn) hide(v *visit.Visit, from *otpsend.FromPage, request func() (*s
 	if ok && p.ID != "" && !problem.Is(p, problem.StorageUnavailable, problem.Internal) {
 		shown, _, err = v.Send.StatusOnPage(v.Ctx, v.Token.Page, otp.ID(p.ID))
 	}
-	if err == nil && adds(v) == "" { // the length of t would tell
+	if err == nil && !adding { // the length of t would tell
 		shown.Channel, shown.Workflow, shown.Failed = "", nil, false
 	}
 	return shown, err
@@ -123,7 +148,11 @@ func (s *SignIn) sendNew(v *visit.Visit, at progress, form url.Values) web.Answe
 	if at.draft.Address == "" {
 		return v.Redirect(visit.ScreenMain, visit.View{}, nil)
 	}
-	shown, err := s.ask(v, at, form.Get("once"), at.draft.Address)
+	adding := at.draft.Adding()
+	if !adding {
+		v.Token.More = nil
+	}
+	shown, err := s.ask(v, at, form.Get("once"), at.draft.Address, adding, func(d signin.Draft) signin.Draft { return d })
 	if err != nil {
 		return s.refuse(v, err, visit.ScreenMain, visit.View{Dead: true})
 	}
@@ -141,12 +170,16 @@ func (s *SignIn) resend(v *visit.Visit, at progress, form url.Values) web.Answer
 	if !slices.Contains(s.channels(at.draft.Address), by) {
 		by = ""
 	}
-	shown, err := s.hide(v, &from, func() (*session.Sent, error) {
+	if !at.draft.Adding() && adds(v) != "" {
+		v.Token.More = nil
+	}
+	shown, err := s.hide(v, &from, at.draft.Adding(), func() (*session.Sent, error) {
 		return v.Send.ResendOnPage(v.Ctx, from, at.record.Verification, by)
 	})
 	if err != nil {
 		return s.refuse(v, err, screenHelp, visit.View{})
 	}
+	shown.Known = shown.Known && at.draft.Known
 	return v.Sent(shown, "page_sent_again")
 }
 
@@ -180,11 +213,11 @@ func (s *SignIn) sendMore(v *visit.Visit, at progress, form url.Values) web.Answ
 		return v.Redirect(screenSecond, visit.View{}, nil)
 	}
 	v.Token.Given = true
-	shown, silent, err := s.start(v, form.Get("once"), to, false)
+	shown, asked, err := s.start(v, form.Get("once"), to, false, false)
 	v.Token.Given = false
 	if err == nil {
 		at.loaded = nil
-		_, err = s.keep(v, at, func(d signin.Draft) (signin.Draft, error) { return d.More(u.Name, to, silent, u.Account.Epoch) })
+		_, err = s.keep(v, at, func(d signin.Draft) (signin.Draft, error) { return d.More(u.Name, asked, u.Account.Epoch) })
 	}
 	if err != nil {
 		return s.refuse(v, err, screenSecond, visit.View{})
@@ -192,5 +225,8 @@ func (s *SignIn) sendMore(v *visit.Visit, at progress, form url.Values) web.Answ
 	v.Token.More = more(second)
 	return v.Sent(shown, "")
 }
+
+// The refusals of forms.
+var errKind = &problem.Error{Kind: problem.InvalidRequest, Err: errors.New("oidc: not an address of the kind that the app requires")}
 
 var errPlace = &problem.Error{Kind: problem.InvalidRequest, Err: errors.New("oidc: the sign-in does not have this form")}

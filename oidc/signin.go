@@ -34,8 +34,9 @@ type SignIn struct {
 	Accounts *signin.Accounts
 	Guard    *guard.Guard
 	Users    *users.Service
-	// Session is how long a person stays signed in in a browser, 0 for not at all.
-	Session time.Duration
+	// Session is how long a person stays signed in in a browser, 0 for not at all. TrustFor is how long a remembered
+	// device is in place of a second factor, 0 if devices are not remembered.
+	Session, TrustFor time.Duration
 	// Stale is how long an address can be unused before it does not suffice alone.
 	Stale time.Duration
 	// Wait waits, or until the context ends. nil: [sleep].
@@ -50,6 +51,8 @@ const (
 	screenRecovery = "recovery"
 	screenSecond   = "second"
 	screenConsent  = "consent"
+	screenSignUp   = "signup"
+	screenDetails  = "details"
 )
 
 // The reasons of ends: see page_end_ in the texts.
@@ -151,6 +154,7 @@ func (s *SignIn) Post(name string) func(*http.Request) web.Answer {
 		"send": s.slow(s.send), "new": s.slow(s.sendNew), "resend": s.slow(s.resend), "more": s.slow(s.sendMore), "help": s.help,
 		"code": s.check("", visit.ScreenMain), screenApp: s.check(account.App, screenApp), screenRecovery: s.check(account.Recovery, screenRecovery),
 		"cancel": s.cancel, "allow": s.allow, "deny": s.deny,
+		"join": s.joining(s.join), screenSignUp: s.joining(s.signUp), screenDetails: s.slow(s.joining(s.confirm)),
 	}
 	f := actions[name]
 	return s.Site.Post(place, visit.InBrowser(func(v *visit.Visit, form url.Values) web.Answer {
@@ -175,10 +179,12 @@ func (s *SignIn) notEntered(v *visit.Visit, err error, name string, form url.Val
 	switch {
 	case !ok || !problem.Is(err, problem.StorageUnavailable, problem.Internal):
 		return s.refuse(v, err, visit.ScreenMain, visit.View{})
-	case name == "send":
-		screen := addressScreen(v)
-		screen.Value, screen.Fault = form.Get("address"), &web.Fault{Key: "page_error_failure"}
-		screen.Form.Request, screen.Cancel.Request = form.Get("request"), form.Get("request")
+	case name == "send", name == screenSignUp:
+		failure, sealed := &web.Fault{Key: "page_error_failure"}, form.Get("request")
+		screen := any(s.firstAddress(v, sealed, form.Get("address"), failure))
+		if name == screenSignUp {
+			screen = firstDetails(v, sealed, form.Get("name"), form.Get("address"), failure)
+		}
 		a := v.Answer(http.StatusServiceUnavailable, screen)
 		a.Problem = err
 		return a

@@ -405,7 +405,7 @@ func TestAttack30_OneKindOfCapabilityAsAnother(t *testing.T) {
 	}
 	for kind, value := range held {
 		s.Advance(day) // one message more
-		q := s.person().puts("twofa-known", value).authorize("own").post("send", "address", annasMail).post("help")
+		q := s.person().puts("twofa-known", value).puts("twofa-account", held["account"]).authorize("own", "prompt", "login").post("send", "address", annasMail).post("help")
 		if strings.Contains(q.body, "/oidc/signin/app") != (kind == "known") {
 			t.Errorf("%s as the cookie of a known browser", kind)
 		}

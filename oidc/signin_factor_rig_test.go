@@ -2,6 +2,7 @@ package oidc_test
 
 import (
 	"fmt"
+	"testing"
 	"time"
 
 	"github.com/pquerna/otp"
@@ -10,13 +11,13 @@ import (
 	"twofa/internal/totp"
 )
 
-// anApp is a confirmed authenticator app, whose codes are those of appCode.
+// anApp is an authenticator app that was confirmed two days ago, whose codes are those of appCode.
 func anApp(s *service, n byte) totp.State {
 	s.TB.Helper()
 	a := totp.Authenticator{ID: totp.NewID([8]byte{n}), Name: "Canary phone", Secret: fmt.Appendf(nil, "app-canary-number-%03d", n), Options: totp.Options{Algorithm: totp.SHA1, Digits: 6, Period: 30}}
 	s.Secret("the secret of an app", string(a.Secret))
 	s.Secret("the secret of an app", a.Base32())
-	state, err := totp.Import(totp.State{}, a, s.Now())
+	state, err := totp.Import(totp.State{}, a, s.Now().Add(-2*day))
 	if err != nil {
 		s.TB.Fatal(err)
 	}
@@ -26,10 +27,15 @@ func anApp(s *service, n byte) totp.State {
 // appCode is the code that an app shows now.
 func (s *service) appCode(n byte) string {
 	s.TB.Helper()
-	a := anApp(s, n).Authenticators[0]
-	code, err := hotp.GenerateCodeCustom(a.Base32(), uint64(s.Now().Unix()/30), hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+	return codeOf(s.TB, anApp(s, n).Authenticators[0].Base32(), s.Now())
+}
+
+// codeOf is the code that an app with that key shows.
+func codeOf(t testing.TB, key string, now time.Time) string {
+	t.Helper()
+	code, err := hotp.GenerateCodeCustom(key, uint64(now.Unix()/30), hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
 	if err != nil {
-		s.TB.Fatal(err)
+		t.Fatal(err)
 	}
 	return code
 }

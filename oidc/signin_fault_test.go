@@ -76,8 +76,8 @@ func TestR23_TwoFirstSignInsMakeOneAccount(t *testing.T) {
 		subjects[p.claims("own")["sub"]]++
 	}
 	u := s.account(annasNumber)
-	if len(subjects) != 1 || len(u.Account.Sessions) != len(people) || len(u.Account.Addresses) != 2 {
-		t.Errorf("%d subjects, %d sessions, %+v", len(subjects), len(u.Account.Sessions), u.Account.Addresses)
+	if len(subjects) != 1 || len(u.Account.Browsers) != len(people) || len(u.Account.Addresses) != 2 {
+		t.Errorf("%d subjects, %d sessions, %+v", len(subjects), len(u.Account.Browsers), u.Account.Addresses)
 	}
 }
 
@@ -279,7 +279,7 @@ func TestAttack16_StorageIsDown(t *testing.T) {
 		}
 	}
 	s.Table.Break(nil)
-	if after := s.account(annasNumber); after.Revision != before.Revision || len(after.Account.Sessions) != len(before.Account.Sessions) {
+	if after := s.account(annasNumber); after.Revision != before.Revision || len(after.Account.Browsers) != len(before.Account.Browsers) {
 		t.Error("the account was changed")
 	}
 	p.open("/oidc/signin?t="+page).post("code", "code", code).back()

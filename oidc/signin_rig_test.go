@@ -25,6 +25,7 @@ import (
 	"twofa/internal/channel"
 	"twofa/internal/client"
 	"twofa/internal/config"
+	"twofa/internal/notify"
 	"twofa/internal/signin"
 	"twofa/internal/testing/rig"
 	"twofa/internal/user"
@@ -176,6 +177,8 @@ type person struct {
 	app *url.URL
 	// networks is the header X-Forwarded-For: everybody is in a network of their own.
 	networks string
+	// agent is the header User-Agent.
+	agent string
 	// each sees every answer.
 	each func(*http.Request, *http.Response, string)
 }
@@ -200,6 +203,7 @@ func (p *person) do(r *http.Request) *person {
 	p.TB.Helper()
 	for range 10 {
 		r.Header.Set("X-Forwarded-For", p.networks)
+		r.Header.Set("User-Agent", p.agent)
 		res, err := p.http.Do(r)
 		if err != nil {
 			p.TB.Fatal(err)
@@ -384,15 +388,18 @@ func (s *service) codeTo(address string) (code string) {
 }
 
 // told reports whether a notice went to an address.
-func (s *service) told(address string) bool {
+func (s *service) told(address string) bool { return s.lastNotice(address) != "" }
+
+// lastNotice is the last notice that went to an address, "" if none did.
+func (s *service) lastNotice(address string) (last notify.Notice) {
 	for _, c := range []channel.Channel{channel.WhatsApp, channel.SMS, channel.Email} {
 		for _, m := range s.Sender(c).Sent() {
 			if m.To == address && m.Notice != "" {
-				return true
+				last = m.Notice
 			}
 		}
 	}
-	return false
+	return last
 }
 
 // proves types an address and its code.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"twofa/internal/channel"
+	"twofa/internal/config"
 )
 
 var loggedTrips = regexp.MustCompile(` operation=(\S+) .* trips=(\d+)`)
@@ -86,8 +87,33 @@ func TestSignIn_RoundTripsOfAccounts(t *testing.T) {
 	s.costs("the link", "page 0, link 14", func() { q.open(link).post("link") })
 	s.costs("an address is removed", "page 1, account 8, page 1", func() { q.open("/oidc/account").post("remove") })
 	s.costs("and put back, which one address is told", "account 6, page 1", func() { q.post("undo") })
+	q.open("/oidc/account").post("factors")
+	q.post("app", "code", codeOf(t, q.key(), s.Now()))
+	s.costs("an app is saved, which one address is told", "page.save 8, page 1", func() { q.post("save") })
 	q.authorize("own").claims("own") // reads the keys
 	s.costs("the question whether to sign out", "logout 1", func() { q.open("/oidc/end-session") })
 	s.costs("the sign-out", "logout 3", func() { q.post("confirm") })
 	s.costs("nobody is signed in", "logout 0", func() { q.open("/oidc/end-session") })
+}
+
+// The same for new people, for addresses that an app requires, and for the rest of the account's page.
+func TestSignIn_RoundTripsOfSignUps(t *testing.T) {
+	t.Parallel()
+	s := requiring(t, func(c *config.Settings) { c.NotifyChanges = false })
+	var p *person
+	s.costs("the link to the sign-up", "authorize 0, signup 2, page 1", func() { p = s.person().authorize("spa").post("join") })
+	s.costs("the details", "signup 2, page 1", func() { p.details("Anna", annasNumber) })
+	s.costs("a code to the number", "start 10, page 0", func() { p.post("details") })
+	s.costs("the code, which makes the account", "check 24", func() { p.post("code", "code", s.codeTo(annasNumber)) })
+	s.Advance(time.Hour)
+	s.costs("a number without an account", "authorize 0, start 11, page 0, check 10, page 1", func() { p = s.person().authorize("spa").proves(stranger) })
+	s.costs("its name, and the account", "signup 2, page 1, start 14", func() { p.post("signup", "name", "Bob").post("details") })
+	s.Advance(time.Hour)
+	s.costs("an app that requires another address", "authorize 0, start 12, page 0, check 15, page 0", func() { p = s.person().authorize("own").proves(annasNumber) })
+	s.costs("the address", "start 9, page 0, check 15", func() { p.proves(annasMail) })
+	s.costs("a form of apps and codes", "page 1, account 4, page 1", func() { p.open("/oidc/account").post("factors") })
+	s.costs("an app", "page.confirm 2, page 1", func() { p.post("app", "code", codeOf(t, p.key(), s.Now())) })
+	s.costs("which is saved", "page.save 5, page 1", func() { p.post("save") })
+	s.costs("another name", "account 1, account 3, page 1", func() { p.post("name").post("named", "name", "Anna Able") })
+	s.costs("a browser is removed", "account 3, page 0", func() { p.post("forget") })
 }

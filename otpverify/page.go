@@ -43,6 +43,8 @@ type PageApproval struct {
 	// Address is the one that a code reached, "" if none did. Channel is how.
 	Address string
 	Channel channel.Channel
+	// App is the id of the authenticator app whose code it was, "" if it was none.
+	App string
 	// Test is true for a test number: nobody has proven anything.
 	Test bool
 	// At is when the code was approved.
@@ -99,7 +101,11 @@ func (s *Service) CheckOnPage(ctx context.Context, p PageCheck) (PageApproval, e
 	if err != nil {
 		return PageApproval{}, problem.Unexpected(err)
 	}
-	return PageApproval{Kept: text, Address: says.Address, Channel: a.Channel, Test: a.Test, At: a.ApprovedAt}, nil
+	approved := PageApproval{Kept: text, Address: says.Address, Channel: a.Channel, Test: a.Test, At: a.ApprovedAt}
+	if a.Authenticator != nil {
+		approved.App = a.Authenticator.ID
+	}
+	return approved, nil
 }
 
 // ShowCode returns the code of a verification that is pending, for a person who holds the link

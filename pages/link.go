@@ -16,9 +16,9 @@ func (s *Site) GetLink() func(*http.Request) Answer { return s.Site.GetLink(link
 // PostLink answers the button of a magic link: see visit.Site.PostLink.
 func (s *Site) PostLink() func(*http.Request) Answer {
 	return s.Site.PostLink(linkPlace, checkPlace, visit.Link{
-		Follow: func(v *visit.Visit) (Answer, error) { return (&page{v, s.Users}).follow() },
+		Follow: func(v *visit.Visit) (Answer, error) { return (&page{v}).follow() },
 		Leave: func(v *visit.Visit, err error) (Answer, bool) {
-			p := &page{v.OfPage(), s.Users}
+			p := &page{v.OfPage()}
 			if o, ok := errors.AsType[visit.Over](err); ok {
 				return p.leave(o)
 			}
@@ -46,5 +46,5 @@ func (v *page) follow() (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return (&page{v.OfPage(), v.Users}).approve(loaded, approval, false)
+	return (&page{v.OfPage()}).approve(loaded, approval, false)
 }

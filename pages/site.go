@@ -6,6 +6,8 @@ import (
 
 	"twofa/internal/capability"
 	"twofa/internal/client"
+	"twofa/internal/enroll"
+	"twofa/internal/enrollpage"
 	"twofa/internal/session"
 	"twofa/internal/visit"
 	"twofa/internal/web"
@@ -42,19 +44,35 @@ var (
 )
 
 // page is a visit of a page of this package.
-type page struct {
-	*visit.Visit
-	Users *users.Service
-}
+type page struct{ *visit.Visit }
 
 // action answers a form.
 type action func(v *page, form url.Values) Answer
 
 func (s *Site) get(at visit.Place, screen string, show func(v *page) Answer) func(*http.Request) Answer {
-	return s.Get(at, screen, func(v *visit.Visit) Answer { return show(&page{v, s.Users}) })
+	return s.Get(at, screen, func(v *visit.Visit) Answer { return show(&page{v}) })
+}
+
+// Enrollment is the enrolment page. What the person does there takes effect when the app fetches it.
+func (s *Site) Enrollment() *enrollpage.Pages {
+	return &enrollpage.Pages{
+		Site: &s.Site, Users: s.Users, Place: enrollPlace,
+		Save: func(v *visit.Visit, loaded session.Loaded, _ enroll.Draft) (Answer, error) {
+			result := session.NewResult()
+			rec, err := v.Change(&loaded, func(old session.Record) (session.Record, error) {
+				return session.Save(old, v.Token.Page, v.Browser, result, v.Now)
+			})
+			if err != nil {
+				return Answer{}, err
+			}
+			return (&page{v}).done(rec), nil
+		},
+		Canceled: func(v *visit.Visit) Answer { return v.Redirect(screenEnd, visit.View{End: endUnchanged}, nil) },
+		Leave:    func(v *visit.Visit, o visit.Over) (Answer, bool) { return (&page{v}).leave(o) },
+	}
 }
 
 // on is an action as a visit has it.
 func (s *Site) on(f action) visit.Action {
-	return func(v *visit.Visit, form url.Values) Answer { return f(&page{v, s.Users}, form) }
+	return func(v *visit.Visit, form url.Values) Answer { return f(&page{v}, form) }
 }

@@ -2,7 +2,9 @@ package users
 
 import (
 	"context"
+	"time"
 
+	"twofa/internal/enroll"
 	"twofa/internal/notify"
 	"twofa/internal/otp"
 	"twofa/internal/row"
@@ -15,19 +17,43 @@ import (
 // account as it is. Two round trips, and two for each address that is told.
 //
 // Errors are those of decide, or of kind NotFound, TooManyChanges, StorageUnavailable or Internal.
-func (s *Service) ChangeAccount(ctx context.Context, key otp.UserKey, decide func(user.User) (user.User, error)) (changed user.User, err error) {
+func (s *Service) ChangeAccount(ctx context.Context, key otp.UserKey, decide func(user.User) (user.User, error)) (user.User, error) {
+	return s.changeAccount(ctx, key, func(old user.User, _ time.Time) (user.User, notify.Notice, error) {
+		next, err := decide(old)
+		if err != nil || next.Account.Epoch == old.Account.Epoch { // nothing has changed
+			return next, "", err
+		}
+		return signin.InStep(next), notify.NoticeAddress, nil
+	})
+}
+
+// EnrollAccount makes the changes of a draft to the authenticator apps and recovery codes of an account of sign-in. permit
+// returns the user whose account has changed, or an error, which leaves it as it is; it is not asked if the draft has taken
+// effect before. The change is counted, and the person is told. Errors and round trips are those of ChangeAccount; the error may also be
+// one of enroll.Draft.Apply.
+func (s *Service) EnrollAccount(ctx context.Context, d enroll.Draft, permit func(user.User) (user.User, error)) (user.User, error) {
+	return s.changeAccount(ctx, d.User, func(old user.User, now time.Time) (user.User, notify.Notice, error) {
+		next, c, err := d.Apply(old, now)
+		what := told(c)
+		if err != nil || what == "" {
+			return next, what, err
+		}
+		permitted, err := permit(old)
+		next.Account = permitted.Account
+		return next, what, err
+	})
+}
+
+// changeAccount makes a change of an account. decide returns what the person has to be told, "" for nothing.
+func (s *Service) changeAccount(ctx context.Context, key otp.UserKey, decide func(user.User, time.Time) (user.User, notify.Notice, error)) (changed user.User, err error) {
 	n := s.notices(ctx, s.Now())
 	err = n.repeat(ctx, func() (err error) {
 		changed, err = s.Users.Change(ctx, key, func(old user.User) (user.User, error) {
-			next, err := decide(old)
+			next, what, err := decide(old, n.now)
 			if err != nil {
 				return old, row.Discard(err)
 			}
-			what := notify.NoticeAddress
-			if next.Account.Epoch == old.Account.Epoch { // nothing has changed
-				what = ""
-			}
-			return n.permit(old, signin.InStep(next), what)
+			return n.permit(old, next, what)
 		})
 		return err
 	})

@@ -99,7 +99,11 @@ func (s *Service) BeginDraft(ctx context.Context, page session.Page) (enroll.Dra
 	if u.CreatedAt.UnixMilli() != page.Since {
 		return enroll.Draft{}, errErased
 	}
-	d := enroll.Begin(page.User, u, cmp.Or(client.From(ctx).Brand, s.Brand), s.codesLeft(u))
+	issuer := cmp.Or(client.From(ctx).Brand, s.Brand)
+	if !u.Account.IsZero() { // an account of sign-in is that of no client
+		issuer = s.Brand
+	}
+	d := enroll.Begin(page.User, u, issuer, s.codesLeft(u))
 	if len(d.Apps) > 0 {
 		return d, nil
 	}

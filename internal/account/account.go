@@ -42,6 +42,8 @@ type Address struct {
 	ProvenAt time.Time `json:"p,omitzero"`
 	// ReplacedAt is when it was removed or replaced, zero if it was not.
 	ReplacedAt time.Time `json:"r,omitzero"`
+	// Test is true if it was proven as a test number: it is nobody's identity, also after it is a test number no more.
+	Test bool `json:"x,omitzero"`
 	// UnlockedAt is when the operator last let the person sign in with this address alone.
 	UnlockedAt time.Time `json:"u,omitzero"`
 }
@@ -66,10 +68,10 @@ type State struct {
 	// has signed in.
 	MadeAt    time.Time `json:"m,omitzero"`
 	Addresses []Address `json:"a,omitzero"`
-	// Epoch rises with every change after which no session from before counts.
+	// Epoch rises with every change after which no browser from before is known.
 	Epoch int64 `json:"e,omitzero"`
-	// Sessions are those of browsers, the oldest first.
-	Sessions []Session `json:"b,omitzero"`
+	// Browsers are those in which the person has signed in, the one that was used last at the end.
+	Browsers []Browser `json:"b,omitzero"`
 	Consents []Consent `json:"c,omitzero"`
 }
 
@@ -122,8 +124,8 @@ func (s State) Of(k Kind) string {
 }
 
 // Without returns the account without some addresses, for somebody who may not know these.
-func (s State) Without(hidden func(text string) bool) State {
-	s.Addresses = slices.DeleteFunc(slices.Clone(s.Addresses), func(a Address) bool { return hidden(a.Text) })
+func (s State) Without(hidden func(Address) bool) State {
+	s.Addresses = slices.DeleteFunc(slices.Clone(s.Addresses), hidden)
 	return s
 }
 
@@ -148,8 +150,7 @@ func (s State) Opens(text string) bool {
 	return ok && (!a.ProvenAt.IsZero() || s.MadeAt.IsZero())
 }
 
-// Settle returns the account as of now: without the addresses that have ended. Sessions end by their age, which
-// Session looks at.
+// Settle returns the account as of now: without the addresses and browsers that have ended.
 func (s State) Settle(now time.Time) State {
 	s.Addresses = slices.DeleteFunc(slices.Clone(s.Addresses), func(a Address) bool {
 		switch {
@@ -160,7 +161,8 @@ func (s State) Settle(now time.Time) State {
 		}
 		return false
 	})
-	s.Sessions, s.Consents = slices.Clone(s.Sessions), slices.Clone(s.Consents)
+	s.Browsers = slices.DeleteFunc(slices.Clone(s.Browsers), func(b Browser) bool { return now.Sub(b.At) >= KnownFor })
+	s.Consents = slices.Clone(s.Consents)
 	return s
 }
 
@@ -191,16 +193,19 @@ func (s State) Give(text string, now time.Time) (State, error) {
 	return s, nil
 }
 
-// Add adds an address that was proven in a session of the account, or replaces the one of its kind. fresh
-// are the proofs of the session. The error is ErrNotFresh.
-func (s State) Add(text string, fresh []Proof, now time.Time) (State, error) {
+// Add adds an address that was proven in a session of the account, or replaces the one of its kind. fresh are the
+// proofs of the session, which have to be fresh when the code was asked for: messages can take minutes. The error is
+// ErrNotFresh.
+func (s State) Add(proof Proof, fresh []Proof, asked, now time.Time) (State, error) {
 	s = s.Settle(now)
-	if !s.Relies(fresh, now) {
+	if !s.Relies(fresh, asked) {
 		return s, ErrNotFresh
 	}
-	added := Address{Text: text, AddedAt: window.Stamp(now), ProvenAt: window.Stamp(now)}
+	text := proof.Address
+	added := Address{Text: text, AddedAt: window.Stamp(now), ProvenAt: window.Stamp(now), Test: proof.Test}
 	if i := s.index(text); i >= 0 {
 		if s.Addresses[i].present() {
+			s.Addresses[i].Test = proof.Test
 			return s, nil
 		}
 		s.Addresses = slices.Delete(s.Addresses, i, i+1)
@@ -211,7 +216,7 @@ func (s State) Add(text string, fresh []Proof, now time.Time) (State, error) {
 		}
 	}
 	s.Addresses = append(s.Addresses, added)
-	return s.changed(), nil
+	return s.Changed(), nil
 }
 
 // without takes an address away: for good, if it was not held for Hold, else it still signs in and undoes.
@@ -237,7 +242,7 @@ func (s State) Remove(text string, fresh []Proof, now time.Time) (State, error) 
 	case s.Phone() == "" || s.Email() == "":
 		return s, ErrLast
 	}
-	return s.without(text, now).changed(), nil
+	return s.without(text, now).Changed(), nil
 }
 
 // Undo puts an address back that was replaced or removed within Hold, and removes for good all that were
@@ -258,7 +263,7 @@ func (s State) Undo(text string, fresh []Proof, now time.Time) (State, error) {
 		return a.Text == text || a.kind() == back.kind() && (a.ReplacedAt.IsZero() || a.AddedAt.After(back.AddedAt))
 	})
 	s.Addresses = append(s.Addresses, back)
-	return s.changed(), nil
+	return s.Changed(), nil
 }
 
 // Unlock lets the person sign in with that address alone for Unlocked, although it is stale or was added
@@ -274,12 +279,12 @@ func (s State) Unlock(text string, now time.Time) State {
 // Unlocked is how long Unlock holds.
 const Unlocked = time.Hour
 
-// changed is the account after a change of its addresses or factors: no session from before counts.
-func (s State) changed() State {
+// Changed is the account after a change of its addresses or factors: no browser from before is known.
+func (s State) Changed() State {
 	s.Epoch++
-	s.Sessions = nil
+	s.Browsers = nil
 	return s
 }
 
-// SignOut ends all sessions.
-func (s State) SignOut() State { return s.changed() }
+// SignOut ends all sessions, and what is known of browsers, as a change does.
+func (s State) SignOut() State { return s.Changed() }

@@ -24,10 +24,16 @@ const (
 
 var noon = fixture.Noon
 
-// proof is that of an address or, if it is none, of a kind.
+// proof is that of an address or, if it is none, of a kind that the account has had for a year, or for a minute if it is
+// new.
 func proof(of string, at time.Time) account.Proof {
-	if kind := account.Kind(of); kind == account.App || kind == account.Recovery {
-		return account.Proof{Kind: kind, At: at}
+	name, lately := strings.CutPrefix(of, "new ")
+	if kind := account.Kind(name); kind == account.App || kind == account.Recovery {
+		since := at.Add(-365 * day)
+		if lately {
+			since = at.Add(-time.Minute)
+		}
+		return account.Proof{Kind: kind, At: at, Since: since}
 	}
 	return account.Proof{Kind: account.KindOf(of), Address: of, At: at}
 }
@@ -55,7 +61,7 @@ func given(t rapid.TB, addresses ...string) account.State {
 func made(t rapid.TB, addresses ...string) account.State {
 	t.Helper()
 	s := given(t, addresses...)
-	return s.SignIn(proofs(noon, addresses...), account.SessionID{}, "shop", noon)
+	return s.SignIn(account.Entry{Proofs: proofs(noon, addresses...), Client: "shop"}, noon)
 }
 
 // An address that was only given is no claim. The first proof makes the account, and after that the others are
@@ -66,17 +72,17 @@ func TestR23_GivenAddresses(t *testing.T) {
 	if s.Phone()+s.Email() != "" || !s.Opens(number) || !s.Opens(mail) || s.Opens(other) {
 		t.Errorf("before the first proof: %+v", s)
 	}
-	if !s.Suffices(proofs(noon, mail), account.Has{}, false, stale, noon) {
+	if !s.Suffices(proofs(noon, mail), account.Has{}, account.Seen{}, stale, noon) {
 		t.Error("the first proof does not suffice")
 	}
-	s = s.SignIn(proofs(noon, mail), account.SessionID{}, "shop", noon)
+	s = s.SignIn(account.Entry{Proofs: proofs(noon, mail), Client: "shop"}, noon)
 	if s.Email() != mail || s.Phone() != "" || s.Opens(number) || !s.Opens(mail) {
 		t.Errorf("after the first proof: %+v", s)
 	}
-	if s.Suffices(proofs(noon, number), account.Has{}, true, stale, noon) || s.Suffices(proofs(noon, number, "app"), account.Has{App: true}, false, stale, noon) {
+	if s.Suffices(proofs(noon, number), account.Has{}, account.Seen{Known: true}, stale, noon) || s.Suffices(proofs(noon, number, "app"), account.Has{App: true}, account.Seen{}, stale, noon) {
 		t.Error("a given address signs in")
 	}
-	if s, err := s.Add(number, proofs(noon, mail), noon.Add(time.Minute)); err != nil || s.Phone() != number || !s.Opens(number) {
+	if s, err := s.Add(proofs(noon.Add(time.Minute), number)[0], proofs(noon, mail), noon.Add(time.Minute), noon.Add(time.Minute)); err != nil || s.Phone() != number || !s.Opens(number) {
 		t.Errorf("a given address that is proven in a session: %+v, %v", s, err)
 	}
 	if late := s.Settle(noon.Add(account.GivenFor)); late.Opens(number) || len(late.Addresses) != 1 {
@@ -96,7 +102,7 @@ func TestSuffices(t *testing.T) {
 	old := made(t, number, mail)
 	late := noon.Add(stale)
 	then := noon.Add(time.Minute)
-	fresh, err := old.Add(other, proofs(then, mail), then)
+	fresh, err := old.Add(proofs(then, other)[0], proofs(then, mail), then, then)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +150,7 @@ func TestSuffices(t *testing.T) {
 		"an app beside an address that was removed":       {removed, []string{number, "app"}, app, false, noon, true},
 		"a number in a known browser that is not its own": {old, []string{other}, app, true, late, false},
 	} {
-		if got := tc.state.Settle(tc.at).Suffices(proofs(tc.at, tc.proofs...), tc.has, tc.known, stale, tc.at); got != tc.want {
+		if got := tc.state.Settle(tc.at).Suffices(proofs(tc.at, tc.proofs...), tc.has, account.Seen{Known: tc.known}, stale, tc.at); got != tc.want {
 			t.Errorf("%s: %t, want %t", name, got, tc.want)
 		}
 	}
@@ -154,18 +160,18 @@ func TestSuffices(t *testing.T) {
 func TestSuffices_TwoNewAddresses(t *testing.T) {
 	t.Parallel()
 	s := made(t, number)
-	s, err := s.Add(other, proofs(noon.Add(2*day), number), noon.Add(2*day))
+	s, err := s.Add(proofs(noon.Add(2*day), other)[0], proofs(noon.Add(2*day), number), noon.Add(2*day), noon.Add(2*day))
 	if err == nil {
-		s, err = s.Add(mail, proofs(noon.Add(2*day), number), noon.Add(2*day))
+		s, err = s.Add(proofs(noon.Add(2*day), mail)[0], proofs(noon.Add(2*day), number), noon.Add(2*day), noon.Add(2*day))
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := noon.Add(2*day + time.Hour)
-	if s.Suffices(proofs(at, other, mail), account.Has{}, true, stale, at) {
+	if s.Suffices(proofs(at, other, mail), account.Has{}, account.Seen{Known: true}, stale, at) {
 		t.Error("two new addresses suffice")
 	}
-	if !s.Suffices(proofs(at, other, mail), account.Has{}, false, stale, at.Add(day)) {
+	if !s.Suffices(proofs(at, other, mail), account.Has{}, account.Seen{}, stale, at.Add(day)) {
 		t.Error("a day later they do not suffice")
 	}
 }
@@ -175,12 +181,12 @@ func TestR23_OnlyUseRefreshes(t *testing.T) {
 	t.Parallel()
 	s, has := made(t, number), account.Has{App: true}
 	used := noon.Add(stale - day)
-	s = s.SignIn(proofs(used, number), account.SessionID{}, "shop", used)
-	if !s.Suffices(proofs(noon.Add(stale), number), has, false, stale, noon.Add(stale)) {
+	s = s.SignIn(account.Entry{Proofs: proofs(used, number), Client: "shop"}, used)
+	if !s.Suffices(proofs(noon.Add(stale), number), has, account.Seen{}, stale, noon.Add(stale)) {
 		t.Error("use does not refresh the address")
 	}
-	s = s.SignIn(proofs(noon.Add(stale), "app"), account.SessionID{}, "shop", noon.Add(stale)) // in a known browser
-	if at := used.Add(stale); s.Suffices(proofs(at, number), has, false, stale, at) {
+	s = s.SignIn(account.Entry{Proofs: proofs(noon.Add(stale), "app"), Client: "shop"}, noon.Add(stale)) // in a known browser
+	if at := used.Add(stale); s.Suffices(proofs(at, number), has, account.Seen{}, stale, at) {
 		t.Error("the use of another factor refreshes the address")
 	}
 }
@@ -190,17 +196,21 @@ func TestR23_OnlyUseRefreshes(t *testing.T) {
 func TestAttack41_Changes(t *testing.T) {
 	t.Parallel()
 	id := account.NewSessionID()
-	s := made(t, number, mail).SignIn(proofs(noon, number), id, "shop", noon)
+	s := made(t, number, mail).SignIn(account.Entry{Proofs: proofs(noon, number), ID: id, Client: "shop"}, noon)
 	later := noon.Add(2 * day)
 	changes := map[string]func(account.State, []account.Proof) (account.State, error){
-		"add":    func(s account.State, p []account.Proof) (account.State, error) { return s.Add(other, p, later) },
-		"remove": func(s account.State, p []account.Proof) (account.State, error) { return s.Remove(mail, p, later) },
+		"add": func(s account.State, p []account.Proof) (account.State, error) {
+			return s.Add(proofs(later, other)[0], p, later, later)
+		},
+		"remove": func(s account.State, p []account.Proof) (account.State, error) {
+			return s.Remove(mail, p, later)
+		},
 		"undo": func(s account.State, p []account.Proof) (account.State, error) {
 			s, err := s.Remove(number, proofs(later, mail), later)
 			if err != nil {
 				return s, err
 			}
-			s = s.Stay(account.Session{ID: [16]byte{7}, At: later})
+			s = s.Stay(account.Browser{ID: [16]byte{7}, At: later})
 			return s.Undo(number, p, later)
 		},
 	}
@@ -213,17 +223,17 @@ func TestAttack41_Changes(t *testing.T) {
 			}
 		}
 		got, err := change(s, proofs(later.Add(-account.Fresh+1), number))
-		if err != nil || got.Epoch <= s.Epoch || len(got.Sessions) != 0 {
+		if err != nil || got.Epoch <= s.Epoch || len(got.Browsers) != 0 {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
-		if _, ok := got.Session(id, s.Epoch, 30*day, later); ok {
+		if _, ok := live(got, id, s.Epoch, 30*day, later); ok {
 			t.Errorf("%s: a copied cookie lives", name)
 		}
-		if _, ok := got.Session(id, got.Epoch, 30*day, later); ok {
+		if _, ok := live(got, id, got.Epoch, 30*day, later); ok {
 			t.Errorf("%s: the session lives", name)
 		}
 	}
-	taken, err := s.Add(other, proofs(later, number), later)
+	taken, err := s.Add(proofs(later, other)[0], proofs(later, number), later, later)
 	if err != nil || taken.Phone() != other {
 		t.Fatal(taken, err)
 	}
@@ -242,37 +252,43 @@ func TestAttack41_Changes(t *testing.T) {
 	}
 }
 
+// live returns the browser with an id if it has a session.
+func live(s account.State, id account.SessionID, epoch int64, lifetime time.Duration, now time.Time) (account.Browser, bool) {
+	b, ok := s.Browser(id, epoch, now)
+	return b, ok && b.SignedIn(lifetime, now)
+}
+
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	first := account.NewSessionID()
-	s := made(t, number).SignIn(proofs(noon, number), first, "shop", noon)
+	s := made(t, number).SignIn(account.Entry{Proofs: proofs(noon, number), ID: first, Client: "shop"}, noon)
 	for at, want := range map[time.Duration]bool{0: true, time.Hour - 1: true, time.Hour: false, -time.Hour: false} {
-		if _, ok := s.Session(first, s.Epoch, time.Hour, noon.Add(at)); ok != want {
+		if _, ok := live(s, first, s.Epoch, time.Hour, noon.Add(at)); ok != want {
 			t.Errorf("after %v: %t", at, ok)
 		}
 	}
-	if _, ok := s.Session(account.NewSessionID(), s.Epoch, time.Hour, noon); ok {
+	if _, ok := live(s, account.NewSessionID(), s.Epoch, time.Hour, noon); ok {
 		t.Error("an id that the account does not have")
 	}
-	if _, ok := s.SignOut().Session(first, s.Epoch, time.Hour, noon); ok {
+	if _, ok := live(s.SignOut(), first, s.Epoch, time.Hour, noon); ok {
 		t.Error("signed out everywhere")
 	}
-	if _, ok := s.End(first).Session(first, s.Epoch, time.Hour, noon); ok {
+	if _, ok := live(s.End(first), first, s.Epoch, time.Hour, noon); ok {
 		t.Error("ended")
 	}
-	b, _ := s.Session(first, s.Epoch, time.Hour, noon)
+	b, _ := live(s, first, s.Epoch, time.Hour, noon)
 	out := s.SignOut().Stay(b)
-	if _, ok := out.Session(first, out.Epoch, time.Hour, noon); !ok {
+	if _, ok := live(out, first, out.Epoch, time.Hour, noon); !ok {
 		t.Error("the session that stays is gone")
 	}
-	if _, ok := out.Session(first, s.Epoch, time.Hour, noon); ok {
+	if _, ok := live(out, first, s.Epoch, time.Hour, noon); ok {
 		t.Error("the cookie from before lives")
 	}
-	for range account.MaxSessions {
-		s = s.SignIn(proofs(noon, number), account.NewSessionID(), "shop", noon)
+	for range account.MaxBrowsers {
+		s = s.SignIn(account.Entry{Proofs: proofs(noon, number), ID: account.NewSessionID(), Client: "shop"}, noon)
 	}
-	if _, ok := s.Session(first, s.Epoch, time.Hour, noon); ok || len(s.Sessions) != account.MaxSessions {
-		t.Errorf("%d sessions, and the oldest one lives: %t", len(s.Sessions), ok)
+	if _, ok := live(s, first, s.Epoch, time.Hour, noon); ok || len(s.Browsers) != account.MaxBrowsers {
+		t.Errorf("%d sessions, and the oldest one lives: %t", len(s.Browsers), ok)
 	}
 }
 
@@ -316,7 +332,7 @@ func TestR23_PairwiseSubjects(t *testing.T) {
 			}
 		}
 	}
-	moved, _ := made(t, number).Add(other, proofs(noon, number), noon)
+	moved, _ := made(t, number).Add(proofs(noon, other)[0], proofs(noon, number), noon, noon)
 	if moved.Subject("x") != made(t, number).Subject("x") {
 		t.Error("the subject changes with the number")
 	}
@@ -344,8 +360,45 @@ func TestMethods(t *testing.T) {
 		{[]account.Proof{by(channel.SMS), by(channel.Call)}, "otp sms tel"}, // one number is one thing
 		{[]account.Proof{by(channel.WhatsApp), {Kind: account.Recovery}}, "otp mfa"},
 	} {
-		if got := strings.Join(account.Methods(tc.proofs), " "); got != tc.want {
+		if got := strings.Join(account.Methods(tc.proofs, strings.HasSuffix(tc.want, "mfa")), " "); got != tc.want {
 			t.Errorf("%+v: %q, want %q", tc.proofs, got, tc.want)
+		}
+	}
+}
+
+// Two things count as two if they are of two kinds, and none of them was made by whoever has stolen the other one.
+func TestStrong(t *testing.T) {
+	t.Parallel()
+	at := noon.Add(2 * day)
+	s, err := made(t, number, mail).Add(proofs(at, other)[0], proofs(at, mail), at, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, lately := account.Has{App: true, AppSince: noon, Recovery: true, RecoverySince: noon}, account.Has{App: true, AppSince: at.Add(-time.Minute), Recovery: true, RecoverySince: at.Add(-time.Minute)}
+	for name, tc := range map[string]struct {
+		proofs []string
+		has    account.Has
+		strong bool
+		canBe  bool
+	}{
+		"nothing":                                  {nil, account.Has{}, false, true},
+		"a mail":                                   {[]string{mail}, account.Has{}, false, false}, // the number is new
+		"a mail, and there is an app":              {[]string{mail}, old, false, true},
+		"a mail, and there is a new app":           {[]string{mail}, lately, false, false},
+		"a mail and an app":                        {[]string{mail, "app"}, old, true, true},
+		"a mail and a new app":                     {[]string{mail, "new app"}, lately, false, false},
+		"a mail and a new app beside an older one": {[]string{mail, "new app"}, old, false, true},
+		"a mail and a new number":                  {[]string{mail, other}, account.Has{}, false, false},
+		"a mail and the number that it had":        {[]string{mail, number}, account.Has{}, true, false},
+		"a mail and new recovery codes":            {[]string{mail, "new recovery"}, lately, false, false},
+		"an app and recovery codes":                {[]string{"app", "recovery"}, old, true, true},
+		"a new number, a new app, and a mail":      {[]string{other, "new app", mail}, lately, false, false},
+	} {
+		if got := s.Strong(proofs(at, tc.proofs...), at); got != tc.strong {
+			t.Errorf("%s: strong %t", name, got)
+		}
+		if got := s.CanBeStronger(proofs(at, tc.proofs...), tc.has, at); got != tc.canBe {
+			t.Errorf("%s: can be stronger %t", name, got)
 		}
 	}
 }
@@ -356,7 +409,7 @@ func TestAttack41_ReplacedAndNew(t *testing.T) {
 	t.Parallel()
 	at := noon.Add(2 * day)
 	thief := proofs(at, number) // the person's phone was in his hand
-	s, err := made(t, number).Add("thief@example.com", thief, at)
+	s, err := made(t, number).Add(proofs(at, "thief@example.com")[0], thief, at, at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,9 +418,9 @@ func TestAttack41_ReplacedAndNew(t *testing.T) {
 	if err != nil || s.Opens("thief@example.com") {
 		t.Errorf("an address that was not held is not gone: %+v, %v", s.Addresses, err)
 	}
-	s, err = made(t, number).Add(other, thief, at)
+	s, err = made(t, number).Add(proofs(at, other)[0], thief, at, at)
 	if err == nil {
-		s, err = s.Add("+919876543210", proofs(at.Add(time.Minute), number), at.Add(time.Minute))
+		s, err = s.Add(proofs(at.Add(time.Minute), "+919876543210")[0], proofs(at.Add(time.Minute), number), at.Add(time.Minute), at.Add(time.Minute))
 	}
 	if err == nil {
 		s, err = s.Undo(number, proofs(later, number), later)
@@ -375,28 +428,124 @@ func TestAttack41_ReplacedAndNew(t *testing.T) {
 	if err != nil || s.Phone() != number || len(s.Addresses) != 1 {
 		t.Errorf("after the undo: %+v, %v", s.Addresses, err)
 	}
-	held, err := made(t, number).Add(other, thief, at)
+	held, err := made(t, number).Add(proofs(at, other)[0], thief, at, at)
 	if err == nil {
-		held, err = held.Add("+919876543210", proofs(at.Add(day-time.Minute), number), at.Add(day-time.Minute))
+		held, err = held.Add(proofs(at.Add(day-time.Minute), "+919876543210")[0], proofs(at.Add(day-time.Minute), number), at.Add(day-time.Minute), at.Add(day-time.Minute))
 	}
 	if late := at.Add(day + time.Hour); err != nil || held.Settle(late).Opens(other) {
 		t.Errorf("an address that was new when it was replaced: %+v, %v", held.Addresses, err)
 	}
 }
 
-// A change does not rely on an authenticator app, which may be as new as the thief's wish.
-func TestRelies_OnAddressesAlone(t *testing.T) {
+// A change relies on an app or recovery codes that were held for a day, and on none that a thief has just added.
+func TestRelies_OnWhatWasHeld(t *testing.T) {
 	t.Parallel()
-	if made(t, number).Relies(proofs(noon, "app", "recovery"), noon) || !made(t, number).Relies(proofs(noon, number), noon) {
-		t.Error("another thing than an address is relied on")
+	aged := func(kind account.Kind, age time.Duration) account.Proof {
+		return account.Proof{Kind: kind, At: noon, Since: noon.Add(-age)}
+	}
+	for name, tc := range map[string]struct {
+		proof account.Proof
+		want  bool
+	}{
+		"an address that the account was made with": {proof(number, noon), true},
+		"an address of somebody else's":             {proof(other, noon), false},
+		"an app of a day":                           {aged(account.App, day), true},
+		"a newer app":                               {aged(account.App, day-1), false},
+		"recovery codes of a day":                   {aged(account.Recovery, day), true},
+		"newer recovery codes":                      {aged(account.Recovery, day-1), false},
+		"an app of which nothing is known":          {account.Proof{Kind: account.App, At: noon}, false},
+	} {
+		if got := made(t, number).Relies([]account.Proof{tc.proof}, noon); got != tc.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+// What was added lately needs something beside it that was held for a day, also in a known browser.
+func TestSuffices_NewFactors(t *testing.T) {
+	t.Parallel()
+	at := noon.Add(2 * day)
+	s, err := made(t, number).Add(proofs(at, mail)[0], proofs(at, number), at, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	has, known := account.Has{App: true, AppSince: noon, Recovery: true, RecoverySince: noon}, account.Seen{Known: true}
+	for name, tc := range map[string]struct {
+		proofs []string
+		seen   account.Seen
+		want   bool
+	}{
+		"a new app in a known browser":                      {[]string{"new app"}, known, false},
+		"an app of a day in a known browser":                {[]string{"app"}, known, true},
+		"an app of a day elsewhere":                         {[]string{"app"}, account.Seen{}, false},
+		"new recovery codes in a known browser":             {[]string{"new recovery"}, known, false},
+		"a new address and a new app":                       {[]string{mail, "new app"}, known, false},
+		"a new address, a new app, and new recovery codes":  {[]string{mail, "new app", "new recovery"}, known, false},
+		"a new address and an app of a day":                 {[]string{mail, "app"}, account.Seen{}, true},
+		"a new address and an address of a day":             {[]string{mail, number}, account.Seen{}, true},
+		"a new address on a remembered device":              {[]string{mail}, account.Seen{Known: true, Trusted: true}, true},
+		"a new app on a remembered device":                  {[]string{"new app"}, account.Seen{Known: true, Trusted: true}, false},
+		"nothing on a remembered device":                    {nil, account.Seen{Known: true, Trusted: true}, false},
+		"an address of somebody else's on a trusted device": {[]string{other}, account.Seen{Known: true, Trusted: true}, false},
+	} {
+		if got := s.Suffices(proofs(at, tc.proofs...), has, tc.seen, stale, at); got != tc.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+// A browser gets another id with each sign-in. Whoever comes with the one before has a copy: then the account knows
+// neither.
+func TestBrowsers_ACopyEndsBoth(t *testing.T) {
+	t.Parallel()
+	first, second := account.NewSessionID(), account.NewSessionID()
+	in := account.Entry{Proofs: proofs(noon, number, mail), Client: "shop", ID: first, Strong: true, Trust: true, Label: "Firefox, Android"}
+	s := made(t, number, mail).SignIn(in, noon)
+	b, ok := s.Browser(first, s.Epoch, noon)
+	if !ok || !b.Trusted(day, noon.Add(day-1)) || b.Trusted(day, noon.Add(day)) || b.Label != in.Label || !b.Strong || b.ByTrust {
+		t.Fatalf("%+v, %t", b, ok)
+	}
+	s = s.SignIn(account.Entry{Proofs: proofs(noon, number), Client: "shop", Before: first, ID: second, Strong: true, ByTrust: true, Trust: true}, noon.Add(time.Hour))
+	if _, ok := s.Browser(first, s.Epoch, noon); ok || len(s.Browsers) != 1 {
+		t.Fatal("the id from before is known")
+	}
+	if b, ok := s.Browser(second, s.Epoch, noon.Add(time.Hour)); !ok || !b.TrustedAt.Equal(noon) || !b.Strong {
+		t.Fatalf("use has made the device new, or forgotten it: %+v, %t", b, ok)
+	}
+	copied := s.SignIn(account.Entry{Proofs: proofs(noon, number), Client: "shop", Before: first, ID: account.NewSessionID()}, noon.Add(2*time.Hour))
+	if _, ok := copied.Browser(second, s.Epoch, noon.Add(2*time.Hour)); ok {
+		t.Error("the browser is known after a copy of its cookie was used")
+	}
+	for _, b := range copied.Browsers {
+		if !b.TrustedAt.IsZero() {
+			t.Error("the copy is remembered")
+		}
+	}
+	if _, ok := s.Browser(second, s.Epoch, noon.Add(account.KnownFor)); ok || len(s.Settle(noon.Add(time.Hour+account.KnownFor)).Browsers) > 0 {
+		t.Error("known for ever")
+	}
+	for name, s := range map[string]account.State{
+		"forgotten": s.Forget(second), "by its name": s.ForgetRef(s.BrowserRef(s.Browsers[0])), "everywhere": s.SignOut(), "another factor": s.Changed(),
+		"a shared device": s.SignIn(account.Entry{Proofs: proofs(noon, number), Before: second}, noon),
+	} {
+		if _, ok := s.Browser(second, s.Epoch, noon.Add(time.Hour)); ok {
+			t.Errorf("%s: the browser is known", name)
+		}
+	}
+	if b, _ := s.Changed().Stay(s.Browsers[0]).Browser(second, s.Epoch+1, noon.Add(time.Hour)); !b.TrustedAt.IsZero() || b.Strong || !b.SignedIn(day, noon.Add(time.Hour)) {
+		t.Errorf("in the browser of a change: %+v", b)
+	}
+	one := s.SignIn(account.Entry{Proofs: proofs(noon, number), Client: "shop", ID: account.NewSessionID(), Trust: true}, noon)
+	if last := one.Browsers[len(one.Browsers)-1]; !last.TrustedAt.IsZero() {
+		t.Error("a device is remembered after one proof")
 	}
 }
 
 // An address that replaces one that was only given makes that go, and nothing puts it back.
 func TestAdd_OverGiven(t *testing.T) {
 	t.Parallel()
-	s := given(t, number, mail).SignIn(proofs(noon, number), account.SessionID{}, "shop", noon)
-	s, err := s.Add("bob@example.com", proofs(noon, number), noon.Add(time.Second))
+	s := given(t, number, mail).SignIn(account.Entry{Proofs: proofs(noon, number), Client: "shop"}, noon)
+	s, err := s.Add(proofs(noon.Add(time.Second), "bob@example.com")[0], proofs(noon, number), noon.Add(time.Second), noon.Add(time.Second))
 	if err != nil || len(s.Addresses) != 2 || s.Email() != "bob@example.com" {
 		t.Errorf("%+v, %v", s.Addresses, err)
 	}
@@ -413,11 +562,11 @@ func TestChanges_Property(t *testing.T) {
 			a, p := rapid.SampledFrom(addresses).Draw(t, "address"), proofs(now, rapid.SampledFrom(addresses).Draw(t, "proof"))
 			before, changed := s.Settle(now), account.State{}
 			id := account.NewSessionID()
-			withSession := before.SignIn(nil, id, "shop", now)
+			withSession := before.SignIn(account.Entry{ID: id, Client: "shop"}, now)
 			var err error
 			switch rapid.IntRange(0, 2).Draw(t, "change") {
 			case 0:
-				changed, err = withSession.Add(a, p, now)
+				changed, err = withSession.Add(proofs(now, a)[0], p, now, now)
 			case 1:
 				changed, err = withSession.Remove(a, p, now)
 			case 2:
@@ -442,7 +591,7 @@ func TestChanges_Property(t *testing.T) {
 				t.Fatalf("%d present addresses: %+v", present, changed.Addresses)
 			}
 			if !slices.EqualFunc(changed.Addresses, before.Addresses, func(a, b account.Address) bool { return a == b }) {
-				if _, lives := changed.Session(id, withSession.Epoch, day, now); lives {
+				if _, lives := live(changed, id, withSession.Epoch, day, now); lives {
 					t.Fatal("a session outlives the change")
 				}
 				if !before.Relies(p, now) {

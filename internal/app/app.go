@@ -154,9 +154,9 @@ func New(s config.Settings, p Parts) *handler.API {
 func newSignIn(s config.Settings, p Parts, visits visit.Site, people *users.Service, registered *user.Store) *oidc.SignIn {
 	accounts := &signin.Accounts{Table: p.Table, Keys: p.Keys, Users: registered}
 	return &oidc.SignIn{
-		Site: visits, Accounts: accounts, Users: people, Guard: visits.Send.Guard, Session: s.SignIn.Session, Stale: s.SignIn.StaleAddress,
+		Site: visits, Accounts: accounts, Users: people, Guard: visits.Send.Guard, Session: s.SignIn.Session, Stale: s.SignIn.StaleAddress, TrustFor: s.SignIn.RememberDevice,
 		Provider: &oidc.Provider{
-			Issuer: s.PublicURL + oidc.Path, Clients: s.Clients, Keys: SigningKeys(p), Grants: &grant.Store{Table: p.Table, Keys: p.Keys, Now: p.Now},
+			SignUp: s.SignIn.SignUp, Issuer: s.PublicURL + oidc.Path, Clients: s.Clients, Keys: SigningKeys(p), Grants: &grant.Store{Table: p.Table, Keys: p.Keys, Now: p.Now},
 			People: accounts, TestNumbers: s.TestNumbers, Renderer: visits.Renderer, Look: visits.Look, Now: p.Now,
 		},
 	}

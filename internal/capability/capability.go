@@ -30,6 +30,7 @@ const (
 	SignIn     Kind = "sign-in"      // the state of a page of a sign-in
 	SignInLink Kind = "sign-in link" // a magic link of a sign-in
 	Account    Kind = "account"      // the cookie of a browser in which a person is signed in
+	Factors    Kind = "factors"      // the state of a page on which a person sets up the factors of their account
 	Logout     Kind = "logout"       // the request of an app to sign out, in the form that asks the person
 )
 

@@ -16,6 +16,20 @@ import (
 	"twofa/internal/texts"
 )
 
+// requiredAddresses finds the clients that require addresses which no code reaches.
+func requiredAddresses(s *Settings, faults *Faults) {
+	if s.Clients == nil {
+		return
+	}
+	for _, c := range s.Clients.Clients() {
+		for _, kind := range c.Require {
+			if !slices.ContainsFunc(s.Channels, func(by channel.Channel) bool { return by.NeedsEmail() == (kind == "email") }) {
+				faults.add("TWOFA_CHANNELS", "has no channel that reaches the %s that the client %q requires: people could not sign in to it", map[string]string{"email": "e-mail address", "phone": "phone number"}[kind], c.ID)
+			}
+		}
+	}
+}
+
 // channels reads the workflow and the settings that its channels need.
 func (e environment) channels(s *Settings, now time.Time, faults *Faults) {
 	for name := range strings.SplitSeq(cmp.Or(e.Channels, string(channel.WhatsApp)), ",") {
@@ -26,6 +40,7 @@ func (e environment) channels(s *Settings, now time.Time, faults *Faults) {
 		}
 		s.Channels = append(s.Channels, c)
 	}
+	requiredAddresses(s, faults)
 	phones := slices.ContainsFunc(s.Channels, func(c channel.Channel) bool { return !c.NeedsEmail() }) ||
 		slices.ContainsFunc(providers, func(p provider) bool { return p.account(e) != "" })
 	mail := slices.Contains(s.Channels, channel.Email) || e.SMTPURL != "" || e.EmailFrom != ""

@@ -80,6 +80,7 @@ type environment struct {
 	Session           string `envconfig:"TWOFA_SESSION"`
 	StaleAddress      string `envconfig:"TWOFA_STALE_ADDRESS"`
 	SignUp            string `envconfig:"TWOFA_SIGNUP"`
+	RememberDevice    string `envconfig:"TWOFA_REMEMBER_DEVICE"`
 
 	MaxSendsPerIP           string `envconfig:"TWOFA_MAX_SENDS_PER_IP"`
 	MaxSendsPerIPPerDay     string `envconfig:"TWOFA_MAX_SENDS_PER_IP_PER_DAY"`

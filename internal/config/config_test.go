@@ -132,7 +132,7 @@ var working = map[string]struct {
 			MaxSends: 1, MaxSendsPerDay: 7, ResendAfter: 0,
 		},
 		Limits: guard.Limits{PerIP: 30, PerIPPerDay: 200, PagePerIP: 10, PagePerIPPerDay: 50, AnonymousPerDay: 5000},
-		SignIn: config.SignIn{Session: 30 * 24 * time.Hour, StaleAddress: 43800 * time.Hour},
+		SignIn: config.SignIn{Session: 30 * 24 * time.Hour, StaleAddress: 43800 * time.Hour, SignUp: true, RememberDevice: 2160 * time.Hour},
 	}},
 	"own_connection": {secret1, ownDefaults(func(s *config.Settings) {
 		s.Store, s.Tables = "azure", azuretable.Options{ConnectionString: "UseDevelopmentStorage=true", Setting: "TWOFA_TABLES_CONNECTION", TablePrefix: "twofa"}

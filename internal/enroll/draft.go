@@ -7,6 +7,7 @@
 package enroll
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -27,6 +28,8 @@ type Draft struct {
 	Name   string      `json:"name"`   // of the user
 	Since  time.Time   `json:"since"`  // when the user was registered
 	Issuer string      `json:"issuer"` // as apps show it
+	// Account is what apps show beside the issuer, "" for the name.
+	Account string `json:"account,omitzero"`
 	// Apps are the user's confirmed apps, the oldest first. Removed are the ids of those that
 	// will be removed.
 	Apps    []App    `json:"apps,omitzero"`
@@ -79,6 +82,9 @@ var errDraft = errors.New("enroll: not an encoded draft")
 // user's recovery codes can be used.
 func Begin(key otp.UserKey, u user.User, issuer string, codesLeft int) Draft {
 	d := Draft{User: key, Name: u.Name, Since: u.CreatedAt, Issuer: issuer, CodesLeft: codesLeft}
+	if !u.Account.IsZero() { // an account of sign-in has a name that nobody knows
+		d.Account = cmp.Or(u.Account.Email(), u.Account.Phone())
+	}
 	for _, a := range u.TOTP.Confirmed() {
 		d.Apps = append(d.Apps, App{ID: a.ID, Name: a.Name, At: a.ConfirmedAt})
 	}
@@ -166,7 +172,7 @@ func (d Draft) URI() string {
 	if d.Pending == nil {
 		return ""
 	}
-	return d.Pending.authenticator().URI(d.Issuer, d.Name)
+	return d.Pending.authenticator().URI(d.Issuer, cmp.Or(d.Account, d.Name))
 }
 
 // Key is the secret for people who cannot scan it: base32 in groups of four.

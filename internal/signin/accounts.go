@@ -123,7 +123,13 @@ func (s *Accounts) Person(ctx context.Context, key otp.UserKey) (account.State, 
 
 // Has is which factors the user of an account has that need no message.
 func Has(u user.User) account.Has {
-	return account.Has{App: len(u.TOTP.Confirmed()) > 0, Recovery: u.Recovery.Left() > 0}
+	has := account.Has{Recovery: u.Recovery.Left() > 0, RecoverySince: u.Recovery.MadeAt}
+	for _, a := range u.TOTP.Confirmed() {
+		if !has.App || a.ConfirmedAt.Before(has.AppSince) {
+			has.App, has.AppSince = true, a.ConfirmedAt
+		}
+	}
+	return has
 }
 
 func errNoAccount() error {
@@ -159,9 +165,7 @@ func (s *Accounts) Tidy(ctx context.Context, before account.State, after user.Us
 		if _, has := after.Account.Find(a.Text); has {
 			continue
 		}
-		if err := s.release(ctx, a.Text, after.Name, now); err != nil {
-			reqlog.Add(ctx, slog.String("not_released", err.Error()))
-		}
+		s.Release(ctx, a.Text, after.Name, now)
 	}
 }
 
@@ -197,6 +201,14 @@ func (s *Accounts) Claim(ctx context.Context, address, name string, given bool, 
 		return next, nil
 	})
 	return err
+}
+
+// Release takes back a claim of an address that the account does not get after all. One that stays because storage
+// fails leads nowhere, and the log says so.
+func (s *Accounts) Release(ctx context.Context, address, name string, now time.Time) {
+	if err := s.release(ctx, address, name, now); err != nil {
+		reqlog.Add(ctx, slog.String("not_released", err.Error()))
+	}
 }
 
 // release removes an index row, if it still leads to the account. Two round trips.

@@ -75,7 +75,7 @@ func (k *kit) prove(address string, at time.Time) user.User {
 		k.Fatal(err)
 	}
 	u, err := k.Change(k.Context(), k.Key(u.Name), at, func(u user.User) (user.User, error) {
-		u.Account = u.Account.SignIn([]account.Proof{{Kind: account.KindOf(address), Address: address, At: at}}, account.SessionID{}, "shop", at)
+		u.Account = u.Account.SignIn(account.Entry{Proofs: []account.Proof{{Kind: account.KindOf(address), Address: address, At: at}}, Client: "shop"}, at)
 		return u, nil
 	})
 	if err != nil {
@@ -236,7 +236,7 @@ func TestUnlock(t *testing.T) {
 		t.Fatal(ok, err)
 	}
 	u := k.find(number, late)
-	if !u.Account.Suffices([]account.Proof{{Kind: account.Phone, Address: number, At: late}}, account.Has{App: true}, false, 90*24*time.Hour, late) {
+	if !u.Account.Suffices([]account.Proof{{Kind: account.Phone, Address: number, At: late}}, account.Has{App: true}, account.Seen{}, 90*24*time.Hour, late) {
 		t.Error("the address does not suffice")
 	}
 	k.give(signin.Given{Phone: number, Email: mail}, signin.Changed)
@@ -322,11 +322,16 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
+// asked is a code for an address.
+func asked(address string, silent, known bool) signin.Asked {
+	return signin.Asked{Address: address, Silent: silent, Known: known, ID: "VE1", At: noon}
+}
+
 // A draft keeps proofs of one account in one state, and those of another address are dropped. Once somebody has
 // signed in, nothing can be added to it.
 func TestDraft(t *testing.T) {
 	t.Parallel()
-	d, err := signin.Draft{}.Ask(number, false, true, 1).Prove("a", 1, account.Proof{Kind: account.Phone, Address: number})
+	d, err := signin.Draft{}.Ask(asked(number, false, true), 1).Prove("a", 1, account.Proof{Kind: account.Phone, Address: number})
 	for _, at := range []time.Time{{}, noon} {
 		if err == nil {
 			d, err = d.Prove("a", 1, account.Proof{Kind: account.App, At: at})
@@ -342,7 +347,7 @@ func TestDraft(t *testing.T) {
 	if again, err := signin.Decode(text); err != nil || len(again.Proofs) != 2 || again.Account != "a" || again.Epoch != 1 || !again.Known {
 		t.Errorf("%+v, %v", again, err)
 	}
-	in, err := d.SignIn(d, true, true)
+	in, err := d.SignIn(d, true)
 	if err != nil || !in.SignedIn || !in.Session {
 		t.Fatalf("%+v, %v", in, err)
 	}
@@ -350,20 +355,20 @@ func TestDraft(t *testing.T) {
 	_, refused["of another account"] = d.Prove("b", 1, account.Proof{Kind: account.Email})
 	_, refused["after a change of the account"] = d.Prove("a", 2, account.Proof{Kind: account.Email})
 	_, refused["after the sign-in"] = in.Prove("a", 1, account.Proof{Kind: account.Email})
-	_, refused["another message after the sign-in"] = in.More("a", mail, false, 1)
-	_, refused["another message after a change of the account"] = d.More("a", mail, false, 2)
-	_, refused["another message for another account"] = d.More("b", mail, false, 1)
-	_, refused["another message before a proof"] = signin.Draft{}.More("", mail, false, 0)
-	_, refused["a sign-in after another address was typed"] = d.Ask(mail, false, false, 1).SignIn(d, true, true)
+	_, refused["another message after the sign-in"] = in.More("a", asked(mail, false, false), 1)
+	_, refused["another message after a change of the account"] = d.More("a", asked(mail, false, false), 2)
+	_, refused["another message for another account"] = d.More("b", asked(mail, false, false), 1)
+	_, refused["another message before a proof"] = signin.Draft{}.More("", asked(mail, false, false), 0)
+	_, refused["a sign-in after another address was typed"] = d.Ask(asked(mail, false, false), 1).SignIn(d, true)
 	for what, err := range refused {
 		if !errors.Is(err, signin.ErrOtherAccount) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if same := d.Ask(number, false, true, 1); len(same.Proofs) != 2 {
+	if same := d.Ask(asked(number, false, true), 1); len(same.Proofs) != 2 {
 		t.Error("a new code drops the proofs")
 	}
-	for what, d := range map[string]signin.Draft{"another address": d.Ask(mail, true, false, 1), "after the sign-in": in.Ask(number, true, false, 1), "after a change of the account": d.Ask(number, true, false, 2)} {
+	for what, d := range map[string]signin.Draft{"another address": d.Ask(asked(mail, true, false), 1), "after the sign-in": in.Ask(asked(number, true, false), 1), "after a change of the account": d.Ask(asked(number, true, false), 2)} {
 		if len(d.Proofs) != 0 || d.Account != "" || !d.Silent || d.Known || d.SignedIn || d.Session {
 			t.Errorf("%s: %+v", what, d)
 		}

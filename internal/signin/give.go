@@ -79,32 +79,48 @@ func (s *Accounts) Give(ctx context.Context, g Given, now time.Time) (Result, er
 	if err != nil {
 		return "", err
 	}
-	name := cmp.Or(g.Account, NewName())
-	if exists {
-		name = found.Name
-		if _, changed, err := give(found, g, now); err != nil || !changed {
-			return Unchanged, err
-		}
+	if !exists {
+		return Added, s.Make(ctx, g, now)
 	}
+	if _, changed, err := give(found, g, now); err != nil || !changed {
+		return Unchanged, err
+	}
+	if err := s.claimAll(ctx, g, found.Name, now); err != nil {
+		return "", err
+	}
+	_, err = s.Change(ctx, s.Key(found.Name), now, func(u user.User) (user.User, error) {
+		next, _, err := give(u, g, now)
+		return next, err
+	})
+	return Changed, err
+}
+
+// claimAll claims the addresses for an account, as addresses that were given.
+func (s *Accounts) claimAll(ctx context.Context, g Given, name string, now time.Time) error {
 	for _, a := range g.Addresses() {
 		if err := s.Claim(ctx, a, name, true, now); err != nil {
-			return "", err
+			return err
 		}
 	}
-	if exists {
-		_, err := s.Change(ctx, s.Key(name), now, func(u user.User) (user.User, error) {
-			next, _, err := give(u, g, now)
-			return next, err
-		})
-		return Changed, err
+	return nil
+}
+
+// Make adds an account, and never changes one of another name. Whoever has proven one of its addresses signs in to it.
+// It may be called again with the same. Four round trips. The error is ErrTaken, or one of storage.
+func (s *Accounts) Make(ctx context.Context, g Given, now time.Time) error {
+	name := cmp.Or(g.Account, NewName())
+	if err := s.claimAll(ctx, g, name, now); err != nil {
+		return err
 	}
-	_, err = s.Users.Put(ctx, s.Key(name), func(user.User) (user.User, error) {
-		u := user.User{Directory: Directory, Name: name, CreatedAt: window.Stamp(now), UpdatedAt: window.Stamp(now)}
-		_, _ = rand.Read(u.Account.Seed[:]) // never fails: crypto/rand ends the process instead
+	_, err := s.Users.Put(ctx, s.Key(name), func(u user.User) (user.User, error) {
+		if u.Account.IsZero() { // else Make was called twice
+			u = user.User{Directory: Directory, Name: name, CreatedAt: window.Stamp(now), UpdatedAt: window.Stamp(now)}
+			_, _ = rand.Read(u.Account.Seed[:]) // never fails: crypto/rand ends the process instead
+		}
 		u, _, err := give(u, g, now)
 		return InStep(u), err
 	})
-	return Added, err
+	return err
 }
 
 // ownerOf returns the account that has one of the addresses. The error is ErrTwo if two have them.
@@ -149,8 +165,8 @@ func give(u user.User, g Given, now time.Time) (next user.User, changed bool, er
 	return next, changed, nil
 }
 
-// Lookup returns the account that has an address, also if the address does not open it. So it is for the
-// operator's eyes alone: a number that was mistyped belongs to somebody else.
+// Lookup returns the account that has an address, also if the address does not open it. So what
+// it has is for the operator's eyes alone: a number that was mistyped belongs to somebody else.
 func (s *Accounts) Lookup(ctx context.Context, address string, now time.Time) (u user.User, ok bool, err error) {
 	return s.ownerOf(ctx, []string{address}, now)
 }

@@ -198,7 +198,6 @@ var pageKeys = map[string][]string{
 	"page_account_seen":             {"date"},
 	"page_account_out":              nil,
 	"page_account_trusted":          {"date"},
-	"page_account_sessions":         {"count"},
 	"page_account_saved":            nil,
 	"page_signout":                  nil,
 	"page_signout_all":              nil,

@@ -66,6 +66,7 @@ func (v *Visit) GiveSession() error {
 		return err
 	}
 	v.NewCookies = append(v.NewCookies, v.Cookies.New(sessionName(c.Session), text, keepSession))
+	v.Browser = session.HashOf(string(c.Browser[:]))
 	return nil
 }
 

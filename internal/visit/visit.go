@@ -73,6 +73,7 @@ type View struct {
 	Fault   *web.Fault `json:"f,omitzero"`
 	Notice  string     `json:"n,omitzero"`
 	Typed   string     `json:"t,omitzero"` // what the person typed, except codes
+	Name    string     `json:"p,omitzero"` // the person's, as they typed it beside Typed
 	Country string     `json:"c,omitzero"`
 	Dead    bool       `json:"d,omitzero"` // the code cannot be used any more
 	End     string     `json:"e,omitzero"` // the reason of an end

@@ -9,6 +9,9 @@ import (
 // nameFault is the key of the only fault of a ScanScreen that is one of the name.
 const nameFault = "page_error_name"
 
+// personFault is the key of the only fault of a SignUpScreen that is one of the name.
+const personFault = "page_error_person"
+
 // describeMore is describe for links, enrolments and answers to other sites.
 func (s *screen) describeMore(of any) string {
 	switch v := of.(type) {
@@ -49,19 +52,24 @@ func (s screen) Link() template.URL {
 
 // Since is when an app was added: a date that reads alike in every language.
 func (s screen) Since(a App) string {
-	return s.texts.Text("page_enroll_since", map[string]string{"date": a.Since.UTC().Format("2006-01-02")})
+	return s.dated("page_enroll_since", a.Since)
 }
 
 // CodesLeft is how many recovery codes are left.
 func (s screen) CodesLeft() string {
-	switch v, _ := s.S.(AppsScreen); {
-	case v.NewCodes:
-		return s.T("page_codes_made")
-	case v.CodesLeft == 0:
-		return s.T("page_codes_none")
-	default:
-		return s.texts.Text("page_codes_left", map[string]string{"left": strconv.Itoa(v.CodesLeft)})
+	left := 0
+	switch v := s.S.(type) {
+	case AppsScreen:
+		if left = v.CodesLeft; v.NewCodes {
+			return s.T("page_codes_made")
+		}
+	case AccountScreen:
+		left = v.CodesLeft
 	}
+	if left == 0 {
+		return s.T("page_codes_none")
+	}
+	return s.texts.Text("page_codes_left", map[string]string{"left": strconv.Itoa(left)})
 }
 
 // File is the text of the file with the recovery codes.

@@ -51,7 +51,7 @@ func hostile(text string) (web.Look, map[string]any) {
 		"second":  web.SecondScreen{App: text, Recovery: text, Messages: []web.MessageForm{{ID: text, To: text, Form: f}, {ID: text, To: text, Email: true, Form: f}}, Fault: fault, Cancel: f},
 		"consent": web.ConsentScreen{Phone: true, Email: true, Profile: true, PhoneNumber: text, EmailAddress: text, Name: text, Allow: f, Deny: f, Fault: fault},
 		"account": web.AccountScreen{
-			Name: text, AddPhone: &f, AddEmail: &f, SignOut: f, SignOutAll: f, Erase: f, Apps: []string{text}, Sessions: 1, Fault: fault,
+			Name: text, AddPhone: &f, AddEmail: &f, SignOut: f, SignOutAll: f, Erase: f, Rename: f, Factors: f, Apps: []web.AccountApp{{ID: text, Brand: text, Withdraw: f}}, Browsers: []web.AccountBrowser{{ID: text, Forget: f, Label: text, App: text}}, Fault: fault,
 			Addresses: []web.AccountAddress{{ID: text, Text: text, Remove: &f}, {ID: text, Text: text, Email: true, Undo: &f, Until: now.Add(time.Hour)}},
 		},
 		"erase":    web.EraseScreen{Erase: f, Back: text, Fault: fault},

@@ -90,6 +90,9 @@ func (s *screen) describe(of any) string {
 	switch v := of.(type) {
 	case AddressScreen:
 		s.Title, s.Lead, s.Fault = s.addressTitle(v), s.Kind("page_address_lead"), v.Fault
+		if v.Required {
+			s.Lead = s.T("page_require_lead")
+		}
 		return "address"
 	case CodeScreen:
 		s.Fault = v.Fault
@@ -124,8 +127,8 @@ func (s *screen) describeCode(v CodeScreen) {
 		s.Title = s.T("page_code_title_" + string(v.Channel))
 		s.Lead, s.LeadEnd = s.cut("page_code_lead_" + string(v.Channel))
 		s.To = v.To
-	case v.Way == WayQuiet:
-		lead := "page_quiet_lead"
+	case v.Way == WayQuiet, v.Way == WayOpen:
+		lead := "page_" + string(v.Way) + "_lead"
 		if v.Email {
 			lead += "_email"
 		}
@@ -175,12 +178,38 @@ func (s screen) FieldID() string {
 	switch v := s.S.(type) {
 	case AddressScreen:
 		return "address"
+	case SignUpScreen:
+		if s.Fault == nil || s.Fault.Key == personFault {
+			return "name"
+		}
+		return "address"
+	case NameScreen:
+		return "name"
 	case ScanScreen:
 		if v.Fault != nil && v.Fault.Key == nameFault {
 			return "name"
 		}
 	}
 	return "code"
+}
+
+// address is the fields of a screen that asks for an address.
+func (s screen) address() (v AddressScreen, ok bool) {
+	switch v := s.S.(type) {
+	case AddressScreen:
+		return v, true
+	case SignUpScreen:
+		return v.AddressScreen, true
+	}
+	return v, false
+}
+
+// AttributesOf are FieldAttributes for one of several fields.
+func (s screen) AttributesOf(field string) template.HTMLAttr {
+	if s.FieldID() != field {
+		return ""
+	}
+	return s.FieldAttributes()
 }
 
 // FieldAttributes tie the field to its error and its hint, and give it the focus if there is
@@ -214,7 +243,7 @@ func (s screen) CodeAttributes() template.HTMLAttr {
 
 // Kind is the text of an AddressScreen for the kinds of address that can be reached.
 func (s screen) Kind(key string) string {
-	v, _ := s.S.(AddressScreen)
+	v, _ := s.address()
 	switch {
 	case !v.Emails:
 		key += "_phone"
@@ -226,8 +255,7 @@ func (s screen) Kind(key string) string {
 
 // Autocomplete is the purpose of the field (WCAG 1.3.5).
 func (s screen) Autocomplete() string {
-	switch v := s.S.(type) {
-	case AddressScreen:
+	if v, ok := s.address(); ok {
 		switch {
 		case !v.Emails:
 			return "tel"
@@ -235,17 +263,16 @@ func (s screen) Autocomplete() string {
 			return "email"
 		}
 		return "username"
-	case CodeScreen:
-		if v.Way == WayRecovery {
-			return "off"
-		}
+	}
+	if v, _ := s.S.(CodeScreen); v.Way == WayRecovery {
+		return "off"
 	}
 	return "one-time-code"
 }
 
 // InputType is the type of the field of an AddressScreen.
 func (s screen) InputType() string {
-	switch v, _ := s.S.(AddressScreen); {
+	switch v, _ := s.address(); {
 	case !v.Emails:
 		return "tel"
 	case !v.Phones:
@@ -257,7 +284,7 @@ func (s screen) InputType() string {
 // InputMode is the keyboard of a phone, "" if it follows from the type of the field.
 func (s screen) InputMode() string {
 	switch v := s.S.(type) {
-	case AddressScreen:
+	case AddressScreen, SignUpScreen:
 		return ""
 	case CodeScreen:
 		if v.Digits {
@@ -269,7 +296,7 @@ func (s screen) InputMode() string {
 
 // Regions are the options of an AddressScreen.
 func (s screen) Regions() template.HTML {
-	v, _ := s.S.(AddressScreen)
+	v, _ := s.address()
 	return regions(s.texts, v.Country, v.Countries)
 }
 
@@ -310,7 +337,7 @@ func (s screen) CodeClass() string {
 // SMS is true if the browser may read the code out of a text message.
 func (s screen) SMS() bool {
 	v, _ := s.S.(CodeScreen)
-	return v.Way == WayMessage && v.Channel == channel.SMS || v.Way == WayQuiet && !v.Email
+	return v.Way == WayMessage && v.Channel == channel.SMS || (v.Way == WayQuiet || v.Way == WayOpen) && !v.Email
 }
 
 // Left is for how many seconds the code can still be used, 0 if that is not shown.

@@ -66,8 +66,10 @@ type AddressScreen struct {
 	// Back is the path of the screen before, "" if there is none.
 	Back string
 	// SignIn is true if the address is the one of an account that the person signs in to. Add is true if
-	// it becomes one of the account of a person who is signed in.
-	SignIn, Add bool
+	// it becomes one of the account of a person who is signed in, Required if the app needs it.
+	SignIn, Add, Required bool
+	// Join leads a new person to the sign-up, nil if there is none.
+	Join *Form
 }
 
 // Way is where the code of a CodeScreen comes from.
@@ -81,13 +83,15 @@ const (
 	// WayQuiet is that of a code that was perhaps not sent, because nobody may learn whether To, which is
 	// masked, has an account.
 	WayQuiet Way = "quiet"
+	// WayOpen is that of a code that was sent, whether or not To has an account. The channel is not named.
+	WayOpen Way = "open"
 )
 
 // CodeScreen asks for a code.
 type CodeScreen struct {
 	Form Form
 	Way  Way
-	// Channel and To, a masked address, are of WayMessage. WayQuiet has To, and Email for a mail.
+	// Channel and To, a masked address, are of WayMessage. WayQuiet and WayOpen have To, and Email for a mail.
 	Email   bool
 	Channel channel.Channel
 	To      string
@@ -101,8 +105,10 @@ type CodeScreen struct {
 	// Notice is the key of a text that tells what the last click did, "" for none.
 	Notice  string
 	Payment Payment
-	// AskShared asks whether other people use the device.
+	// AskShared asks whether other people use the device. AskTrust asks whether it is to be remembered until that
+	// time, zero for not.
 	AskShared bool
+	AskTrust  time.Time
 	// NewCode is in place of the field: the code cannot be used any more, and this form
 	// sends a new one. nil: the code can be used.
 	NewCode *Form
@@ -218,7 +224,9 @@ type AppsScreen struct {
 	// Changed is true if something will change when the person saves.
 	Changed bool
 	Save    Form
-	Fault   *Fault
+	// Own is true if the person goes back to their account, and not to an app.
+	Own   bool
+	Fault *Fault
 	// Notice is the key of a text that tells what the last click did, "" for none.
 	Notice string
 	Cancel Form

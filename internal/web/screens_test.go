@@ -179,7 +179,12 @@ func signInScreens() map[string]any {
 	consentNone := web.ConsentScreen{Phone: true, Email: true, Profile: true, Allow: of("allow"), Deny: of("deny"), Fault: failure}
 	account := web.AccountScreen{
 		Name: "Alice Example", AddPhone: to("phone"), AddEmail: to("email"), SignOut: of("sign-out"), SignOutAll: of("sign-out-all"), Erase: of("erase"),
-		Apps: []string{"Acme Bank", strings.Repeat("W", 64), "متجر"}, Sessions: 3, Notice: "page_account_saved",
+		Rename: of("name"), Factors: of("factors"), Authenticators: 2, CodesLeft: 10,
+		Apps: []web.AccountApp{{ID: "P0", Brand: "Acme Bank", Withdraw: of("withdraw")}, {ID: "P1", Brand: strings.Repeat("W", 64), Withdraw: of("withdraw")}, {ID: "P2", Brand: "متجر", Withdraw: of("withdraw")}},
+		Browsers: []web.AccountBrowser{
+			{ID: "B0", Forget: of("forget"), Label: "Firefox, Android", App: "Acme Bank", Seen: now, Here: true, SignedIn: true, TrustedUntil: now.Add(30 * 24 * time.Hour)},
+			{ID: "B1", Forget: of("forget"), App: "متجر", Seen: now.Add(-40 * 24 * time.Hour)},
+		}, Notice: "page_account_saved",
 		Addresses: []web.AccountAddress{
 			{ID: "A0", Text: "+491711234567", New: true, Remove: to("remove")},
 			{ID: "A1", Text: "+491709876543", Undo: to("undo"), Until: now.Add(23 * time.Hour)},
@@ -187,10 +192,29 @@ func signInScreens() map[string]any {
 		},
 	}
 	accountOne := web.AccountScreen{
-		AddPhone: to("phone"), AddEmail: to("email"), SignOut: of("sign-out"), SignOutAll: of("sign-out-all"), Erase: of("erase"), Sessions: 1,
+		AddPhone: to("phone"), AddEmail: to("email"), SignOut: of("sign-out"), SignOutAll: of("sign-out-all"), Erase: of("erase"), Rename: of("name"), Factors: of("factors"),
 		Addresses: []web.AccountAddress{{ID: "A0", Text: "+491711234567"}}, Fault: &web.Fault{Key: "page_error_changes", Values: map[string]string{"wait": "7 h"}},
 	}
+	signInJoin, required, open, secondCode := signIn, addEmail, quiet, quiet
+	signInJoin.Join = to("join")
+	required.Required, required.Fault = true, nil
+	open.Way, open.Fault = web.WayOpen, nil
+	openMail := open
+	openMail.Email, openMail.To = true, quietMail.To
+	secondCode.AskTrust = now.Add(30 * 24 * time.Hour)
+	signUp := web.SignUpScreen{AddressScreen: signIn, Instead: "/verify/oidc/address?t=x"}
+	signUpPerson, signUpAddress, signUpPhones, signUpProven := signUp, signUp, signUp, signUp
+	signUpPerson.Fault = &web.Fault{Key: "page_error_person", Field: true}
+	signUpAddress.Name, signUpAddress.Value, signUpAddress.Fault = "Alice Example", "alice@", &web.Fault{Key: "page_error_email", Field: true}
+	signUpPhones.Emails = false
+	signUpProven.Proven, signUpProven.Fault = quietMail.To, &web.Fault{Key: "page_error_taken"}
+	details := web.DetailsScreen{Name: "أليس", Address: "alice@a-rather-long-name-of-a-department.example.com", Email: true, Form: of("details"), Change: "/verify/oidc/signup?t=x", Cancel: of("cancel")}
+	detailsProven := web.DetailsScreen{Name: strings.Repeat("W", 100), Address: "+491711234567", Proven: true, Form: of("details"), Change: "/verify/oidc/signup?t=x", Fault: failure, Cancel: of("cancel")}
 	return map[string]any{
+		"sign-in-join": signInJoin, "add-required": required, "open": open, "open-mail": openMail, "second-code": secondCode,
+		"sign-up": signUp, "sign-up-person": signUpPerson, "sign-up-address": signUpAddress, "sign-up-phones": signUpPhones, "sign-up-proven": signUpProven,
+		"details": details, "details-proven": detailsProven,
+		"name": web.NameScreen{Form: of("named"), Name: "Alice", Back: "/oidc/account"}, "name-wrong": web.NameScreen{Form: of("named"), Back: "/oidc/account", Fault: &web.Fault{Key: "page_error_person", Field: true}},
 		"sign-in": signIn, "sign-in-phones": signInPhones, "sign-in-wrong": signInWrong, "add-phone": addPhone, "add-email": addEmail,
 		"quiet": quiet, "quiet-mail": quietMail, "quiet-over": quietOver, "second": second, "second-one": secondOne,
 		"consent": consent, "consent-none": consentNone, "consent-id": web.ConsentScreen{Allow: of("allow"), Deny: of("deny")},

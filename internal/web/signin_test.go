@@ -146,23 +146,39 @@ func TestAccountAddresses(t *testing.T) {
 	for _, hint := range byClass(all(doc, "ul")[0], "hint") {
 		hints = append(hints, textOf(hint))
 	}
-	if want := []string{"Can't be used alone to sign in until tomorrow.", "Removed. You can undo this for another 23 h."}; !slices.Equal(hints, want) {
+	if want := []string{"Name", "Can't be used alone to sign in until tomorrow.", "Removed. You can undo this for another 23 h."}; !slices.Equal(hints, want) {
 		t.Errorf("the hints are %q", hints)
 	}
-	want := []string{"Remove A0", "Undo A1", "Remove A2", "Change phone number", "Change e-mail address", "Sign out", "Sign out everywhere", "Delete my account"}
+	want := []string{
+		"Change name", "Remove A0", "Undo A1", "Remove A2", "Change phone number", "Change e-mail address", "Authenticator app and recovery codes", "Remove P0", "Remove P1", "Remove P2",
+		"Remove B0", "Remove B1", "Sign out", "Sign out everywhere", "Delete my account",
+	}
 	if got := buttons(doc); !slices.Equal(got, want) {
 		t.Errorf("the buttons are %q, want %q", got, want)
 	}
-	if got := textOf(byID(doc, "sessions")); got != "Browsers that you're signed in with: 3" {
-		t.Errorf("the sessions are %q", got)
+	if got := textOf(byID(doc, "factors")); got != "Authenticator apps: 2Codes left: 10." {
+		t.Errorf("the factors are %q", got)
 	}
-	account.Addresses, account.Apps, account.AddEmail = account.Addresses[1:2], nil, nil
+	var browsers []string
+	for _, item := range all(doc, "li") {
+		if button := all(item, "button"); len(button) > 0 {
+			if of, _ := attribute(button[0], "aria-describedby"); strings.HasPrefix(of, "browser") {
+				browsers = append(browsers, strings.Join(strings.Fields(textOf(item)), " "))
+			}
+		}
+	}
+	if want := []string{
+		"Firefox, Android This browser Acme Bank · Last sign-in: 2026-11-26Remembered until 2026-12-26 Remove", "Unknown browser متجر · Last sign-in: 2026-10-17 · Signed out Remove",
+	}; !slices.Equal(browsers, want) {
+		t.Errorf("the browsers are %q", browsers)
+	}
+	account.Addresses, account.Apps, account.AddEmail, account.Browsers = account.Addresses[1:2], nil, nil, nil
 	account.Addresses[0].Until = now.Add(90 * time.Minute)
 	doc = render(t, "en", look, account)
-	if got := buttons(doc); !slices.Equal(got, []string{"Undo A1", "Add a phone number", "Sign out", "Sign out everywhere", "Delete my account"}) {
+	if got := buttons(doc); !slices.Equal(got, []string{"Change name", "Undo A1", "Add a phone number", "Authenticator app and recovery codes", "Sign out", "Sign out everywhere", "Delete my account"}) {
 		t.Errorf("with a removed number, the buttons are %q", got)
 	}
-	if got := textOf(byClass(doc, "hint")[0]); got != "Removed. You can undo this for another 90 min." || byID(doc, "apps") != nil {
+	if got := textOf(byClass(doc, "hint")[1]); got != "Removed. You can undo this for another 90 min." || byID(doc, "apps") != nil {
 		t.Errorf("the hint is %q, or there is a list of no apps", got)
 	}
 }

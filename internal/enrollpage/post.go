@@ -1,4 +1,4 @@
-package pages
+package enrollpage
 
 import (
 	"encoding/hex"
@@ -17,32 +17,35 @@ import (
 	"twofa/otpverify"
 )
 
-// enrollActions are the forms of the enrolment page, by the last segment of their path.
-var enrollActions = map[string]action{
-	"begin": begin, "add": addApp, screenApp: confirmApp, "remove": removeApp, "keep": keepApp, "codes": makeCodes, "kept": keepCodes, "save": save,
-	"cancel": cancelEnroll,
+// actions are the forms of the enrolment page, by the last segment of their path.
+var actions = map[string]action{
+	"begin": begin, "add": addApp, ScreenApp: confirmApp, "remove": removeApp, "keep": keepApp, "codes": makeCodes, "kept": keepCodes, "save": save,
+	"cancel": cancel,
 }
 
-// PostEnroll answers a form of the enrolment page. Nothing that it does takes effect: it is
-// kept in the session's row until the app fetches it. One read and one write of that row; the
-// first form also reads the user's, and new recovery codes are counted there.
-func (s *Site) PostEnroll(name string) func(*http.Request) Answer {
-	return s.Post(enrollPlace, visit.InBrowser(s.on(enrollActions[name])))
+// Post answers a form of the enrolment. Nothing that it does takes effect: it is kept in the session's row until Save.
+// One read and one write of that row; the first form also reads the user's, and new recovery codes are counted there.
+func (p *Pages) Post(name string) func(*http.Request) web.Answer {
+	f := actions[name]
+	return p.Site.Post(p.Place, visit.InBrowser(func(v *visit.Visit, form url.Values) web.Answer { return f(&page{v, p}, form) }))
 }
+
+// Begin begins the enrolment of a session of which nothing is stored, without a form.
+func (p *Pages) Begin(v *visit.Visit) web.Answer { return begin(&page{v, p}, nil) }
 
 // begin is the form that begins the enrolment, and binds the session to the browser. A person
 // without an app sees the QR code next.
-func begin(v *page, _ url.Values) Answer {
+func begin(v *page, _ url.Values) web.Answer {
 	loaded, _, err := v.draft()
 	if !errors.Is(err, errNoDraft) {
 		if err != nil {
-			return v.refuseEnroll(err, visit.View{})
+			return v.refuse(err, visit.View{})
 		}
-		return v.Redirect(screenMain, visit.View{}, nil)
+		return v.Redirect(visit.ScreenMain, visit.View{}, nil)
 	}
-	d, err := v.Users.BeginDraft(v.Ctx, v.Token.Page)
+	d, err := v.pages.Users.BeginDraft(v.Ctx, v.Token.Page)
 	if err != nil {
-		return v.refuseEnroll(err, visit.View{})
+		return v.refuse(err, visit.View{})
 	}
 	if _, err := v.Change(&loaded, v.edited(func(encoded []byte) ([]byte, error) {
 		if encoded != nil { // the form was sent twice
@@ -50,9 +53,9 @@ func begin(v *page, _ url.Values) Answer {
 		}
 		return d.Encode()
 	})); err != nil {
-		return v.refuseEnroll(err, visit.View{})
+		return v.refuse(err, visit.View{})
 	}
-	return v.Redirect(screenApp, visit.View{}, nil)
+	return v.Redirect(ScreenApp, visit.View{}, nil)
 }
 
 // edited is the transition of a session whose draft changes.
@@ -84,11 +87,11 @@ func (v *page) edit(f func(enroll.Draft) (enroll.Draft, error)) (d enroll.Draft,
 }
 
 // addApp is the form that shows a QR code for one more app.
-func addApp(v *page, _ url.Values) Answer {
-	if _, err := v.edit(v.Users.AddToDraft); err != nil {
-		return v.refuseEnroll(err, visit.View{})
+func addApp(v *page, _ url.Values) web.Answer {
+	if _, err := v.edit(v.pages.Users.AddToDraft); err != nil {
+		return v.refuse(err, visit.View{})
 	}
-	return v.Redirect(screenApp, visit.View{}, nil)
+	return v.Redirect(ScreenApp, visit.View{}, nil)
 }
 
 // formOf names a form that was sent.
@@ -101,11 +104,11 @@ func formOf(form url.Values) enroll.Form {
 const maxShown = 4 * totp.MaxName
 
 // confirmApp is the form with the first code of an app, and its name.
-func confirmApp(v *page, form url.Values) Answer {
+func confirmApp(v *page, form url.Values) web.Answer {
 	_, err := v.edit(func(old enroll.Draft) (enroll.Draft, error) {
 		d, err := enroll.Confirm(old, form.Get("code"), form.Get("name"), formOf(form), v.Now)
 		if err != nil && d.Pending == nil { // too late, or the last wrong code: go on with a new secret
-			if fresh, full := v.Users.AddToDraft(d); full == nil {
+			if fresh, full := v.pages.Users.AddToDraft(d); full == nil {
 				return fresh, enroll.ErrGone
 			}
 			return d, enroll.ErrFull
@@ -117,51 +120,51 @@ func confirmApp(v *page, form url.Values) Answer {
 		if len(w.Typed) > maxShown {
 			w.Typed = ""
 		}
-		return v.refuseEnroll(visit.CodeError{Err: err, Factor: otpverify.FactorTOTP}, w)
+		return v.refuse(visit.CodeError{Err: err, Factor: otpverify.FactorTOTP}, w)
 	}
-	return v.Redirect(screenMain, visit.View{Notice: "page_enroll_confirmed"}, nil)
+	return v.Redirect(visit.ScreenMain, visit.View{Notice: "page_enroll_confirmed"}, nil)
 }
 
 // removeApp and keepApp are the forms beside an app.
-func removeApp(v *page, form url.Values) Answer {
+func removeApp(v *page, form url.Values) web.Answer {
 	return v.changeApp(enroll.Remove, form)
 }
 
-func keepApp(v *page, form url.Values) Answer {
+func keepApp(v *page, form url.Values) web.Answer {
 	return v.changeApp(enroll.Keep, form)
 }
 
-func (v *page) changeApp(f func(enroll.Draft, string) (enroll.Draft, error), form url.Values) Answer {
+func (v *page) changeApp(f func(enroll.Draft, string) (enroll.Draft, error), form url.Values) web.Answer {
 	if _, err := v.edit(func(d enroll.Draft) (enroll.Draft, error) { return f(d, form.Get("id")) }); err != nil {
-		return v.refuseEnroll(err, visit.View{})
+		return v.refuse(err, visit.View{})
 	}
-	return v.Redirect(screenMain, visit.View{Notice: "page_enroll_unsaved"}, nil)
+	return v.Redirect(visit.ScreenMain, visit.View{Notice: "page_enroll_unsaved"}, nil)
 }
 
 // makeCodes is the form that shows new recovery codes, in the answer itself: no other page has
 // them again. One storage round trip, two for the user's row, and two for the draft.
-func makeCodes(v *page, form url.Values) Answer {
+func makeCodes(v *page, form url.Values) web.Answer {
 	by := formOf(form)
 	_, d, err := v.draft()
 	if err == nil && d.ShownBy == by {
 		err = enroll.ErrShown
 	}
 	if err != nil {
-		return v.refuseEnroll(err, visit.View{})
+		return v.refuse(err, visit.View{})
 	}
-	codes, fresh, err := v.Users.DraftCodes(v.Ctx, d)
+	codes, fresh, err := v.pages.Users.DraftCodes(v.Ctx, d)
 	if err == nil {
 		_, err = v.edit(func(d enroll.Draft) (enroll.Draft, error) { return enroll.ShowCodes(d, fresh, by) })
 	}
 	if err != nil {
-		return v.refuseEnroll(err, visit.View{})
+		return v.refuse(err, visit.View{})
 	}
 	return v.Answer(http.StatusOK, web.CodesScreen{Codes: codes, Set: hex.EncodeToString(by[:]), Keep: v.Form("kept")})
 }
 
 // keepCodes is the form below the recovery codes. Before it, nothing replaces the old ones: the
 // answer with the codes may not have arrived.
-func keepCodes(v *page, form url.Values) Answer {
+func keepCodes(v *page, form url.Values) web.Answer {
 	_, err := v.edit(func(d enroll.Draft) (enroll.Draft, error) {
 		var by enroll.Form
 		if n, err := hex.Decode(by[:], []byte(form.Get("set"))); err != nil || n != len(by) {
@@ -170,38 +173,38 @@ func keepCodes(v *page, form url.Values) Answer {
 		return enroll.KeepCodes(d, by)
 	})
 	if err != nil {
-		return v.refuseEnroll(err, visit.View{})
+		return v.refuse(err, visit.View{})
 	}
-	return v.Redirect(screenMain, visit.View{}, nil)
+	return v.Redirect(visit.ScreenMain, visit.View{}, nil)
 }
 
-// cancelEnroll is the form that ends the enrolment without a change.
-func cancelEnroll(v *page, _ url.Values) Answer {
+// cancel is the form that ends the enrolment without a change.
+func cancel(v *page, _ url.Values) web.Answer {
 	if _, err := v.Change(nil, func(old session.Record) (session.Record, error) {
 		return session.Cancel(old, v.Token.Page, v.Browser, v.Now)
 	}); err != nil {
-		return v.refuseEnroll(err, visit.View{})
+		return v.refuse(err, visit.View{})
 	}
-	return v.Redirect(screenEnd, visit.View{End: endUnchanged}, nil)
+	return v.pages.Canceled(v.Visit)
 }
 
 // save is the form that ends the enrolment. Without a change, it is the same as cancel.
-func save(v *page, form url.Values) Answer {
+func save(v *page, form url.Values) web.Answer {
 	loaded, d, err := v.draft()
 	if err != nil {
-		return v.refuseEnroll(err, visit.View{})
+		return v.refuse(err, visit.View{})
 	}
 	if !d.Changed() {
-		return cancelEnroll(v, form)
+		return cancel(v, form)
 	}
-	result := session.NewResult()
-	rec, err := v.Change(&loaded, func(old session.Record) (session.Record, error) {
-		return session.Save(old, v.Token.Page, v.Browser, result, v.Now)
-	})
+	a, err := v.pages.Save(v.Visit, loaded, d)
+	if p, ok := errors.AsType[*problem.Error](err); ok && p.Kind == problem.TooManyChanges {
+		return v.Redirect(visit.ScreenMain, visit.View{Fault: v.WaitFault("page_error_changes", p)}, p)
+	}
 	if err != nil {
-		return v.refuseEnroll(err, visit.View{})
+		return v.refuse(err, visit.View{})
 	}
-	return v.done(rec)
+	return a
 }
 
 // contest ends an enrolment of which this browser is not the one that it is bound to: one of the
@@ -215,24 +218,24 @@ func (v *page) contest(o visit.Over) {
 	}
 }
 
-// refuseEnroll answers what could not be done on the enrolment page.
-func (v *page) refuseEnroll(err error, w visit.View) Answer {
+// refuse answers what could not be done.
+func (v *page) refuse(err error, w visit.View) web.Answer {
 	if o, ok := errors.AsType[visit.Over](err); ok {
 		v.contest(o)
-		if a, left := v.leave(o); left {
+		if a, left := v.pages.Leave(v.Visit, o); left {
 			return a
 		}
 		err = o.Err
 	}
-	screen := screenMain
+	screen := visit.ScreenMain
 	logged := visit.ProblemOf(err)
 	switch p, _ := errors.AsType[*problem.Error](err); {
 	case errors.Is(err, errNoDraft):
-		return v.Redirect(screenMain, visit.View{}, logged)
+		return v.Redirect(visit.ScreenMain, visit.View{}, logged)
 	case errors.Is(err, enroll.ErrGone):
-		screen, w.Fault = screenApp, &web.Fault{Key: "page_error_old_qr"}
+		screen, w.Fault = ScreenApp, &web.Fault{Key: "page_error_old_qr"}
 	case errors.Is(err, enroll.ErrName):
-		screen, w.Fault = screenApp, &web.Fault{Key: "page_error_name", Field: true}
+		screen, w.Fault = ScreenApp, &web.Fault{Key: "page_error_name", Field: true}
 	case errors.Is(err, enroll.ErrFull):
 		w.Fault = &web.Fault{Key: "page_error_apps"}
 	case errors.Is(err, enroll.ErrNoApp): // it was taken back before
@@ -241,12 +244,12 @@ func (v *page) refuseEnroll(err error, w visit.View) Answer {
 	case p == nil:
 		return v.Failed(err)
 	case p.Kind == problem.NotFound: // the user was erased
-		return v.Redirect(screenEnd, visit.View{End: visit.EndExpired}, p)
+		return v.Redirect(visit.ScreenEnd, visit.View{End: visit.EndExpired}, p)
 	case p.Kind == problem.TooManyChanges:
 		logged, w.Fault = p, v.WaitFault("page_error_codes", p)
 	default:
 		if _, typed := errors.AsType[visit.CodeError](err); typed {
-			screen = screenApp
+			screen = ScreenApp
 		}
 		logged, w.Fault = p, v.Fault(err, "")
 	}

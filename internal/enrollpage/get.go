@@ -1,4 +1,4 @@
-package pages
+package enrollpage
 
 import (
 	"errors"
@@ -14,16 +14,16 @@ import (
 )
 
 // errNoDraft: the person has not begun the enrolment.
-var errNoDraft = errors.New("pages: the enrolment was not begun")
+var errNoDraft = errors.New("enrollpage: the enrolment was not begun")
 
 // errLate: a browser opens the page for the first time too late.
-var errLate = &problem.Error{Kind: problem.Expired, Err: errors.New("pages: the enrolment page was not opened in time")}
+var errLate = &problem.Error{Kind: problem.Expired, Err: errors.New("enrollpage: the enrolment page was not opened in time")}
 
-// GetEnroll answers with a screen of the enrolment page. It tells nothing about the user unless
+// Get answers with a screen of the enrolment page. It tells nothing about the user unless
 // the session is bound to this browser. One storage round trip, none for a browser without the
 // session's cookie.
-func (s *Site) GetEnroll(screen string) func(*http.Request) Answer {
-	return s.get(enrollPlace, screen, func(v *page) Answer {
+func (p *Pages) Get(screen string) func(*http.Request) web.Answer {
+	return p.Site.Get(p.Place, screen, p.on(func(v *page) web.Answer {
 		if v.Browser.IsZero() {
 			if !v.Token.Opens(v.Now) {
 				return v.End(http.StatusGone, visit.EndLink, errLate)
@@ -39,21 +39,21 @@ func (s *Site) GetEnroll(screen string) func(*http.Request) Answer {
 		case errors.Is(err, errNoDraft):
 			return v.intro(http.StatusOK, v.Token.View.Fault)
 		case isOver:
-			a, _ := v.leave(o)
+			a, _ := v.pages.Leave(v.Visit, o)
 			return a
 		case err != nil: // a redirect would come back here
 			a := v.intro(http.StatusServiceUnavailable, &web.Fault{Key: "page_error_failure"})
 			a.Problem = err
 			return a
-		case screen == screenApp && d.Waits(v.Now):
+		case screen == ScreenApp && d.Waits(v.Now):
 			return v.scan(d)
 		}
 		return v.Answer(http.StatusOK, v.apps(d))
-	})
+	}))
 }
 
 // intro is the first screen.
-func (v *page) intro(status int, fault *web.Fault) Answer {
+func (v *page) intro(status int, fault *web.Fault) web.Answer {
 	return v.Answer(status, web.IntroScreen{Form: v.Form("begin"), Fault: fault, Cancel: v.Form("cancel")})
 }
 
@@ -73,7 +73,7 @@ func (v *page) draft() (loaded session.Loaded, d enroll.Draft, err error) {
 }
 
 // scan is the screen with the QR code.
-func (v *page) scan(d enroll.Draft) Answer {
+func (v *page) scan(d enroll.Draft) web.Answer {
 	uri := d.URI()
 	code, err := qr.SVG(uri, v.Renderer.Texts.Page(v.Locale).Text("page_enroll_qr", nil))
 	if err != nil { // the name and the issuer are too long for a QR code: the key is enough
@@ -84,8 +84,8 @@ func (v *page) scan(d enroll.Draft) Answer {
 		name = d.FreeName()
 	}
 	return v.Answer(http.StatusOK, web.ScanScreen{
-		Form: v.Form(screenApp), QR: template.HTML(code), URI: uri, Key: d.Pending.Key(), Name: name, //nolint:gosec // made by us
-		Fault: v.Token.View.Fault, Back: v.Path(screenMain), Cancel: v.Form("cancel"),
+		Form: v.Form(ScreenApp), QR: template.HTML(code), URI: uri, Key: d.Pending.Key(), Name: name, //nolint:gosec // made by us
+		Fault: v.Token.View.Fault, Back: v.Path(visit.ScreenMain), Cancel: v.Form("cancel"),
 	})
 }
 
@@ -93,7 +93,7 @@ func (v *page) scan(d enroll.Draft) Answer {
 func (v *page) apps(d enroll.Draft) web.AppsScreen {
 	s := web.AppsScreen{
 		CodesLeft: d.CodesLeft, NewCodes: d.Codes != nil, Codes: v.Form("codes"), Changed: d.Changed(), Save: v.Form("save"),
-		Fault: v.Token.View.Fault, Notice: v.Token.View.Notice, Cancel: v.Form("cancel"),
+		Own: v.pages.Own, Fault: v.Token.View.Fault, Notice: v.Token.View.Notice, Cancel: v.Form("cancel"),
 	}
 	for _, a := range d.Apps {
 		s.Apps = append(s.Apps, web.App{ID: a.ID, Name: a.Name, Since: a.At, Removed: d.Goes(a.ID), Remove: v.Form("remove"), Keep: v.Form("keep")})
