@@ -7,7 +7,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -31,7 +30,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	d := demo{root: ".", servicePort: 7071, bankPort: 7080, notesPort: 7090, appPort: 4180, npm: "npm", out: os.Stdout}
-	flag.StringVar(&d.account, "account", "", "the number or e-mail address of a person who can sign in; also starts an intranet behind oauth2-proxy")
+	flag.StringVar(&d.account, "account", "", "the number or e-mail address of the only person who can sign in; also starts an intranet behind oauth2-proxy")
 	flag.Parse()
 	if err := d.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -105,13 +104,13 @@ type plan struct {
 	service, bank string   // addresses
 	secret        string   // of the bank
 	clients       []string // entries of TWOFA_CLIENTS
-	person        string   // who has an account, "" for nobody
+	signUp        string   // TWOFA_SIGNUP
 	notes         *notes   // nil without
 	noNotes       error    // why there is no page
 	intranet      *intranet
 }
 
-// plan finds addresses, makes the clients and the account, and builds what only some demos have.
+// plan finds addresses, makes the clients and perhaps an account, and builds what only some demos have.
 func (d demo) plan(ctx context.Context, dir string) (all plan, err error) {
 	if all.service, err = freePort(d.servicePort); err != nil {
 		return all, err
@@ -119,24 +118,22 @@ func (d demo) plan(ctx context.Context, dir string) (all plan, err error) {
 	if all.bank, err = freePort(d.bankPort); err != nil {
 		return all, err
 	}
-	all.secret, all.person = rand.Text()+rand.Text(), d.account
+	all.secret, all.signUp = rand.Text()+rand.Text(), "open"
 	all.clients = []string{client(all.secret, all.bank)}
 	if d.npm != "" {
 		if all.noNotes = d.buildPage(ctx, pageDir(dir)); all.noNotes == nil {
 			if all.notes, err = d.prepareNotes(ctx, dir, all.service); err != nil {
 				return all, err
 			}
-			all.clients, all.person = append(all.clients, all.notes.entry), cmp.Or(all.person, notesAccount)
+			all.clients = append(all.clients, all.notes.entry)
 		}
 	}
 	if d.account != "" {
 		if all.intranet, err = d.prepare(dir, all.service); err != nil {
 			return all, err
 		}
-		all.clients = append(all.clients, all.intranet.entry)
-	}
-	if all.person != "" {
-		err = give(ctx, dataDir(dir), all.person)
+		all.clients, all.signUp = append(all.clients, all.intranet.entry), "closed"
+		err = give(ctx, dataDir(dir), d.account)
 	}
 	return all, err
 }
@@ -153,6 +150,7 @@ func (d demo) start(ctx context.Context, p *programs, dir string, all plan, log 
 	p.start(ctx, filepath.Join(dir, "twofa"), nil, append([]string{
 		"TWOFA_MESSENGER=console", "TWOFA_CHANNELS=whatsapp,sms,email", "TWOFA_STORE=bolt", "TWOFA_DATA_DIR=" + dataDir(dir),
 		"TWOFA_ADDR=" + all.service, "TWOFA_PUBLIC_URL=http://" + all.service, "TWOFA_CLIENTS=[" + strings.Join(all.clients, ", ") + "]",
+		"TWOFA_SIGNUP=" + all.signUp, "TWOFA_REMEMBER_DEVICE=720h",
 	}, d.settings...)...)
 	p.start(ctx, filepath.Join(dir, "bank"), []string{"-demo", "-addr", all.bank, "-twofa", "http://" + all.service},
 		"BANK_CLIENT_ID=bank", "BANK_CLIENT_SECRET="+all.secret)
@@ -164,7 +162,7 @@ func (d demo) start(ctx context.Context, p *programs, dir string, all plan, log 
 		_, _ = fmt.Fprintf(d.out, "  Acme Notes is not started: %v.\n\n", all.noNotes)
 	}
 	if all.notes != nil {
-		if err := all.notes.serve(ctx, p, dir, all.person); err != nil {
+		if err := all.notes.serve(ctx, p, dir, d.account); err != nil {
 			return err
 		}
 	}

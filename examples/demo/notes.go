@@ -18,9 +18,6 @@ type notes struct {
 	issuer string
 }
 
-// notesAccount is the number that can sign in to it, if the demo was not given an account.
-const notesAccount = "+14155550123"
-
 // buildTimeout is how long npm may take. The first time, it loads the packages of the page.
 const buildTimeout = 3 * time.Minute
 
@@ -88,17 +85,22 @@ func firstLine(text string) string {
 const welcomeNotes = `
   Acme Notes is at  http://%s
 
-  It is a page of React with an API of its own (examples/spa). Sign in with %s:
-  the code appears in this terminal.
+  It is a page of React with an API of its own (examples/spa).
+  %s The code appears in this terminal, and for a mail address a link, too.
 
 `
 
-// serve runs the API until ctx ends, and says where it is. twofa has to run: the API asks it at once.
+// serve runs the API until ctx ends, and says where it is. account is the only one, "" if people sign up. twofa has to
+// run: the API asks it at once.
 func (n *notes) serve(ctx context.Context, p *programs, dir, account string) error {
 	p.run(ctx, p.log, filepath.Join(dir, "notes"), []string{"-addr", n.at, "-issuer", n.issuer, "-client", "notes", "-files", pageDir(dir)})
 	if err := p.answer(ctx, "http://"+n.at+"/"); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(p.out, welcomeNotes, n.at, account) // if the terminal is gone, the demo ends soon
+	who := "Create an account there with any number or mail address."
+	if account != "" {
+		who = "Sign in with " + account + "."
+	}
+	_, _ = fmt.Fprintf(p.out, welcomeNotes, n.at, who) // if the terminal is gone, the demo ends soon
 	return nil
 }

@@ -4,33 +4,78 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"twofa/internal/testing/tooltest"
 )
 
-// A person signs in to the page of React, with the number and the code that the terminal shows.
+// A new person signs up on the way to the page of React by mail, adds a number, signs in by it together with a code to the
+// mail, because the number alone does not count within a day, and sees the verified claims. The codes are in the terminal.
 func TestDemo_Notes(t *testing.T) {
 	if _, err := os.Stat("../spa/node_modules/.package-lock.json"); err != nil {
 		t.Fatal("examples/spa/node_modules is missing: run make tools")
 	}
 	r := start(t, demo{npm: tooltest.Path(t, "npm")})
 	notes := r.terminal.wait(t, `Acme Notes is at\s+(http://127\.0\.0\.1:\d+)`)
-	number := r.terminal.wait(t, `Sign in with (\+\d+):`)
+	const mail, number = "anna@example.com", "+14155550123"
+	to := func(address string, n int) string { // the n-th code to an address
+		return r.terminal.last(t, `To `+regexp.QuoteMeta(address)+` over [^\0]*?(\d{6}) is your Acme Notes`, n)
+	}
+	r.terminal.wait(t, `(Create an account there with any number or mail address\.)`)
 	r.Open(notes)
 	r.WaitText("Notes that are yours")
-	r.Click("button.main")
-	r.WaitUntil("the sign-in", `document.readyState === "complete" && document.querySelector("[name=address]")`)
+	r.click("Create an account")
+	r.WaitUntil("the sign-up", `document.readyState === "complete" && document.querySelector("[name=name]")`)
 	service := strings.SplitN(r.URL(), "/oidc/", 2)[0]
-	r.Type("[name=address]", number)
+	r.Type("#name", "Anna Able")
+	r.Type("#address", mail)
 	r.Submit("main button.main")
-	r.Type("[name=code]", r.terminal.wait(t, `(\d{6}) is your Acme Notes`))
+	r.WaitText("Is everything right?")
+	r.Submit("main button.main")
+	r.Type("#code", to(mail, 1))
 	r.Submit("main button.main")
 	r.Click("main button.main") // consent
 	r.WaitURL(notes)
 	r.WaitText("You have no notes yet.")
+
+	r.Open(service + "/oidc/account")
+	r.Submit("form[action$='/phone'] button")
+	r.Type("#address", number)
+	r.Submit("main button.main")
+	r.Type("#code", to(number, 1))
+	r.Submit("main button.main")
+	r.WaitText("Can't be used alone to sign in until tomorrow.")
+	r.Submit("form[action$='/signout'] button")
+
+	r.Open(notes)
+	r.click("Sign out")
+	r.WaitURL(notes + "/signed-out")
+	r.click("Sign in")
+	r.WaitUntil("the sign-in", `document.readyState === "complete" && document.querySelector("[name=address]")`)
+	r.Type("#address", number)
+	r.Submit("main button.main")
+	r.Type("#code", to(number, 2))
+	r.Submit("main button.main")
+	r.WaitText("One more step")
+	r.Submit("form[action$='/more'] button")
+	r.Type("#code", to(mail, 2))
+	r.Submit("main button.main")
+	r.WaitURL(notes)
+	r.WaitText("You have no notes yet.")
+	r.click("Profile")
+	for _, claim := range []string{"Anna Able", mail, number, "verified"} {
+		r.WaitText(claim)
+	}
 	r.NoSurprises(r.bank, notes, service)
+}
+
+// click clicks on the link or the button with that text, once it is there.
+func (r *running) click(text string) {
+	r.t.Helper()
+	r.WaitUntil("the page has "+text, `(() => { const e = [...document.querySelectorAll("a, button")].find(e => e.textContent.trim() === `+strconv.Quote(text)+`); e && e.click(); return !!e })()`)
 }
 
 // Without Node, or if the page cannot be built, everything else runs, and one line says why.

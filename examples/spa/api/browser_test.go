@@ -283,18 +283,54 @@ func TestSpa_Cancels(t *testing.T) {
 	v.NoSurprises(w.app, w.service)
 }
 
-// "Create an account" asks the provider for its sign-up.
-func TestSpa_AsksForTheSignUp(t *testing.T) {
+// New people sign up on the way to the app: by number, by the code of a mail, by its link in another tab, and by its link in
+// another browser, which shows the code.
+func TestSpa_SignsUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	v := w.visitor(t, "create", browser.Options{Width: 390})
-	v.Open(w.app)
-	v.press("Create an account")
-	v.WaitURL(w.service)
-	if !slices.ContainsFunc(v.Requests(), func(r browser.Request) bool {
-		return strings.HasPrefix(r.URL, w.service+"/oidc/authorize?") && strings.Contains(r.URL, "prompt=create") && strings.Contains(r.URL, "nonce=") && strings.Contains(r.URL, "code_challenge_method=S256")
-	}) {
-		t.Errorf("the requests are %v", v.Requests())
+	for name, address := range map[string]string{"number": fixture.Alice, "code": "code@example.com", "link": "link@example.com", "other": "other@example.com"} {
+		t.Run(name, func(t *testing.T) {
+			v := w.visitor(t, "signup-"+name, browser.Options{Width: 390})
+			v.Open(w.app)
+			v.press("Create an account")
+			v.WaitURL(w.service)
+			if !slices.ContainsFunc(v.Requests(), func(r browser.Request) bool {
+				return strings.HasPrefix(r.URL, w.service+"/oidc/authorize?") && strings.Contains(r.URL, "prompt=create") && strings.Contains(r.URL, "nonce=") && strings.Contains(r.URL, "code_challenge_method=S256")
+			}) {
+				t.Errorf("the requests are %v", v.Requests())
+			}
+			v.Type("#name", "Anna Able")
+			v.Type("#address", address)
+			v.Submit("main button.main")
+			v.WaitText(address)
+			before := w.console.String()
+			v.Submit("main button.main")
+			code := w.message(address, `\b(\d{6})\b`, before)
+			if name == "link" || name == "other" {
+				link := w.message(address, `(http://\S+/oidc/link\?t=\S+)`, before)
+				if name == "link" {
+					v = &visitor{v.NewTab(browser.Options{Width: 390}), t, w, "signup-link"}
+					v.Open(link)
+					v.Submit("main button.main")
+				} else {
+					other := w.visitor(t, "signup-link", browser.Options{Width: 390})
+					other.Open(link)
+					other.Submit("main button.main")
+					code = other.Text(".shown")
+				}
+			}
+			if name != "link" {
+				v.Type("#code", code)
+				v.Submit("main button.main")
+			}
+			v.Click("main button.main") // agrees
+			v.WaitURL(w.app)
+			v.WaitText("Your notes")
+			v.press("Profile")
+			v.WaitText("Anna Able")
+			v.WaitText(address)
+			v.NoSurprises(w.app, w.service)
+		})
 	}
 }
 

@@ -134,6 +134,7 @@ func newWorld(t *testing.T, accounts ...string) *world {
 	w.app = strings.Replace(app.URL, "127.0.0.1", "localhost", 1)
 	w.env = []string{
 		"TWOFA_ADDR=" + address, "TWOFA_PUBLIC_URL=" + w.service, "TWOFA_DATA_DIR=" + data, "TWOFA_COUNTRIES=*", "TWOFA_CHANNELS=whatsapp,email",
+		"TWOFA_SIGNUP=open",
 		"TWOFA_CLIENTS=[" + w.client() + "]",
 	}
 	for _, a := range accounts { // before it serves: the embedded store has one process at a time
