@@ -132,8 +132,11 @@ func (s *SignIn) confirm(v *visit.Visit, at progress, form url.Values) web.Answe
 	}
 	v.Token.More = nil
 	sent, err := s.ask(v, at, form.Get("once"), at.draft.Join.Address, false, signin.Draft.Confirm)
-	if err != nil {
-		return s.refuse(v, err, screenDetails, visit.View{Typed: at.draft.Join.Address})
+	switch {
+	case problem.Is(err, problem.DestinationRefused, problem.InvalidRequest): // another address is needed
+		return s.refuse(v, err, screenSignUp, visit.View{Typed: at.draft.Join.Address})
+	case err != nil:
+		return s.refuse(v, err, screenDetails, visit.View{})
 	}
 	return v.Sent(sent, "")
 }

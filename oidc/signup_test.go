@@ -254,6 +254,23 @@ func TestSignUp_Names(t *testing.T) {
 	p.details(strings.Repeat("ö", 100), annasNumber).sees("Is everything right?")
 }
 
+// A number that the service does not send to, and too many messages, are said where the person can do something about it.
+func TestSignUp_Refusals(t *testing.T) {
+	t.Parallel()
+	s := open(t, func(c *config.Settings) { c.Countries = map[string]bool{"DE": true} })
+	p := s.person().authorize("own").post("join").details("Anna", "+14155550123").post("details").sees("We can't send codes to this number")
+	if p.where() != "/oidc/signin/signup" || p.field("address") != "+14155550123" || p.field("name") != "Anna" {
+		t.Errorf("another number cannot be typed: %s", p.text())
+	}
+	p.details("Anna", annasNumber).post("details").sees("Enter the code")
+	p = s.person().authorize("own").post("join").details("Anna", annasNumber).post("details").sees("before you send it again")
+	if p.where() != "/oidc/signin/details" {
+		t.Errorf("the person cannot try again: %s", p.text())
+	}
+	s.Advance(time.Minute)
+	p.post("details").sees("Enter the code")
+}
+
 // A person who signs up with the address of an account signs in to it, once it is proven, and changes nothing in it.
 func TestSignUp_WithAnAccount(t *testing.T) {
 	t.Parallel()
