@@ -68,7 +68,15 @@ func (d demo) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	all, err := d.plan(ctx, dir)
+	noNotes := errNoNotes
+	if d.npm != "" {
+		if noNotes = d.buildPage(ctx, pageDir(dir)); noNotes == nil {
+			if err := d.build(ctx, dir, "notes", "./examples/spa/api"); err != nil {
+				return err
+			}
+		}
+	}
+	all, err := d.plan(ctx, dir, noNotes) // after all that takes long: somebody else could take a free port
 	if err != nil {
 		return err
 	}
@@ -106,12 +114,16 @@ type plan struct {
 	clients       []string // entries of TWOFA_CLIENTS
 	signUp        string   // TWOFA_SIGNUP
 	notes         *notes   // nil without
-	noNotes       error    // why there is no page
+	noNotes       error    // why there is none, errNoNotes if nobody wanted it
 	intranet      *intranet
 }
 
-// plan finds addresses, makes the clients and perhaps an account, and builds what only some demos have.
-func (d demo) plan(ctx context.Context, dir string) (all plan, err error) {
+// errNoNotes: the demo is one without Acme Notes.
+var errNoNotes = errors.New("nobody wanted it")
+
+// plan finds addresses, and makes the clients and perhaps an account.
+func (d demo) plan(ctx context.Context, dir string, noNotes error) (all plan, err error) {
+	all.noNotes = noNotes
 	if all.service, err = freePort(d.servicePort); err != nil {
 		return all, err
 	}
@@ -120,13 +132,11 @@ func (d demo) plan(ctx context.Context, dir string) (all plan, err error) {
 	}
 	all.secret, all.signUp = rand.Text()+rand.Text(), "open"
 	all.clients = []string{client(all.secret, all.bank)}
-	if d.npm != "" {
-		if all.noNotes = d.buildPage(ctx, pageDir(dir)); all.noNotes == nil {
-			if all.notes, err = d.prepareNotes(ctx, dir, all.service); err != nil {
-				return all, err
-			}
-			all.clients = append(all.clients, all.notes.entry)
+	if noNotes == nil {
+		if all.notes, err = d.prepareNotes(all.service); err != nil {
+			return all, err
 		}
+		all.clients = append(all.clients, all.notes.entry)
 	}
 	if d.account != "" {
 		if all.intranet, err = d.prepare(dir, all.service); err != nil {
@@ -158,7 +168,7 @@ func (d demo) start(ctx context.Context, p *programs, dir string, all plan, log 
 		return err
 	}
 	_, _ = fmt.Fprintf(d.out, welcome, all.bank, log) // if the terminal is gone, the demo ends soon
-	if all.noNotes != nil {
+	if all.noNotes != nil && !errors.Is(all.noNotes, errNoNotes) {
 		_, _ = fmt.Fprintf(d.out, "  Acme Notes is not started: %v.\n\n", all.noNotes)
 	}
 	if all.notes != nil {
