@@ -42,7 +42,9 @@ func (b *Browser) URL() string {
 func (b *Browser) Back() {
 	b.t.Helper()
 	from := b.URL()
-	Eval[bool](b, "(history.back(), true)")
+	ctx, cancel := b.timed()
+	defer cancel()
+	_, _ = chromedp.Run(ctx, chromedp.Evaluate[bool]("(history.back(), true)")) // its answer may be lost with the page
 	b.WaitUntil("the page before", `document.readyState === "complete" && location.href !== `+strconv.Quote(from))
 }
 
