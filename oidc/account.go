@@ -98,10 +98,7 @@ func (s *SignIn) accountScreen(o owner) web.AccountScreen {
 	a := u.Account
 	screen := web.AccountScreen{
 		Name: a.Name, Rename: accountForm(o, "name"), Authenticators: len(u.TOTP.Confirmed()), Factors: accountForm(o, "factors"),
-		SignOut: accountForm(o, "signout"), SignOutAll: accountForm(o, "everywhere"), Erase: accountForm(o, "erase"),
-	}
-	if u.Recovery.Alive(s.Keys) {
-		screen.CodesLeft = u.Recovery.Left()
+		SignOut: accountForm(o, "signout"), SignOutAll: accountForm(o, "everywhere"), Erase: accountForm(o, "erase"), CodesLeft: s.Users.CodesLeft(u),
 	}
 	for _, b := range slices.Backward(a.Browsers) {
 		shown := web.AccountBrowser{
@@ -274,8 +271,8 @@ func (s *SignIn) notAdded(v *visit.Visit, at progress, p signedIn, err error) we
 	case old, errors.Is(err, errGone), errors.Is(err, errNobody):
 		return s.restart(v, at, errGone)
 	}
-	if q, ok := errors.AsType[*problem.Error](err); ok && q.Kind == problem.TooManyChanges {
-		return v.Redirect(screenAddress, visit.View{Fault: v.WaitFault("page_error_changes", q)}, err)
+	if problem.Is(err, problem.TooManyChanges) {
+		return s.refuse(v, err, screenAddress, visit.View{})
 	}
 	return s.refuse(v, err, visit.ScreenMain, visit.View{})
 }
@@ -344,9 +341,6 @@ func (s *SignIn) staying(old user.User, p signedIn, now time.Time, change func()
 func (s *SignIn) refuseAccount(v *visit.Visit, p signedIn, err error) web.Answer {
 	screen := s.accountScreen(owner{v, p})
 	screen.Fault = v.Fault(err, "")
-	if q, ok := errors.AsType[*problem.Error](err); ok && q.Kind == problem.TooManyChanges {
-		screen.Fault = v.WaitFault("page_error_changes", q)
-	}
 	a := v.Answer(http.StatusOK, screen)
 	a.Problem = err
 	return a

@@ -333,3 +333,18 @@ func TestAttack41_ANewAppIsNotStrong(t *testing.T) {
 		})
 	}
 }
+
+// A new code for the second thing is one for the second thing still: the person may have the device remembered.
+func TestRememberDevice_ANewCode(t *testing.T) {
+	t.Parallel()
+	s := remembering(t)
+	s.give(annasNumber)
+	p := s.signedIn(annasNumber).open("/oidc/account").post("email").proves(annasMail)
+	s.Advance(2 * day)
+	p.authorize("own", strong...).proves(annasNumber).sees("One more step").post("more")
+	s.Advance(11 * time.Minute)
+	p.post("code", "code", "000000").post("new")
+	if p.form("code"); !strings.Contains(p.body, `name="remember"`) {
+		t.Error("the page is one of a first code: " + p.text())
+	}
+}

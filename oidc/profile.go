@@ -60,14 +60,7 @@ func (s *SignIn) forgetBrowser(o owner, form url.Values) web.Answer {
 
 // withdraw is the form after which an app asks the person again.
 func (s *SignIn) withdraw(o owner, form url.Values) web.Answer {
-	return s.edit(o, func(a account.State) account.State {
-		for _, c := range a.Consents {
-			if a.Ref(c.Client) == form.Get("id") {
-				return a.Withdraw(c.Client)
-			}
-		}
-		return a
-	})
+	return s.edit(o, func(a account.State) account.State { return a.WithdrawRef(form.Get("id")) })
 }
 
 // edit makes a change of the account that needs no new proof, and that nobody is told.

@@ -143,15 +143,20 @@ func (s *SignIn) hide(v *visit.Visit, from *otpsend.FromPage, adding bool, reque
 	return shown, err
 }
 
+// isSignIn makes the page one of a sign-in if the code adds no address: an older page may say that it does.
+func isSignIn(v *visit.Visit, adding bool) {
+	if !adding && adds(v) != "" {
+		v.Token.More = nil
+	}
+}
+
 // sendNew is the form that sends a new code to the same address.
 func (s *SignIn) sendNew(v *visit.Visit, at progress, form url.Values) web.Answer {
 	if at.draft.Address == "" {
 		return v.Redirect(visit.ScreenMain, visit.View{}, nil)
 	}
 	adding := at.draft.Adding()
-	if !adding {
-		v.Token.More = nil
-	}
+	isSignIn(v, adding)
 	shown, err := s.ask(v, at, form.Get("once"), at.draft.Address, adding, func(d signin.Draft) signin.Draft { return d })
 	if err != nil {
 		return s.refuse(v, err, visit.ScreenMain, visit.View{Dead: true})
@@ -170,9 +175,7 @@ func (s *SignIn) resend(v *visit.Visit, at progress, form url.Values) web.Answer
 	if !slices.Contains(s.channels(at.draft.Address), by) {
 		by = ""
 	}
-	if !at.draft.Adding() && adds(v) != "" {
-		v.Token.More = nil
-	}
+	isSignIn(v, at.draft.Adding())
 	shown, err := s.hide(v, &from, at.draft.Adding(), func() (*session.Sent, error) {
 		return v.Send.ResendOnPage(v.Ctx, from, at.record.Verification, by)
 	})

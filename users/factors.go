@@ -302,12 +302,12 @@ func (s *Service) LeftRecoveryCodes(ctx context.Context, name string) (RecoveryS
 	if err != nil {
 		return RecoveryState{}, err
 	}
-	return RecoveryState{Left: s.codesLeft(u), MadeAt: u.Recovery.MadeAt.Truncate(time.Second)}, nil
+	return RecoveryState{Left: s.CodesLeft(u), MadeAt: u.Recovery.MadeAt.Truncate(time.Second)}, nil
 }
 
-// codesLeft returns how many recovery codes can be used: none if the secret that
+// CodesLeft returns how many recovery codes can be used: none if the secret that
 // made them was removed.
-func (s *Service) codesLeft(u user.User) int {
+func (s *Service) CodesLeft(u user.User) int {
 	if !u.Recovery.Alive(s.Users.Keys) {
 		return 0
 	}

@@ -103,7 +103,7 @@ func (s *Service) BeginDraft(ctx context.Context, page session.Page) (enroll.Dra
 	if !u.Account.IsZero() { // an account of sign-in is that of no client
 		issuer = s.Brand
 	}
-	d := enroll.Begin(page.User, u, issuer, s.codesLeft(u))
+	d := enroll.Begin(page.User, u, issuer, s.CodesLeft(u))
 	if len(d.Apps) > 0 {
 		return d, nil
 	}

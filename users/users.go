@@ -312,7 +312,7 @@ func (s *Service) answer(u user.User) Answer {
 		Name: u.Name, Locale: u.Locale, Channels: u.Channels,
 		UpdatedAt:      u.UpdatedAt.Truncate(time.Second),
 		ETag:           `"` + tag(u) + `"`,
-		Authenticators: len(u.TOTP.Confirmed()), RecoveryCodesLeft: s.codesLeft(u),
+		Authenticators: len(u.TOTP.Confirmed()), RecoveryCodesLeft: s.CodesLeft(u),
 	}
 	if u.Phone != "" {
 		a.Phone, a.Verified.Phone = address.Mask(u.Phone), &u.PhoneVerified

@@ -68,7 +68,7 @@ func (d demo) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	noNotes := errNoNotes
+	var noNotes error
 	if d.npm != "" {
 		if noNotes = d.buildPage(ctx, pageDir(dir)); noNotes == nil {
 			if err := d.build(ctx, dir, "notes", "./examples/spa/api"); err != nil {
@@ -114,12 +114,9 @@ type plan struct {
 	clients       []string // entries of TWOFA_CLIENTS
 	signUp        string   // TWOFA_SIGNUP
 	notes         *notes   // nil without
-	noNotes       error    // why there is none, errNoNotes if nobody wanted it
+	noNotes       error    // why there is none, nil if it is there or nobody wanted it
 	intranet      *intranet
 }
-
-// errNoNotes: the demo is one without Acme Notes.
-var errNoNotes = errors.New("nobody wanted it")
 
 // plan finds addresses, and makes the clients and perhaps an account.
 func (d demo) plan(ctx context.Context, dir string, noNotes error) (all plan, err error) {
@@ -132,7 +129,7 @@ func (d demo) plan(ctx context.Context, dir string, noNotes error) (all plan, er
 	}
 	all.secret, all.signUp = rand.Text()+rand.Text(), "open"
 	all.clients = []string{client(all.secret, all.bank)}
-	if noNotes == nil {
+	if d.npm != "" && noNotes == nil {
 		if all.notes, err = d.prepareNotes(all.service); err != nil {
 			return all, err
 		}
@@ -168,7 +165,7 @@ func (d demo) start(ctx context.Context, p *programs, dir string, all plan, log 
 		return err
 	}
 	_, _ = fmt.Fprintf(d.out, welcome, all.bank, log) // if the terminal is gone, the demo ends soon
-	if all.noNotes != nil && !errors.Is(all.noNotes, errNoNotes) {
+	if all.noNotes != nil {
 		_, _ = fmt.Fprintf(d.out, "  Acme Notes is not started: %v.\n\n", all.noNotes)
 	}
 	if all.notes != nil {

@@ -76,13 +76,11 @@ func youngerThan(age time.Duration, at, now time.Time) bool {
 
 // Browser returns the browser with an id, if the account knows it. epoch is that of its cookie.
 func (s State) Browser(id SessionID, epoch int64, now time.Time) (Browser, bool) {
-	h := id.hash()
-	for _, b := range s.Browsers {
-		if subtle.ConstantTimeCompare(b.ID[:], h[:]) == 1 && epoch == s.Epoch {
-			return b, youngerThan(KnownFor, b.At, now)
-		}
+	b := s.byID(id)
+	if b.ID == ([16]byte{}) || epoch != s.Epoch {
+		return Browser{}, false
 	}
-	return Browser{}, false
+	return b, youngerThan(KnownFor, b.At, now)
 }
 
 // Entry is how somebody signs in.
@@ -136,7 +134,7 @@ func (s State) SignIn(in Entry, now time.Time) State {
 func (s State) byID(id SessionID) Browser {
 	h := id.hash()
 	for _, b := range s.Browsers {
-		if b.ID == h {
+		if subtle.ConstantTimeCompare(b.ID[:], h[:]) == 1 {
 			return b
 		}
 	}
@@ -167,7 +165,7 @@ func (s State) Forget(id SessionID) State {
 	return s
 }
 
-// ForgetRef is Forget for a browser that a form names: see Ref.
+// ForgetRef is Forget for a browser that a form names: see BrowserRef.
 func (s State) ForgetRef(ref string) State {
 	s.Browsers = slices.DeleteFunc(slices.Clone(s.Browsers), func(b Browser) bool { return s.BrowserRef(b) == ref })
 	return s
@@ -216,8 +214,8 @@ func (s State) Consent(client string, scopes []string, now time.Time) State {
 	return s
 }
 
-// Withdraw takes back what the person lets a client know.
-func (s State) Withdraw(client string) State {
-	s.Consents = slices.DeleteFunc(slices.Clone(s.Consents), func(c Consent) bool { return c.Client == client })
+// WithdrawRef takes back what the person lets a client know that a form names: see Ref.
+func (s State) WithdrawRef(ref string) State {
+	s.Consents = slices.DeleteFunc(slices.Clone(s.Consents), func(c Consent) bool { return s.Ref(c.Client) == ref })
 	return s
 }

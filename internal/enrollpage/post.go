@@ -198,8 +198,8 @@ func save(v *page, form url.Values) web.Answer {
 		return cancel(v, form)
 	}
 	a, err := v.pages.Save(v.Visit, loaded, d)
-	if p, ok := errors.AsType[*problem.Error](err); ok && p.Kind == problem.TooManyChanges {
-		return v.Redirect(visit.ScreenMain, visit.View{Fault: v.WaitFault("page_error_changes", p)}, p)
+	if problem.Is(err, problem.TooManyChanges) { // not that of the codes alone
+		return v.Redirect(visit.ScreenMain, visit.View{Fault: v.Fault(err, "")}, err)
 	}
 	if err != nil {
 		return v.refuse(err, visit.View{})

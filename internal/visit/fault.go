@@ -50,6 +50,8 @@ func (v *Visit) Fault(err error, typed string) *web.Fault {
 			return v.WaitFault("page_error_locked", p)
 		}
 		return &web.Fault{Key: "page_error_exhausted"}
+	case problem.TooManyChanges:
+		return v.WaitFault("page_error_changes", p)
 	case problem.TooManySends:
 		return v.WaitFault("page_error_sends", p)
 	case problem.ResendTooSoon, problem.IdempotencyConflict:
